@@ -1,0 +1,187 @@
+/**
+ * The control flow of RFC 8461 §5.1 round somebody's own attempt at a candidate: those that fail
+ * are followed by the next; before a delivery is refused, the domain is asked for a new policy.
+ *
+ * @module
+ */
+import { DeliveryRefusedError, RoutingError, type TlsFailure, TlsFailureError } from '../errors.js'
+import type { PolicyLookup } from '../policy/lookup.js'
+import { failedHandshake, isCertificateError } from '../tls/verdict.js'
+import type { Candidate, DeliveryPlan } from './plan.js'
+
+/** What an attempt may want to know, and to say. */
+export interface DeliveryContext {
+  readonly plan: DeliveryPlan
+  /** What went wrong so far, in order */
+  readonly failures: readonly TlsFailure[]
+  /** Puts down a failure that does not stop the attempt: mode `testing` */
+  note(failure: TlsFailure): void
+  /** Ends the delivery with this error; no other candidate is tried */
+  stop(error: unknown): never
+}
+
+/**
+ * Tries to hand the message to one candidate. It resolves when the host has taken it, and rejects
+ * - with a {@link TlsFailureError}, or an error of `tls.connect` about the certificate, when the
+ *   host did not prove what it had to: the next candidate is tried;
+ * - with an error whose `permanent` is true or whose `responseCode` is 500 or more when the host
+ *   said a final no: no other candidate is tried;
+ * - with anything else when it did not work out: the next candidate is tried.
+ */
+export type Attempt<T> = (candidate: Candidate, context: DeliveryContext) => Promise<T>
+
+export interface DeliverySteps {
+  plan(): Promise<DeliveryPlan>
+  /** Another look at the TXT record */
+  lookAgain(): Promise<PolicyLookup>
+  /** Ends the delivery between two steps */
+  signal?: AbortSignal | undefined
+}
+
+class Stop extends Error {
+  readonly error: unknown
+  constructor(error: unknown) {
+    super('stop')
+    this.error = error
+  }
+}
+
+/** One run through the candidates of a plan. */
+class Round<T> implements DeliveryContext {
+  readonly plan: DeliveryPlan
+  readonly failures: TlsFailure[]
+  /** Errors that say nothing about security */
+  readonly errors: unknown[] = []
+  refusals: number
+
+  constructor(plan: DeliveryPlan) {
+    this.plan = plan
+    this.failures = [...plan.refused]
+    this.refusals = plan.refused.filter(isRefusal).length
+  }
+
+  note(failure: TlsFailure): void {
+    this.failures.push(failure)
+  }
+
+  stop(error: unknown): never {
+    throw new Stop(error)
+  }
+
+  /** Resolves to what the first attempt that succeeds resolves to; undefined when none does. */
+  async run(
+    attempt: Attempt<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<{ value: T } | undefined> {
+    for (const candidate of this.plan.candidates) {
+      signal?.throwIfAborted()
+      if (candidate.failure) this.note(candidate.failure)
+      try {
+        return { value: await attempt(candidate, this) }
+      } catch (error) {
+        signal?.throwIfAborted()
+        this.#putDown(error, candidate)
+      }
+    }
+    return undefined
+  }
+
+  #putDown(error: unknown, candidate: Candidate): void {
+    if (error instanceof Stop) throw error.error
+    const failure = failureOf(error, candidate)
+    if (failure) {
+      this.refusals++
+      this.note({ mxHost: candidate.mxHost, ...failure })
+      return
+    }
+    if (isFinal(error)) throw error
+    this.errors.push(error)
+  }
+}
+
+/**
+ * @throws DeliveryRefusedError when a host was refused and none has taken the message
+ * @throws RoutingError when there is no host to deliver to
+ * @throws what an attempt rejected with, when it was final or nothing else is left
+ * @throws the signal's reason when it is aborted
+ */
+export async function deliver<T>(steps: DeliverySteps, attempt: Attempt<T>): Promise<T> {
+  const { signal } = steps
+  let round = new Round<T>(await abortable(steps.plan(), signal))
+  let delivered = await round.run(attempt, signal)
+  if (!delivered && round.refusals > 0 && (await hasNewPolicy(steps, round.plan))) {
+    round = new Round<T>(await abortable(steps.plan(), signal))
+    delivered = await round.run(attempt, signal)
+  }
+  if (delivered) return delivered.value
+  throw endOf(round)
+}
+
+/** Stops waiting when the signal is aborted; others may wait for the same flight. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+/** RFC 8461 §5.1: has the id changed, and can the new policy be had? */
+async function hasNewPolicy(steps: DeliverySteps, { lookup }: DeliveryPlan): Promise<boolean> {
+  if (lookup.status === 'none') return false
+  const again = await abortable(steps.lookAgain(), steps.signal)
+  return again.status === 'found' && again.id !== lookup.id
+}
+
+function endOf({ plan, failures, refusals, errors }: Round<unknown>): unknown {
+  const { policyDomain, lookup } = plan
+  if (refusals > 0) {
+    const found = lookup.status === 'found' ? lookup : undefined
+    return new DeliveryRefusedError({
+      policyDomain,
+      mode: found?.policy.mode ?? 'none',
+      policyId: found?.id,
+      failures,
+      cause: errors.at(-1) ?? failures.at(-1)?.cause,
+    })
+  }
+  if (errors.length > 0) return errors.at(-1)
+  const why = failures.map(({ mxHost, reason }) => `${mxHost}: ${reason}`).join('; ')
+  return new RoutingError(
+    `No MX host of ${policyDomain} can be contacted (${why}). Try again later.`,
+    { code: 'EDNS', permanent: false, policyDomain, cause: failures.at(-1)?.cause },
+  )
+}
+
+/** A host that could not be looked up was not refused: it may be there tomorrow, as it is. */
+function isRefusal({ reason }: TlsFailure): boolean {
+  return reason === 'mx-mismatch' || reason === 'requiretls-without-policy'
+}
+
+/** The failure that an attempt's error stands for, if it is one of what the host had to prove. */
+function failureOf(error: unknown, { security }: Candidate): TlsFailure | undefined {
+  if (error instanceof TlsFailureError) return error.failure
+  if (security.level === 'opportunistic') return undefined
+  if (isCertificateError(error)) return failedHandshake(error)
+  // Whatever the reply to STARTTLS or EHLO was, a stripping attacker may have sent it (D6)
+  const command = wordOf(error, 'command')
+  if (command === 'STARTTLS' || command === 'EHLO') {
+    return { resultType: 'starttls-not-supported', reason: 'refused', cause: error }
+  }
+  return undefined
+}
+
+/** A reply of 5yz is the receiver's own answer, and every MX host would give it. */
+function isFinal(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  if ('permanent' in error && typeof error.permanent === 'boolean') return error.permanent
+  return 'responseCode' in error && Number(error.responseCode) >= 500
+}
+
+function wordOf(error: unknown, key: 'command'): unknown {
+  return typeof error === 'object' && error !== null && key in error
+    ? error[key as never]
+    : undefined
+}

@@ -1,0 +1,136 @@
+/**
+ * The addresses of a host, and which of them may be contacted: a name that a remote party chose
+ * must not lead a sender to its own network.
+ *
+ * @module
+ */
+import { BlockList, isIPv4, isIPv6 } from 'node:net'
+import { type Answer, ask, type Resolver } from './resolver.js'
+
+/** What became of looking up a host's addresses. */
+export interface AddressLookup {
+  /** In the order in which they are to be tried: IPv6 and IPv4 in turn, IPv6 first (RFC 8305) */
+  addresses: string[]
+  /** Addresses that were left out because they may not be contacted */
+  blocked: string[]
+  /** Why there are none */
+  problem?: 'nxdomain' | 'no-address' | 'dns-failure' | 'blocked-address'
+  cause?: Error
+}
+
+/** A host has no more addresses than this that are worth a connection. */
+const MAX_ADDRESSES = 16
+
+export async function lookupAddresses(
+  host: string,
+  options: { resolver: Resolver; dnsTimeout: number; blockedAddresses: BlockList },
+): Promise<AddressLookup> {
+  const { resolver, dnsTimeout } = options
+  const [ipv6, ipv4] = await Promise.all([
+    ask(() => resolver.resolve6(host), dnsTimeout),
+    ask(() => resolver.resolve4(host), dnsTimeout),
+  ])
+  const all = inTurn(recordsOf(ipv6).filter(isIPv6), recordsOf(ipv4).filter(isIPv4))
+  const blocked = all.filter((address) => isBlocked(address, options.blockedAddresses))
+  const addresses = all.filter((address) => !blocked.includes(address))
+  if (addresses.length > 0) return { addresses, blocked }
+  if (blocked.length > 0) return { addresses, blocked, problem: 'blocked-address' }
+  for (const answer of [ipv4, ipv6]) {
+    if (answer.kind === 'failed') {
+      return { addresses, blocked, problem: 'dns-failure', cause: answer.error }
+    }
+  }
+  const nxdomain = [ipv4, ipv6].some((answer) => answer.kind === 'absent' && answer.nxdomain)
+  return { addresses, blocked, problem: nxdomain ? 'nxdomain' : 'no-address' }
+}
+
+function recordsOf(answer: Answer<string>): string[] {
+  return answer.kind === 'found' ? answer.records.slice(0, MAX_ADDRESSES) : []
+}
+
+function inTurn(first: readonly string[], second: readonly string[]): string[] {
+  const merged: string[] = []
+  for (let i = 0; i < Math.max(first.length, second.length); i++) {
+    merged.push(...[first[i], second[i]].filter((address) => address !== undefined))
+  }
+  return merged
+}
+
+/**
+ * The networks that no MX host and no policy host may point to: unspecified, loopback, private,
+ * link-local, shared (100.64/10), unique-local, multicast and reserved addresses. Documentation
+ * ranges are not among them.
+ */
+export function defaultBlockedAddresses(): BlockList {
+  const list = new BlockList()
+  for (const [network, prefix] of [
+    ['0.0.0.0', 8],
+    ['10.0.0.0', 8],
+    ['100.64.0.0', 10],
+    ['127.0.0.0', 8],
+    ['169.254.0.0', 16],
+    ['172.16.0.0', 12],
+    ['192.168.0.0', 16],
+    ['224.0.0.0', 4],
+    ['240.0.0.0', 4],
+  ] as const) {
+    list.addSubnet(network, prefix, 'ipv4')
+  }
+  for (const [network, prefix] of [
+    ['::', 128],
+    ['::1', 128],
+    ['fc00::', 7],
+    ['fe80::', 10],
+    ['fec0::', 10],
+    ['ff00::', 8],
+  ] as const) {
+    list.addSubnet(network, prefix, 'ipv6')
+  }
+  return list
+}
+
+/** Whether an address is on the list, by itself or as the IPv4 address that it carries. */
+export function isBlocked(address: string, list: BlockList): boolean {
+  if (isIPv4(address)) return list.check(address, 'ipv4')
+  if (!isIPv6(address)) return true
+  if (list.check(address, 'ipv6')) return true
+  return embeddedIPv4(address).some((embedded) => list.check(embedded, 'ipv4'))
+}
+
+/** The IPv4 addresses inside an IPv6 address, where its prefix says that there are some. */
+function embeddedIPv4(address: string): string[] {
+  const groups = expandIPv6(address)
+  const at = (index: number) => groups[index] ?? 0
+  const ipv4 = (high: number, low: number) =>
+    `${high >> 8}.${high & 0xff}.${low >> 8}.${low & 0xff}`
+  const zeroUntil = (end: number) => groups.slice(0, end).every((group) => group === 0)
+
+  // IPv4-mapped (::ffff:0:0/96), IPv4-translated (::ffff:0:0:0/96), IPv4-compatible (::/96)
+  if (zeroUntil(5) && (at(5) === 0xffff || at(5) === 0)) return [ipv4(at(6), at(7))]
+  if (zeroUntil(4) && at(4) === 0xffff && at(5) === 0) return [ipv4(at(6), at(7))]
+  // NAT64: the well-known prefix (RFC 6052) and the local one (RFC 8215)
+  if (at(0) === 0x64 && at(1) === 0xff9b) return [ipv4(at(6), at(7))]
+  // 6to4 (RFC 3056)
+  if (at(0) === 0x2002) return [ipv4(at(1), at(2))]
+  // Teredo (RFC 4380 §4): the server, and the client with its bits turned over
+  if (at(0) === 0x2001 && at(1) === 0) {
+    return [ipv4(at(2), at(3)), ipv4(at(6) ^ 0xffff, at(7) ^ 0xffff)]
+  }
+  return []
+}
+
+/** The eight groups of a valid IPv6 address. */
+function expandIPv6(address: string): number[] {
+  const text = (address.split('%')[0] ?? '').replace(
+    /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
+    (_, a, b, c, d) =>
+      `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`,
+  )
+  const [head = '', tail] = text.split('::')
+  const parse = (part: string) =>
+    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16))
+  const first = parse(head)
+  if (tail === undefined) return first
+  const last = parse(tail)
+  return [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last]
+}

@@ -1,0 +1,134 @@
+/**
+ * Domain names as the rest of the package compares them: A-labels, lower case, no root dot. What
+ * a user, a DNS answer or a policy wrote goes through here once, at the edge.
+ *
+ * @module
+ */
+import { isIPv4, isIPv6 } from 'node:net'
+import { domainToASCII, domainToUnicode } from 'node:url'
+
+/** In characters of the A-label form, without the root dot: RFC 1035 §2.3.4 */
+const MAX_NAME_LENGTH = 253
+
+/** No U-label is longer than its A-label by more, decomposed and in UTF-16; it bounds the work */
+const MAX_INPUT_LENGTH = 4 * MAX_NAME_LENGTH
+
+const MAX_LABEL_LENGTH = 63
+
+const ASCII = /^[ -~]*$/
+const HYPHEN = 0x2d
+const DOT = 0x2e
+
+const HOST_NAME_CHARS = charSet('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-')
+const DOMAIN_NAME_CHARS = charSet('abcdefghijklmnopqrstuvwxyz0123456789-_')
+
+/**
+ * The A-label form of a domain name, in lower case, without the root dot; undefined if it is not
+ * a domain name. Underscores are let through: such domains exist and receive mail. An address is
+ * no domain name, nor is what `inet_aton` would take for one (`127.1`, `0x7f.1`).
+ *
+ * Only case and Unicode normalization (NFC) are mapped. Full-width letters and dots, invisible
+ * characters and the like are refused: whoever reads the name next may map them otherwise.
+ */
+export function toALabels(name: string): string | undefined {
+  if (isName(name, DOMAIN_NAME_CHARS)) return name
+  if (name.length > MAX_INPUT_LENGTH) return undefined
+  const relative = name.endsWith('.') ? name.slice(0, -1) : name
+  const ascii = ASCII.test(relative) ? relative.toLowerCase() : labelsToASCII(relative)
+  return ascii !== undefined && isName(ascii, DOMAIN_NAME_CHARS) ? ascii : undefined
+}
+
+/**
+ * A host name in A-labels, in any case: letters, digits and hyphens, no root dot, no address
+ * (RFC 5321 §4.1.2 `Domain`, RFC 1123 §2.1).
+ */
+export function isHostName(name: string): boolean {
+  return isName(name, HOST_NAME_CHARS)
+}
+
+/** Is it `[192.0.2.1]` or `[IPv6:2001:db8::1]`? */
+export function isAddressLiteral(domain: string): boolean {
+  return parseAddressLiteral(domain) !== undefined
+}
+
+/** The address of an address literal (RFC 5321 §4.1.3), as it was written; otherwise undefined. */
+export function parseAddressLiteral(domain: string): string | undefined {
+  if (!domain.startsWith('[') || !domain.endsWith(']')) return undefined
+  const content = domain.slice(1, -1)
+  if (isIPv4(content)) return content
+  if (content.slice(0, 5).toLowerCase() !== 'ipv6:') return undefined
+  const address = content.slice(5)
+  // isIPv6 accepts a zone (`fe80::1%eth0`), which means nothing outside this machine.
+  return isIPv6(address) && !address.includes('%') ? address : undefined
+}
+
+/**
+ * What stands behind the last `@` of an address; a quoted local part may hold others. Undefined
+ * if there is no `@`, or nothing on one side of it. The domain comes as it was written.
+ */
+export function domainOfMailbox(address: string): string | undefined {
+  const at = address.lastIndexOf('@')
+  return at > 0 && at < address.length - 1 ? address.slice(at + 1) : undefined
+}
+
+/**
+ * Labels of 1 to 63 of these characters, none with a hyphen at an end, and dots between them. It
+ * runs for every MX host and every line of a policy, and costs a third of a regular expression.
+ */
+function isName(name: string, chars: Uint8Array): boolean {
+  if (name.length > MAX_NAME_LENGTH) return false
+  let start = 0
+  for (let index = 0; index < name.length; index++) {
+    const char = name.charCodeAt(index)
+    if (char === DOT) {
+      if (!isLabel(name, start, index)) return false
+      start = index + 1
+    } else if (chars[char] !== 1) return false
+  }
+  return isLabel(name, start, name.length) && !isNumber(name, start)
+}
+
+function isLabel(name: string, start: number, end: number): boolean {
+  if (end === start || end - start > MAX_LABEL_LENGTH) return false
+  return name.charCodeAt(start) !== HYPHEN && name.charCodeAt(end - 1) !== HYPHEN
+}
+
+/** Would a resolver read the name as an IPv4 address, by its last label? So asks the URL standard. */
+function isNumber(name: string, lastLabel: number): boolean {
+  const first = name.charCodeAt(lastLabel)
+  if (first < 0x30 || first > 0x39) return false
+  return /^(?:\d+|0x[0-9a-f]*)$/i.test(name.slice(lastLabel))
+}
+
+function labelsToASCII(name: string): string | undefined {
+  const labels: string[] = []
+  for (const label of name.split('.')) {
+    const ascii = ASCII.test(label) ? label.toLowerCase() : uLabelToALabel(label)
+    if (ascii === undefined) return undefined
+    labels.push(ascii)
+  }
+  return labels.join('.')
+}
+
+/**
+ * `domainToASCII` reads its argument as the host of a URL: it decodes percent signs, drops
+ * invisible characters, takes other dots for dots and numbers for addresses. A label is believed
+ * only if it becomes an A-label that stands for the very same label.
+ */
+function uLabelToALabel(label: string): string | undefined {
+  const ascii = domainToASCII(label)
+  if (!ascii.startsWith('xn--')) return undefined
+  return domainToUnicode(ascii) === lowerCase(label.normalize('NFC')) ? ascii : undefined
+}
+
+/** 1 at the code of each of the characters. */
+function charSet(chars: string): Uint8Array {
+  const set = new Uint8Array(128)
+  for (const char of chars) set[char.charCodeAt(0)] = 1
+  return set
+}
+
+/** By character: as a whole, a final capital sigma would become another letter than in IDNA. */
+function lowerCase(text: string): string {
+  return Array.from(text, (char) => char.toLowerCase()).join('')
+}

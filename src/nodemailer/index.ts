@@ -1,0 +1,9 @@
+/**
+ * Nodemailer transports that enforce MTA-STS (RFC 8461).
+ *
+ * @module mta-sts/nodemailer
+ */
+export type { DomainDelivery, SentInfo } from './info.js'
+export { type SmartHostInfo, withMtaSts } from './smart-host.js'
+export type { StsOptions } from './sts.js'
+export { type MtaStsTransportOptions, mtaStsTransport } from './transport.js'

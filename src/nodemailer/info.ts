@@ -1,0 +1,142 @@
+/**
+ * What `sendMail` resolves to, or fails with: Nodemailer's own, and beside it what became of each
+ * recipient domain.
+ *
+ * @module
+ */
+import type { NodemailerError, SentMessageInfo } from 'nodemailer'
+import type { DeliveryContext } from '../delivery/deliver.js'
+import { DeliveryRefusedError, type TlsFailure } from '../errors.js'
+import type { DomainGroup } from './envelope.js'
+import type { SendResult, SessionFacts } from './session.js'
+
+/** What became of one recipient domain. */
+export interface DomainDelivery {
+  /** A-labels, lower case; or an address literal */
+  policyDomain: string
+  recipients: string[]
+  status: 'delivered' | 'refused' | 'failed'
+  /** Of the policy; `none` also where there is no policy */
+  mode: 'enforce' | 'testing' | 'none'
+  policyId?: string
+  /** The MX host that took the message, or the last that was tried */
+  mxHost?: string
+  address?: string
+  /** false: plaintext, or no connection at all; undefined: a smart host's transport does not tell */
+  tls?: false | { version: string; cipher: string }
+  /** What the host had proved before MAIL FROM */
+  proved: 'nothing' | 'sts' | 'dane'
+  /** What went wrong on the way, in order; also what was let pass */
+  failures: readonly TlsFailure[]
+  /** Why the message was not delivered */
+  error?: Error
+}
+
+/** Nodemailer's `info`, and `deliveries`. */
+export interface SentInfo extends SentMessageInfo {
+  accepted: string[]
+  rejected: string[]
+  /** One for each rejected recipient, with `recipient`, `code`, `responseCode`, `permanent` */
+  rejectedErrors?: NodemailerError[]
+  /** The reply to the message, of the first domain that took it */
+  response: string
+  envelopeTime: number
+  messageTime: number
+  messageSize: number
+  /** One for each recipient domain, in the order of the recipients */
+  deliveries: DomainDelivery[]
+}
+
+/** How one domain's share of a message ended. */
+export interface DomainOutcome {
+  delivery: DomainDelivery
+  /** undefined: `delivery.error` says why */
+  result?: SendResult
+}
+
+/** Describes how a delivery ended, from what was known of it at the end. */
+export function describeDelivery(
+  { domain, recipients }: DomainGroup,
+  end: {
+    context?: DeliveryContext | undefined
+    facts?: Partial<SessionFacts> | undefined
+    error?: Error | undefined
+  },
+): DomainDelivery {
+  const { context, facts, error } = end
+  const refusal = error instanceof DeliveryRefusedError ? error : undefined
+  const lookup = context?.plan.lookup
+  const found = lookup?.status === 'found' ? lookup : undefined
+  const policyId = found?.id ?? refusal?.policyId
+  return {
+    policyDomain: domain,
+    recipients,
+    status: error ? (refusal ? 'refused' : 'failed') : 'delivered',
+    mode: found?.policy.mode ?? refusal?.mode ?? 'none',
+    ...(policyId === undefined ? {} : { policyId }),
+    tls: false,
+    proved: 'nothing',
+    ...facts,
+    failures: refusal?.failures ?? [...(context?.failures ?? [])],
+    ...(error === undefined ? {} : { error }),
+  }
+}
+
+/**
+ * One `info` for all domains, as Nodemailer's transports have it.
+ *
+ * @throws the error of the first domain when no recipient was accepted anywhere; `deliveries`,
+ *   `rejected` and `rejectedErrors` are on it
+ */
+export function mergeOutcomes(
+  outcomes: readonly DomainOutcome[],
+  message: Pick<SentInfo, 'envelope' | 'messageId'>,
+): SentInfo {
+  const accepted = outcomes.flatMap(({ result }) => result?.accepted ?? [])
+  const rejectedErrors = outcomes.flatMap(rejections)
+  const rejected = rejectedErrors.map(({ recipient }) => recipient)
+  const deliveries = outcomes.map(({ delivery }) => delivery)
+  const delivered = outcomes.flatMap(({ result }) => result ?? [])[0]
+  if (!delivered) {
+    const error = deliveries[0]?.error ?? new Error('The message has no recipients')
+    throw Object.assign(error, { rejected, rejectedErrors, deliveries })
+  }
+  return {
+    accepted,
+    rejected,
+    ...(rejected.length > 0 ? { rejectedErrors } : {}),
+    response: delivered.response,
+    envelopeTime: delivered.envelopeTime,
+    messageTime: delivered.messageTime,
+    messageSize: delivered.messageSize,
+    ...message,
+    deliveries,
+  }
+}
+
+type RecipientError = Error & { recipient: string }
+
+/** An error for each recipient that was not accepted. */
+function rejections({ delivery, result }: DomainOutcome): RecipientError[] {
+  const { error } = delivery
+  if (result) return (result.rejectedErrors ?? []).map((one) => forRecipient(one, recipientOf(one)))
+  // Nodemailer's "all recipients were rejected" brings the replies to each of them
+  const replies = error && 'rejectedErrors' in error ? error.rejectedErrors : undefined
+  if (Array.isArray(replies) && replies.length > 0) {
+    return replies.map((one) => forRecipient(one, recipientOf(one)))
+  }
+  return error ? delivery.recipients.map((recipient) => forRecipient(error, recipient)) : []
+}
+
+function recipientOf(error: object): string {
+  return 'recipient' in error ? String(error.recipient) : ''
+}
+
+/** A copy of its own: class, code, message and all, with the recipient that it is about. */
+function forRecipient(error: Error, recipient: string): RecipientError {
+  const copy: Error = Object.create(
+    Object.getPrototypeOf(error),
+    Object.getOwnPropertyDescriptors(error),
+  )
+  return Object.assign(copy, { recipient })
+}

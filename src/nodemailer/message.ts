@@ -1,0 +1,133 @@
+/**
+ * The message as it is sent: its body, streamed where one delivery needs it and copied where
+ * several do; its envelope; and what it asks of TLS itself (RFC 8689).
+ *
+ * @module
+ */
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import type { MailMessage, SMTPEnvelope } from 'nodemailer'
+import type { DeliveryContext } from '../delivery/deliver.js'
+import type { Candidate, TlsDemand } from '../delivery/plan.js'
+import { MtaStsError, TlsFailureError } from '../errors.js'
+
+type MimeNode = MailMessage['message']
+
+export class Message {
+  readonly source: MessageSource
+  readonly demand: TlsDemand
+  readonly signal: AbortSignal | undefined
+  readonly #mail: MailMessage
+
+  constructor(mail: MailMessage) {
+    this.#mail = mail
+    this.source = new MessageSource(mail.message)
+    this.demand = demandOf(mail)
+    this.signal = mail.data.signal
+  }
+
+  /** For these recipients; a new object each time, since SMTPConnection writes to it (D10). */
+  envelope(recipients: string[]): SMTPEnvelope {
+    const { message, data } = this.#mail
+    return {
+      ...message.getEnvelope(),
+      to: recipients,
+      ...(data.dsn === undefined ? {} : { dsn: data.dsn }),
+      ...(this.demand === 'require' ? { requireTLSExtensionEnabled: true } : {}),
+    }
+  }
+
+  /** The body for one attempt; ends the delivery when there is none to be had any more. */
+  open(context: DeliveryContext): Readable {
+    try {
+      return this.source.open()
+    } catch (error) {
+      return context.stop(error)
+    }
+  }
+
+  /** What an error of Nodemailer's means for the delivery; no other host mends a broken message. */
+  fault(error: unknown, { mxHost }: Candidate, context: DeliveryContext): unknown {
+    const code = codeOf(error)
+    if (code === 'EREQUIRETLS') {
+      return new TlsFailureError({
+        resultType: 'validation-failure',
+        reason: 'requiretls-not-offered',
+        mxHost,
+        cause: error,
+      })
+    }
+    return OWN_FAULTS.has(code) ? context.stop(error) : error
+  }
+}
+
+/** Errors of Nodemailer about the message or the envelope, when no host replied anything. */
+const OWN_FAULTS = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM', 'EFILEACCESS', 'EURLACCESS'])
+
+function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return ''
+  const replied = 'responseCode' in error && error.responseCode !== undefined
+  return 'code' in error && !replied ? String(error.code) : ''
+}
+
+/** RFC 8689 §2 and §3; REQUIRETLS wins where both are asked for. */
+function demandOf({ data, message }: MailMessage): TlsDemand {
+  if (data.requireTLSExtensionEnabled) return 'require'
+  const header: unknown = message.getHeader('TLS-Required')
+  return typeof header === 'string' && /^\s*no\s*$/i.test(header) ? 'optional' : 'policy'
+}
+
+export class MessageSource {
+  readonly #message: MimeNode
+  #copy: Buffer | undefined
+  #begun = false
+
+  constructor(message: MimeNode) {
+    this.#message = message
+  }
+
+  /** Reads the whole message into memory, so that any number of deliveries can send it. */
+  async hold(): Promise<void> {
+    this.#copy = await buffer(this.#message.createReadStream())
+  }
+
+  /**
+   * The message for one attempt. Nothing of it is read before somebody reads the stream: the next
+   * attempt can still have it when this one gets no further than MAIL FROM.
+   *
+   * @throws MtaStsError `ESTREAM` when part of it came from a stream that has been read
+   */
+  open(): Readable {
+    if (this.#begun && !this.#copy && hasStream(this.#message)) {
+      throw new MtaStsError(
+        'The message cannot be sent a second time: part of it is a stream that has been read. Give it as a string, a Buffer or a path instead, or send it again.',
+        'ESTREAM',
+      )
+    }
+    return Readable.from(this.#chunks(), { objectMode: false })
+  }
+
+  async *#chunks(): AsyncGenerator<Buffer> {
+    if (this.#copy) {
+      yield this.#copy
+      return
+    }
+    this.#begun = true
+    yield* this.#message.createReadStream()
+  }
+}
+
+/** Nodemailer can read a message again unless a part of it, or the whole, is somebody's stream. */
+function hasStream(node: MimeNode): boolean {
+  const raw: unknown = Reflect.get(node, '_raw')
+  return isStream(node.content) || isStream(raw) || node.childNodes.some(hasStream)
+}
+
+function isStream(content: unknown): boolean {
+  return (
+    typeof content === 'object' &&
+    content !== null &&
+    'pipe' in content &&
+    !('_resolvedValue' in content)
+  )
+}

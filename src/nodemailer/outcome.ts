@@ -1,0 +1,29 @@
+/**
+ * How a promise becomes a callback, and a thrown value an error, as Nodemailer has them.
+ *
+ * @module
+ */
+
+/** Calls back outside the promise: what the callback throws is thrown where it can be seen. */
+export function settle<T>(
+  promise: Promise<T>,
+  callback: (error: Error | null, result?: T) => void,
+): void {
+  promise.then(
+    (result) => process.nextTick(callback, null, result),
+    (error) => process.nextTick(callback, error),
+  )
+}
+
+/** The error to report for what was thrown, which an aborted signal explains better. */
+export function errorOf(thrown: unknown, signal: AbortSignal | undefined): Error {
+  if (signal?.aborted) return abortError(signal)
+  return thrown instanceof Error ? thrown : new Error(String(thrown))
+}
+
+/** As Nodemailer's own transports say it. */
+function abortError(signal: AbortSignal): Error {
+  const message = 'The message was not sent: its signal was aborted'
+  const error = new Error(message, { cause: signal.reason })
+  return Object.assign(error, { name: 'AbortError', code: 'EABORT' })
+}

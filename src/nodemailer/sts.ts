@@ -1,0 +1,34 @@
+/**
+ * The MtaSts object behind a transport: one of its own, or one that it shares with others.
+ *
+ * @module
+ */
+import type { SMTPConnectionOptions } from 'nodemailer'
+import { getLogger } from 'nodemailer/lib/shared/index.js'
+import { MtaSts } from '../mta-sts.js'
+import { type MtaStsOptions, optionError } from '../options.js'
+
+export interface StsOptions extends Omit<MtaStsOptions, 'logger'> {
+  /** One that is shared with others, in place of the options that would make one */
+  sts?: MtaSts | undefined
+  /** Nodemailer's logger, or true for the console */
+  logger?: SMTPConnectionOptions['logger']
+}
+
+export interface StsInUse {
+  sts: MtaSts
+  /** Closes it, unless somebody else has it too */
+  close(): void
+}
+
+/** @throws TypeError that names the option which is wrong */
+export function stsOf({ sts, logger, ...options }: StsOptions): StsInUse {
+  if (sts !== undefined) {
+    if (typeof sts?.deliver === 'function') return { sts, close: () => {} }
+    throw optionError('sts', 'must be an MtaSts object', sts)
+  }
+  const own = new MtaSts(
+    logger ? { ...options, logger: getLogger({ logger }, { component: 'mta-sts' }) } : options,
+  )
+  return { sts: own, close: () => void own.close() }
+}

@@ -1,0 +1,220 @@
+/**
+ * The options of {@link MtaSts}: their defaults, and a clear word where one of them is wrong.
+ *
+ * @module
+ */
+import { BlockList, type Socket } from 'node:net'
+import { type Connect, type ConnectTarget, connectDirectly } from './connect.js'
+import type { MinimumSecurity } from './delivery/plan.js'
+import { defaultBlockedAddresses } from './dns/addresses.js'
+import { toALabels } from './dns/domain-name.js'
+import { defaultResolver, type Resolver } from './dns/resolver.js'
+import { formatPolicy, type Policy } from './policy/policy.js'
+import type { PolicyStore } from './policy/store.js'
+import { type TrustedRoots, trustedRoots } from './tls/options.js'
+
+/** Nodemailer's kind of logger: bunyan, pino and their like. */
+export interface Logger {
+  debug(entry: object, message: string, ...args: unknown[]): void
+  info(entry: object, message: string, ...args: unknown[]): void
+  warn(entry: object, message: string, ...args: unknown[]): void
+  error(entry: object, message: string, ...args: unknown[]): void
+}
+
+/** Durations are in milliseconds. */
+export interface MtaStsOptions {
+  /** Default: a new `dns.promises.Resolver`, with the system's name servers */
+  resolver?: Resolver | undefined
+  /** Where policies outlive the process; default: nowhere, they are kept in memory */
+  store?: PolicyStore | undefined
+  /** Trusted roots for policy hosts and MX hosts, as PEM; default: those of Node */
+  ca?: string | Buffer | Array<string | Buffer> | undefined
+  /** Bound of the cached policies; default 100000 */
+  maxPolicies?: number | undefined
+  /** Bound of the cached "there is none"; default 100000 */
+  maxNegatives?: number | undefined
+  /** For the whole GET of a policy, from DNS to the last byte; default 30000 */
+  fetchTimeout?: number | undefined
+  /** For a DNS query; default 5000 */
+  dnsTimeout?: number | undefined
+  /** How old the last look at a TXT record may be before there is another one; default 300000 */
+  recheckInterval?: number | undefined
+  /** How long "there is no record" is believed; default 300000 */
+  negativeTtl?: number | undefined
+  /** How long a policy that could not be fetched is not fetched again; default 300000, doubling */
+  fetchBackoff?: number | undefined
+  /** From one pass over the cached policies to the next; 0: only by `refresh()`; default 86400000 */
+  refreshInterval?: number | undefined
+  /** Addresses that are never connected to; default: loopback, private and the like (README) */
+  blockedAddresses?: BlockList | undefined
+  /** By Policy Domain: `'off'` exempts it, a policy is pinned. Exact names, not their subdomains */
+  overrides?: Record<string, 'off' | Policy> | undefined
+  /** What a connection must prove where no policy applies; default `'opportunistic'` */
+  minimumSecurity?: MinimumSecurity | undefined
+  /** SMTP port of MX hosts; default 25 */
+  port?: number | undefined
+  /** How a TCP connection is opened: proxies, source addresses, tests; default `net.connect` */
+  connect?: ((target: ConnectTarget) => Socket | Promise<Socket>) | undefined
+  /** Told of failures that an operator should see */
+  logger?: Logger | false | undefined
+  /** The clock, in epoch milliseconds; default `Date.now` */
+  now?: (() => number) | undefined
+}
+
+/** The options with their defaults, checked. */
+export interface Settings {
+  resolver: Resolver
+  store: PolicyStore | undefined
+  roots: TrustedRoots
+  maxPolicies: number
+  maxNegatives: number
+  fetchTimeout: number
+  dnsTimeout: number
+  recheckInterval: number
+  negativeTtl: number
+  fetchBackoff: number
+  refreshInterval: number
+  blockedAddresses: BlockList
+  overrides: ReadonlyMap<string, 'off' | Policy>
+  minimumSecurity: MinimumSecurity
+  port: number
+  connect: Connect
+  logger: Logger | undefined
+  now: () => number
+}
+
+const MINIMUM_SECURITY: readonly MinimumSecurity[] = ['opportunistic', 'encrypted', 'authenticated']
+
+/** @throws TypeError that names the option */
+export function resolveOptions(options: MtaStsOptions): Settings {
+  if (typeof options !== 'object' || options === null) {
+    throw optionError('options', 'must be an object', options)
+  }
+  const dnsTimeout = number(options, 'dnsTimeout', { default: 5000, min: 1 })
+  return {
+    resolver: object(options, 'resolver', RESOLVER_METHODS) ?? defaultResolver(dnsTimeout),
+    store: object(options, 'store', ['get', 'set', 'delete']),
+    roots: roots(options.ca),
+    maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1 }),
+    maxNegatives: number(options, 'maxNegatives', { default: 100_000, min: 1 }),
+    fetchTimeout: number(options, 'fetchTimeout', { default: 30_000, min: 1 }),
+    dnsTimeout,
+    recheckInterval: number(options, 'recheckInterval', { default: 300_000, min: 0 }),
+    negativeTtl: number(options, 'negativeTtl', { default: 300_000, min: 0 }),
+    fetchBackoff: number(options, 'fetchBackoff', { default: 300_000, min: 0 }),
+    refreshInterval: number(options, 'refreshInterval', { default: 86_400_000, min: 0 }),
+    blockedAddresses: blockList(options.blockedAddresses),
+    overrides: overrides(options.overrides),
+    minimumSecurity: minimumSecurity(options.minimumSecurity),
+    port: number(options, 'port', { default: 25, min: 1, max: 65_535 }),
+    connect: func(options, 'connect') ?? connectDirectly,
+    logger: object(options, 'logger', ['debug', 'info', 'warn', 'error']),
+    now: func(options, 'now') ?? Date.now,
+  }
+}
+
+const RESOLVER_METHODS = ['resolveTxt', 'resolveMx', 'resolve4', 'resolve6'] as const
+
+/** The error for an option that is wrong: it names the field and says what it must be. */
+export function optionError(field: string, must: string, value: unknown): TypeError {
+  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 100)) : typeName(value)
+  return Object.assign(new TypeError(`The option "${field}" ${must}, but it is ${shown}`), {
+    code: 'ECONFIG',
+  })
+}
+
+/** A whole number in its bounds, or the default. */
+export function number<K extends string>(
+  options: { [P in K]?: number | undefined },
+  field: K,
+  bounds: { default: number; min: number; max?: number },
+): number {
+  const value: unknown = options[field]
+  if (value === undefined) return bounds.default
+  const { min, max = Number.MAX_SAFE_INTEGER } = bounds
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) {
+    return value
+  }
+  const upTo = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min} to ${max}`
+  throw optionError(field, `must be a whole number, ${upTo}`, value)
+}
+
+/** An object with these methods, or undefined; false is taken for undefined. */
+function object<K extends keyof MtaStsOptions>(
+  options: MtaStsOptions,
+  field: K,
+  methods: readonly string[],
+): Exclude<MtaStsOptions[K], false | undefined> | undefined {
+  const value = options[field]
+  if (value === undefined || value === false) return undefined
+  const has = (method: string) => typeof Reflect.get(Object(value), method) === 'function'
+  if (typeof value === 'object' && value !== null && methods.every(has)) {
+    return value as Exclude<MtaStsOptions[K], false | undefined>
+  }
+  throw optionError(field, `must be an object with the methods ${methods.join(', ')}`, value)
+}
+
+function func<K extends 'connect' | 'now'>(options: MtaStsOptions, field: K): MtaStsOptions[K] {
+  const value = options[field]
+  if (value === undefined || typeof value === 'function') return value
+  throw optionError(field, 'must be a function', value)
+}
+
+function roots(ca: MtaStsOptions['ca']): TrustedRoots {
+  try {
+    return trustedRoots(ca)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const message = `The option "ca" must be certificates in PEM form, but ${why}`
+    throw Object.assign(new TypeError(message, { cause }), { code: 'ECONFIG' })
+  }
+}
+
+function blockList(value: MtaStsOptions['blockedAddresses']): BlockList {
+  if (value === undefined) return defaultBlockedAddresses()
+  if (value instanceof BlockList) return value
+  throw optionError('blockedAddresses', 'must be a net.BlockList', value)
+}
+
+function minimumSecurity(value: MtaStsOptions['minimumSecurity']): MinimumSecurity {
+  if (value === undefined) return 'opportunistic'
+  if (MINIMUM_SECURITY.includes(value)) return value
+  throw optionError('minimumSecurity', `must be one of ${MINIMUM_SECURITY.join(', ')}`, value)
+}
+
+function overrides(value: MtaStsOptions['overrides']): ReadonlyMap<string, 'off' | Policy> {
+  const map = new Map<string, 'off' | Policy>()
+  if (value === undefined) return map
+  if (typeof value !== 'object' || value === null) {
+    throw optionError('overrides', 'must be an object with a key for each Policy Domain', value)
+  }
+  for (const [domain, override] of Object.entries(value)) {
+    const policyDomain = toALabels(domain)
+    if (policyDomain === undefined) {
+      throw optionError('overrides', 'must have domain names for its keys', domain)
+    }
+    if (override !== 'off') checkPinned(domain, override)
+    map.set(policyDomain, override)
+  }
+  return map
+}
+
+function checkPinned(domain: string, policy: Policy): void {
+  try {
+    formatPolicy(policy)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw Object.assign(
+      new TypeError(`The option "overrides" must hold 'off' or a policy for ${domain}: ${why}`, {
+        cause,
+      }),
+      { code: 'ECONFIG' },
+    )
+  }
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'number' ? String(value) : `of type ${typeof value}`
+}

@@ -1,0 +1,90 @@
+/**
+ * A policy in memory, and its form in a store.
+ *
+ * @module
+ */
+import type { TlsFailure } from '../errors.js'
+import type { FoundPolicy } from './lookup.js'
+import type { Policy } from './policy.js'
+import { parsePolicy } from './policy.js'
+import { isPolicyId } from './record.js'
+import type { StoredPolicy } from './store.js'
+
+/** All times in epoch milliseconds. */
+export interface HeldPolicy {
+  readonly id: string
+  readonly policy: Policy
+  readonly fetchedAt: number
+  readonly expiresAt: number
+  /** When a delivery last asked for it */
+  usedAt: number
+  /** When its TXT record was last looked at; 0: not by this process */
+  checkedAt: number
+  /** What a delivery is told, made once */
+  lookup: FoundPolicy
+}
+
+export interface FetchedPolicy {
+  id: string
+  policy: Policy
+  body: string
+  fetchedAt: number
+}
+
+/** max_age runs from the fetch, and from nothing else (RFC 8461 §3.3). */
+export function hold(
+  fetched: FetchedPolicy,
+  times: { usedAt: number; checkedAt: number },
+): HeldPolicy {
+  const { id, policy, body, fetchedAt } = fetched
+  const expiresAt = fetchedAt + policy.maxAge * 1000
+  const lookup: FoundPolicy = Object.freeze({
+    status: 'found',
+    policy,
+    id,
+    fetchedAt: new Date(fetchedAt),
+    expiresAt: new Date(expiresAt),
+    source: 'cache',
+    body,
+  })
+  return { id, policy, fetchedAt, expiresAt, ...times, lookup }
+}
+
+/** Puts down, or takes back, what went wrong when the domain was last looked at. */
+export function noteFailure(held: HeldPolicy, failure: TlsFailure | undefined): void {
+  if (held.lookup.failure === failure) return
+  const { failure: _, ...rest } = held.lookup
+  held.lookup = Object.freeze(failure === undefined ? rest : { ...rest, failure })
+}
+
+export function toStored(held: HeldPolicy): StoredPolicy {
+  return {
+    id: held.id,
+    body: held.lookup.body,
+    fetchedAt: held.fetchedAt,
+    expiresAt: held.expiresAt,
+    usedAt: held.usedAt,
+  }
+}
+
+/** A clock of another host may be this much ahead of ours. */
+const CLOCK_SKEW = 5 * 60_000
+
+/**
+ * An entry of a store, checked like remote input: its life is reckoned from its own policy, and
+ * a fetch that lies in the future cannot lengthen it.
+ *
+ * @throws PolicySyntaxError, TypeError when it is not a stored policy
+ */
+export function fromStored(stored: StoredPolicy, now: number): HeldPolicy {
+  const { id, body, fetchedAt, usedAt } = stored
+  if (typeof id !== 'string' || !isPolicyId(id)) throw new TypeError('its id is no policy id')
+  if (typeof body !== 'string') throw new TypeError('its body is no text')
+  if (!Number.isFinite(fetchedAt) || fetchedAt > now + CLOCK_SKEW) {
+    throw new TypeError('its fetchedAt is no time in the past')
+  }
+  return hold(
+    { id, policy: parsePolicy(body), body, fetchedAt: Math.min(fetchedAt, now) },
+    { usedAt: Number.isFinite(usedAt) ? Math.min(usedAt, now) : fetchedAt, checkedAt: 0 },
+  )
+}

@@ -1,0 +1,60 @@
+/**
+ * MX hosts against the mx patterns of a policy (RFC 8461 §4.1).
+ *
+ * @module
+ */
+import { isHostName, toALabels } from '../dns/domain-name.js'
+
+const ASTERISK = 0x2a
+const UPPER_A = 0x41
+const UPPER_Z = 0x5a
+const TO_LOWER = 0x20
+
+/** A host name in A-labels, or `*.` and one: `sts-policy-mx-value` of RFC 8461 §3.2, in any case. */
+export function isMxPattern(pattern: string): boolean {
+  return isHostName(pattern.startsWith('*.') ? pattern.slice(2) : pattern)
+}
+
+/**
+ * Does one of the patterns name the host? `*` stands for exactly one label, case does not count,
+ * and the host may carry the root dot or be written in U-labels. The patterns are those of a
+ * policy: what {@link isMxPattern} accepts.
+ *
+ * ```ts
+ * matchesMx('mx1.example.com', ['mail.example.com', '*.example.com']) // true
+ * matchesMx('a.b.example.com', ['*.example.com']) // false
+ * ```
+ */
+export function matchesMx(host: string, patterns: readonly string[]): boolean {
+  const name = toALabels(host)
+  if (name === undefined) return false
+  const dot = name.indexOf('.')
+  for (const pattern of patterns) {
+    if (pattern === name || namesHost(pattern, name, dot)) return true
+  }
+  return false
+}
+
+/** `dot` is where the first label of the name ends; -1 if there is but one. */
+function namesHost(pattern: string, name: string, dot: number): boolean {
+  if (pattern.charCodeAt(0) !== ASTERISK) {
+    return pattern.length === name.length && sameEnd(pattern, name, name.length)
+  }
+  // `*` takes the place of the first label; what follows it begins with a dot.
+  const rest = name.length - dot
+  return dot > 0 && pattern.length === rest + 1 && sameEnd(pattern, name, rest)
+}
+
+/**
+ * Do both end in the same `length` characters, but for case? The name is in lower case. Written
+ * out because it runs for every MX host and every pattern, and because `toLowerCase` would also
+ * make ASCII of letters that are not, such as the Kelvin sign.
+ */
+function sameEnd(pattern: string, name: string, length: number): boolean {
+  for (let left = 1; left <= length; left++) {
+    const char = pattern.charCodeAt(pattern.length - left)
+    const lower = char >= UPPER_A && char <= UPPER_Z ? char + TO_LOWER : char
+    if (lower !== name.charCodeAt(name.length - left)) return false
+  }
+  return true
+}

@@ -1,0 +1,129 @@
+/**
+ * The TXT record at `_mta-sts.` + Policy Domain (RFC 8461 §3.1). It says that there is a policy,
+ * and by its id when there is a new one:
+ *
+ *     v=STSv1; id=20160831085700Z;
+ *
+ * @module
+ */
+import {
+  type Field,
+  fieldProblem,
+  firstOfEach,
+  parseTagList,
+  selectRecords,
+} from '../dns/tag-list.js'
+import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
+
+export interface StsRecord {
+  version: 'STSv1'
+  /** 1 to 32 letters and digits. A new one says that there is a new policy; they have no order. */
+  id: string
+  /** Fields that RFC 8461 does not define, in their order; left out where there are none */
+  extensions?: readonly Field[]
+}
+
+/** What a TXT answer amounts to: see {@link examineRecords}. */
+export type RecordFinding =
+  | { kind: 'one'; record: StsRecord }
+  | { kind: 'none' }
+  | { kind: 'several'; count: number }
+  | { kind: 'malformed'; error: RecordSyntaxError }
+
+const VERSION = 'STSv1'
+const ID = /^[A-Za-z0-9]{1,32}$/
+const ID_RULE = 'must be 1 to 32 letters and digits'
+
+/**
+ * Reads one record, its strings already joined.
+ *
+ * ```ts
+ * parseRecord('v=STSv1; id=20160831085700Z;').id // '20160831085700Z'
+ * ```
+ *
+ * @throws RecordSyntaxError
+ */
+export function parseRecord(txt: string): StsRecord {
+  const fields = firstOfEach(parseTagList(txt, { version: VERSION }))
+  const id = fields.find(({ name }) => name === 'id')?.value
+  if (id === undefined) {
+    throw new RecordSyntaxError(
+      `The MTA-STS record has no id, which ${ID_RULE}: "${escapeRemoteText(txt)}"`,
+    )
+  }
+  checkId(id)
+  const extensions = fields.filter(({ name }) => !isDefined(name))
+  return { version: VERSION, id, ...(extensions.length > 0 ? { extensions } : {}) }
+}
+
+/**
+ * The record of a TXT answer, in the shape of `resolveTxt` of `node:dns`. Undefined unless
+ * exactly one record of this version is there and it is well formed.
+ */
+export function selectRecord(rrset: readonly (readonly string[])[]): StsRecord | undefined {
+  const finding = examineRecords(rrset)
+  return finding.kind === 'one' ? finding.record : undefined
+}
+
+/** {@link selectRecord} for those who must tell why there is none. */
+export function examineRecords(rrset: readonly (readonly string[])[]): RecordFinding {
+  // Counted before any is parsed: a malformed record beside a good one leaves neither.
+  const records = selectRecords(rrset, VERSION)
+  const [record] = records
+  if (record === undefined) return { kind: 'none' }
+  if (records.length > 1) return { kind: 'several', count: records.length }
+  try {
+    return { kind: 'one', record: parseRecord(record) }
+  } catch (error) {
+    if (error instanceof RecordSyntaxError) return { kind: 'malformed', error }
+    throw error
+  }
+}
+
+/**
+ * Writes a record that {@link parseRecord} reads back as the same. It may be longer than the 255
+ * bytes of one TXT string.
+ *
+ * @throws RecordSyntaxError if there is no such record
+ */
+export function formatRecord(record: StsRecord): string {
+  const extensions = record.extensions ?? []
+  if (record.version !== VERSION) {
+    throw new RecordSyntaxError(
+      `The version of an MTA-STS record must be ${VERSION}, but it is "${escapeRemoteText(String(record.version))}"`,
+    )
+  }
+  checkId(record.id)
+  checkExtensions(extensions)
+  const fields = [{ name: 'v', value: VERSION }, { name: 'id', value: record.id }, ...extensions]
+  return `${fields.map(({ name, value }) => `${name}=${value}`).join('; ')};`
+}
+
+/** `sts-id`: compared byte for byte, so case counts. */
+export function isPolicyId(id: string): boolean {
+  return ID.test(id)
+}
+
+function checkId(id: string): void {
+  if (typeof id === 'string' && isPolicyId(id)) return
+  throw new RecordSyntaxError(
+    `The id of an MTA-STS record ${ID_RULE}, but it is "${escapeRemoteText(String(id))}"`,
+  )
+}
+
+function checkExtensions(extensions: readonly Field[]): void {
+  for (const extension of extensions) {
+    const problem = fieldProblem(extension)
+    if (problem !== undefined) throw new RecordSyntaxError(problem)
+    if (isDefined(extension.name)) {
+      throw new RecordSyntaxError(`"${extension.name}" is no extension of an MTA-STS record`)
+    }
+  }
+  if (firstOfEach(extensions).length < extensions.length) {
+    throw new RecordSyntaxError('An extension of an MTA-STS record is there twice')
+  }
+}
+
+function isDefined(name: string): boolean {
+  return name === 'v' || name === 'id'
+}

@@ -1,0 +1,33 @@
+/**
+ * Logical addresses: those of documentation, which nobody routes (RFC 5737, RFC 3849).
+ *
+ * @module
+ */
+import { isIPv6 } from 'node:net'
+
+const PREFIXES = ['192.0.2', '198.51.100', '203.0.113']
+
+export interface AddressPair {
+  ipv4: string
+  ipv6: string
+}
+
+/**
+ * Hands out addresses. There are 762 of IPv4; after that hosts share them, as hosts do, and are
+ * told apart by the name that was dialled. Those of IPv6 do not run out.
+ */
+export class AddressPlan {
+  #taken = 0
+
+  next(): AddressPair {
+    const n = this.#taken++
+    const prefix = PREFIXES[Math.floor(n / 254) % PREFIXES.length]
+    const ipv6 = `2001:db8::${((n + 1) >>> 16).toString(16)}:${((n + 1) & 0xffff).toString(16)}`
+    return { ipv4: `${prefix}.${(n % 254) + 1}`, ipv6: canonicalAddress(ipv6) }
+  }
+}
+
+/** One spelling for one address, so that it can be looked up. */
+export function canonicalAddress(address: string): string {
+  return isIPv6(address) ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address
+}

@@ -1,0 +1,86 @@
+/**
+ * What can be wrong with an MX host, a policy host and the DNS, by name.
+ *
+ * @module
+ */
+
+/** A certificate that does not prove what it should; for MX hosts and policy hosts alike. */
+export type CertificateFault = 'wrong-name' | 'cn-only' | 'expired' | 'self-signed'
+
+/** A reply of the receiver's own, instead of the good one. */
+export interface ReplyFault {
+  /** After what: `message` is the end of the message, `data` the command before it */
+  at: 'greeting' | 'ehlo' | 'mail' | 'rcpt' | 'data' | 'message'
+  /** `451 4.7.1 Come back later`; a line break makes it a reply of several lines */
+  reply: string
+  /** With `at: 'rcpt'`: this recipient only */
+  to?: string
+}
+
+export type NamedMxFault =
+  | CertificateFault
+  | 'no-starttls'
+  | 'starttls-454'
+  | 'starttls-502'
+  | 'partial-wildcard'
+  | 'unknown-authority'
+  | 'missing-intermediate'
+  | 'not-yet-valid'
+  | 'tls-1.1'
+  | 'handshake-reset'
+  | 'handshake-stall'
+  | 'response-injection'
+  | 'unreachable'
+  | 'slow'
+  | 'drops-after-data'
+
+export type MxFault = NamedMxFault | ReplyFault
+
+/** A response of one's own making. What is left out is as in the good one. */
+export interface ResponseFault {
+  status?: number
+  headers?: Readonly<Record<string, string>>
+  body?: string | Buffer
+}
+
+export type NamedPolicyHostFault =
+  | CertificateFault
+  | 'down'
+  | 'reset'
+  | '404'
+  | '500'
+  | 'redirect'
+  | 'html'
+  | 'oversize'
+  | 'drip'
+  | 'gzip'
+  | 'invalid-policy'
+
+export type PolicyHostFault = NamedPolicyHostFault | ResponseFault
+
+/** A question that gets no useful answer. */
+export type LookupFault = 'nxdomain' | 'servfail' | 'timeout' | 'refused'
+
+export type DnsFault =
+  | LookupFault
+  | 'cname-chain'
+  | 'two-records'
+  | 'malformed-record'
+  | 'split-strings'
+  | 'spoofed-mx'
+  | 'null-mx'
+  | 'ipv6-only'
+
+/**
+ * Which of a domain's questions a fault answers: the TXT record, the MX records, the addresses of
+ * the policy host, the addresses of the MX hosts.
+ */
+export type DnsPlace = 'record' | 'mx' | 'policy-host' | 'mx-hosts'
+
+/** A reply as it was asked for, taken apart. Throws a TypeError unless it is a 4xx or 5xx. */
+export function parseReply(reply: string): { code: number; lines: string[] } {
+  const lines = reply.split(/\r?\n/)
+  const code = Number(/^([45]\d\d)(?:[ -]|$)/.exec(reply)?.[1])
+  if (!code) throw new TypeError(`A reply that fails begins with 4xx or 5xx: ${reply}`)
+  return { code, lines: lines.map((line) => line.replace(/^\d{3}[ -]?/, '')) }
+}

@@ -1,0 +1,103 @@
+/**
+ * The network of a mail world: one listener on loopback that plays every TCP endpoint there is.
+ *
+ * A sender dials logical addresses and ports. `dial` opens a connection to the one real port and
+ * keeps what was dialled; when the connection arrives, it is known by the client's port and handed
+ * to the endpoint it was meant for. So nothing has to be started for an MX host or a policy host,
+ * and no port has to be chosen.
+ *
+ * @module
+ */
+import { once } from 'node:events'
+import {
+  type AddressInfo,
+  createServer,
+  connect as netConnect,
+  type Server,
+  type Socket,
+} from 'node:net'
+
+/** Takes over a connection that has arrived. */
+export type Accept = (socket: Socket) => void
+
+export class Loopback {
+  readonly #server: Server
+  readonly #port: number
+  /** Client port -> who is to accept it; and the other way round, whichever end is known first */
+  readonly #dialled = new Map<number, Accept>()
+  readonly #arrived = new Map<number, Socket>()
+  readonly #sockets = new Set<Socket>()
+
+  private constructor(server: Server) {
+    this.#server = server
+    this.#port = (server.address() as AddressInfo).port
+    server.on('connection', (socket) => this.#arrive(socket))
+  }
+
+  static async open(): Promise<Loopback> {
+    const server = createServer({ noDelay: true })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return new Loopback(server)
+  }
+
+  dial(accept: Accept): Socket {
+    const socket = netConnect({ host: '127.0.0.1', port: this.#port, noDelay: true })
+    socket.once('connect', () => {
+      const port = socket.localPort
+      if (port === undefined) return
+      const arrived = this.#arrived.get(port)
+      this.#arrived.delete(port)
+      if (arrived !== undefined) {
+        accept(arrived)
+        return
+      }
+      this.#dialled.set(port, accept)
+      socket.once('close', () => this.#dialled.delete(port))
+    })
+    return socket
+  }
+
+  #arrive(socket: Socket): void {
+    const port = socket.remotePort
+    if (port === undefined) {
+      socket.destroy()
+      return
+    }
+    this.#sockets.add(socket)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      if (this.#arrived.get(port) === socket) this.#arrived.delete(port)
+    })
+    // Clients that break off are what this is for
+    socket.on('error', () => undefined)
+    const accept = this.#dialled.get(port)
+    this.#dialled.delete(port)
+    if (accept === undefined) this.#arrived.set(port, socket)
+    else accept(socket)
+  }
+
+  /** The sender's ends see the connection end, and are the sender's to close. */
+  async close(): Promise<void> {
+    const closed = once(this.#server, 'close')
+    this.#server.close()
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
+  }
+}
+
+/** A socket to a port where nobody listens: it fails as `net.connect` does. */
+export function refusedSocket(address: string, port: number): Socket {
+  const error = Object.assign(new Error(`connect ECONNREFUSED ${address}:${port}`), {
+    code: 'ECONNREFUSED',
+    syscall: 'connect',
+    address,
+    port,
+  })
+  return netConnect({
+    host: 'refused.invalid',
+    port,
+    // The one way into net.connect's own course of failing that needs no closed port
+    lookup: (_host, _options, done) => done(error, '', 4),
+  })
+}

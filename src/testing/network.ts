@@ -1,0 +1,55 @@
+/**
+ * Who is at which logical address, and how a sender gets there.
+ *
+ * @module
+ */
+import type { Socket } from 'node:net'
+import { type AddressPair, AddressPlan, canonicalAddress } from './addresses.js'
+import type { WorldTarget } from './api.js'
+import type { Reachable, Surroundings } from './endpoint.js'
+import { type Loopback, refusedSocket } from './loopback.js'
+
+export class Network {
+  readonly #surroundings: Surroundings
+  readonly #loopback: Loopback
+  readonly #plan = new AddressPlan()
+  readonly #endpoints = new Map<string, Reachable[]>()
+  #closed = false
+
+  constructor(surroundings: Surroundings, loopback: Loopback) {
+    this.#surroundings = surroundings
+    this.#loopback = loopback
+  }
+
+  /** Gives an endpoint its addresses, and its place in the DNS. */
+  settle<R extends Reachable>(make: (addresses: AddressPair) => R): R {
+    const endpoint = make(this.#plan.next())
+    for (const address of [endpoint.ipv4, endpoint.ipv6]) {
+      const others = this.#endpoints.get(address)
+      if (others) others.push(endpoint)
+      else this.#endpoints.set(address, [endpoint])
+    }
+    endpoint.join(this.#surroundings.zone)
+    return endpoint
+  }
+
+  connect({ purpose, host, address, port }: WorldTarget): Socket {
+    const accept = this.#closed ? undefined : this.#at(address, host)?.reception({ address, port })
+    const outcome = accept === undefined ? 'refused' : 'connected'
+    const at = this.#surroundings.clock.now()
+    const dial = { kind: 'dial' as const, purpose, host, address, port, outcome, at } as const
+    this.#surroundings.log.entries.push(dial)
+    return accept === undefined ? refusedSocket(address, port) : this.#loopback.dial(accept)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#loopback.close()
+  }
+
+  /** Hosts that share an address are told apart by the name that was dialled. */
+  #at(address: string, host: string): Reachable | undefined {
+    const there = this.#endpoints.get(canonicalAddress(address)) ?? []
+    return there.find(({ name }) => name === host.toLowerCase()) ?? there[0]
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * One HTTPS server for all policy hosts of a world; it chooses certificate and answer by SNI.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:https'
+import type { Socket } from 'node:net'
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import type { WorldClock } from './clock.js'
+import type { TlsFacts, WorldLog } from './log.js'
+import type { PolicySite } from './policy-site.js'
+
+export class PolicyServer {
+  /** By name, in lower case. */
+  readonly sites = new Map<string, PolicySite>()
+  readonly #log: WorldLog
+  readonly #clock: WorldClock
+  readonly #server: Server
+
+  constructor({ log, clock }: { log: WorldLog; clock: WorldClock }) {
+    this.#log = log
+    this.#clock = clock
+    this.#server = createServer({
+      SNICallback: (servername, done) => {
+        this.#context(servername).then(
+          (context) => done(null, context),
+          (error) => done(error),
+        )
+      },
+    })
+    this.#server.on('request', (request, response) => this.#onRequest(request, response))
+  }
+
+  /** It never listens: connections are brought to it. */
+  accept(socket: Socket): void {
+    this.#server.emit('connection', socket)
+  }
+
+  close(): void {
+    this.#server.close()
+  }
+
+  async #context(servername: string): Promise<SecureContext> {
+    const site = this.sites.get(servername.toLowerCase())
+    if (site === undefined) throw new Error(`No policy host is called ${servername}`)
+    return createSecureContext(await site.credentials())
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    if (!(request.socket instanceof TLSSocket)) return
+    const tls = tlsFacts(request.socket)
+    const servername = tls.servername?.toLowerCase() ?? ''
+    const site = this.sites.get(servername)
+    const entry = {
+      kind: 'get' as const,
+      host: servername,
+      method: request.method ?? '',
+      path: request.url ?? '',
+      headers: request.headers,
+      status: 0,
+      resumed: request.socket.isSessionReused(),
+      tls,
+      at: this.#clock.now(),
+    }
+    this.#log.entries.push(entry)
+    if (site !== undefined && hostNamed(request) === servername) {
+      entry.status = site.respond(request, response)
+    } else {
+      // RFC 9110 §15.5.20: this certificate was not shown for that host
+      entry.status = 421
+      response.writeHead(421).end()
+    }
+  }
+}
+
+function hostNamed(request: IncomingMessage): string | undefined {
+  return request.headers.host?.toLowerCase().replace(/:443$/, '')
+}
+
+/** Of a socket whose handshake is complete. */
+export function tlsFacts(socket: TLSSocket): TlsFacts {
+  const servername: unknown = 'servername' in socket ? socket.servername : undefined
+  return {
+    version: socket.getProtocol() ?? '',
+    cipher: socket.getCipher().name,
+    servername: typeof servername === 'string' ? servername : undefined,
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * Does a certificate name the host? RFC 8461 §4.2: by a DNS-ID (RFC 6125), nothing else. Node's own
+ * `tls.checkServerIdentity` is wider: it falls back on the common name and accepts a `*` beside
+ * other characters.
+ *
+ * @module
+ */
+import { X509Certificate } from 'node:crypto'
+import type { PeerCertificate } from 'node:tls'
+import { isHostName } from '../dns/domain-name.js'
+import { escapeRemoteText } from '../errors.js'
+
+/**
+ * For `tls.connect`'s option of the same name: undefined when one of the certificate's DNS names
+ * is the host, or is a wildcard for its left-most label; else the error that ends the handshake.
+ * Names compare without case; a common name or an address never counts.
+ *
+ * @example
+ * tls.connect({ socket, servername: mxHost, checkServerIdentity })
+ */
+export function checkServerIdentity(host: string, cert: PeerCertificate): Error | undefined {
+  const name = host.toLowerCase()
+  // checkHost would take '.example.com' for "any host below"; only a real host name is asked about
+  if (!isHostName(name)) return mismatch(`${escapeRemoteText(host)} is not a host name`, host, cert)
+  if (!cert?.raw) return mismatch('the peer showed no certificate', host, cert)
+  const matched = new X509Certificate(cert.raw).checkHost(name, {
+    subject: 'never',
+    partialWildcards: false,
+    multiLabelWildcards: false,
+  })
+  if (matched !== undefined) return undefined
+  const names = escapeRemoteText(cert.subjectaltname || 'no DNS name at all')
+  return mismatch(`the certificate is for ${names}, not for ${host}`, host, cert)
+}
+
+/** The shape of Node's own error, so that everybody who knows that one knows this one. */
+function mismatch(reason: string, host: string, cert: PeerCertificate): Error {
+  const error = new Error(`Certificate does not match the host: ${reason}`)
+  const code = 'ERR_TLS_CERT_ALTNAME_INVALID'
+  // Nodemailer writes over code; its newer versions keep the first one under this name themselves
+  return Object.assign(error, { code, originalCode: code, reason, host, cert })
+}

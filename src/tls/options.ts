@@ -1,0 +1,73 @@
+/**
+ * `tls.connect` options for what a connection must prove, and the roots that are trusted.
+ *
+ * @module
+ */
+import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls'
+import { checkServerIdentity } from './identity.js'
+import type { Security } from './security.js'
+
+/** The trusted roots and the lowest TLS version, read once for all connections. */
+export type TrustedRoots = SecureContext
+
+/**
+ * @param ca the roots, as PEM; undefined: those that Node trusts
+ * @throws TypeError when one of them is no certificate
+ */
+export function trustedRoots(
+  ca: string | Buffer | ReadonlyArray<string | Buffer> | undefined,
+): TrustedRoots {
+  const minVersion = 'TLSv1.2' // RFC 8461 §7.2
+  if (ca === undefined) return createSecureContext({ minVersion })
+  const roots = Array.isArray(ca) ? [...ca] : [ca]
+  if (roots.length === 0) throw new TypeError('it holds no certificate')
+  for (const root of roots) checkPem(root)
+  return createSecureContext({ ca: roots, minVersion })
+}
+
+/** OpenSSL passes over what it cannot read; a root that is not there would be missed much later. */
+function checkPem(root: unknown): void {
+  const text = Buffer.isBuffer(root) ? root.toString('latin1') : root
+  if (typeof text !== 'string' || !text.includes('-----BEGIN')) {
+    throw new TypeError('it is not PEM: "-----BEGIN CERTIFICATE-----" is missing')
+  }
+  try {
+    new X509Certificate(text)
+  } catch (cause) {
+    throw new TypeError('it holds no certificate that can be read', { cause })
+  }
+}
+
+/** A handshake that ends here unless the peer proves to be `host` (RFC 8461 §3.3, §4.2, §7). */
+export function verifiedTls(host: string, roots: TrustedRoots): ConnectionOptions {
+  return {
+    host,
+    // RFC 8461 §7.1; an address literal has no name to send (RFC 6066 §3)
+    ...(isIP(host) ? {} : { servername: host }),
+    secureContext: roots,
+    // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED=0 in somebody's environment changes nothing
+    rejectUnauthorized: true,
+    checkServerIdentity,
+  }
+}
+
+/**
+ * A handshake that proves nothing (RFC 7435): the peer was not asked to prove anything, or is only
+ * audited, and an unverified TLS session is better than the plaintext that would follow. What the
+ * certificate is worth can be read off the socket afterwards. The only place of its kind.
+ */
+function unverifiedTls(host: string, roots: TrustedRoots): ConnectionOptions {
+  return { ...verifiedTls(host, roots), rejectUnauthorized: false }
+}
+
+/** What an MX host is connected to with. A session is never resumed: Node would skip the check. */
+export function tlsOptions(
+  host: string,
+  security: Security,
+  roots: TrustedRoots,
+): ConnectionOptions {
+  const verified = security.level === 'authenticated' && security.by === 'sts'
+  return verified ? verifiedTls(host, roots) : unverifiedTls(host, roots)
+}

@@ -1,0 +1,134 @@
+/**
+ * What a finished or failed handshake amounts to, in the result types of RFC 8460 §4.3: the chain
+ * first, then the name.
+ *
+ * @module
+ */
+import type { TLSSocket } from 'node:tls'
+import type { ResultType, TlsFailure } from '../errors.js'
+import { checkServerIdentity } from './identity.js'
+import type { Security } from './security.js'
+
+interface Verdict {
+  resultType: ResultType
+  reason?: string
+}
+
+const notTrusted = (reason: string): Verdict => ({ resultType: 'certificate-not-trusted', reason })
+const invalid = (reason: string): Verdict => ({ resultType: 'validation-failure', reason })
+
+/** Node's names for OpenSSL's X509_V_ERR_*, and its own. */
+const CERTIFICATE_VERDICTS: ReadonlyMap<string, Verdict> = new Map([
+  ['CERT_HAS_EXPIRED', { resultType: 'certificate-expired' }],
+  ['CERT_NOT_YET_VALID', invalid('certificate-not-yet-valid')],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', { resultType: 'certificate-host-mismatch' }],
+  ['HOSTNAME_MISMATCH', { resultType: 'certificate-host-mismatch' }],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', notTrusted('self-signed')],
+  ['SELF_SIGNED_CERT_IN_CHAIN', notTrusted('unknown-authority')],
+  ['UNABLE_TO_GET_ISSUER_CERT', notTrusted('unknown-authority')],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', notTrusted('unknown-authority')],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', notTrusted('incomplete-chain')],
+  ['CERT_UNTRUSTED', notTrusted('untrusted')],
+  ['CERT_REJECTED', notTrusted('rejected')],
+  ['CERT_REVOKED', notTrusted('revoked')],
+  ['CERT_CHAIN_TOO_LONG', notTrusted('chain-too-long')],
+  ['CERT_SIGNATURE_FAILURE', notTrusted('bad-signature')],
+  ['INVALID_CA', notTrusted('invalid-authority')],
+  ['PATH_LENGTH_EXCEEDED', notTrusted('path-length-exceeded')],
+  ['INVALID_PURPOSE', notTrusted('wrong-purpose')],
+])
+
+/** What OpenSSL says of a peer with which no TLS version is shared. */
+const VERSION_CODES = new Set([
+  'ERR_SSL_UNSUPPORTED_PROTOCOL',
+  'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+  'ERR_SSL_WRONG_SSL_VERSION',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_UNKNOWN_PROTOCOL',
+])
+
+/** Whether an error of `tls.connect` is about the certificate, and not about the connection. */
+export function isCertificateError(error: unknown): boolean {
+  return CERTIFICATE_VERDICTS.has(codeOf(error))
+}
+
+/** Whether an error says that a handshake did not come to its end, for whatever reason. */
+export function isHandshakeError(error: unknown): boolean {
+  if (isCertificateError(error) || /^ERR_(?:SSL|TLS)_/.test(codeOf(error))) return true
+  return error instanceof Error && 'code' in error && error.code === 'ETLS'
+}
+
+/** The failure that an error amounts to which ended a handshake before it was done. */
+export function failedHandshake(error: unknown): TlsFailure {
+  const code = codeOf(error)
+  return { ...verdictOfCode(code), cause: error }
+}
+
+function verdictOfCode(code: string): Verdict {
+  const verdict = CERTIFICATE_VERDICTS.get(code)
+  if (verdict) return verdict
+  if (VERSION_CODES.has(code)) return invalid('tls-version')
+  if (code === 'ETIMEDOUT') return invalid('handshake-timeout')
+  return invalid('handshake-failed')
+}
+
+/**
+ * The failure that a finished handshake with an MX host amounts to under what it must prove, or
+ * would have to prove (`audit`); undefined when there is none.
+ */
+export function judge(socket: TLSSocket, host: string, security: Security): TlsFailure | undefined {
+  if (security.level !== 'authenticated' && security.audit === undefined) return undefined
+  return judgePkix(socket, host)
+}
+
+/** RFC 8461 §4.2 and §7.2: trusted, not expired, names the host, TLS 1.2 or higher. */
+function judgePkix(socket: TLSSocket, host: string): TlsFailure | undefined {
+  const version = socket.getProtocol()
+  if (version !== 'TLSv1.2' && version !== 'TLSv1.3') return invalid('tls-version')
+  // Node checks the name only when the chain is good: so the chain is what authorizationError tells
+  const chainError: unknown = socket.authorizationError
+  if (chainError) {
+    const code = typeof chainError === 'string' ? chainError : codeOf(chainError)
+    const verdict = CERTIFICATE_VERDICTS.get(code) ?? notTrusted(kebab(code))
+    return { ...verdict, cause: chainError }
+  }
+  const nameError = checkServerIdentity(host, socket.getPeerCertificate())
+  if (nameError) return { resultType: 'certificate-host-mismatch', cause: nameError }
+  // Both are good, and yet Node did not authorize it: a resumed session, say
+  return socket.authorized ? undefined : notTrusted('not-authorized')
+}
+
+/**
+ * The code that Node gave an error. Nodemailer writes its own over it: since version 10 it keeps
+ * the first one beside it, before that only what OpenSSL said is left.
+ */
+function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return ''
+  const { code, originalCode, reason, message } = error as Record<string, unknown>
+  if (typeof originalCode === 'string') return originalCode
+  if (typeof code === 'string' && !NODEMAILER_CODES.has(code)) return code
+  if (typeof reason === 'string') return `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`
+  const known = typeof message === 'string' ? OPENSSL_TEXTS.get(message) : undefined
+  return known ?? (typeof code === 'string' ? code : '')
+}
+
+const NODEMAILER_CODES = new Set(['ESOCKET', 'ETLS', 'ECONNECTION'])
+
+/** X509_verify_cert_error_string of OpenSSL 3 */
+const OPENSSL_TEXTS: ReadonlyMap<string, string> = new Map([
+  ['certificate has expired', 'CERT_HAS_EXPIRED'],
+  ['certificate is not yet valid', 'CERT_NOT_YET_VALID'],
+  ['self-signed certificate', 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+  ['self-signed certificate in certificate chain', 'SELF_SIGNED_CERT_IN_CHAIN'],
+  ['unable to get issuer certificate', 'UNABLE_TO_GET_ISSUER_CERT'],
+  ['unable to get local issuer certificate', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'],
+  ['unable to verify the first certificate', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+  ['certificate signature failure', 'CERT_SIGNATURE_FAILURE'],
+  ['invalid CA certificate', 'INVALID_CA'],
+  ['path length constraint exceeded', 'PATH_LENGTH_EXCEEDED'],
+  ['unsuitable certificate purpose', 'INVALID_PURPOSE'],
+])
+
+function kebab(code: string): string {
+  return code.toLowerCase().replaceAll('_', '-').slice(0, 60)
+}

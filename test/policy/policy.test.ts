@@ -1,0 +1,534 @@
+import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { PolicySyntaxError } from '../../src/errors.js'
+import {
+  formatPolicy,
+  MAX_AGE_LIMIT,
+  MAX_POLICY_BYTES,
+  type Policy,
+  type PolicyMode,
+  parsePolicy,
+} from '../../src/policy/policy.js'
+
+interface PolicyCase {
+  name: string
+  body: string
+  expected: { mode: string; mx: string[]; maxAge: number } | 'invalid'
+}
+
+const vectors: { cases: PolicyCase[] } = JSON.parse(
+  readFileSync(new URL('../fixtures/vectors/policy-file.json', import.meta.url), 'utf8'),
+)
+
+const VALID = ['version: STSv1', 'mode: enforce', 'mx: mail.example.com', 'max_age: 86400']
+const DEFINED = ['version', 'mode', 'mx', 'max_age']
+
+const host = fc.stringMatching(
+  /^[a-z]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z]([a-z0-9-]{0,8}[a-z])?){0,3}$/,
+)
+const pattern = fc.tuple(fc.constantFrom('', '*.'), host).map((parts) => parts.join(''))
+const extensionName = fc
+  .oneof(
+    fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$/),
+    fc.constantFrom('constructor', 'toString', 'MX', 'Version', '1', '0'),
+  )
+  .filter((name) => !DEFINED.includes(name))
+const extensionValue = fc
+  .string({ unit: 'grapheme', minLength: 1, maxLength: 30 })
+  .filter((value) => value.trim() === value)
+const extensions = fc.uniqueArray(fc.record({ name: extensionName, value: extensionValue }), {
+  selector: ({ name }) => name,
+  minLength: 1,
+  maxLength: 6,
+})
+const maxAge = fc.oneof(fc.integer({ min: 0, max: MAX_AGE_LIMIT }), fc.constant(MAX_AGE_LIMIT))
+const policy: fc.Arbitrary<Policy> = fc
+  .record(
+    {
+      version: fc.constant('STSv1' as const),
+      mode: fc.constantFrom<PolicyMode>('enforce', 'testing', 'none'),
+      mx: fc.array(pattern, { maxLength: 5 }),
+      maxAge,
+      extensions,
+    },
+    { requiredKeys: ['version', 'mode', 'mx', 'maxAge'] },
+  )
+  .filter(({ mode, mx }) => mode === 'none' || mx.length > 0)
+
+describe('the vectors', () => {
+  test.each(vectors.cases)('$name', ({ body, expected }) => {
+    if (expected === 'invalid') {
+      expect(() => parsePolicy(body)).toThrow(PolicySyntaxError)
+      expect(() => parsePolicy(bytes(body))).toThrow(PolicySyntaxError)
+    } else {
+      expect(parsePolicy(body)).toMatchObject({ version: 'STSv1', ...expected })
+      expect(parsePolicy(bytes(body))).toEqual(parsePolicy(body))
+    }
+  })
+})
+
+describe('parsePolicy', () => {
+  test('reads a policy', () => {
+    const read = parsePolicy(file([...VALID, 'mx: *.example.net', 'z: 1', 'a: x: y; z = \u{e9}']))
+    expect(read).toEqual({
+      version: 'STSv1',
+      mode: 'enforce',
+      mx: ['mail.example.com', '*.example.net'],
+      maxAge: 86400,
+      extensions: [
+        { name: 'z', value: '1' },
+        { name: 'a', value: 'x: y; z = \u{e9}' },
+      ],
+    })
+    expect(Object.keys(parsePolicy(file(VALID)))).toEqual(['version', 'mode', 'mx', 'maxAge'])
+  })
+
+  test.each(DEFINED)('[STS-17] the field %s is required', (name) => {
+    const lines = VALID.filter((line) => !line.startsWith(`${name}:`))
+    expect(lines).toHaveLength(3)
+    expect(() => parsePolicy(file(lines))).toThrow(`The policy file has no "${name}" field`)
+  })
+
+  test('[STS-17] mx is required under enforce and testing, but not under none', () => {
+    const without = (mode: string) => file(['version: STSv1', `mode: ${mode}`, 'max_age: 1'])
+    expect(() => parsePolicy(without('enforce'))).toThrow(PolicySyntaxError)
+    expect(() => parsePolicy(without('testing'))).toThrow(PolicySyntaxError)
+    expect(parsePolicy(without('none')).mx).toEqual([])
+  })
+
+  test.each([
+    [0, 'version: STSv2'],
+    [0, 'version: stsv1'],
+    [0, 'version: STSv1 STSv1'],
+    [0, 'Version: STSv1'],
+    [0, 'version = STSv1'],
+    [0, 'version : STSv1'],
+    [0, ' version: STSv1'],
+    [0, 'version:'],
+    [1, 'mode: ENFORCE'],
+    [1, 'mode: enforce;'],
+    [1, 'mode: enforced'],
+    [1, 'mode: report'],
+    [1, 'MODE: enforce'],
+    [1, 'mode: "enforce"'],
+    [1, 'mode: constructor'],
+    [3, 'max_age:'],
+    [3, 'max_age: '],
+    [3, 'max_age: -1'],
+    [3, 'max_age: +1'],
+    [3, 'max_age: 1.0'],
+    [3, 'max_age: 1e5'],
+    [3, 'max_age: 0x10'],
+    [3, 'max_age: 1 0'],
+    [3, 'max_age: 00000086400'],
+    [3, 'max_age: \u{661}'],
+    [3, 'max-age: 1'],
+  ])('[STS-17] the rest of the ABNF: line %i as %j', (index, line) => {
+    expect(() => parsePolicy(file(VALID.with(index, line)))).toThrow(PolicySyntaxError)
+  })
+
+  test.each([
+    'x',
+    'x:',
+    'x: ',
+    ':',
+    ': x',
+    '_x: y',
+    '__proto__: y',
+    'x y: z',
+    'caf\u{e9}: x',
+    `${'x'.repeat(33)}: y`,
+    'x: a\tb',
+    'x: a\u{0}b',
+    'x: a\u{7f}b',
+    'x: a\u{1b}[2Jb',
+    'x: a\rb',
+    '# a comment',
+    '-----BEGIN PGP SIGNED MESSAGE-----',
+  ])('[STS-17] a field that is malformed breaks the policy, though unknown: %j', (line) => {
+    expect(() => parsePolicy(file([...VALID, line]))).toThrow(PolicySyntaxError)
+    expect(lineOfError(file([line, ...VALID]))).toBe(1)
+    expect(lineOfError(file([...VALID, line, 'y: z']))).toBe(5)
+  })
+
+  test('[STS-18] lines end with LF or CRLF, also in turn, and the last may end with neither', () => {
+    const expected = parsePolicy(VALID.join('\n'))
+    for (const body of [
+      VALID.join('\r\n'),
+      `${VALID.join('\r\n')}\r\n`,
+      `${VALID[0]}\r\n${VALID[1]}\n${VALID[2]} \t\r\n${VALID[3]}\n`,
+    ]) {
+      expect(parsePolicy(body)).toEqual(expected)
+    }
+  })
+
+  test.each(['\r', '\n\r', '\r\r\n', '\u{85}', '\u{2028}', '\u{b}', '\u{c}', ';'])(
+    '[STS-18] and with nothing else: %j',
+    (end) => {
+      expect(() => parsePolicy(VALID.map((line) => line + end).join(''))).toThrow(PolicySyntaxError)
+    },
+  )
+
+  test('[STS-18] a CR behind the last line is no line end', () => {
+    expect(() => parsePolicy(`${VALID.join('\n')}\r`)).toThrow(PolicySyntaxError)
+  })
+
+  test('[STS-19] unknown fields are ignored, wherever they stand', () => {
+    const expected = parsePolicy(file(VALID))
+    for (let index = 0; index <= VALID.length; index++) {
+      const lines = VALID.toSpliced(index, 0, 'Mode: none', 'constructor: x', 'MX: evil.example')
+      expect(parsePolicy(file(lines))).toMatchObject(expected)
+    }
+  })
+
+  test('[STS-19] of a doubled field the first counts', () => {
+    const doubled = ['version: STSv2', 'mode: none', 'max_age: 1', 'x: 1', 'x: 2']
+    expect(parsePolicy(file([...VALID, ...doubled]))).toEqual({
+      ...parsePolicy(file(VALID)),
+      extensions: [{ name: 'x', value: '1' }],
+    })
+    // No more is asked of what is ignored than that it is a field.
+    expect(parsePolicy(file([...VALID, 'mode: bogus', 'max_age: never'])).mode).toBe('enforce')
+  })
+
+  test.each(['version: STSv2', 'mode: bogus', 'max_age: never'])(
+    '[STS-19] a first one that is wrong is not made good by a second: %s',
+    (line) => {
+      expect(() => parsePolicy(file([line, ...VALID]))).toThrow(PolicySyntaxError)
+      expect(lineOfError(file([line, ...VALID]))).toBe(1)
+    },
+  )
+
+  test('[STS-19] mx adds up', () => {
+    const lines = ['mx: a.example', ...VALID, 'mx: *.b.example', 'mx: a.example']
+    const mx = ['a.example', 'mail.example.com', '*.b.example', 'a.example']
+    expect(parsePolicy(file(lines)).mx).toEqual(mx)
+  })
+
+  test.each([
+    'mx.ñaca.com',
+    '\u{212a}.example.com',
+    'mail\u{ff0e}example.com',
+    '*',
+    '*.',
+    '*..example.com',
+    '*.*.example.com',
+    'mx*.example.com',
+    'mx.*.example.com',
+    '.example.com',
+    'mail..example.com',
+    'mail.example.com..',
+    '.',
+    'mail_1.example.com',
+    '-mail.example.com',
+    'a.example b.example',
+    'a.example,b.example',
+    'mail.example.com:25',
+    '[192.0.2.1]',
+    '192.0.2.1',
+    `${'a'.repeat(64)}.example`,
+  ])('[STS-20] mx is a host name in A-labels, or `*.` and one: not %j', (value) => {
+    expect(() => parsePolicy(file([...VALID, `mx: ${value}`]))).toThrow(/"mx" in a policy must be/)
+    expect(lineOfError(file([...VALID, `mx: ${value}`]))).toBe(5)
+  })
+
+  test('[STS-20] mx is checked under mode none as well', () => {
+    expect(() => parsePolicy('version: STSv1\nmode: none\nmx: *\nmax_age: 1')).toThrow(/"mx"/)
+  })
+
+  test('D7: a max_age above the limit counts as the limit', () => {
+    const read = (value: string) => parsePolicy(file(VALID.with(3, `max_age: ${value}`))).maxAge
+    expect(read('31557601')).toBe(MAX_AGE_LIMIT)
+    expect(read('9999999999')).toBe(MAX_AGE_LIMIT)
+    expect(read('31557600')).toBe(31557600)
+    expect(read('31557599')).toBe(31557599)
+    expect(read('0000000007')).toBe(7)
+    expect(read('0')).toBe(0)
+  })
+
+  test('T1: blank lines, also of white space', () => {
+    expect(parsePolicy(`\n\r\n \t\n${VALID.join('\n\n')}\n \r\n\n`)).toEqual(
+      parsePolicy(file(VALID)),
+    )
+  })
+
+  test.each(['\u{a0}', '\u{b}', '\u{feff}', '\u{2003}', ' \r '])(
+    'T1: %j is no blank line',
+    (line) => {
+      expect(() => parsePolicy(file([...VALID, line, 'x: y']))).toThrow(PolicySyntaxError)
+    },
+  )
+
+  test('T2: a byte order mark at the start, once', () => {
+    const body = file(VALID)
+    expect(parsePolicy(`\u{feff}${body}`)).toEqual(parsePolicy(body))
+    expect(parsePolicy(bytes(`\u{feff}${body}`))).toEqual(parsePolicy(body))
+    for (const wrong of [`\u{feff}\u{feff}${body}`, `\n\u{feff}${body}`, `\u{fffe}${body}`]) {
+      expect(() => parsePolicy(wrong)).toThrow(PolicySyntaxError)
+      expect(() => parsePolicy(bytes(wrong))).toThrow(PolicySyntaxError)
+    }
+  })
+
+  test('T3, T4: upper case in mx and one trailing dot', () => {
+    expect(parsePolicy(file(VALID.with(2, 'mx: *.EXAMPLE.Com. '))).mx).toEqual(['*.example.com'])
+  })
+
+  test('bytes must be UTF-8', () => {
+    const broken = [
+      [0xff],
+      [0x61, 0x80],
+      [0xc3],
+      [0xc0, 0xaf],
+      [0xed, 0xa0, 0x80],
+      [0xf4, 0x90, 0x80, 0x80],
+    ]
+    for (const value of broken) {
+      const body = Buffer.concat([bytes(`${file(VALID)}x: `), Buffer.from(value), bytes('\n')])
+      expect(() => parsePolicy(body)).toThrow(/must be UTF-8/)
+    }
+    const utf16 = Buffer.from(`\u{feff}${file(VALID)}`, 'utf16le')
+    expect(() => parsePolicy(utf16)).toThrow(PolicySyntaxError)
+  })
+
+  test('a string must be one that has UTF-8', () => {
+    expect(() => parsePolicy(file([...VALID, 'x: \u{d800}']))).toThrow(PolicySyntaxError)
+    expect(parsePolicy(file([...VALID, 'x: \u{1f600}'])).extensions).toHaveLength(1)
+  })
+
+  test('a file of 64 KiB is read, a longer one refused, counted in bytes', () => {
+    const start = `${file(VALID)}x: `
+    const full = start + 'x'.repeat(MAX_POLICY_BYTES - start.length)
+    expect(MAX_POLICY_BYTES).toBe(65536)
+    expect(parsePolicy(full).mode).toBe('enforce')
+    expect(parsePolicy(bytes(full)).mode).toBe('enforce')
+    const tooLong = [`${full}x`, start + 'é'.repeat(MAX_POLICY_BYTES / 2)]
+    for (const body of tooLong) {
+      expect(() => parsePolicy(body)).toThrow(/longer than 65536 bytes/)
+      expect(() => parsePolicy(bytes(body))).toThrow(/longer than 65536 bytes/)
+      expect(lineOfError(body)).toBe(0)
+    }
+  })
+
+  test('reads a view of a larger buffer as what it is', () => {
+    const body = bytes(`xx${file(VALID)}yy`)
+    expect(parsePolicy(body.subarray(2, -2))).toEqual(parsePolicy(file(VALID)))
+  })
+
+  test('an error names the line, from 1, blank ones counted, or 0 for the whole file', () => {
+    expect(lineOfError('\n\r\nversion: STSv1\nmode: x\nmx: a.example\nmax_age: 1')).toBe(4)
+    expect(lineOfError('<!doctype html>')).toBe(1)
+    expect(lineOfError('')).toBe(0)
+    expect(lineOfError(file(VALID.with(3, 'max_age: x')))).toBe(4)
+    expect(lineOfError(file(VALID.slice(1)))).toBe(0)
+    expect(lineOfError(Buffer.from([0xff]))).toBe(0)
+  })
+
+  test('says what is wrong, with the remote text escaped and cut', () => {
+    expect(() => parsePolicy(file(VALID.with(1, 'mode: report')))).toThrow(
+      '"mode" in a policy must be one of enforce, testing, none, but it is "report"',
+    )
+    const hostile = ['\u{1b}[2J', '\u{1b}: x', 'x: \u{7}', 'mx: \u{202e}', 'mx: a\u{2028}b']
+    for (const line of hostile) {
+      const { message } = errorOf(file([line, ...VALID]))
+      expect(message).toMatch(/\\u\{/)
+      expect(message).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}]/u)
+    }
+    const x = 'x'.repeat(9999)
+    for (const line of [x, `${x}: y`, `mx: ${x}`, `x: ${x}\u{0}`, `version: ${x}`]) {
+      expect(errorOf(file([line, ...VALID])).message.length).toBeLessThan(400)
+    }
+  })
+})
+
+describe('formatPolicy', () => {
+  test('writes lines that end with CRLF', () => {
+    const value: Policy = {
+      version: 'STSv1',
+      mode: 'testing',
+      mx: ['mail.example.com', '*.example.net'],
+      maxAge: 1,
+      extensions: [{ name: 'x', value: 'y z' }],
+    }
+    expect(formatPolicy(value)).toBe(
+      'version: STSv1\r\nmode: testing\r\nmx: mail.example.com\r\nmx: *.example.net\r\nmax_age: 1\r\nx: y z\r\n',
+    )
+  })
+
+  test('what is written reads back as the same, also as bytes', () => {
+    fc.assert(
+      fc.property(policy, (value) => {
+        expect(parsePolicy(formatPolicy(value))).toEqual(value)
+        expect(parsePolicy(bytes(formatPolicy(value)))).toEqual(value)
+      }),
+    )
+  })
+
+  test('what was clamped on reading is written as it was read', () => {
+    fc.assert(
+      fc.property(policy, fc.integer({ min: MAX_AGE_LIMIT, max: 9_999_999_999 }), (value, age) => {
+        const body = formatPolicy(value).replace(/^max_age: \d+/m, `max_age: ${age}`)
+        const clamped = { ...value, maxAge: MAX_AGE_LIMIT }
+        expect(parsePolicy(body)).toEqual(clamped)
+        expect(parsePolicy(formatPolicy(clamped))).toEqual(clamped)
+      }),
+    )
+  })
+
+  test('whatever it is given, it writes what reads back as the same, or throws', () => {
+    const odd = fc.string({
+      unit: fc.constantFrom(...'aA*. \t\r\n:\u{0}\u{d800}ñ\u{feff}-'),
+      maxLength: 5,
+    })
+    const anything = fc.record(
+      {
+        version: fc.constant('STSv1' as const),
+        mode: fc.constantFrom<PolicyMode>('enforce', 'testing', 'none'),
+        mx: fc.array(fc.oneof(pattern, odd), { maxLength: 2 }),
+        maxAge: fc.oneof(maxAge, fc.double(), fc.integer()).filter((age) => !Object.is(age, -0)),
+        extensions: fc.array(
+          fc.record({
+            name: fc.oneof(extensionName, fc.constantFrom(...DEFINED, '__proto__', 'x'), odd),
+            value: fc.oneof(extensionValue, odd),
+          }),
+          { minLength: 1, maxLength: 2 },
+        ),
+      },
+      { requiredKeys: ['version', 'mode', 'mx', 'maxAge'] },
+    )
+    fc.assert(
+      fc.property(anything, (value) => {
+        const body = orSyntaxError(() => formatPolicy(value))
+        if (body === undefined) return
+        expect(parsePolicy(body)).toEqual(value)
+        expect(parsePolicy(bytes(body))).toEqual(value)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test.each([
+    [{ version: 'STSv2' as 'STSv1' }, /"version" .* must be STSv1/],
+    [{ mode: 'report' as 'none' }, /"mode" .* must be one of/],
+    [{ mx: [] }, /no "mx" field/],
+    [{ mx: ['MAIL.example.com'] }, /"mx" .* in lower case/],
+    [{ mx: ['mail.example.com.'] }, /"mx"/],
+    [{ mx: ['a.example\r\nmode: none'] }, /"mx"/],
+    [{ mx: [undefined as unknown as string] }, /"mx"/],
+    [{ maxAge: -1 }, /"max_age"/],
+    [{ maxAge: 1.5 }, /"max_age"/],
+    [{ maxAge: Number.NaN }, /"max_age"/],
+    [{ maxAge: MAX_AGE_LIMIT + 1 }, /"max_age" .* 0 to 31557600/],
+    [{ extensions: [{ name: 'mx', value: 'a.example' }] }, /"mx" in a policy is no extension/],
+    [{ extensions: [{ name: 'x', value: ' y' }] }, /white space at its ends/],
+    [{ extensions: [{ name: 'x', value: 'y\nmx: a.example' }] }, /control characters/],
+    [{ extensions: [{ name: 'x:', value: 'y' }] }, /field name must be/],
+    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /there twice/],
+    [{ extensions: [{ name: 'x', value: 'x'.repeat(MAX_POLICY_BYTES) }] }, /longer than 65536/],
+  ])('refuses %j', (part, message) => {
+    const format = () => formatPolicy({ ...parsePolicy(file(VALID)), ...part })
+    expect(format).toThrow(PolicySyntaxError)
+    expect(format).toThrow(message)
+  })
+})
+
+describe('hostile input', () => {
+  const valid = fc.oneof(policy.map(formatPolicy), fc.constant(file(VALID)))
+  const mutated = fc
+    .tuple(
+      valid,
+      fc.nat(),
+      fc.nat({ max: 5 }),
+      fc.oneof(fc.string(), fc.string({ unit: 'binary' })),
+    )
+    .map(([text, at, drop, insert]) => {
+      const cut = at % (text.length + 1)
+      return text.slice(0, cut) + insert + text.slice(cut + drop)
+    })
+  const scratched = fc
+    .tuple(valid, fc.nat(), fc.uint8Array({ minLength: 1, maxLength: 4 }))
+    .map(([text, at, noise]) => {
+      const body = bytes(text)
+      body.set(noise, at % (body.length - noise.length))
+      return body
+    })
+
+  test('nothing but the syntax error is thrown, and what is read can be written', () => {
+    const bodies = fc.oneof(mutated, scratched, fc.string({ unit: 'binary' }), fc.uint8Array())
+    fc.assert(
+      fc.property(bodies, (body) => {
+        const found = orSyntaxError(() => parsePolicy(body))
+        if (found !== undefined) expect(parsePolicy(formatPolicy(found))).toEqual(found)
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  // With quadratic work anywhere, these would take minutes, and run into the time limit.
+  test('64 KiB of the worst', () => {
+    const pieces = [
+      ...[' ', '\t', '\r', '\n', '\r\n', ' \n', ':', '::', 'a', 'a:b\n', 'a: b\r\n', '\u{feff}'],
+      ...[
+        'mx:a\n',
+        'mx: *.a.b\n',
+        'a.',
+        'a-',
+        '-',
+        '*.',
+        '9',
+        '\u{e9}',
+        '\u{1f600}',
+        'mode: none\n',
+      ],
+    ]
+    const heads = ['', 'x:', 'mx: ', `${file(VALID)}x:`, `${file(VALID)}mx: `]
+    for (const head of heads) {
+      for (const piece of pieces) {
+        const size = MAX_POLICY_BYTES - Buffer.byteLength(head) - 1
+        const body = head + piece.repeat(size / Buffer.byteLength(piece))
+        orSyntaxError(() => parsePolicy(body))
+        orSyntaxError(() => parsePolicy(bytes(`${body}\u{0}`)))
+      }
+    }
+    for (const space of [' ', '\t', ' \t']) {
+      const run = space.repeat(MAX_POLICY_BYTES / 2 / space.length - 2)
+      const bodies = [`x:${run}y${run}`, `${run}y${run}`, `x: y${run}y`, `${run}:${run}`]
+      for (const body of bodies) repeat(25, () => orSyntaxError(() => parsePolicy(body)))
+    }
+  })
+})
+
+function repeat(times: number, run: () => void): void {
+  for (let count = 0; count < times; count++) run()
+}
+
+function file(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join('')
+}
+
+function bytes(text: string): Buffer {
+  return Buffer.from(text)
+}
+
+function errorOf(body: string | Uint8Array): PolicySyntaxError {
+  try {
+    parsePolicy(body)
+  } catch (error) {
+    if (error instanceof PolicySyntaxError) return error
+  }
+  throw new Error('no PolicySyntaxError')
+}
+
+function lineOfError(body: string | Uint8Array): number {
+  return errorOf(body).line
+}
+
+/** What `run` gives; undefined if it throws the one error that it may throw. */
+function orSyntaxError<T>(run: () => T): T | undefined {
+  try {
+    return run()
+  } catch (error) {
+    expect(error).toBeInstanceOf(PolicySyntaxError)
+    return undefined
+  }
+}

@@ -1,0 +1,20 @@
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    nodemailer: 'src/nodemailer/index.ts',
+    testing: 'src/testing/index.ts',
+    sqlite: 'src/stores/sqlite.ts',
+    redis: 'src/stores/redis.ts',
+  },
+  format: ['esm', 'cjs'],
+  target: 'node20.19',
+  // One copy of each class for all entries, in both formats: instanceof holds between them
+  splitting: true,
+  // tsup sets baseUrl for its declarations, which TypeScript 6 calls deprecated
+  dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+  clean: true,
+  // `node:sqlite` is a module of its own name only with its prefix
+  removeNodeProtocol: false,
+})

@@ -1,0 +1,20 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    // The examples import the package by its name; here that is its source
+    alias: [
+      { find: /^mta-sts$/, replacement: source('index.ts') },
+      { find: /^mta-sts\/(nodemailer|testing|tlsrpt)$/, replacement: source('$1/index.ts') },
+      { find: /^mta-sts\/(sqlite|redis)$/, replacement: source('stores/$1.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+})
