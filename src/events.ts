@@ -24,11 +24,15 @@ export interface AppliedPolicy {
   body?: string
 }
 
-/** One connection to an MX host that got as far as STARTTLS, or should have. */
+/**
+ * One connection to an MX host that got as far as STARTTLS, or should have; or the lack of one,
+ * because the policy does not name the host.
+ */
 export interface SessionEvent {
   policy: AppliedPolicy
   mxHost: string
-  address: string
+  /** undefined: no connection was made */
+  address?: string
   localAddress?: string
   /** What the MX host called itself in its greeting */
   helo?: string

@@ -125,44 +125,14 @@ export class MtaSts implements AsyncDisposable {
    * @throws the attempt's error, when that was final or nothing else is left
    */
   async deliver<T>(domain: string, attempt: Attempt<T>, options: DeliverOptions = {}): Promise<T> {
-    let plan: DeliveryPlan | undefined
-    let mxHost: string | undefined
-    const failures: TlsFailure[] = []
-    const tell = (outcome: 'delivered' | 'refused' | 'failed') => {
-      if (!plan) return
-      const policy = appliedPolicy(plan.policyDomain, plan.lookup)
-      publish('mta-sts:delivery', () => ({
-        policy,
-        outcome,
-        failures,
-        ...(mxHost === undefined ? {} : { mxHost }),
-      }))
-    }
-    try {
-      const value = await deliver<T>(
-        {
-          plan: async () => {
-            plan = await this.plan(domain, options)
-            return plan
-          },
-          lookAgain: () => this.#lookAgain(domain),
-          signal: options.signal,
-        },
-        async (candidate, context) => {
-          mxHost = candidate.mxHost
-          try {
-            return await attempt(candidate, context)
-          } finally {
-            failures.splice(0, failures.length, ...context.failures)
-          }
-        },
-      )
-      tell('delivered')
-      return value
-    } catch (error) {
-      tell(error instanceof MtaStsError && error.code === 'EMTASTS' ? 'refused' : 'failed')
-      throw error
-    }
+    return deliver(
+      {
+        plan: () => this.plan(domain, options),
+        lookAgain: () => this.#lookAgain(domain),
+        signal: options.signal,
+      },
+      attempt,
+    )
   }
 
   /**
@@ -204,8 +174,8 @@ export class MtaSts implements AsyncDisposable {
   }
 
   #lookup(domain: string): PolicyLookup | Promise<PolicyLookup> {
-    // Most domains come as they are kept, and are known
-    const known = this.#cache.known(domain)
+    // Most domains come in the form in which they are kept, and are known
+    const known = this.#overrides.get(domain) ?? this.#cache.known(domain)
     if (known) return known
     if (typeof domain === 'string' && isAddressLiteral(domain)) return noPolicy('address-literal')
     const policyDomain = canonical(domain)

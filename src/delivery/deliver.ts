@@ -5,7 +5,8 @@
  * @module
  */
 import { DeliveryRefusedError, RoutingError, type TlsFailure, TlsFailureError } from '../errors.js'
-import type { PolicyLookup } from '../policy/lookup.js'
+import { type AppliedPolicy, publish } from '../events.js'
+import { appliedPolicy, type PolicyLookup } from '../policy/lookup.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
 import type { Candidate, DeliveryPlan } from './plan.js'
 
@@ -53,6 +54,8 @@ class Round<T> implements DeliveryContext {
   /** Errors that say nothing about security */
   readonly errors: unknown[] = []
   refusals: number
+  /** The last that was tried */
+  mxHost: string | undefined
 
   constructor(plan: DeliveryPlan) {
     this.plan = plan
@@ -73,17 +76,42 @@ class Round<T> implements DeliveryContext {
     attempt: Attempt<T>,
     signal: AbortSignal | undefined,
   ): Promise<{ value: T } | undefined> {
+    for (const failure of this.plan.refused.filter(isRefusal)) this.#publishRefusal(failure)
     for (const candidate of this.plan.candidates) {
       signal?.throwIfAborted()
+      this.mxHost = candidate.mxHost
       if (candidate.failure) this.note(candidate.failure)
       try {
-        return { value: await attempt(candidate, this) }
+        const value = await attempt(candidate, this)
+        this.publish('delivered')
+        return { value }
       } catch (error) {
         signal?.throwIfAborted()
         this.#putDown(error, candidate)
       }
     }
     return undefined
+  }
+
+  /** How it ended, for whoever listens. */
+  publish(outcome: 'delivered' | 'refused' | 'failed'): void {
+    const { mxHost, failures } = this
+    publish('mta-sts:delivery', () => ({
+      policy: this.#policy(),
+      outcome,
+      failures,
+      ...(mxHost === undefined ? {} : { mxHost }),
+    }))
+  }
+
+  /** A session that was not even begun is one that failed (RFC 8460 §4.3). */
+  #publishRefusal(failure: TlsFailure): void {
+    const { mxHost = '' } = failure
+    publish('mta-sts:session', () => ({ policy: this.#policy(), mxHost, failure }))
+  }
+
+  #policy(): AppliedPolicy {
+    return appliedPolicy(this.plan.policyDomain, this.plan.lookup)
   }
 
   #putDown(error: unknown, candidate: Candidate): void {
@@ -108,13 +136,18 @@ class Round<T> implements DeliveryContext {
 export async function deliver<T>(steps: DeliverySteps, attempt: Attempt<T>): Promise<T> {
   const { signal } = steps
   let round = new Round<T>(await abortable(steps.plan(), signal))
-  let delivered = await round.run(attempt, signal)
-  if (!delivered && round.refusals > 0 && (await hasNewPolicy(steps, round.plan))) {
-    round = new Round<T>(await abortable(steps.plan(), signal))
-    delivered = await round.run(attempt, signal)
+  try {
+    let delivered = await round.run(attempt, signal)
+    if (!delivered && round.refusals > 0 && (await hasNewPolicy(steps, round.plan))) {
+      round = new Round<T>(await abortable(steps.plan(), signal))
+      delivered = await round.run(attempt, signal)
+    }
+    if (delivered) return delivered.value
+    throw endOf(round)
+  } catch (error) {
+    round.publish(error instanceof DeliveryRefusedError ? 'refused' : 'failed')
+    throw error
   }
-  if (delivered) return delivered.value
-  throw endOf(round)
 }
 
 /** Stops waiting when the signal is aborted; others may wait for the same flight. */

@@ -12,7 +12,7 @@ import type { SMTPConnectionOptions, SMTPEnvelope } from 'nodemailer'
 import SMTPConnection from 'nodemailer/lib/smtp-connection/index.js'
 import { type Connect, type ConnectTarget, connectFirst } from '../connect.js'
 import type { Candidate } from '../delivery/plan.js'
-import { type TlsFailure, TlsFailureError } from '../errors.js'
+import { MtaStsError, type TlsFailure, TlsFailureError } from '../errors.js'
 import { type AppliedPolicy, publish } from '../events.js'
 import type { Security } from '../tls/security.js'
 import { failedHandshake } from '../tls/verdict.js'
@@ -75,15 +75,17 @@ export async function openSession(
   options: SessionOptions,
 ): Promise<Session> {
   let targets = targetsOf(candidate, options.localAddress)
-  let lastError: unknown
+  let lastError: unknown = noAddress(candidate, options.localAddress)
+  let tried = false
   while (targets.length > 0) {
     const { connect, connectionTimeout: timeout } = options
     const { signal } = purpose
     const connected = await connectFirst(targets, { connect, timeout, signal }).catch((error) => {
       // What an address that did answer had to say says more
-      throw lastError ?? error
+      throw tried ? lastError : error
     })
     targets = connected.remaining
+    tried = true
     try {
       return await new SessionSetup(candidate, purpose, options).run(connected)
     } catch (error) {
@@ -101,6 +103,11 @@ function targetsOf(candidate: Candidate, localAddress: string | undefined): Conn
   return addresses
     .filter((address) => !localAddress || address.includes(':') === localAddress.includes(':'))
     .map((address) => ({ purpose: 'smtp', host: mxHost, address, port }))
+}
+
+function noAddress({ mxHost }: Candidate, localAddress = 'this host'): Error {
+  const message = `${mxHost} has no address that can be reached from ${localAddress}`
+  return new MtaStsError(message, 'ECONNECTION')
 }
 
 /** STARTTLS did not come to an end: what it amounts to. */
@@ -136,7 +143,9 @@ class SessionSetup {
       failure = { ...error.failure, mxHost: target.host }
     }
     if (failure) failure = { ...failure, address: target.address }
-    this.#publish(target, { localAddress, connection, failure })
+    // A host outside a policy of mode testing has failed already, whatever it proves
+    const failed = failure ?? this.#candidate.failure
+    this.#publish(target, { localAddress, connection, failure: failed })
     if (failure) {
       if (this.#mustNotUse(connection)) {
         connection?.close()

@@ -101,10 +101,8 @@ export class PolicyCache {
   async *domains(): AsyncGenerator<string> {
     const seen = new Set(this.#policies.keys())
     yield* seen
-    for await (const [policyDomain, stored] of this.#options.store.list()) {
-      if (seen.has(policyDomain)) continue
-      this.#policies.set(policyDomain, stored)
-      yield policyDomain
+    for await (const [policyDomain] of this.#options.store.list()) {
+      if (!seen.has(policyDomain)) yield policyDomain
     }
   }
 
@@ -115,7 +113,7 @@ export class PolicyCache {
   async renew(policyDomain: string): Promise<Renewal> {
     let renewal: Renewal = 'kept'
     // A flight that is under way is about the same domain: let it land first
-    await this.#flights.get(policyDomain)
+    while (this.#flights.has(policyDomain)) await this.#flights.get(policyDomain)
     await this.#fly(policyDomain, async () => {
       const { network, store } = this.#options
       const ttl = 2 * (network.dnsTimeout + network.fetchTimeout)
@@ -129,14 +127,15 @@ export class PolicyCache {
 
   async #renewHeld(policyDomain: string): Promise<Renewal> {
     const now = this.#now()
-    const held = this.#policies.peek(policyDomain)
-    if (!held) return 'kept'
     const stored = await this.#options.store.get(policyDomain)
-    if (stored && stored.fetchedAt > held.fetchedAt) {
-      stored.usedAt = Math.max(stored.usedAt, held.usedAt)
+    const inMemory = this.#policies.peek(policyDomain)
+    if (stored && inMemory && stored.fetchedAt > inMemory.fetchedAt) {
+      stored.usedAt = Math.max(stored.usedAt, inMemory.usedAt)
       this.#policies.set(policyDomain, stored)
       return 'kept'
     }
+    const held = inMemory ?? stored
+    if (!held) return 'kept'
     if (held.expiresAt <= now) {
       this.#policies.delete(policyDomain)
       return 'dropped'

@@ -31,6 +31,10 @@ export async function lookupRecord(
       failure: failure('sts-policy-fetch-error', 'dns-failure', answer.error),
     }
   }
+  if (!answer.records.every(Array.isArray)) {
+    const error = new TypeError('The resolver did not return an array of arrays of strings')
+    return { kind: 'failed', failure: failure('sts-policy-fetch-error', 'dns-failure', error) }
+  }
   const records = examineRecords(answer.records)
   switch (records.kind) {
     case 'one':

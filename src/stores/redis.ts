@@ -58,7 +58,7 @@ export interface RedisStoreOptions {
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): PolicyStore {
   const { prefix = 'mta-sts:' } = options
-  const { command, keyPrefix } = adapt(client)
+  const { command, keyPrefix } = adapt(client, 'redisStore')
   const policyKey = (policyDomain: string) => `${prefix}policy:${policyDomain}`
 
   return {
@@ -121,16 +121,21 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 `
 
-type Command = (name: string, ...args: string[]) => Promise<unknown>
+export type Command = (name: string, ...args: string[]) => Promise<unknown>
 
-interface Adapter {
+export interface Adapter {
   command: Command
   /** What the client puts before every key by itself; it comes back in the replies to SCAN */
   keyPrefix: string
 }
 
-/** Makes one of the two kinds of client. ioredis has a `sendCommand` too, so `call` decides. */
-function adapt(client: RedisClient): Adapter {
+/**
+ * Makes one of the two kinds of client. ioredis has a `sendCommand` too, so `call` decides.
+ *
+ * @param who the function that was given the client, for the error
+ */
+export function adapt(client: RedisClient, who: string): Adapter {
+  const notAClient = (why: string) => clientError(who, why)
   if (typeof client !== 'object' || client === null) throw notAClient('it is none')
   if (isCluster(client)) throw notAClient('clients of a cluster or of Sentinel are not supported')
   if ('call' in client && typeof client.call === 'function') {
@@ -153,9 +158,9 @@ function isCluster(client: object): boolean {
   return typeof client.sendCommand === 'function' && client.sendCommand.length > 2
 }
 
-function notAClient(why: string): MtaStsError {
+function clientError(who: string, why: string): MtaStsError {
   return new MtaStsError(
-    `redisStore() needs a client of 'redis' (createClient) or 'ioredis' (new Redis): ${why}.`,
+    `${who}() needs a client of 'redis' (createClient) or 'ioredis' (new Redis): ${why}.`,
     'EREDISCLIENT',
   )
 }
@@ -168,7 +173,7 @@ function withContext(send: Command): Command {
     } catch (error) {
       const why = escapeRemoteText(error instanceof Error ? error.message : String(error))
       throw new MtaStsError(
-        `The policy store in Redis failed at ${name}: ${why}. Check the server and the client's connection.`,
+        `The store in Redis failed at ${name}: ${why}. Check the server and the client's connection.`,
         'ESTORE',
         { cause: error },
       )
@@ -215,7 +220,7 @@ function scanReply(reply: unknown): [cursor: string, keys: string[]] {
 }
 
 /** A string reply, which a client may be set up to bring as a Buffer. Undefined: none. */
-function toText(reply: unknown): string | undefined {
+export function toText(reply: unknown): string | undefined {
   if (typeof reply === 'string') return reply
   if (reply instanceof Uint8Array) return Buffer.from(reply).toString('utf8')
   return undefined

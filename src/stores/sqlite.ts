@@ -45,7 +45,7 @@ export interface SqliteStoreOptions extends StoreClockOptions {
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): PolicyStore {
   const { now = Date.now, busyTimeout = 5_000 } = options
-  const { database, statements } = openDatabase(path, busyTimeout)
+  const { database, statements } = openDatabase(path, busyTimeout, POLICY_FILE)
   const { select, upsert, remove, page, takeLock, dropLock, purge, purgeLocks } = statements
 
   const file = new SharedFile({
@@ -104,12 +104,12 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Pol
 // ---- node:sqlite -------------------------------------------------------------------------------
 
 // What is used of node:sqlite; the types of Node 20 do not know it
-interface StatementSync {
+export interface StatementSync {
   run(...params: (string | number)[]): { changes: number | bigint }
   get(...params: (string | number)[]): unknown
   all(...params: (string | number)[]): unknown[]
 }
-interface DatabaseSync {
+export interface DatabaseSync {
   exec(sql: string): void
   prepare(sql: string): StatementSync
   close(): void
@@ -124,8 +124,8 @@ function loadSqlite(): SqliteModule {
   const sqlite: object | undefined = process.getBuiltinModule('node:sqlite')
   if (isSqlite(sqlite)) return sqlite
   throw new MtaStsError(
-    `sqliteStore() needs the node:sqlite module, which Node has from 22.13 on; this is Node ${process.versions.node}. ` +
-      'Upgrade Node (>= 22.13), or use redisStore() or a store of your own.',
+    `A store in a SQLite file needs the node:sqlite module, which Node has from 22.13 on; this is Node ${process.versions.node}. ` +
+      'Upgrade Node (>= 22.13), or use a store in Redis or one of your own.',
     'ENOSQLITE',
   )
 }
@@ -159,7 +159,7 @@ function textOf(row: unknown, column: string): string | undefined {
   return isRow(row) && row[column] !== undefined ? String(row[column]) : undefined
 }
 
-function isRow(row: unknown): row is Record<string, unknown> {
+export function isRow(row: unknown): row is Record<string, unknown> {
   return typeof row === 'object' && row !== null
 }
 
@@ -169,9 +169,15 @@ function toPair(row: unknown): [policyDomain: string, text: string] {
 
 // ---- the file ----------------------------------------------------------------------------------
 
-/** 'MSTS', at offset 68 of the file; `file` and other programs see by it whose the file is */
-const APPLICATION_ID = 0x4d535453
-const SCHEMA_VERSION = 1
+/** What a file holds. The report store of `mta-sts/tlsrpt` has a format of its own. */
+export interface FileFormat<Statements> {
+  /** At offset 68 of the file; `file` and other programs see by it whose the file is */
+  applicationId: number
+  version: number
+  /** Makes the tables of a new file */
+  schema: string
+  prepare(database: DatabaseSync): Statements
+}
 
 // The times are copies of what `entry` says, for SQL to compare; REAL is a JavaScript number exactly
 const SCHEMA = `
@@ -187,8 +193,6 @@ const SCHEMA = `
     owner TEXT NOT NULL,
     expires_at REAL NOT NULL
   ) STRICT;
-  PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${SCHEMA_VERSION};
 `
 
 /** Expired rows deleted with one transaction; each transaction adds GROUP_LIMIT at most. */
@@ -222,15 +226,26 @@ function prepareStatements(database: DatabaseSync) {
   }
 }
 
-function openDatabase(path: string, busyTimeout: number) {
+const POLICY_FILE = {
+  /** 'MSTS' */
+  applicationId: 0x4d535453,
+  version: 1,
+  schema: SCHEMA,
+  prepare: prepareStatements,
+}
+
+/** Throws as {@link sqliteStore} does. */
+export function openDatabase<S>(path: string, busyTimeout: number, format: FileFormat<S>) {
   const { DatabaseSync } = loadSqlite()
   let database: DatabaseSync | undefined
   try {
     database = new DatabaseSync(path)
     // While opening, SQLite itself waits for other processes: there is nothing to deliver yet
     database.exec(`PRAGMA busy_timeout = ${Math.ceil(busyTimeout)}`)
-    setUp(database, path, busyTimeout)
-    const statements = prepareStatements(database)
+    setUp(database, format, path)
+    switchToWal(database, path, busyTimeout)
+    flushEveryCommit(database)
+    const statements = format.prepare(database)
     database.exec('PRAGMA busy_timeout = 0')
     return { database, statements }
   } catch (error) {
@@ -239,16 +254,24 @@ function openDatabase(path: string, busyTimeout: number) {
   }
 }
 
-function setUp(database: DatabaseSync, path: string, busyTimeout: number): void {
+type AnyFormat = Pick<FileFormat<unknown>, 'applicationId' | 'version' | 'schema'>
+
+function setUp(database: DatabaseSync, format: AnyFormat, path: string): void {
   // Whose it is, is looked at before anything is locked or written, and again where nobody can come
   // between. In a transaction, or it would see half of what another process just sets up
   database.exec('BEGIN')
-  identify(database, path)
+  identify(database, format, path)
   database.exec('COMMIT')
   database.exec('BEGIN IMMEDIATE')
-  if (identify(database, path) === 'empty') database.exec(SCHEMA)
+  if (identify(database, format, path) === 'empty') {
+    const { applicationId, version, schema } = format
+    database.exec(schema)
+    database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}`)
+  }
   database.exec('COMMIT')
-  switchToWal(database, path, busyTimeout)
+}
+
+function flushEveryCommit(database: DatabaseSync): void {
   // In WAL mode, NORMAL survives the death of the process, but a power cut may take back what was
   // acknowledged since the last checkpoint. FULL flushes the WAL at every commit and survives both;
   // policies are written seldom, and the writes of one turn share a flush.
@@ -271,17 +294,17 @@ function switchToWal(database: DatabaseSync, path: string, busyTimeout: number):
 }
 
 /** Whose the file is, going by what SQLite reads in it. Throws unless it is ours to write to. */
-function identify(database: DatabaseSync, path: string): 'empty' | 'ours' {
+function identify(database: DatabaseSync, format: AnyFormat, path: string): 'empty' | 'ours' {
   const read = (sql: string) => Number(textOf(database.prepare(sql).get(), 'value'))
   const application = read('SELECT application_id AS value FROM pragma_application_id')
   const version = read('SELECT user_version AS value FROM pragma_user_version')
   const objects = read('SELECT count(*) AS value FROM sqlite_schema')
-  if (application === APPLICATION_ID && version === SCHEMA_VERSION) return 'ours'
+  if (application === format.applicationId && version === format.version) return 'ours'
   if (application === 0 && version === 0 && objects === 0) return 'empty'
-  if (application === APPLICATION_ID && version > SCHEMA_VERSION) {
+  if (application === format.applicationId && version > format.version) {
     throw formatError(
       path,
-      `was written by a newer version of mta-sts (schema ${version}, this version knows ${SCHEMA_VERSION}). Upgrade mta-sts, or name another file`,
+      `was written by a newer version of mta-sts (schema ${version}, this version knows ${format.version}). Upgrade mta-sts, or name another file`,
     )
   }
   const id = `application_id ${application}, user_version ${version}`
@@ -289,7 +312,7 @@ function identify(database: DatabaseSync, path: string): 'empty' | 'ours' {
 }
 
 function formatError(path: string, why: string, cause?: unknown): MtaStsError {
-  const message = `The policy store ${path} ${why}. Nothing was changed.`
+  const message = `The store ${path} ${why}. Nothing was changed.`
   return new MtaStsError(message, 'ESTOREFORMAT', { cause })
 }
 
@@ -315,7 +338,7 @@ function openError(error: unknown, path: string): MtaStsError {
 }
 
 function cannotOpen(path: string, why: string, hint: string, cause?: unknown): MtaStsError {
-  const message = `The policy store ${path} cannot be opened for writing (${why}). ${hint}.`
+  const message = `The store ${path} cannot be opened for writing (${why}). ${hint}.`
   return new MtaStsError(message, 'ESTOREOPEN', { cause })
 }
 
@@ -336,7 +359,7 @@ interface Write {
 }
 
 /** One connection to a file that other processes write to as well. */
-class SharedFile {
+export class SharedFile {
   readonly #options: SharedFileOptions
   readonly #queue: Write[] = []
   #flushing: Promise<void> | undefined
@@ -439,7 +462,7 @@ class SharedFile {
 
   #mustBeOpen(): void {
     if (!this.#closed) return
-    throw new MtaStsError(`The policy store ${this.#options.path} has been closed.`, 'ESTORE')
+    throw new MtaStsError(`The store ${this.#options.path} has been closed.`, 'ESTORE')
   }
 }
 
@@ -447,6 +470,6 @@ function operationError(error: unknown, path: string): MtaStsError {
   const hint = isBusy(error)
     ? 'Another process holds it for too long.'
     : 'Check the disk and who else writes there.'
-  const message = `The policy store ${path} failed: ${messageOf(error)}. ${hint}`
+  const message = `The store ${path} failed: ${messageOf(error)}. ${hint}`
   return new MtaStsError(message, 'ESTORE', { cause: error })
 }

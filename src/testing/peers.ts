@@ -1,10 +1,9 @@
 /**
- * The packages that only a mail world needs. They are optional peers of `mta-sts`: loaded when a
- * world is made, and when one is missing the error says what to install.
+ * The packages that only a mail world needs. They are optional peers of `mta-sts`; when one of them
+ * is missing, the error says what to install.
  *
  * @module
  */
-import { createRequire } from 'node:module'
 import { MtaStsError } from '../errors.js'
 
 export type X509 = typeof import('@peculiar/x509')
@@ -20,27 +19,35 @@ export interface Peers {
   SMTPConnection: SmtpConnectionClass
 }
 
-/** `require`, not `import()`: jest without its module flag can only do the former. */
-const requirePeer = createRequire(typeof __filename === 'string' ? __filename : import.meta.url)
-
-/** Throws an `MtaStsError` with code `EPEER` when one of them is not installed. */
-export function loadPeers(load: (id: string) => unknown = requirePeer): Peers {
-  const dnsPacket = peer('dns-packet', load) as DnsPacket
-  const { SMTPServer } = peer('smtp-server', load) as { SMTPServer: SmtpServerClass }
-  const { SMTPConnection } = peer('smtp-server/lib/smtp-connection.js', load) as {
-    SMTPConnection: SmtpConnectionClass
-  }
-  const x509 = withReflectMetadata(() => peer('@peculiar/x509', load) as X509)
-  return { x509, dnsPacket, SMTPServer, SMTPConnection }
+/** Written out, one by one: what is imported by a variable is lost on whoever bundles this. */
+const IMPORTS = {
+  'dns-packet': () => import('dns-packet'),
+  'smtp-server': () => import('smtp-server'),
+  'smtp-server/lib/smtp-connection.js': () => import('smtp-server/lib/smtp-connection.js'),
+  '@peculiar/x509': () => import('@peculiar/x509'),
 }
 
-function peer(id: string, load: (id: string) => unknown): unknown {
+export type Imports = typeof IMPORTS
+
+/** Rejects with an `MtaStsError` of code `EPEER` when one of them is not installed. */
+export async function loadPeers(imports: Imports = IMPORTS): Promise<Peers> {
+  const x509 = await withReflectMetadata(() => peer('@peculiar/x509', imports))
+  const { SMTPServer } = await peer('smtp-server', imports)
+  const { SMTPConnection } = await peer('smtp-server/lib/smtp-connection.js', imports)
+  return { x509, dnsPacket: await peer('dns-packet', imports), SMTPServer, SMTPConnection }
+}
+
+async function peer<Id extends keyof Imports>(
+  id: Id,
+  imports: Imports,
+): Promise<Awaited<ReturnType<Imports[Id]>>>
+async function peer(id: keyof Imports, imports: Imports): Promise<unknown> {
   try {
-    return load(id)
+    return await imports[id]()
   } catch (cause) {
     if (!isMissing(cause)) throw cause
     throw new MtaStsError(
-      `mta-sts/testing needs the package ${id.replace('/lib/smtp-connection.js', '')}. ` +
+      `mta-sts/testing needs the package ${id.replace(/\/lib\/.*/, '')}. ` +
         'Install what it is made of: npm install --save-dev smtp-server @peculiar/x509 dns-packet',
       'EPEER',
       { cause },
@@ -48,27 +55,33 @@ function peer(id: string, load: (id: string) => unknown): unknown {
   }
 }
 
+const MISSING = ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED']
+
 function isMissing(error: unknown): boolean {
   if (typeof error !== 'object' || error === null || !('code' in error)) return false
-  return error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_PACKAGE_PATH_NOT_EXPORTED'
+  return MISSING.includes(String(error.code))
 }
 
-const METADATA_FUNCTIONS = ['getMetadata', 'getOwnMetadata', 'defineMetadata'] as const
+const METADATA_FUNCTIONS = ['getMetadata', 'getOwnMetadata', 'defineMetadata']
+
+const noMetadata = (): undefined => undefined
 
 /**
  * `@peculiar/x509` brings `tsyringe`, which refuses to load unless a polyfill of decorator metadata
  * is there, and then finds no metadata to read. Rather than ask users for one more package, the
- * three functions are lent for as long as `require` takes, and taken back: a test suite that loads
- * the real `reflect-metadata` afterwards must not find them.
+ * three functions are lent while it loads, and taken back: a program that brings the real
+ * `reflect-metadata` must not find them.
  */
-function withReflectMetadata<T>(load: () => T): T {
+async function withReflectMetadata<T>(load: () => Promise<T>): Promise<T> {
   if ('getMetadata' in Reflect) return load()
   for (const name of METADATA_FUNCTIONS) {
-    Object.defineProperty(Reflect, name, { value: () => undefined, configurable: true })
+    Object.defineProperty(Reflect, name, { value: noMetadata, configurable: true, writable: true })
   }
   try {
-    return load()
+    return await load()
   } finally {
-    for (const name of METADATA_FUNCTIONS) Reflect.deleteProperty(Reflect, name)
+    for (const name of METADATA_FUNCTIONS) {
+      if (Reflect.get(Reflect, name) === noMetadata) Reflect.deleteProperty(Reflect, name)
+    }
   }
 }

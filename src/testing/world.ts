@@ -214,8 +214,9 @@ class World implements MailWorld {
   }
 }
 
-/** At import: who lacks one of them is told at once what to install. */
-const peers = loadPeers()
+/** Begun at import, so that it is done when the first world is made; what fails is told there. */
+const loading = loadPeers()
+loading.catch(() => undefined)
 
 /**
  * Makes a mail world: a DNS server, an HTTPS policy host, SMTP servers and a certificate authority
@@ -231,6 +232,7 @@ const peers = loadPeers()
  * await world.close()
  */
 export async function createMailWorld(options: MailWorldOptions = {}): Promise<MailWorld> {
+  const peers = await loading
   const clock = new WorldClock()
   const log = new WorldLog()
   const zone = new Zone()
