@@ -51,7 +51,8 @@ export class ConnectError extends MtaStsError {
     const list = errors.map(
       ({ target, error }) => `${target.address} port ${target.port}: ${error.message}`,
     )
-    super(`Could not connect to ${errors[0]?.target.host} (${list.join('; ')})`, 'ECONNECTION', {
+    const host = errors[0]?.target.host ?? 'a host that has no address'
+    super(`Could not connect to ${host} (${list.join('; ')})`, 'ECONNECTION', {
       cause: errors[0]?.error,
     })
     this.errors = errors
@@ -105,7 +106,8 @@ export function connectFirst(
         },
       )
     }
-    beginNext()
+    if (targets.length === 0) finish(() => reject(new ConnectError([])))
+    else beginNext()
   })
 }
 
@@ -123,8 +125,13 @@ async function connectOne(target: ConnectTarget, options: ConnectOptions): Promi
   }
 }
 
-function connected(socket: Socket, { timeout, signal }: ConnectOptions): Promise<void> {
-  if (socket.readyState === 'open') return Promise.resolve()
+async function connected(socket: Socket, options: ConnectOptions): Promise<void> {
+  // Somebody's own connect() may have taken its time
+  options.signal?.throwIfAborted()
+  if (socket.readyState !== 'open') await opened(socket, options)
+}
+
+function opened(socket: Socket, { timeout, signal }: ConnectOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       settle(() =>
@@ -144,8 +151,7 @@ function connected(socket: Socket, { timeout, signal }: ConnectOptions): Promise
       done()
     }
     socket.once('connect', onConnect).once('error', onError).once('close', onClose)
-    if (signal?.aborted) onAbort()
-    else signal?.addEventListener('abort', onAbort, { once: true })
+    signal?.addEventListener('abort', onAbort, { once: true })
   })
 }
 

@@ -198,23 +198,23 @@ function failureOf(error: unknown, { security }: Candidate): TlsFailure | undefi
   if (error instanceof TlsFailureError) return error.failure
   if (security.level === 'opportunistic') return undefined
   if (isCertificateError(error)) return failedHandshake(error)
-  // Whatever the reply to STARTTLS or EHLO was, a stripping attacker may have sent it (D6)
-  const command = wordOf(error, 'command')
-  if (command === 'STARTTLS' || command === 'EHLO') {
+  // Whatever the reply to STARTTLS was, a stripping attacker may have sent it (D6)
+  if (commandOf(error) === 'STARTTLS') {
     return { resultType: 'starttls-not-supported', reason: 'refused', cause: error }
   }
   return undefined
 }
 
-/** A reply of 5yz is the receiver's own answer, and every MX host would give it. */
+/** A reply of 5yz to MAIL, RCPT or DATA is the receiver's own answer; any MX host would give it. */
 function isFinal(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false
+  if (typeof error !== 'object' || error === null || BEFORE_MAIL.has(commandOf(error))) return false
   if ('permanent' in error && typeof error.permanent === 'boolean') return error.permanent
   return 'responseCode' in error && Number(error.responseCode) >= 500
 }
 
-function wordOf(error: unknown, key: 'command'): unknown {
-  return typeof error === 'object' && error !== null && key in error
-    ? error[key as never]
-    : undefined
+/** Replies that anybody in between may have sent (D6); `CONN` is Nodemailer's word for the greeting. */
+const BEFORE_MAIL: ReadonlySet<unknown> = new Set(['CONN', 'EHLO', 'HELO', 'STARTTLS'])
+
+function commandOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'command' in error && error.command
 }

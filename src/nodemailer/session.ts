@@ -124,6 +124,7 @@ class SessionSetup {
   readonly #candidate: Candidate
   readonly #purpose: SessionPurpose
   readonly #options: SessionOptions
+  #helo: string | undefined
 
   constructor(candidate: Candidate, purpose: SessionPurpose, options: SessionOptions) {
     this.#candidate = candidate
@@ -133,6 +134,7 @@ class SessionSetup {
 
   async run({ socket, target }: { socket: Socket; target: ConnectTarget }): Promise<Session> {
     const { localAddress } = socket
+    this.#listenToGreeting(socket)
     let connection: SMTPConnection | undefined
     let failure: TlsFailure | undefined
     try {
@@ -145,7 +147,7 @@ class SessionSetup {
     if (failure) failure = { ...failure, address: target.address }
     // A host outside a policy of mode testing has failed already, whatever it proves
     const failed = failure ?? this.#candidate.failure
-    this.#publish(target, { localAddress, connection, failure: failed })
+    this.#publish(target, { localAddress, failure: failed })
     if (failure) {
       if (this.#mustNotUse(connection)) {
         connection?.close()
@@ -237,17 +239,21 @@ class SessionSetup {
     }
   }
 
+  /** What the host calls itself (RFC 8460 §4.3.1): the first word of its greeting. */
+  #listenToGreeting(socket: Socket): void {
+    // Paused, so that the listener alone does not set it flowing; SMTPConnection does
+    socket.pause().once('data', (chunk) => {
+      this.#helo = /^220[- ]([!-~]{1,255})/.exec(chunk.toString('latin1'))?.[1]
+    })
+  }
+
   #publish(
     target: ConnectTarget,
-    session: {
-      localAddress: string | undefined
-      connection: SMTPConnection | undefined
-      failure: TlsFailure | undefined
-    },
+    session: { localAddress: string | undefined; failure: TlsFailure | undefined },
   ): void {
     publish('mta-sts:session', () => {
-      const { localAddress, connection, failure } = session
-      const helo = connection && heloOf(connection)
+      const { localAddress, failure } = session
+      const helo = this.#helo
       return {
         policy: this.#purpose.policy,
         mxHost: target.host,
@@ -368,24 +374,22 @@ export class Session {
 /** What an error before the session was ready amounts to. */
 function setupError(error: Error, connection: SMTPConnection): Error {
   if (connection.upgrading) return new StartTlsFailed(failedHandshake(error))
-  if ('command' in error && error.command === 'STARTTLS') {
-    return new StartTlsFailed({
-      resultType: 'starttls-not-supported',
-      reason: 'refused',
-      cause: error,
-    })
+  const refused = 'command' in error && error.command === 'STARTTLS'
+  if (refused || isAwaitingStartTls(connection)) {
+    const reason = refused ? 'refused' : 'no-answer'
+    return new StartTlsFailed({ resultType: 'starttls-not-supported', reason, cause: error })
   }
   // Before MAIL FROM no reply is the receiver's answer to the message: RFC 8461 §5.1, D6
   return Object.assign(error, { permanent: false })
 }
 
-function securedSocket(connection: SMTPConnection): TLSSocket | false {
-  return connection._socket instanceof TLSSocket && connection._socket
+/** The last that was heard is that STARTTLS is offered: it was said, and nothing came back. */
+function isAwaitingStartTls({ secure, lastServerResponse }: SMTPConnection): boolean {
+  return !secure && /^250[- ]STARTTLS\b/im.test(lastServerResponse || '')
 }
 
-/** The name in the reply to EHLO (RFC 5321 §4.1.1.1). */
-function heloOf(connection: SMTPConnection): string | undefined {
-  return /^250[- ]([!-~]{1,255})/.exec(connection.lastServerResponse || '')?.[1]
+function securedSocket(connection: SMTPConnection): TLSSocket | false {
+  return connection._socket instanceof TLSSocket && connection._socket
 }
 
 function timeoutError(timeout: number): Error {

@@ -5,7 +5,7 @@
  * @module
  */
 import { EventEmitter } from 'node:events'
-import { isIP } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import nodemailer, {
   type MailMessage,
@@ -15,9 +15,12 @@ import nodemailer, {
   type Transport,
   type Transporter,
 } from 'nodemailer'
+import { type Connect, connectFirst } from '../connect.js'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
+import { lookupAddresses } from '../dns/addresses.js'
 import { toALabels } from '../dns/domain-name.js'
+import { defaultResolver } from '../dns/resolver.js'
 import { TlsFailureError } from '../errors.js'
 import { optionError } from '../options.js'
 import { checkServerIdentity } from '../tls/identity.js'
@@ -71,6 +74,7 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
     this.#base = base
     this.#host = policyDomainOf(base.transporter.options)
     this.#sts = stsOf(options)
+    if (options.connect) connectBy(options.connect, base, options)
     this.#forward(base)
   }
 
@@ -207,6 +211,31 @@ function useSocketsOf(base: SmtpTransporter, twin: SmtpTransporter): void {
     )
 }
 
+/** Lets the option `connect` open the smart host's connections too, where no proxy does. */
+function connectBy(connect: Connect, { transporter }: SmtpTransporter, options: StsOptions): void {
+  if (Object.hasOwn(transporter, 'getSocket')) return
+  const { host = 'localhost', port, secure, connectionTimeout } = transporter.options
+  const target = { purpose: 'smtp', host, port: Number(port) || (secure ? 465 : 587) } as const
+  const timeout = connectionTimeout ?? 30_000
+  const addressesOf = async (): Promise<string[]> => {
+    if (isIP(host)) return [host]
+    const resolver = options.resolver ?? defaultResolver(timeout)
+    // The operator chose this host: it may stand in the operator's own network
+    const blockedAddresses = new BlockList()
+    const lookup = await lookupAddresses(host, { resolver, dnsTimeout: timeout, blockedAddresses })
+    return lookup.addresses
+  }
+  transporter.getSocket = (_, callback) => {
+    addressesOf()
+      .then((addresses) => addresses.map((address) => ({ ...target, address })))
+      .then((targets) => connectFirst(targets, { connect, timeout }))
+      .then(
+        ({ socket }) => process.nextTick(callback, null, { connection: socket }),
+        (error) => process.nextTick(callback, error),
+      )
+  }
+}
+
 const SMTP_TRANSPORTS = ['SMTP', 'SMTP (pool)']
 
 /** @throws TypeError when it is not SMTP */
@@ -260,12 +289,15 @@ function sendOver(
   })
 }
 
-/** What an error of the verifying twin means: a host that proved too little, or another one. */
+/** What an error of the verifying twin means: a host that proved too little, or something else. */
 function refusalOf(error: unknown, { mxHost, security }: Candidate): Error {
-  if (security.level === 'opportunistic' || !(error instanceof Error))
-    return errorOf(error, undefined)
-  if (isHandshakeError(error)) return new TlsFailureError({ ...failedHandshake(error), mxHost })
-  // A greeting is nobody's answer to a message, nor is it protected
-  const beforeTls = 'command' in error && error.command === 'CONN'
-  return beforeTls ? Object.assign(error, { permanent: false }) : error
+  const known = errorOf(error, undefined)
+  if (security.level === 'opportunistic') return known
+  const command = 'command' in known ? known.command : undefined
+  // A refused STARTTLS is known by its command, see deliver.ts
+  if (command === 'STARTTLS') return known
+  if (isHandshakeError(known)) return new TlsFailureError({ ...failedHandshake(known), mxHost })
+  // Whatever is said before the login may have been said by somebody in between (D6)
+  const early = command === 'CONN' || command === 'EHLO' || command === 'HELO'
+  return early ? Object.assign(known, { permanent: false }) : known
 }

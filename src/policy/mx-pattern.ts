@@ -3,16 +3,19 @@
  *
  * @module
  */
-import { isHostName, toALabels } from '../dns/domain-name.js'
+import { isDomainSyntax, toALabels } from '../dns/domain-name.js'
 
 const ASTERISK = 0x2a
 const UPPER_A = 0x41
 const UPPER_Z = 0x5a
 const TO_LOWER = 0x20
 
-/** A host name in A-labels, or `*.` and one: `sts-policy-mx-value` of RFC 8461 §3.2, in any case. */
+/**
+ * A domain in A-labels, or `*.` and one: `sts-policy-mx-value` of RFC 8461 §3.2, in any case. An
+ * IPv4 address passes, and matches nothing: to drop the policy for it would be the weaker reading.
+ */
 export function isMxPattern(pattern: string): boolean {
-  return isHostName(pattern.startsWith('*.') ? pattern.slice(2) : pattern)
+  return isDomainSyntax(pattern.startsWith('*.') ? pattern.slice(2) : pattern)
 }
 
 /**

@@ -138,7 +138,7 @@ export interface Host<Fault> {
   readonly ipv4: string
   /** The logical address of its AAAA record, which it only has under `ipv6-only`; RFC 3849 */
   readonly ipv6: string
-  /** From the next connection on; one fault at a time. */
+  /** One fault at a time. As with a server that is started anew, connections that are open end. */
   fails(fault: Fault): void
   works(): void
   /** Shows another certificate than the one that names the host; without `spec`, that one again. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Socket } from 'node:net'
 import type { AddressPair } from './addresses.js'
 import type { Host } from './api.js'
 import type { CertificateAuthority, CertificateSpec, Credentials } from './authority.js'
@@ -54,6 +55,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
   #certificate: CertificateSpec | undefined
   #lookupFault: LookupFault | undefined
   #onlyIPv6 = false
+  readonly #open = new Set<Socket>()
 
   constructor({ name, addresses, surroundings }: EndpointSetup) {
     this.name = name
@@ -64,14 +66,17 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
 
   fails(fault: Fault): void {
     this.fault = fault
+    this.#restart()
   }
 
   works(): void {
     this.fault = undefined
+    this.#restart()
   }
 
   certificate(spec?: CertificateSpec): void {
     this.#certificate = spec
+    this.#restart()
   }
 
   /** What it shows at the moment. */
@@ -95,5 +100,21 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     })
   }
 
-  abstract reception(arrival: Arrival): Accept | undefined
+  reception(arrival: Arrival): Accept | undefined {
+    const accept = this.accepts(arrival)
+    if (accept === undefined) return undefined
+    return (socket) => {
+      this.#open.add(socket)
+      socket.once('close', () => this.#open.delete(socket))
+      accept(socket)
+    }
+  }
+
+  /** Who takes a connection, the way things stand; undefined: it is refused. */
+  protected abstract accepts(arrival: Arrival): Accept | undefined
+
+  /** A sender that pools connections would otherwise go on with those of before. */
+  #restart(): void {
+    for (const socket of this.#open) socket.destroy()
+  }
 }

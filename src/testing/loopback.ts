@@ -26,6 +26,8 @@ export class Loopback {
   /** Client port -> who is to accept it; and the other way round, whichever end is known first */
   readonly #dialled = new Map<number, Accept>()
   readonly #arrived = new Map<number, Socket>()
+  /** Clients that are not connected yet */
+  readonly #dialling = new Set<Socket>()
   readonly #sockets = new Set<Socket>()
 
   private constructor(server: Server) {
@@ -43,38 +45,47 @@ export class Loopback {
 
   dial(accept: Accept): Socket {
     const socket = netConnect({ host: '127.0.0.1', port: this.#port, noDelay: true })
+    this.#dialling.add(socket)
     socket.once('connect', () => {
-      const port = socket.localPort
-      if (port === undefined) return
-      const arrived = this.#arrived.get(port)
-      this.#arrived.delete(port)
-      if (arrived !== undefined) {
-        accept(arrived)
-        return
-      }
-      this.#dialled.set(port, accept)
-      socket.once('close', () => this.#dialled.delete(port))
+      this.#match(socket, accept)
+      this.#settle(socket)
     })
+    socket.once('close', () => this.#settle(socket))
     return socket
   }
 
-  #arrive(socket: Socket): void {
-    const port = socket.remotePort
-    if (port === undefined) {
-      socket.destroy()
-      return
+  #match(socket: Socket, accept: Accept): void {
+    const port = socket.localPort
+    if (port === undefined) return
+    const arrived = this.#arrived.get(port)
+    this.#arrived.delete(port)
+    if (arrived === undefined) {
+      this.#dialled.set(port, accept)
+      socket.once('close', () => this.#dialled.delete(port))
+    } else {
+      accept(arrived)
     }
-    this.#sockets.add(socket)
-    socket.once('close', () => {
-      this.#sockets.delete(socket)
-      if (this.#arrived.get(port) === socket) this.#arrived.delete(port)
-    })
+  }
+
+  /** Who has arrived and is still not claimed by anybody was given up by its client. */
+  #settle(socket: Socket): void {
+    this.#dialling.delete(socket)
+    if (this.#dialling.size > 0) return
+    for (const orphan of this.#arrived.values()) orphan.destroy()
+    this.#arrived.clear()
+  }
+
+  #arrive(socket: Socket): void {
     // Clients that break off are what this is for
     socket.on('error', () => undefined)
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    const port = socket.remotePort ?? 0
     const accept = this.#dialled.get(port)
     this.#dialled.delete(port)
-    if (accept === undefined) this.#arrived.set(port, socket)
-    else accept(socket)
+    if (accept !== undefined) accept(socket)
+    else if (this.#dialling.size > 0) this.#arrived.set(port, socket)
+    else socket.destroy()
   }
 
   /** The sender's ends see the connection end, and are the sender's to close. */

@@ -40,7 +40,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return this.surroundings.log.of('smtp').filter(({ mx }) => mx === this.name)
   }
 
-  reception(arrival: Arrival): Accept | undefined {
+  protected accepts(arrival: Arrival): Accept | undefined {
     if (arrival.port !== this.#port || this.fault === 'unreachable') return undefined
     return (socket) => {
       this.#serve(socket, arrival).catch((error) => socket.destroy(error))
@@ -102,6 +102,10 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
       onConnect: (_session, done) => done(replyAt(fault, 'greeting')),
       onSecure: (secured, _session, done) => {
         if (secured instanceof TLSSocket) record.tls = tlsFacts(secured)
+        // The plain socket below it does not tell once it has been taken over
+        secured.once('close', () => {
+          record.closed = true
+        })
         done()
       },
       onAuth: ({ username, password }, _session, done) => {

@@ -44,7 +44,7 @@ export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost 
     return this.surroundings.log.of('get').filter(({ host }) => host === this.name)
   }
 
-  reception({ port }: Arrival): Accept | undefined {
+  protected accepts({ port }: Arrival): Accept | undefined {
     if (port !== 443 || this.fault === 'down') return undefined
     if (this.fault === 'reset') {
       return (socket) => socket.once('data', () => socket.resetAndDestroy())

@@ -1,0 +1,46 @@
+/** The environment of a process asks for less: what must be proved stays what it is. */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import type { Told } from './environment-child.js'
+
+const CHILD = fileURLToPath(new URL('./environment-child.ts', import.meta.url))
+
+async function inEnvironment(change: Record<string, string>): Promise<Told> {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', CHILD], {
+    env: { ...env, ...change },
+  })
+  return JSON.parse(stdout)
+}
+
+const REFUSED = {
+  'self-signed': { outcome: 'EMTASTS certificate-not-trusted', leaked: false },
+  'wrong-name': { outcome: 'EMTASTS certificate-host-mismatch', leaked: false },
+  expired: { outcome: 'EMTASTS certificate-expired', leaked: false },
+  'tls-1.1': { outcome: 'EMTASTS validation-failure', leaked: false },
+}
+
+/** There is a record, but who serves the policy proves nothing: no policy. */
+const NO_POLICY = { 'self-signed': 'none', 'wrong-name': 'none', expired: 'none' }
+
+test.concurrent('[STS-11] [STS-36] [STS-37] [STS-49] NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing', async () => {
+  const told = await inEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+
+  expect(told.sent).toEqual(REFUSED)
+  expect(told.policies).toEqual(NO_POLICY)
+  // Who leaves it to Node connects to all but the one that speaks no TLS of today
+  const { 'self-signed': selfSigned, 'wrong-name': wrongName, expired } = told.node
+  expect([selfSigned, wrongName, expired]).toEqual(['TLSv1.3', 'TLSv1.3', 'TLSv1.3'])
+})
+
+test.concurrent('[STS-40] --tls-min-v1.0 in NODE_OPTIONS changes nothing', async () => {
+  const told = await inEnvironment({
+    NODE_OPTIONS: '--tls-min-v1.0 --tls-cipher-list=DEFAULT@SECLEVEL=0',
+  })
+
+  expect(told.sent).toEqual(REFUSED)
+  expect(told.policies).toEqual(NO_POLICY)
+  expect(told.node['tls-1.1']).toBe('TLSv1.1')
+})

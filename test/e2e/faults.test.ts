@@ -1,0 +1,186 @@
+/**
+ * Every fault of the world's table in every mode: what becomes of the message, and what is said
+ * of it. What an MX host sees is looked at in each cell: the message, or nothing of it.
+ */
+import { describe, expect, test } from 'vitest'
+import { DeliveryRefusedError } from '../../src/index.js'
+import {
+  FAULTS,
+  type FaultDescription,
+  type NamedMxFault,
+  type NamedPolicyHostFault,
+} from '../../src/testing/index.js'
+import {
+  deliver,
+  errorOf,
+  expectReachedWithoutLeak,
+  messageTo,
+  only,
+  refusal,
+  told,
+  useWorld,
+} from './support.js'
+
+const stage = useWorld()
+
+type Mode = 'enforce' | 'testing' | 'none' | undefined
+
+/** What is met before TLS is up; a sender without a policy sees it, for all that it goes on. */
+const BEFORE_TLS: ReadonlySet<NamedMxFault> = new Set([
+  'no-starttls',
+  'starttls-454',
+  'starttls-502',
+  'tls-1.1',
+  'handshake-reset',
+  'handshake-stall',
+])
+
+/** The connection is of no use, and there is another one, in plaintext. */
+const NEW_CONNECTION: ReadonlySet<NamedMxFault> = new Set(
+  [...BEFORE_TLS].filter((fault) => fault !== 'no-starttls'),
+)
+
+const REASONS: Partial<Record<NamedMxFault, string>> = {
+  'no-starttls': 'not-offered',
+  'starttls-454': 'refused',
+  'starttls-502': 'refused',
+  'self-signed': 'self-signed',
+  'unknown-authority': 'unknown-authority',
+  'missing-intermediate': 'incomplete-chain',
+  'not-yet-valid': 'certificate-not-yet-valid',
+  'tls-1.1': 'tls-version',
+  'handshake-reset': 'handshake-failed',
+  'handshake-stall': 'handshake-timeout',
+}
+
+/** The failure that is put down, under this mode. */
+function failureOf(fault: FaultDescription<NamedMxFault>, mode: Mode): string[] {
+  const { name, resultType } = fault
+  if (resultType === undefined) return []
+  if (mode !== 'enforce' && mode !== 'testing' && !BEFORE_TLS.has(name)) return []
+  return [[resultType, REASONS[name]].filter(Boolean).join(' ')]
+}
+
+/** Only against a host that stalls is there something to wait for. */
+function senderFor(fault: NamedMxFault) {
+  return fault === 'handshake-stall' ? stage.sender({ connectionTimeout: 1000 }) : stage.sender()
+}
+
+const MODES: readonly Mode[] = ['enforce', 'testing', 'none', undefined]
+const RULES = { enforce: '[STS-42]', testing: '[STS-43]', none: '[STS-44]' } as const
+
+describe.each(MODES)('an MX host under the mode %s', (mode) => {
+  const rule = mode === undefined ? '[STS-24]' : RULES[mode]
+  const options = mode === undefined ? {} : { mode }
+
+  test.concurrent.each(FAULTS.mx)(`${rule} $name`, async (fault) => {
+    const domain = stage.domain(options)
+    const mx = domain.mx()
+    mx.fails(fault.name)
+    const sender = senderFor(fault.name)
+    const failures = failureOf(fault, mode).map((text) => `${mx.name} ${text}`)
+
+    if (fault.outcome === 'deferred') {
+      const error = await errorOf(sender.sendMail(messageTo(domain)))
+      expect(error).not.toBeInstanceOf(DeliveryRefusedError)
+      expect(error.permanent ?? false).toBe(false)
+      expect(only(error.deliveries ?? [])).toMatchObject({ status: 'failed', failures: [] })
+      expect(domain.inbox).toEqual([])
+    } else if (fault.outcome === 'refused' && mode === 'enforce') {
+      const error = await refusal(sender, domain)
+      expect(told(error.failures)).toEqual(failures)
+      expect(mx.connections).toHaveLength(1)
+      expectReachedWithoutLeak(mx)
+    } else {
+      const delivery = await deliver(sender, domain)
+      expect(delivery).toMatchObject({ status: 'delivered', mode: mode ?? 'none' })
+      expect(told(delivery.failures)).toEqual(failures)
+      expect(delivery.proved).toBe(mode === 'enforce' ? 'sts' : 'nothing')
+      expect(domain.inbox).toHaveLength(1)
+      // In TLS wherever there can be any; in plaintext on a connection that knows nothing of TLS
+      const encrypted = !BEFORE_TLS.has(fault.name)
+      expect(delivery.tls !== false).toBe(encrypted)
+      expect(only(domain.inbox).tls !== false).toBe(encrypted)
+      const sessions = mx.connections.map(({ mailFrom }) => mailFrom !== undefined)
+      expect(sessions).toEqual(NEW_CONNECTION.has(fault.name) ? [false, true] : [true])
+    }
+  })
+})
+
+/** The id is there, and the file cannot be had: no policy, unless one is cached. */
+describe('a policy host that fails', () => {
+  test.concurrent.each(FAULTS.policyHost)('[STS-24] $name, nothing cached: as if there were no policy', async (fault) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.policyHost.fails(fault.name)
+    domain.mx().fails('wrong-name')
+
+    const delivery = await deliver(patient(fault.name), domain)
+
+    expect(delivery).toMatchObject({ status: 'delivered', mode: 'none', proved: 'nothing' })
+    expect(delivery).not.toHaveProperty('policyId')
+    expect(domain.inbox).toHaveLength(1)
+  })
+
+  test.concurrent.each(FAULTS.policyHost)('[STS-23] $name, for a new id: the cached policy refuses', async (fault) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const sender = patient(fault.name)
+    await deliver(sender, domain)
+    const { id } = domain
+    domain.inbox.splice(0)
+
+    domain.policy({ mode: 'none' })
+    domain.policyHost.fails(fault.name)
+    domain.mx().fails('wrong-name')
+    const error = await refusal(sender, domain)
+
+    expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+    expect(error).toMatchObject({ mode: 'enforce', policyId: id })
+    expect(domain.mx().connections.map(({ mailFrom }) => mailFrom !== undefined)).toEqual([
+      true,
+      false,
+    ])
+  })
+
+  const patient = (fault: NamedPolicyHostFault) =>
+    fault === 'drip' ? stage.sender({ fetchTimeout: 1000 }) : stage.sender()
+})
+
+describe('a TXT record that fails', () => {
+  const faults = FAULTS.dns.filter(({ plays }) => plays.includes('TXT'))
+  const useless = faults.filter(({ name }) => !['split-strings', 'cname-chain'].includes(name))
+
+  test.concurrent.each(useless)('[STS-24] $name, nothing cached: as if there were no policy', async ({ name }) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.dns.fails(name)
+    domain.mx().fails('wrong-name')
+
+    const delivery = await deliver(stage.sender(), domain)
+
+    expect(delivery).toMatchObject({ status: 'delivered', mode: 'none', proved: 'nothing' })
+    expect(domain.inbox).toHaveLength(1)
+  })
+
+  test.concurrent.each(useless)('[STS-22] $name: the cached policy refuses', async ({ name }) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    await deliver(stage.sender(), domain)
+    domain.inbox.splice(0)
+
+    domain.dns.fails(name)
+    domain.mx().fails('wrong-name')
+    const error = await refusal(stage.sender(), domain)
+
+    expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+    expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
+  })
+
+  test.concurrent.each(faults.filter((fault) => !useless.includes(fault)))('[STS-1] [STS-2] $name: the policy is found, and refuses', async ({ name }) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.dns.fails(name)
+    domain.mx().fails('wrong-name')
+
+    const error = await refusal(stage.sender(), domain)
+
+    expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
+    expectReachedWithoutLeak(domain.mx())
+  })
+})

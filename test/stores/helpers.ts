@@ -1,0 +1,59 @@
+/** What the tests of the stores and their child processes share. Knows nothing of vitest. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
+
+export const HOUR = 3_600_000
+export const DAY = 24 * HOUR
+
+/** An entry that expires in a week. */
+export function entry(overrides: Partial<StoredPolicy> = {}): StoredPolicy {
+  const fetchedAt = overrides.fetchedAt ?? Date.now()
+  return {
+    id: '20260131T000000',
+    body: 'version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmax_age: 604800\r\n',
+    fetchedAt,
+    expiresAt: fetchedAt + 7 * DAY,
+    usedAt: fetchedAt,
+    ...overrides,
+  }
+}
+
+/** Everything that `list` gives, in the order of the domains. */
+export async function listed(store: PolicyStore): Promise<[string, StoredPolicy][]> {
+  const entries: [string, StoredPolicy][] = []
+  for await (const item of listOf(store)) entries.push(item)
+  return entries.sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+export function listOf(store: PolicyStore): AsyncIterable<[string, StoredPolicy]> {
+  if (store.list === undefined) throw new Error('this store has no list()')
+  return store.list()
+}
+
+export type Release = () => Promise<void>
+
+export async function lockOf(
+  store: PolicyStore,
+  name: string,
+  ttl: number,
+): Promise<Release | undefined> {
+  if (store.lock === undefined) throw new Error('this store has no lock()')
+  return store.lock(name, ttl)
+}
+
+/** Takes a lock that must be free. */
+export async function mustLock(store: PolicyStore, name: string, ttl: number): Promise<Release> {
+  const release = await lockOf(store, name, ttl)
+  if (release === undefined) throw new Error(`the lock ${name} is taken`)
+  return release
+}
+
+/** Asks for a lock until it is free. */
+export async function waitForLock(store: PolicyStore, name: string, ttl: number): Promise<Release> {
+  for (;;) {
+    const release = await lockOf(store, name, ttl)
+    if (release !== undefined) return release
+    await sleep(1)
+  }
+}
