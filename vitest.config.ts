@@ -3,10 +3,14 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
 
+// NODEMAILER=8 runs the tests with that line of Nodemailer in place of the newest
+const { NODEMAILER: line } = process.env
+
 export default defineConfig({
   resolve: {
     // The examples import the package by its name; here that is its source
     alias: [
+      ...(line ? [{ find: /^nodemailer(?=$|\/)/, replacement: `nodemailer-${line}` }] : []),
       { find: /^mta-sts$/, replacement: source('index.ts') },
       { find: /^mta-sts\/(nodemailer|testing|tlsrpt)$/, replacement: source('$1/index.ts') },
       { find: /^mta-sts\/(sqlite|redis)$/, replacement: source('stores/$1.ts') },

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setMaxListeners } from 'node:events'
 import type { Connect } from './connect.js'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import {
@@ -63,6 +64,8 @@ export class MtaSts implements AsyncDisposable {
   /** @throws TypeError that names the option which is wrong */
   constructor(options: MtaStsOptions = {}) {
     const settings = resolveOptions(options)
+    // As many listeners as there are GETs at a time
+    setMaxListeners(0, this.#closing.signal)
     this.#settings = settings
     this.connect = settings.connect
     this.#store = new GuardedStore(settings.store, {

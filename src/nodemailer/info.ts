@@ -8,6 +8,7 @@ import type { NodemailerError, SentMessageInfo } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import { DeliveryRefusedError, type TlsFailure } from '../errors.js'
 import type { DomainGroup } from './envelope.js'
+import { withPermanence } from './outcome.js'
 import type { SendResult, SessionFacts } from './session.js'
 
 /** What became of one recipient domain. */
@@ -138,5 +139,5 @@ function forRecipient(error: Error, recipient: string): RecipientError {
     Object.getPrototypeOf(error),
     Object.getOwnPropertyDescriptors(error),
   )
-  return Object.assign(copy, { recipient })
+  return Object.assign(withPermanence(copy), { recipient })
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setMaxListeners } from 'node:events'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { MailMessage, SMTPEnvelope } from 'nodemailer'
@@ -16,15 +17,29 @@ type MimeNode = MailMessage['message']
 export class Message {
   readonly source: MessageSource
   readonly demand: TlsDemand
+  /** Aborted with the signal of the user's, on which it is one listener, however many domains */
   readonly signal: AbortSignal | undefined
   readonly #mail: MailMessage
+  readonly #controller = new AbortController()
 
   constructor(mail: MailMessage) {
     this.#mail = mail
     this.source = new MessageSource(mail.message)
     this.demand = demandOf(mail)
-    this.signal = mail.data.signal
+    const { signal } = mail.data
+    if (!signal) return
+    this.signal = this.#controller.signal
+    setMaxListeners(0, this.signal)
+    if (signal.aborted) this.#onAbort()
+    signal.addEventListener('abort', this.#onAbort, { once: true })
   }
+
+  /** Lets go of the user's signal. */
+  release(): void {
+    this.#mail.data.signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  readonly #onAbort = () => this.#controller.abort(this.#mail.data.signal?.reason)
 
   /** For these recipients; a new object each time, since SMTPConnection writes to it (D10). */
   envelope(recipients: string[]): SMTPEnvelope {

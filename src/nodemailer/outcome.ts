@@ -21,6 +21,14 @@ export function errorOf(thrown: unknown, signal: AbortSignal | undefined): Error
   return thrown instanceof Error ? thrown : new Error(String(thrown))
 }
 
+/** Nodemailer says since its version 10 whether a reply is final; before that its code tells. */
+export function withPermanence<E extends Error>(error: E): E {
+  const { responseCode, permanent } = error as { responseCode?: unknown; permanent?: unknown }
+  if (typeof responseCode !== 'number' || typeof permanent === 'boolean') return error
+  // 503 is about the order of commands, and another session may do better
+  return Object.assign(error, { permanent: responseCode >= 500 && responseCode !== 503 })
+}
+
 /** As Nodemailer's own transports say it. */
 function abortError(signal: AbortSignal): Error {
   const message = 'The message was not sent: its signal was aborted'

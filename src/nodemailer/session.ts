@@ -16,6 +16,7 @@ import { MtaStsError, type TlsFailure, TlsFailureError } from '../errors.js'
 import { type AppliedPolicy, publish } from '../events.js'
 import type { Security } from '../tls/security.js'
 import { failedHandshake } from '../tls/verdict.js'
+import { withPermanence } from './outcome.js'
 
 /** All durations in milliseconds. */
 export interface SessionOptions {
@@ -341,7 +342,7 @@ export class Session {
       }
       const fail = (error: Error) => {
         message.on('error', ignore).destroy()
-        settle(() => reject(error))
+        settle(() => reject(withPermanence(error)))
       }
       const onEnd = () => fail(new Error('The connection was closed'))
       const onAbort = () => {

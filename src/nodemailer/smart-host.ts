@@ -27,7 +27,7 @@ import { checkServerIdentity } from '../tls/identity.js'
 import { failedHandshake, isHandshakeError } from '../tls/verdict.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { Message } from './message.js'
-import { errorOf, settle } from './outcome.js'
+import { errorOf, settle, withPermanence } from './outcome.js'
 import { type StsInUse, type StsOptions, stsOf } from './sts.js'
 import { VERSION } from './version.js'
 
@@ -127,6 +127,8 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
     } catch (thrown) {
       const error = errorOf(thrown, message.signal)
       throw Object.assign(error, { deliveries: [describe(error)] })
+    } finally {
+      message.release()
     }
   }
 
@@ -291,7 +293,7 @@ function sendOver(
 
 /** What an error of the verifying twin means: a host that proved too little, or something else. */
 function refusalOf(error: unknown, { mxHost, security }: Candidate): Error {
-  const known = errorOf(error, undefined)
+  const known = withPermanence(errorOf(error, undefined))
   if (security.level === 'opportunistic') return known
   const command = 'command' in known ? known.command : undefined
   // A refused STARTTLS is known by its command, see deliver.ts

@@ -126,11 +126,15 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
     const envelope = mail.message.getEnvelope()
     const groups = groupByDomain(envelope.to)
     const message = new Message(mail)
-    if (groups.length > 1) await message.source.hold()
-    const outcomes = await mapBounded(groups, DOMAINS_AT_ONCE, (group) =>
-      this.#deliver(group, message),
-    )
-    return mergeOutcomes(outcomes, { envelope, messageId: mail.message.messageId() })
+    try {
+      if (groups.length > 1) await message.source.hold()
+      const outcomes = await mapBounded(groups, DOMAINS_AT_ONCE, (group) =>
+        this.#deliver(group, message),
+      )
+      return mergeOutcomes(outcomes, { envelope, messageId: mail.message.messageId() })
+    } finally {
+      message.release()
+    }
   }
 
   /** One domain's share of a message. Never rejects. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ResultType } from '../errors.js'
+import { describeFailure, type ResultType, type TlsFailure } from '../errors.js'
 import type { DnsFault, NamedMxFault, NamedPolicyHostFault } from './faults.js'
 
 /**
@@ -21,25 +21,29 @@ export interface FaultDescription<Name extends string = string> {
   outcome: Outcome
   /** The failure that is put down, RFC 8460 §4.3; absent where there is none */
   resultType?: ResultType
-  /** The two above, in words */
+  /** What `mta-sts` says beside it, where the type alone does not say it */
+  reason?: string
+  /** The three above, in words */
   verdict: string
 }
 
 type Row = Omit<FaultDescription, 'name' | 'where' | 'verdict'> & { verdict?: string }
 
-const refused = (plays: string, resultType: ResultType): Row => ({
+type Failure = Pick<TlsFailure, 'resultType' | 'reason'>
+
+const refused = (plays: string, failure: Failure): Row => ({
   plays,
   outcome: 'refused',
-  resultType,
+  ...failure,
 })
 
 /** Without a policy to be had, mail goes as if there were none (RFC 8461 §3.3). */
-const noPolicy = (plays: string, resultType?: ResultType): Row => ({
+const noPolicy = (plays: string, failure?: Failure): Row => ({
   plays,
   outcome: 'delivered',
-  ...(resultType === undefined ? {} : { resultType }),
+  ...failure,
   verdict: `a cached policy applies; else delivered as if there were none${
-    resultType === undefined ? '' : `, ${resultType}`
+    failure === undefined ? '' : `, ${describeFailure(failure)}`
   }`,
 })
 
@@ -51,21 +55,30 @@ const delivered = (plays: string, verdict = 'delivered, authenticated'): Row => 
   verdict,
 })
 
+const EXPIRED: Failure = { resultType: 'certificate-expired' }
+const MISMATCH: Failure = { resultType: 'certificate-host-mismatch' }
+const noStartTls = (reason: string): Failure => ({ resultType: 'starttls-not-supported', reason })
+const notTrusted = (reason: string): Failure => ({ resultType: 'certificate-not-trusted', reason })
+const invalid = (reason: string): Failure => ({ resultType: 'validation-failure', reason })
+const fetchError = (reason: string): Failure => ({ resultType: 'sts-policy-fetch-error', reason })
+const webPki = (reason: string): Failure => ({ resultType: 'sts-webpki-invalid', reason })
+const badRecord = (reason: string): Failure => ({ resultType: 'sts-policy-invalid', reason })
+
 const MX: Record<NamedMxFault, Row> = {
-  'no-starttls': refused('STARTTLS is neither offered nor accepted', 'starttls-not-supported'),
-  'starttls-454': refused('STARTTLS is offered and answered 454', 'starttls-not-supported'),
-  'starttls-502': refused('STARTTLS is offered and answered 502', 'starttls-not-supported'),
-  'wrong-name': refused('certificate for another host', 'certificate-host-mismatch'),
-  'cn-only': refused('the host only as common name, no SAN', 'certificate-host-mismatch'),
-  'partial-wildcard': refused('SAN m*.example.com for mx.example.com', 'certificate-host-mismatch'),
-  'self-signed': refused('certificate signed by itself', 'certificate-not-trusted'),
-  'unknown-authority': refused('chain to a root nobody trusts', 'certificate-not-trusted'),
-  'missing-intermediate': refused('the intermediate is not sent', 'certificate-not-trusted'),
-  expired: refused('certificate expired yesterday', 'certificate-expired'),
-  'not-yet-valid': refused('certificate valid from tomorrow', 'validation-failure'),
-  'tls-1.1': refused('TLS 1.1 and nothing higher', 'validation-failure'),
-  'handshake-reset': refused('connection reset on the ClientHello', 'validation-failure'),
-  'handshake-stall': refused('no answer to the ClientHello, ever', 'validation-failure'),
+  'no-starttls': refused('STARTTLS is neither offered nor accepted', noStartTls('not-offered')),
+  'starttls-454': refused('STARTTLS is offered and answered 454', noStartTls('refused')),
+  'starttls-502': refused('STARTTLS is offered and answered 502', noStartTls('refused')),
+  'wrong-name': refused('certificate for another host', MISMATCH),
+  'cn-only': refused('the host only as common name, no SAN', MISMATCH),
+  'partial-wildcard': refused('SAN m*.example.com for mx.example.com', MISMATCH),
+  'self-signed': refused('certificate signed by itself', notTrusted('self-signed')),
+  'unknown-authority': refused('chain to a root nobody trusts', notTrusted('unknown-authority')),
+  'missing-intermediate': refused('the intermediate is not sent', notTrusted('incomplete-chain')),
+  expired: refused('certificate expired yesterday', EXPIRED),
+  'not-yet-valid': refused('certificate valid from tomorrow', invalid('certificate-not-yet-valid')),
+  'tls-1.1': refused('TLS 1.1 and nothing higher', invalid('tls-version')),
+  'handshake-reset': refused('connection reset on the ClientHello', invalid('handshake-failed')),
+  'handshake-stall': refused('no answer to the ClientHello, ever', invalid('handshake-timeout')),
   'response-injection': delivered(
     'a plaintext reply in one packet with the 220 to STARTTLS (RFC 3207 §6)',
     'the reply is dropped or the connection is; it is never taken for one inside TLS',
@@ -76,32 +89,35 @@ const MX: Record<NamedMxFault, Row> = {
 }
 
 const POLICY_HOST: Record<NamedPolicyHostFault, Row> = {
-  down: noPolicy('connection refused', 'sts-policy-fetch-error'),
-  reset: noPolicy('connection reset on the ClientHello', 'sts-policy-fetch-error'),
-  '404': noPolicy('status 404', 'sts-policy-fetch-error'),
-  '500': noPolicy('status 500', 'sts-policy-fetch-error'),
-  redirect: noPolicy('status 301 to a path with the good policy', 'sts-policy-fetch-error'),
-  html: noPolicy('an HTML page, status 200', 'sts-policy-fetch-error'),
-  oversize: noPolicy('a valid policy of more than 64 KiB', 'sts-policy-fetch-error'),
-  drip: noPolicy('a byte every 200 ms, without end', 'sts-policy-fetch-error'),
-  gzip: noPolicy('Content-Encoding: gzip, asked for or not', 'sts-policy-fetch-error'),
-  'invalid-policy': noPolicy('a policy with mode: strict', 'sts-policy-invalid'),
-  'wrong-name': noPolicy('certificate for another host', 'sts-webpki-invalid'),
-  'cn-only': noPolicy('the host only as common name, no SAN', 'sts-webpki-invalid'),
-  expired: noPolicy('certificate expired yesterday', 'sts-webpki-invalid'),
-  'self-signed': noPolicy('certificate signed by itself', 'sts-webpki-invalid'),
+  down: noPolicy('connection refused', fetchError('connection-failed')),
+  reset: noPolicy('connection reset on the ClientHello', fetchError('connection-failed')),
+  '404': noPolicy('status 404', fetchError('http-status-404')),
+  '500': noPolicy('status 500', fetchError('http-status-500')),
+  redirect: noPolicy('status 301 to a path with the good policy', fetchError('http-status-301')),
+  html: noPolicy('an HTML page, status 200', fetchError('media-type')),
+  oversize: noPolicy('a valid policy of more than 64 KiB', fetchError('too-large')),
+  drip: noPolicy('a byte every 200 ms, without end', fetchError('timeout')),
+  gzip: noPolicy('Content-Encoding: gzip, asked for or not', fetchError('content-encoding')),
+  'invalid-policy': noPolicy('a policy with mode: strict', { resultType: 'sts-policy-invalid' }),
+  'wrong-name': noPolicy('certificate for another host', webPki('certificate-host-mismatch')),
+  'cn-only': noPolicy('the host only as common name, no SAN', webPki('certificate-host-mismatch')),
+  expired: noPolicy('certificate expired yesterday', webPki('certificate-expired')),
+  'self-signed': noPolicy('certificate signed by itself', webPki('self-signed')),
 }
 
 const DNS: Record<DnsFault, Row> = {
   nxdomain: noPolicy('the TXT record does not exist'),
-  servfail: noPolicy('SERVFAIL for the TXT record'),
-  timeout: noPolicy('no answer for the TXT record'),
-  refused: noPolicy('REFUSED for the TXT record'),
-  'two-records': noPolicy('two valid TXT records'),
-  'malformed-record': noPolicy('a TXT record whose id breaks the grammar'),
+  servfail: noPolicy('SERVFAIL for the TXT record', fetchError('dns-failure')),
+  timeout: noPolicy('no answer for the TXT record', fetchError('dns-failure')),
+  refused: noPolicy('REFUSED for the TXT record', fetchError('dns-failure')),
+  'two-records': noPolicy('two valid TXT records', badRecord('several-records')),
+  'malformed-record': noPolicy(
+    'a TXT record whose id breaks the grammar',
+    badRecord('malformed-record'),
+  ),
   'split-strings': delivered('one TXT record in several strings (RFC 8461 §3.1)'),
   'cname-chain': delivered('the TXT record behind two CNAMEs'),
-  'spoofed-mx': refused('MX records that lead to mx.attacker.example', 'validation-failure'),
+  'spoofed-mx': refused('MX records that lead to mx.attacker.example', invalid('mx-mismatch')),
   'null-mx': { plays: 'MX 0 "." (RFC 7505)', outcome: 'bounced' },
   'ipv6-only': delivered('policy host and MX hosts have AAAA records only'),
 }
@@ -114,8 +130,13 @@ function rows<Name extends string>(
     name: name as Name,
     where,
     ...row,
-    verdict: row.verdict ?? [row.outcome, row.resultType].filter(Boolean).join(': '),
+    verdict: row.verdict ?? verdictOf(row),
   }))
+}
+
+function verdictOf({ outcome, resultType, reason }: Row): string {
+  if (resultType === undefined) return outcome
+  return `${outcome}: ${describeFailure({ resultType, ...(reason === undefined ? {} : { reason }) })}`
 }
 
 /** Every fault that has a name. Besides these, an MX host can reply what you like: `ReplyFault`. */

@@ -69,11 +69,11 @@ function senderFor(fault: NamedMxFault) {
 const MODES: readonly Mode[] = ['enforce', 'testing', 'none', undefined]
 const RULES = { enforce: '[STS-42]', testing: '[STS-43]', none: '[STS-44]' } as const
 
-describe.each(MODES)('an MX host under the mode %s', (mode) => {
+describe.concurrent.each(MODES)('an MX host under the mode %s', (mode) => {
   const rule = mode === undefined ? '[STS-24]' : RULES[mode]
   const options = mode === undefined ? {} : { mode }
 
-  test.concurrent.each(FAULTS.mx)(`${rule} $name`, async (fault) => {
+  test.each(FAULTS.mx)(`${rule} $name`, async (fault) => {
     const domain = stage.domain(options)
     const mx = domain.mx()
     mx.fails(fault.name)
@@ -108,59 +108,68 @@ describe.each(MODES)('an MX host under the mode %s', (mode) => {
 })
 
 /** The id is there, and the file cannot be had: no policy, unless one is cached. */
-describe('a policy host that fails', () => {
-  test.concurrent.each(FAULTS.policyHost)('[STS-24] $name, nothing cached: as if there were no policy', async (fault) => {
-    const domain = stage.domain({ mode: 'enforce' })
-    domain.policyHost.fails(fault.name)
-    domain.mx().fails('wrong-name')
+describe.concurrent('a policy host that fails', () => {
+  test.each(FAULTS.policyHost)(
+    '[STS-24] $name, nothing cached: as if there were no policy',
+    async (fault) => {
+      const domain = stage.domain({ mode: 'enforce' })
+      domain.policyHost.fails(fault.name)
+      domain.mx().fails('wrong-name')
 
-    const delivery = await deliver(patient(fault.name), domain)
+      const delivery = await deliver(patient(fault.name), domain)
 
-    expect(delivery).toMatchObject({ status: 'delivered', mode: 'none', proved: 'nothing' })
-    expect(delivery).not.toHaveProperty('policyId')
-    expect(domain.inbox).toHaveLength(1)
-  })
+      expect(delivery).toMatchObject({ status: 'delivered', mode: 'none', proved: 'nothing' })
+      expect(delivery).not.toHaveProperty('policyId')
+      expect(domain.inbox).toHaveLength(1)
+    },
+  )
 
-  test.concurrent.each(FAULTS.policyHost)('[STS-23] $name, for a new id: the cached policy refuses', async (fault) => {
-    const domain = stage.domain({ mode: 'enforce' })
-    const sender = patient(fault.name)
-    await deliver(sender, domain)
-    const { id } = domain
-    domain.inbox.splice(0)
+  test.each(FAULTS.policyHost)(
+    '[STS-23] $name, for a new id: the cached policy refuses',
+    async (fault) => {
+      const domain = stage.domain({ mode: 'enforce' })
+      const sender = patient(fault.name)
+      await deliver(sender, domain)
+      const { id } = domain
+      domain.inbox.splice(0)
 
-    domain.policy({ mode: 'none' })
-    domain.policyHost.fails(fault.name)
-    domain.mx().fails('wrong-name')
-    const error = await refusal(sender, domain)
+      domain.policy({ mode: 'none' })
+      domain.policyHost.fails(fault.name)
+      domain.mx().fails('wrong-name')
+      const error = await refusal(sender, domain)
 
-    expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
-    expect(error).toMatchObject({ mode: 'enforce', policyId: id })
-    expect(domain.mx().connections.map(({ mailFrom }) => mailFrom !== undefined)).toEqual([
-      true,
-      false,
-    ])
-  })
+      expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+      expect(error).toMatchObject({ mode: 'enforce', policyId: id })
+      expect(domain.mx().connections.map(({ mailFrom }) => mailFrom !== undefined)).toEqual([
+        true,
+        false,
+      ])
+    },
+  )
 
   const patient = (fault: NamedPolicyHostFault) =>
     fault === 'drip' ? stage.sender({ fetchTimeout: 1000 }) : stage.sender()
 })
 
-describe('a TXT record that fails', () => {
+describe.concurrent('a TXT record that fails', () => {
   const faults = FAULTS.dns.filter(({ plays }) => plays.includes('TXT'))
   const useless = faults.filter(({ name }) => !['split-strings', 'cname-chain'].includes(name))
 
-  test.concurrent.each(useless)('[STS-24] $name, nothing cached: as if there were no policy', async ({ name }) => {
-    const domain = stage.domain({ mode: 'enforce' })
-    domain.dns.fails(name)
-    domain.mx().fails('wrong-name')
+  test.each(useless)(
+    '[STS-24] $name, nothing cached: as if there were no policy',
+    async ({ name }) => {
+      const domain = stage.domain({ mode: 'enforce' })
+      domain.dns.fails(name)
+      domain.mx().fails('wrong-name')
 
-    const delivery = await deliver(stage.sender(), domain)
+      const delivery = await deliver(stage.sender(), domain)
 
-    expect(delivery).toMatchObject({ status: 'delivered', mode: 'none', proved: 'nothing' })
-    expect(domain.inbox).toHaveLength(1)
-  })
+      expect(delivery).toMatchObject({ status: 'delivered', mode: 'none', proved: 'nothing' })
+      expect(domain.inbox).toHaveLength(1)
+    },
+  )
 
-  test.concurrent.each(useless)('[STS-22] $name: the cached policy refuses', async ({ name }) => {
+  test.each(useless)('[STS-22] $name: the cached policy refuses', async ({ name }) => {
     const domain = stage.domain({ mode: 'enforce' })
     await deliver(stage.sender(), domain)
     domain.inbox.splice(0)
@@ -173,14 +182,17 @@ describe('a TXT record that fails', () => {
     expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
   })
 
-  test.concurrent.each(faults.filter((fault) => !useless.includes(fault)))('[STS-1] [STS-2] $name: the policy is found, and refuses', async ({ name }) => {
-    const domain = stage.domain({ mode: 'enforce' })
-    domain.dns.fails(name)
-    domain.mx().fails('wrong-name')
+  test.each(faults.filter((fault) => !useless.includes(fault)))(
+    '[STS-1] [STS-2] $name: the policy is found, and refuses',
+    async ({ name }) => {
+      const domain = stage.domain({ mode: 'enforce' })
+      domain.dns.fails(name)
+      domain.mx().fails('wrong-name')
 
-    const error = await refusal(stage.sender(), domain)
+      const error = await refusal(stage.sender(), domain)
 
-    expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
-    expectReachedWithoutLeak(domain.mx())
-  })
+      expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
+      expectReachedWithoutLeak(domain.mx())
+    },
+  )
 })

@@ -110,17 +110,20 @@ describe('minimumSecurity', () => {
     ['tls-1.1', 'validation-failure tls-version'],
   ]
 
-  test.each(PLAINTEXT_ONLY)('encrypted, without a policy: %s is refused', async (fault, failure) => {
-    const domain = stage.domain()
-    domain.mx().fails(fault)
+  test.each(PLAINTEXT_ONLY)(
+    'encrypted, without a policy: %s is refused',
+    async (fault, failure) => {
+      const domain = stage.domain()
+      domain.mx().fails(fault)
 
-    const error = await refusal(stage.sender({ minimumSecurity: 'encrypted' }), domain)
+      const error = await refusal(stage.sender({ minimumSecurity: 'encrypted' }), domain)
 
-    expect(error).toMatchObject({ mode: 'none', policyId: undefined })
-    expect(told(error.failures)).toEqual([`${domain.mx().name} ${failure}`])
-    expect(domain.mx().connections).toHaveLength(1)
-    expectNoLeak(domain.mx())
-  })
+      expect(error).toMatchObject({ mode: 'none', policyId: undefined })
+      expect(told(error.failures)).toEqual([`${domain.mx().name} ${failure}`])
+      expect(domain.mx().connections).toHaveLength(1)
+      expectNoLeak(domain.mx())
+    },
+  )
 
   test.each<NamedMxFault>(['wrong-name', 'expired', 'unknown-authority'])(
     'encrypted, without a policy: %s proves nothing, and need not',

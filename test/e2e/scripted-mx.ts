@@ -3,7 +3,13 @@
  * brought to do. Its certificates come from an authority of the project's own.
  */
 import { once } from 'node:events'
-import { type AddressInfo, createServer, connect as netConnect, type Server, type Socket } from 'node:net'
+import {
+  type AddressInfo,
+  createServer,
+  connect as netConnect,
+  type Server,
+  type Socket,
+} from 'node:net'
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import type { ConnectTarget, Resolver } from '../../src/index.js'
 import { CertificateAuthority } from '../../src/testing/authority.js'

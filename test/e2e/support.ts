@@ -1,7 +1,12 @@
 /** What the end-to-end tests share: a world for a file, senders in it, and what is said of outcomes. */
 import nodemailer, { type SendMailOptions, type Transporter } from 'nodemailer'
 import { afterAll, beforeAll, expect } from 'vitest'
-import { DeliveryRefusedError, MtaSts, type MtaStsOptions, type TlsFailure } from '../../src/index.js'
+import {
+  DeliveryRefusedError,
+  MtaSts,
+  type MtaStsOptions,
+  type TlsFailure,
+} from '../../src/index.js'
 import {
   type DomainDelivery,
   type MtaStsTransportOptions,
@@ -146,7 +151,9 @@ export function expectReachedWithoutLeak(host: MxHost): void {
 /** Nothing of a message got to the host: not even who sent it. */
 export function expectNoLeak(host: MxHost): void {
   expect(host.connections.map(({ mailFrom }) => mailFrom).filter(Boolean)).toEqual([])
-  const said = host.connections.flatMap(({ lines }) => lines.filter(({ from }) => from === 'client'))
+  const said = host.connections.flatMap(({ lines }) =>
+    lines.filter(({ from }) => from === 'client'),
+  )
   expect(said.filter(({ text }) => !/^(?:EHLO|HELO|STARTTLS|QUIT)\b/i.test(text))).toEqual([])
   expect(host.inbox).toEqual([])
 }

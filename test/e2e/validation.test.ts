@@ -138,7 +138,11 @@ describe('the name of the MX host', () => {
 
     const delivery = await deliver(stage.sender(), domain)
 
-    expect(delivery).toMatchObject({ mxHost: domain.name, address: domain.mx().ipv4, proved: 'sts' })
+    expect(delivery).toMatchObject({
+      mxHost: domain.name,
+      address: domain.mx().ipv4,
+      proved: 'sts',
+    })
     expect(only(domain.mx().connections).servername).toBe(domain.name)
   })
 

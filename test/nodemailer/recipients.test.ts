@@ -167,11 +167,23 @@ describe('several domains in one message', () => {
 })
 
 describe('recipients that are none', () => {
+  // Nodemailer 8 leaves out what has no @, before a transport sees it
+  const WITHOUT_AT: Array<[string, object, RegExp]> =
+    process.env.NODEMAILER === '8'
+      ? []
+      : [
+          ['one without a domain', { envelope: { from: SENDER, to: ['bob'] } }, /"bob".*domain/],
+          [
+            'a good one beside a bad one',
+            { envelope: { from: SENDER, to: ['you@good.example', 'bob'] } },
+            /"bob"/,
+          ],
+        ]
   const NONE: Array<[string, object, RegExp]> = [
+    ...WITHOUT_AT,
     ['no recipients', {}, /recipient/],
     ['an empty list', { to: [] }, /recipient/],
     ['an envelope without any', { envelope: { from: SENDER, to: [] } }, /recipient/],
-    ['one without a domain', { envelope: { from: SENDER, to: ['bob'] } }, /"bob".*domain/],
     ['one with an empty domain', { envelope: { from: SENDER, to: ['bob@'] } }, /"bob@".*domain/],
     [
       'one whose domain is none',
@@ -182,11 +194,6 @@ describe('recipients that are none', () => {
     ['a label that begins with a hyphen', { to: 'a@-bob.example' }, /"a@-bob\.example"/],
     ['an address that is no literal', { to: 'a@192.0.2.1' }, /"a@192\.0\.2\.1"/],
     ['a literal that is none', { to: 'a@[192.0.2]' }, /"a@\[192\.0\.2\]"/],
-    [
-      'a good one beside a bad one',
-      { envelope: { from: SENDER, to: ['you@good.example', 'bob'] } },
-      /"bob"/,
-    ],
   ]
 
   test.each(NONE)(
