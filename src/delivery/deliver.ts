@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { DeliveryRefusedError, RoutingError, type TlsFailure, TlsFailureError } from '../errors.js'
+import {
+  DeliveryRefusedError,
+  escapeRemoteText,
+  RoutingError,
+  type TlsFailure,
+  TlsFailureError,
+} from '../errors.js'
 import { type AppliedPolicy, publish } from '../events.js'
 import { appliedPolicy, type PolicyLookup } from '../policy/lookup.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
@@ -181,9 +187,9 @@ function endOf({ plan, failures, refusals, errors }: Round<unknown>): unknown {
     })
   }
   if (errors.length > 0) return errors.at(-1)
-  const why = failures.map(({ mxHost, reason }) => `${mxHost}: ${reason}`).join('; ')
+  const why = failures.map(({ mxHost = '', reason }) => `${escapeRemoteText(mxHost)}: ${reason}`)
   return new RoutingError(
-    `No MX host of ${policyDomain} can be contacted (${why}). Try again later.`,
+    `No MX host of ${policyDomain} can be contacted (${why.join('; ')}). Try again later.`,
     { code: 'EDNS', permanent: false, policyDomain, cause: failures.at(-1)?.cause },
   )
 }

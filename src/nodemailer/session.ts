@@ -142,7 +142,7 @@ class SessionSetup {
       connection = await this.#greet(socket, 'starttls')
       failure = this.#judge(connection)
     } catch (error) {
-      if (!(error instanceof StartTlsFailed)) throw error
+      if (!(error instanceof StartTlsFailed) || this.#purpose.signal?.aborted) throw error
       failure = { ...error.failure, mxHost: target.host }
     }
     if (failure) failure = { ...failure, address: target.address }
@@ -209,7 +209,7 @@ class SessionSetup {
         connection.close()
       }
       const onEnd = () => fail(new Error('The connection was closed'))
-      const onAbort = () => fail(signal?.reason)
+      const onAbort = () => fail(abortedError(signal))
       // Nodemailer's own timer leaves out the handshake in its older versions
       const timer = setTimeout(() => fail(timeoutError(connectionTimeout)), connectionTimeout)
       connection.on('error', fail).on('end', onEnd)
@@ -346,7 +346,7 @@ export class Session {
       }
       const onEnd = () => fail(new Error('The connection was closed'))
       const onAbort = () => {
-        fail(signal?.reason)
+        fail(abortedError(signal))
         connection.close()
       }
       connection.on('error', fail).on('end', onEnd)
@@ -391,6 +391,11 @@ function isAwaitingStartTls({ secure, lastServerResponse }: SMTPConnection): boo
 
 function securedSocket(connection: SMTPConnection): TLSSocket | false {
   return connection._socket instanceof TLSSocket && connection._socket
+}
+
+/** A signal may be aborted with any value; what is made of it in the end is the transport's. */
+function abortedError(signal: AbortSignal | undefined): Error {
+  return new Error('The signal was aborted', { cause: signal?.reason })
 }
 
 function timeoutError(timeout: number): Error {

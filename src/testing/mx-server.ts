@@ -84,6 +84,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
   #behaviour(record: MxConnection, socket: Socket): SMTPServerOptions {
     const { auth, requireTls = false, secure = this.#port === 465 } = this.#setup.options
     const { fault } = record
+    const onClose = socket.listeners('close')
     return {
       name: this.name,
       logger: false,
@@ -102,10 +103,8 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
       onConnect: (_session, done) => done(replyAt(fault, 'greeting')),
       onSecure: (secured, _session, done) => {
         if (secured instanceof TLSSocket) record.tls = tlsFacts(secured)
-        // The plain socket below it does not tell once it has been taken over
-        secured.once('close', () => {
-          record.closed = true
-        })
+        // smtp-server takes all listeners off the plain socket below it
+        for (const listener of onClose) secured.once('close', () => listener())
         done()
       },
       onAuth: ({ username, password }, _session, done) => {

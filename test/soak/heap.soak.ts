@@ -17,7 +17,7 @@ function heapUsed(): number {
 
 it('the heap after 20,000 messages is within a tenth of that after 2,000', async () => {
   const domains = Array.from({ length: 10 }, () => stage.domain({ mode: 'enforce' }))
-  const sender = stage.sender({ maxMessages: 100 })
+  const sender = stage.sender({ maxMessages: 10 })
   const send = async (count: number) => {
     for (let sent = 0; sent < count; sent += 50) {
       const batch = Array.from({ length: 50 }, (_, i) => {
