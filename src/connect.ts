@@ -5,7 +5,8 @@
  * @module
  */
 import { connect as connectTcp, type Socket } from 'node:net'
-import { MtaStsError } from './errors.js'
+import { Duplex } from 'node:stream'
+import { MtaStsError, textOfThrown } from './errors.js'
 
 /** One address that is about to be connected to. */
 export interface ConnectTarget {
@@ -43,7 +44,7 @@ export interface Connected {
 /** No address of a host could be connected to. */
 export class ConnectError extends MtaStsError {
   /** Not `true`: the host may be back later */
-  readonly permanent = false
+  readonly permanent: false
   /** One for each address */
   readonly errors: ReadonlyArray<{ target: ConnectTarget; error: Error }>
 
@@ -55,6 +56,8 @@ export class ConnectError extends MtaStsError {
     super(`Could not connect to ${host} (${list.join('; ')})`, 'ECONNECTION', {
       cause: errors[0]?.error,
     })
+    this.name = 'ConnectError'
+    this.permanent = false
     this.errors = errors
   }
 }
@@ -98,7 +101,8 @@ export function connectFirst(
           const remaining = targets.filter((other) => other !== target && !dead.has(other))
           finish(() => resolve({ socket, target, remaining }))
         },
-        (error: Error) => {
+        (thrown: unknown) => {
+          const error = thrown instanceof Error ? thrown : new Error(textOfThrown(thrown))
           if (options.signal?.aborted) return finish(() => reject(options.signal?.reason))
           failed.push({ target, error })
           if (failed.length === targets.length) finish(() => reject(new ConnectError(failed)))
@@ -111,48 +115,57 @@ export function connectFirst(
   })
 }
 
-async function connectOne(target: ConnectTarget, options: ConnectOptions): Promise<Socket> {
-  const { signal } = options
-  signal?.throwIfAborted()
-  const socket = await options.connect(target)
-  try {
-    await connected(socket, options)
-    return socket
-  } catch (error) {
-    socket.on('error', ignore)
-    socket.destroy()
-    throw error
-  }
-}
-
-async function connected(socket: Socket, options: ConnectOptions): Promise<void> {
-  // Somebody's own connect() may have taken its time
-  options.signal?.throwIfAborted()
-  if (socket.readyState !== 'open') await opened(socket, options)
-}
-
-function opened(socket: Socket, { timeout, signal }: ConnectOptions): Promise<void> {
+/** One address, from the call of `connect` to the open connection; bounded from the first moment. */
+function connectOne(
+  target: ConnectTarget,
+  { connect, timeout, signal }: ConnectOptions,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      settle(() =>
-        reject(
-          Object.assign(new Error(`no connection within ${timeout} ms`), { code: 'ETIMEDOUT' }),
-        ),
-      )
-    }, timeout)
-    const onConnect = () => settle(resolve)
-    const onError = (error: Error) => settle(() => reject(error))
-    const onClose = () => settle(() => reject(new Error('connection closed')))
-    const onAbort = () => settle(() => reject(signal?.reason))
+    let socket: Socket | undefined
+    let settled = false
     const settle = (done: () => void) => {
+      if (settled) return
+      settled = true
       clearTimeout(timer)
-      socket.off('connect', onConnect).off('error', onError).off('close', onClose)
       signal?.removeEventListener('abort', onAbort)
+      socket?.off('error', fail).off('close', onClose)
       done()
     }
-    socket.once('connect', onConnect).once('error', onError).once('close', onClose)
+    const fail = (error: unknown) =>
+      settle(() => {
+        discard(socket)
+        reject(error)
+      })
+    const onClose = () => fail(new Error('connection closed'))
+    const onAbort = () => fail(signal?.reason)
+    const timer = setTimeout(() => fail(timeoutError(timeout)), timeout)
     signal?.addEventListener('abort', onAbort, { once: true })
+    const take = (opened: Socket) => {
+      if (settled) return discard(opened)
+      if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
+      socket = opened
+      const ready = () => settle(() => resolve(opened))
+      if (opened.readyState === 'open') return ready()
+      opened.once('connect', ready).once('error', fail).once('close', onClose)
+    }
+    if (signal?.aborted) return onAbort()
+    try {
+      const opened = connect(target)
+      // Not awaited: a socket that fails at once must find somebody who listens
+      if (opened instanceof Promise) opened.then(take, fail)
+      else take(opened)
+    } catch (error) {
+      fail(error)
+    }
   })
+}
+
+function discard(socket: Socket | undefined): void {
+  socket?.on('error', ignore).destroy()
+}
+
+function timeoutError(timeout: number): Error {
+  return Object.assign(new Error(`no connection within ${timeout} ms`), { code: 'ETIMEDOUT' })
 }
 
 function ignore(): void {}

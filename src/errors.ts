@@ -35,14 +35,17 @@ export interface TlsFailure {
   cause?: unknown
 }
 
-/** The base of every error that this package makes itself. */
+/**
+ * The base of every error that this package makes itself. Their fields are set in constructors:
+ * tsup's CommonJS build takes the names of classes that initialise them elsewhere.
+ */
 export class MtaStsError extends Error {
   /** A stable word for programs: `EMTASTS`, `EDNS`, `EENVELOPE`, ... */
   readonly code: string
 
   constructor(message: string, code: string, options?: ErrorOptions) {
     super(message, options)
-    this.name = new.target.name
+    this.name = 'MtaStsError'
     this.code = code
   }
 }
@@ -51,6 +54,7 @@ export class MtaStsError extends Error {
 export class RecordSyntaxError extends MtaStsError {
   constructor(message: string) {
     super(message, 'ERECORDSYNTAX')
+    this.name = 'RecordSyntaxError'
   }
 }
 
@@ -61,6 +65,7 @@ export class PolicySyntaxError extends MtaStsError {
 
   constructor(message: string, line: number) {
     super(message, 'EPOLICYSYNTAX')
+    this.name = 'PolicySyntaxError'
     this.line = line
   }
 }
@@ -83,6 +88,7 @@ export class RoutingError extends MtaStsError {
     },
   ) {
     super(message, details.code, { cause: details.cause })
+    this.name = 'RoutingError'
     this.permanent = details.permanent
     this.policyDomain = details.policyDomain
   }
@@ -95,10 +101,12 @@ export class RoutingError extends MtaStsError {
 export class TlsFailureError extends MtaStsError {
   readonly failure: TlsFailure
   /** A refusal is never the receiver's final word: RFC 8461 §5.1 */
-  readonly permanent = false
+  readonly permanent: false
 
   constructor(failure: TlsFailure) {
     super(describeFailure(failure), 'ETLSFAILURE', { cause: failure.cause })
+    this.name = 'TlsFailureError'
+    this.permanent = false
     this.failure = failure
   }
 }
@@ -110,7 +118,7 @@ export class TlsFailureError extends MtaStsError {
 export class DeliveryRefusedError extends MtaStsError {
   declare readonly code: 'EMTASTS'
   /** Always false: whatever a server replied, somebody in between may have said it */
-  readonly permanent = false
+  readonly permanent: false
   readonly policyDomain: string
   /** Of the policy; `none` where there is none, and the sender's own options refused */
   readonly mode: 'enforce' | 'testing' | 'none'
@@ -134,6 +142,8 @@ export class DeliveryRefusedError extends MtaStsError {
       'EMTASTS',
       { cause: details.cause },
     )
+    this.name = 'DeliveryRefusedError'
+    this.permanent = false
     this.policyDomain = details.policyDomain
     this.mode = details.mode
     this.policyId = details.policyId
@@ -146,6 +156,16 @@ export function describeFailure(failure: TlsFailure): string {
   const where = failure.mxHost === undefined ? '' : `${escapeRemoteText(failure.mxHost)}: `
   const reason = failure.reason === undefined ? '' : ` (${escapeRemoteText(failure.reason)})`
   return `${where}${failure.resultType}${reason}`
+}
+
+/** What was thrown, as text; anything can be. */
+export function textOfThrown(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message
+  try {
+    return String(thrown)
+  } catch {
+    return typeof thrown
+  }
 }
 
 const REMOTE_TEXT_LIMIT = 200

@@ -48,7 +48,7 @@ export interface PolicyFailureEvent {
   failure: TlsFailure
 }
 
-/** A delivery to one Policy Domain came to its end. */
+/** A delivery to one Policy Domain came to its end, once it was known which hosts there are. */
 export interface DeliveryEvent {
   policy: AppliedPolicy
   outcome: 'delivered' | 'refused' | 'failed'

@@ -16,7 +16,13 @@ import {
 } from './delivery/plan.js'
 import { isAddressLiteral, toALabels } from './dns/domain-name.js'
 import { ask } from './dns/resolver.js'
-import { describeFailure, escapeRemoteText, MtaStsError, type TlsFailure } from './errors.js'
+import {
+  describeFailure,
+  escapeRemoteText,
+  MtaStsError,
+  type TlsFailure,
+  textOfThrown,
+} from './errors.js'
 import { publish } from './events.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
@@ -77,6 +83,7 @@ export class MtaSts implements AsyncDisposable {
       ...settings,
       network: { ...settings, signal: this.#closing.signal },
       store: this.#store,
+      exempt: settings.overrides,
       report: (...what) => this.#reportPolicy(...what),
     })
     this.#refresher = new Refresher(this.#cache, settings.refreshInterval)
@@ -204,12 +211,11 @@ export class MtaSts implements AsyncDisposable {
 
   #reportStore(operation: string, error: unknown): void {
     publish('mta-sts:store-failure', () => ({ operation, error }))
-    const message = error instanceof Error ? error.message : String(error)
     this.#settings.logger?.error(
       { tnx: 'mta-sts', operation, err: error },
       'The policy store failed (%s): %s',
       operation,
-      escapeRemoteText(message),
+      escapeRemoteText(textOfThrown(error)),
     )
   }
 }
@@ -218,10 +224,8 @@ export class MtaSts implements AsyncDisposable {
 function canonical(domain: string): string {
   const policyDomain = typeof domain === 'string' ? toALabels(domain) : undefined
   if (policyDomain !== undefined) return policyDomain
-  throw new MtaStsError(
-    `"${escapeRemoteText(String(domain))}" is not a domain name: check the recipient's address`,
-    'EDOMAIN',
-  )
+  const shown = typeof domain === 'string' ? `"${escapeRemoteText(domain)}"` : `A ${typeof domain}`
+  throw new MtaStsError(`${shown} is not a domain name: check the recipient's address`, 'EDOMAIN')
 }
 
 function overridden(override: 'off' | Policy, { now }: Settings): PolicyLookup {

@@ -90,15 +90,15 @@ export function resolveOptions(options: MtaStsOptions): Settings {
   if (typeof options !== 'object' || options === null) {
     throw optionError('options', 'must be an object', options)
   }
-  const dnsTimeout = number(options, 'dnsTimeout', { default: 5000, min: 1 })
+  const dnsTimeout = number(options, 'dnsTimeout', { default: 5000, min: 1, max: MAX_TIMER })
   const resolver = object(options, 'resolver', RESOLVER_METHODS) ?? defaultResolver(dnsTimeout)
   return {
     resolver: askingOnce(resolver, dnsTimeout),
     store: object(options, 'store', ['get', 'set', 'delete']),
     roots: roots(options.ca),
-    maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1 }),
-    maxNegatives: number(options, 'maxNegatives', { default: 100_000, min: 1 }),
-    fetchTimeout: number(options, 'fetchTimeout', { default: 30_000, min: 1 }),
+    maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1, max: MAX_ENTRIES }),
+    maxNegatives: number(options, 'maxNegatives', { default: 100_000, min: 1, max: MAX_ENTRIES }),
+    fetchTimeout: number(options, 'fetchTimeout', { default: 30_000, min: 1, max: MAX_TIMER }),
     dnsTimeout,
     recheckInterval: number(options, 'recheckInterval', { default: 300_000, min: 0 }),
     negativeTtl: number(options, 'negativeTtl', { default: 300_000, min: 0 }),
@@ -113,6 +113,12 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     now: func(options, 'now') ?? Date.now,
   }
 }
+
+/** What a timer of Node can count to, in milliseconds; beyond it fires at once. */
+export const MAX_TIMER = 2 ** 31 - 1
+
+/** The caches make room for all of them at once. */
+const MAX_ENTRIES = 10_000_000
 
 const RESOLVER_METHODS = ['resolveTxt', 'resolveMx', 'resolve4', 'resolve6'] as const
 
@@ -140,14 +146,14 @@ export function number<K extends string>(
   throw optionError(field, `must be a whole number, ${upTo}`, value)
 }
 
-/** An object with these methods, or undefined; false is taken for undefined. */
+/** An object with these methods, or undefined; no logger may be said as false. */
 function object<K extends keyof MtaStsOptions>(
   options: MtaStsOptions,
   field: K,
   methods: readonly string[],
 ): Exclude<MtaStsOptions[K], false | undefined> | undefined {
   const value = options[field]
-  if (value === undefined || value === false) return undefined
+  if (value === undefined || (value === false && field === 'logger')) return undefined
   const has = (method: string) => typeof Reflect.get(Object(value), method) === 'function'
   if (typeof value === 'object' && value !== null && methods.every(has)) {
     return value as Exclude<MtaStsOptions[K], false | undefined>

@@ -63,9 +63,9 @@ class Round<T> implements DeliveryContext {
   /** The last that was tried */
   mxHost: string | undefined
 
-  constructor(plan: DeliveryPlan) {
+  constructor(plan: DeliveryPlan, before: readonly TlsFailure[] = []) {
     this.plan = plan
-    this.failures = [...plan.refused]
+    this.failures = [...before, ...plan.refused]
     this.refusals = plan.refused.filter(isRefusal).length
   }
 
@@ -82,7 +82,7 @@ class Round<T> implements DeliveryContext {
     attempt: Attempt<T>,
     signal: AbortSignal | undefined,
   ): Promise<{ value: T } | undefined> {
-    for (const failure of this.plan.refused.filter(isRefusal)) this.#publishRefusal(failure)
+    for (const failure of this.plan.refused.filter(isMismatch)) this.#publishRefusal(failure)
     for (const candidate of this.plan.candidates) {
       signal?.throwIfAborted()
       this.mxHost = candidate.mxHost
@@ -145,7 +145,7 @@ export async function deliver<T>(steps: DeliverySteps, attempt: Attempt<T>): Pro
   try {
     let delivered = await round.run(attempt, signal)
     if (!delivered && round.refusals > 0 && (await hasNewPolicy(steps, round.plan))) {
-      round = new Round<T>(await abortable(steps.plan(), signal))
+      round = new Round<T>(await abortable(steps.plan(), signal), round.failures)
       delivered = await round.run(attempt, signal)
     }
     if (delivered) return delivered.value
@@ -195,8 +195,13 @@ function endOf({ plan, failures, refusals, errors }: Round<unknown>): unknown {
 }
 
 /** A host that could not be looked up was not refused: it may be there tomorrow, as it is. */
-function isRefusal({ reason }: TlsFailure): boolean {
-  return reason === 'mx-mismatch' || reason === 'requiretls-without-policy'
+function isRefusal(failure: TlsFailure): boolean {
+  return isMismatch(failure) || failure.reason === 'requiretls-without-policy'
+}
+
+/** The one failure of the domain's own that needs no connection. */
+function isMismatch({ reason }: TlsFailure): boolean {
+  return reason === 'mx-mismatch'
 }
 
 /** The failure that an attempt's error stands for, if it is one of what the host had to prove. */

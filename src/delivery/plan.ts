@@ -7,7 +7,7 @@
  */
 import type { BlockList } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import { lookupAddresses } from '../dns/addresses.js'
+import { isBlocked, lookupAddresses } from '../dns/addresses.js'
 import { parseAddressLiteral, toALabels } from '../dns/domain-name.js'
 import { ask, type Resolver } from '../dns/resolver.js'
 import { escapeRemoteText, RoutingError, type TlsFailure } from '../errors.js'
@@ -118,18 +118,17 @@ export function planForLiteral(
   options: PlanOptions,
 ): DeliveryPlan {
   const address = parseAddressLiteral(literal) ?? literal
+  const nowhere = { policyDomain: literal, lookup, candidates: [] }
   if (options.demand === 'require') {
-    const refused = [unusable(address, 'requiretls-without-policy')]
-    return { policyDomain: literal, lookup, candidates: [], refused }
+    return { ...nowhere, refused: [unusable(address, 'requiretls-without-policy')] }
+  }
+  // Whoever wrote the recipient chose the address: it must not lead into the sender's own network
+  if (isBlocked(address, options.blockedAddresses)) {
+    return { ...nowhere, refused: [unusable(address, 'blocked-address', { address })] }
   }
   const security = requiredSecurity(lookup, options)
   const host = { mxHost: address, preference: 0, addresses: [address] }
-  return {
-    policyDomain: literal,
-    lookup,
-    candidates: [candidate(host, security, options)],
-    refused: [],
-  }
+  return { ...nowhere, candidates: [candidate(host, security, options)], refused: [] }
 }
 
 /** RFC 5321 §5.1 and RFC 7505: by preference, equal ones shuffled; no MX means the domain itself. */
@@ -144,8 +143,8 @@ async function lookupMxHosts(policyDomain: string, options: PlanOptions): Promis
     )
   }
   const hosts = answer.records.map(({ exchange, priority }) => ({
-    mxHost: toALabels(exchange) ?? exchange,
-    preference: priority,
+    mxHost: toALabels(String(exchange)) ?? String(exchange),
+    preference: Number(priority) || 0,
   }))
   if (hosts.every(({ mxHost }) => mxHost === '' || mxHost === '.')) {
     throw new RoutingError(

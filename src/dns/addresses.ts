@@ -45,7 +45,10 @@ export async function lookupAddresses(
 }
 
 function recordsOf(answer: Answer<string>): string[] {
-  return answer.kind === 'found' ? answer.records.slice(0, MAX_ADDRESSES) : []
+  if (answer.kind !== 'found') return []
+  // A resolver of the caller's own may answer anything
+  const texts = answer.records.filter((record) => typeof record === 'string')
+  return texts.slice(0, MAX_ADDRESSES)
 }
 
 function inTurn(first: readonly string[], second: readonly string[]): string[] {
@@ -79,6 +82,7 @@ export function defaultBlockedAddresses(): BlockList {
   for (const [network, prefix] of [
     ['::', 128],
     ['::1', 128],
+    ['64:ff9b:1::', 48], // NAT64 within a network (RFC 8215), with IPv4 addresses in any place
     ['fc00::', 7],
     ['fe80::', 10],
     ['fec0::', 10],
@@ -108,7 +112,7 @@ function embeddedIPv4(address: string): string[] {
   // IPv4-mapped (::ffff:0:0/96), IPv4-translated (::ffff:0:0:0/96), IPv4-compatible (::/96)
   if (zeroUntil(5) && (at(5) === 0xffff || at(5) === 0)) return [ipv4(at(6), at(7))]
   if (zeroUntil(4) && at(4) === 0xffff && at(5) === 0) return [ipv4(at(6), at(7))]
-  // NAT64: the well-known prefix (RFC 6052) and the local one (RFC 8215)
+  // NAT64 (RFC 6052)
   if (at(0) === 0x64 && at(1) === 0xff9b) return [ipv4(at(6), at(7))]
   // 6to4 (RFC 3056)
   if (at(0) === 0x2002) return [ipv4(at(1), at(2))]

@@ -69,7 +69,7 @@ export function describeDelivery(
   const lookup = context?.plan.lookup
   const found = lookup?.status === 'found' ? lookup : undefined
   const policyId = found?.id ?? refusal?.policyId
-  return {
+  const delivery: DomainDelivery = {
     policyDomain: domain,
     recipients,
     status: error ? (refusal ? 'refused' : 'failed') : 'delivered',
@@ -79,8 +79,10 @@ export function describeDelivery(
     proved: 'nothing',
     ...facts,
     failures: refusal?.failures ?? [...(context?.failures ?? [])],
-    ...(error === undefined ? {} : { error }),
   }
+  if (!error) return delivery
+  // Not to be enumerated: it has the deliveries on it, and a logger would go round in circles
+  return Object.defineProperty(delivery, 'error', { value: error, enumerable: false })
 }
 
 /**

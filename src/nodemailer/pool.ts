@@ -178,9 +178,15 @@ export class SessionPool {
 
   /** Something can go on: first what waits for this host, then what waits for any place at all. */
   #wake(mxHost: string): void {
-    const queues = [this.#hosts.get(mxHost), ...this.#hosts.values()]
-    const next = queues.find((host) => host !== undefined && host.waiting.length > 0)
+    const hosts = [this.#hosts.get(mxHost), ...this.#hosts.values()]
+    const next = hosts.find((host) => host && host.waiting.length > 0 && this.#canGoOn(host))
     next?.waiting.shift()?.()
+  }
+
+  /** Whether a message for the host would find a session, or a place for one. */
+  #canGoOn({ idle, open }: Host): boolean {
+    if (idle.length > 0) return true
+    return open < this.#limits.maxConnectionsPerHost && !this.full
   }
 
   #host(mxHost: string): Host {

@@ -66,6 +66,7 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
   readonly #base: SmtpTransporter
   readonly #host: string
   readonly #sts: StsInUse
+  readonly #ca: StsOptions['ca']
   /** The base's twin that verifies; made when a policy asks for it */
   #verified: SmtpTransporter | undefined
 
@@ -74,6 +75,7 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
     this.#base = base
     this.#host = policyDomainOf(base.transporter.options)
     this.#sts = stsOf(options)
+    this.#ca = options.ca
     if (options.connect) connectBy(options.connect, base, options)
     this.#forward(base)
   }
@@ -161,7 +163,7 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
   #transporterFor({ mxHost, security }: Candidate): SmtpTransporter {
     if (security.level === 'opportunistic') return this.#base
     if (!this.#verified) {
-      this.#verified = verifyingTwin(this.#base, mxHost)
+      this.#verified = verifyingTwin(this.#base, mxHost, this.#ca)
       this.#forward(this.#verified)
     }
     return this.#verified
@@ -175,11 +177,12 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
 }
 
 /** The same transport, but TLS is a must and the peer has to prove that it is `host`. */
-function verifyingTwin(base: SmtpTransporter, host: string): SmtpTransporter {
+function verifyingTwin(base: SmtpTransporter, host: string, ca: StsOptions['ca']): SmtpTransporter {
   // What these two say has been read already, and would be read over ours once more
   const { url: _, service: __, secured: ___, ...options } = base.transporter.options
   const tls: ConnectionOptions = {
     ...options.tls,
+    ...(ca === undefined ? {} : { ca }),
     host,
     servername: host,
     minVersion: 'TLSv1.2',

@@ -27,8 +27,21 @@ export function stsOf({ sts, logger, ...options }: StsOptions): StsInUse {
     if (typeof sts?.deliver === 'function') return { sts, close: () => {} }
     throw optionError('sts', 'must be an MtaSts object', sts)
   }
+  if (logger !== undefined && typeof logger !== 'boolean' && !isLogger(logger)) {
+    throw optionError(
+      'logger',
+      'must be true, false or an object with the methods of a logger',
+      logger,
+    )
+  }
   const own = new MtaSts(
     logger ? { ...options, logger: getLogger({ logger }, { component: 'mta-sts' }) } : options,
   )
   return { sts: own, close: () => void own.close() }
+}
+
+function isLogger(logger: object): boolean {
+  return ['debug', 'info', 'warn', 'error', 'log'].some(
+    (level) => typeof Reflect.get(Object(logger), level) === 'function',
+  )
 }

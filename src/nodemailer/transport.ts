@@ -12,7 +12,7 @@ import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import { MtaStsError, type TlsFailure } from '../errors.js'
 import type { MtaSts } from '../mta-sts.js'
-import { number, optionError } from '../options.js'
+import { MAX_TIMER, number, optionError } from '../options.js'
 import { appliedPolicy } from '../policy/lookup.js'
 import { type DomainGroup, groupByDomain } from './envelope.js'
 import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } from './info.js'
@@ -210,7 +210,7 @@ function poolLimits(options: MtaStsTransportOptions): PoolLimits {
     maxConnections: number(options, 'maxConnections', { default: 50, min: 1 }),
     maxConnectionsPerHost: number(options, 'maxConnectionsPerHost', { default: 5, min: 1 }),
     maxMessages: number(options, 'maxMessages', { default: 100, min: 1 }),
-    idleTimeout: number(options, 'idleTimeout', { default: 60_000, min: 1 }),
+    idleTimeout: number(options, 'idleTimeout', { default: 60_000, min: 1, max: MAX_TIMER }),
   }
 }
 
@@ -219,9 +219,17 @@ function sessionOptions(options: MtaStsTransportOptions, sts: MtaSts): SessionOp
     connect: connectOf(options, sts),
     name: text(options, 'name'),
     localAddress: localAddressOf(options),
-    connectionTimeout: number(options, 'connectionTimeout', { default: 30_000, min: 1 }),
-    greetingTimeout: number(options, 'greetingTimeout', { default: 30_000, min: 1 }),
-    socketTimeout: number(options, 'socketTimeout', { default: 600_000, min: 1 }),
+    connectionTimeout: number(options, 'connectionTimeout', {
+      default: 30_000,
+      min: 1,
+      max: MAX_TIMER,
+    }),
+    greetingTimeout: number(options, 'greetingTimeout', {
+      default: 30_000,
+      min: 1,
+      max: MAX_TIMER,
+    }),
+    socketTimeout: number(options, 'socketTimeout', { default: 600_000, min: 1, max: MAX_TIMER }),
     logger: options.logger,
     debug: options.debug,
     transactionLog: options.transactionLog,

@@ -17,7 +17,7 @@ import { FetchBackoff } from './backoff.js'
 import { lookupRecord, type RecordLookup } from './discover.js'
 import { type FetchOptions, fetchPolicy } from './fetch.js'
 import type { GuardedStore } from './guarded-store.js'
-import { type HeldPolicy, hold, noteFailure } from './held.js'
+import { type HeldPolicy, hold, NEVER_CHECKED, noteFailure } from './held.js'
 import { type NoPolicy, noPolicy, type PolicyLookup } from './lookup.js'
 
 /** All durations in milliseconds. */
@@ -33,8 +33,17 @@ export interface CacheOptions {
   negativeTtl: number
   /** How long the same id is not fetched again after a failure; doubles */
   fetchBackoff: number
+  /** Policy Domains that are not fetched anew: the operator's word goes before theirs */
+  exempt?: { has(policyDomain: string): boolean } | undefined
   /** Told what went wrong, and what applies all the same */
   report: (policyDomain: string, applies: PolicyLookup, failure: TlsFailure) => void
+}
+
+/** What waits for the network, or for a store. */
+interface Flight {
+  landed: Promise<PolicyLookup>
+  /** Somebody else waits for it too */
+  joined: boolean
 }
 
 interface Negative {
@@ -59,7 +68,7 @@ export class PolicyCache {
   readonly #negatives: LRUCache<string, Negative>
   readonly #backoff: FetchBackoff
   /** One flight a domain, for everything that waits: store, TXT, GET */
-  readonly #flights = new Map<string, Promise<PolicyLookup>>()
+  readonly #flights = new Map<string, Flight>()
 
   constructor(options: CacheOptions) {
     this.#options = options
@@ -99,10 +108,11 @@ export class PolicyCache {
 
   /** The Policy Domains that memory and the store hold policies of. */
   async *domains(): AsyncGenerator<string> {
+    const { store, exempt } = this.#options
     const seen = new Set(this.#policies.keys())
-    yield* seen
-    for await (const [policyDomain] of this.#options.store.list()) {
-      if (!seen.has(policyDomain)) yield policyDomain
+    for (const policyDomain of seen) if (!exempt?.has(policyDomain)) yield policyDomain
+    for await (const [policyDomain] of store.list()) {
+      if (!seen.has(policyDomain) && !exempt?.has(policyDomain)) yield policyDomain
     }
   }
 
@@ -113,14 +123,20 @@ export class PolicyCache {
   async renew(policyDomain: string): Promise<Renewal> {
     let renewal: Renewal = 'kept'
     // A flight that is under way is about the same domain: let it land first
-    while (this.#flights.has(policyDomain)) await this.#flights.get(policyDomain)
-    await this.#fly(policyDomain, async () => {
+    for (let other = this.#flights.get(policyDomain); other; ) {
+      await other.landed
+      other = this.#flights.get(policyDomain)
+    }
+    await this.#fly(policyDomain, async (flight) => {
       const { network, store } = this.#options
       const ttl = 2 * (network.dnsTimeout + network.fetchTimeout)
       await store.locked(`refresh:${policyDomain}`, ttl, async () => {
         renewal = await this.#renewHeld(policyDomain)
       })
-      return this.#heldNow(policyDomain)?.lookup ?? noPolicy('expired')
+      const held = this.#heldNow(policyDomain)
+      if (held) return held.lookup
+      // It is the store's alone, or has expired: a delivery that waits must be told what applies
+      return flight.joined ? this.#learn(policyDomain) : noPolicy('expired')
     })
     return renewal
   }
@@ -131,7 +147,7 @@ export class PolicyCache {
     const inMemory = this.#policies.peek(policyDomain)
     if (stored && inMemory && stored.fetchedAt > inMemory.fetchedAt) {
       stored.usedAt = Math.max(stored.usedAt, inMemory.usedAt)
-      this.#policies.set(policyDomain, stored)
+      this.#take(policyDomain, stored)
       return 'kept'
     }
     const held = inMemory ?? stored
@@ -164,7 +180,7 @@ export class PolicyCache {
     const stored = await this.#options.store.get(policyDomain)
     if (stored) {
       stored.usedAt = this.#now()
-      this.#policies.set(policyDomain, stored)
+      this.#take(policyDomain, stored)
       return stored.lookup
     }
     const expired = this.#policies.delete(policyDomain)
@@ -219,10 +235,10 @@ export class PolicyCache {
     }
     // Another process may have been here first
     const stored = await this.#options.store.get(policyDomain)
-    if (stored?.id === record.id) {
+    if (stored?.id === record.id && stored.fetchedAt > held.fetchedAt) {
       stored.usedAt = held.usedAt
       stored.checkedAt = held.checkedAt
-      this.#policies.set(policyDomain, stored)
+      this.#take(policyDomain, stored)
       return stored.lookup
     }
     const fetched = await this.#fetch(policyDomain, record.id, held.usedAt)
@@ -251,23 +267,35 @@ export class PolicyCache {
     }
     this.#backoff.succeeded(policyDomain, id)
     const held = hold({ ...found, id, fetchedAt: now }, { usedAt, checkedAt: now })
-    this.#policies.set(policyDomain, held)
-    this.#negatives.delete(policyDomain)
     await this.#options.store.set(policyDomain, held)
+    this.#take(policyDomain, held)
     return { kind: 'held', held }
   }
 
-  #fly(policyDomain: string, work: () => Promise<PolicyLookup>): Promise<PolicyLookup> {
+  /** From now on it applies; what was believed before does not come back when it expires. */
+  #take(policyDomain: string, held: HeldPolicy): void {
+    this.#policies.set(policyDomain, held)
+    this.#negatives.delete(policyDomain)
+  }
+
+  #fly(
+    policyDomain: string,
+    work: (flight: Pick<Flight, 'joined'>) => Promise<PolicyLookup>,
+  ): Promise<PolicyLookup> {
     const underWay = this.#flights.get(policyDomain)
-    if (underWay) return underWay
-    const flight = work().finally(() => {
+    if (underWay) {
+      underWay.joined = true
+      return underWay.landed
+    }
+    const flight = { joined: false }
+    const landed = work(flight).finally(() => {
       this.#flights.delete(policyDomain)
       // What came from the store has not been looked at by this process yet
       const held = this.#heldNow(policyDomain)
-      if (held?.checkedAt === 0) this.#recheckBeside(policyDomain, held)
+      if (held?.checkedAt === NEVER_CHECKED) this.#recheckBeside(policyDomain, held)
     })
-    this.#flights.set(policyDomain, flight)
-    return flight
+    this.#flights.set(policyDomain, Object.assign(flight, { landed }))
+    return landed
   }
 
   #heldNow(policyDomain: string): HeldPolicy | undefined {

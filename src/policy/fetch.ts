@@ -56,25 +56,24 @@ export async function fetchPolicy(
     port: HTTPS_PORT,
   }))
   let last: PolicyFetch | undefined
-  // Every address gets its share of the time that is left (STS-14, STS-21)
   while (targets.length > 0 && !options.signal?.aborted) {
-    const timeout = (end - performance.now()) / targets.length
-    if (timeout <= 0) break
-    const attempt = new Deadline(timeout, options.signal)
+    const left = end - performance.now()
+    if (left <= 0) break
+    const deadline = new Deadline(left, options.signal)
     try {
-      const connected = await connectFirst(targets, {
-        connect: options.connect,
-        timeout,
-        signal: attempt.signal,
-      })
+      const { connect } = options
+      const { signal } = deadline
+      const connected = await connectFirst(targets, { connect, timeout: left, signal })
       targets = connected.remaining
-      last = await getFrom(connected.socket, host, { roots: options.roots, signal: attempt.signal })
+      // Every address that is left gets its share of the time that is left (STS-14, STS-21)
+      deadline.shorten((end - performance.now()) / (targets.length + 1))
+      last = await getFrom(connected.socket, host, { roots: options.roots, signal })
     } catch (error) {
       // Not one of them can be connected to; what an earlier one answered says more
-      const reason = attempt.signal.aborted ? 'timeout' : 'connection-failed'
+      const reason = deadline.signal.aborted ? 'timeout' : 'connection-failed'
       return last ?? failed('sts-policy-fetch-error', reason, error)
     } finally {
-      attempt.clear()
+      deadline.clear()
     }
     if (last.kind === 'fetched') return last
   }
@@ -84,7 +83,7 @@ export async function fetchPolicy(
 /** A signal that is aborted after some milliseconds, or with another one. */
 class Deadline {
   readonly #controller = new AbortController()
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout
   readonly #parent: AbortSignal | undefined
   readonly #abort = () =>
     this.#controller.abort(new MtaStsError('The deadline of the GET has passed', 'ETIMEDOUT'))
@@ -97,6 +96,11 @@ class Deadline {
 
   get signal(): AbortSignal {
     return this.#controller.signal
+  }
+
+  shorten(milliseconds: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(this.#abort, milliseconds)
   }
 
   clear(): void {
@@ -162,6 +166,8 @@ function get(socket: TLSSocket, host: string): Promise<IncomingMessage> {
     outgoing.once('response', resolve)
     // Not once: a body that breaks off reports here too
     outgoing.on('error', reject)
+    // Nor does a switch to another protocol come as a response
+    outgoing.once('close', () => reject(new Error('The policy host sent no response')))
     outgoing.end()
   })
 }
@@ -188,7 +194,12 @@ function checkHead(response: IncomingMessage): void {
   if (encoding.toLowerCase() !== 'identity') {
     throw new UnusableAnswer('content-encoding', 'The policy came in an encoding not asked for')
   }
-  if (Number(headers['content-length'] ?? 0) > MAX_POLICY_BYTES) throw tooLarge()
+  const { 'content-length': length, 'transfer-encoding': transfer } = headers
+  if (length === undefined && transfer === undefined) {
+    // It would end where the connection does, and anybody can end that (RFC 9112 §9.8)
+    throw new UnusableAnswer('no-length', 'The policy came without a length: it may have been cut')
+  }
+  if (Number(length ?? 0) > MAX_POLICY_BYTES) throw tooLarge()
 }
 
 async function readBody(response: IncomingMessage): Promise<Buffer> {

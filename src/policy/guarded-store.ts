@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { toALabels } from '../dns/domain-name.js'
 import { fromStored, type HeldPolicy, toStored } from './held.js'
 import type { PolicyStore, StoredPolicy } from './store.js'
 
@@ -22,6 +23,7 @@ export class GuardedStore {
   readonly #store: PolicyStore | undefined
   readonly #options: GuardedStoreOptions
   #lastReport = Number.NEGATIVE_INFINITY
+  #closed = false
 
   constructor(store: PolicyStore | undefined, options: GuardedStoreOptions) {
     this.#store = store
@@ -44,14 +46,13 @@ export class GuardedStore {
 
   /** Every entry that is sound and has not expired; ends early when the store fails. */
   async *list(): AsyncGenerator<[string, HeldPolicy]> {
-    const entries = this.#store?.list?.()[Symbol.asyncIterator]()
+    const entries = await this.#attempt('list', (store) => store.list?.()[Symbol.asyncIterator]())
     if (!entries) return
     for (;;) {
       const next = await this.#attempt('list', () => entries.next())
       if (!next || next.done) return
-      const [policyDomain, stored] = next.value
-      const held = this.#check(policyDomain, stored)
-      if (held) yield [policyDomain, held]
+      const entry = this.#checkEntry(next.value)
+      if (entry) yield entry
     }
   }
 
@@ -77,8 +78,21 @@ export class GuardedStore {
     return true
   }
 
+  /** The last that is asked of the store. */
   async close(): Promise<void> {
-    await this.#attempt('close', (store) => store.close?.())
+    const closing = this.#attempt('close', (store) => store.close?.())
+    this.#closed = true
+    await closing
+  }
+
+  #checkEntry(entry: unknown): [string, HeldPolicy] | undefined {
+    const [policyDomain, stored]: unknown[] = Array.isArray(entry) ? entry : []
+    if (typeof policyDomain !== 'string' || toALabels(policyDomain) !== policyDomain) {
+      this.#report('list', new TypeError('an entry without a Policy Domain'))
+      return undefined
+    }
+    const held = this.#check(policyDomain, stored as StoredPolicy)
+    return held && [policyDomain, held]
   }
 
   #check(policyDomain: string, stored: StoredPolicy): HeldPolicy | undefined {
@@ -97,7 +111,7 @@ export class GuardedStore {
     operation: string,
     call: (store: PolicyStore) => Promise<T> | T,
   ): Promise<T | undefined> {
-    if (!this.#store) return undefined
+    if (!this.#store || this.#closed) return undefined
     let timer: NodeJS.Timeout | undefined
     try {
       const { timeout } = this.#options

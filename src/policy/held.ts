@@ -18,7 +18,7 @@ export interface HeldPolicy {
   readonly expiresAt: number
   /** When a delivery last asked for it */
   usedAt: number
-  /** When its TXT record was last looked at; 0: not by this process */
+  /** When its TXT record was last looked at */
   checkedAt: number
   /** What a delivery is told, made once */
   lookup: FoundPolicy
@@ -67,8 +67,11 @@ export function toStored(held: HeldPolicy): StoredPolicy {
   }
 }
 
-/** A clock of another host may be this much ahead of ours. */
-const CLOCK_SKEW = 5 * 60_000
+/** Not by this process: it came from a store. */
+export const NEVER_CHECKED = Number.NEGATIVE_INFINITY
+
+/** The clock of another host may be this much ahead of ours; a store gives way beyond it. */
+const CLOCK_SKEW = 3_600_000
 
 /**
  * An entry of a store, checked like remote input: its life is reckoned from its own policy, and
@@ -85,6 +88,9 @@ export function fromStored(stored: StoredPolicy, now: number): HeldPolicy {
   }
   return hold(
     { id, policy: parsePolicy(body), body, fetchedAt: Math.min(fetchedAt, now) },
-    { usedAt: Number.isFinite(usedAt) ? Math.min(usedAt, now) : fetchedAt, checkedAt: 0 },
+    {
+      usedAt: Number.isFinite(usedAt) ? Math.min(usedAt, now) : fetchedAt,
+      checkedAt: NEVER_CHECKED,
+    },
   )
 }

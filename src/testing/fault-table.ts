@@ -27,24 +27,24 @@ export interface FaultDescription<Name extends string = string> {
   verdict: string
 }
 
-type Row = Omit<FaultDescription, 'name' | 'where' | 'verdict'> & { verdict?: string }
-
 type Failure = Pick<TlsFailure, 'resultType' | 'reason'>
 
-const refused = (plays: string, failure: Failure): Row => ({
-  plays,
-  outcome: 'refused',
-  ...failure,
-})
+interface Row {
+  plays: string
+  outcome: Outcome
+  failure?: Failure
+  /** Where outcome and failure alone do not say it */
+  verdict?: string
+}
+
+const refused = (plays: string, failure: Failure): Row => ({ plays, outcome: 'refused', failure })
 
 /** Without a policy to be had, mail goes as if there were none (RFC 8461 §3.3). */
 const noPolicy = (plays: string, failure?: Failure): Row => ({
   plays,
   outcome: 'delivered',
-  ...failure,
-  verdict: `a cached policy applies; else delivered as if there were none${
-    failure === undefined ? '' : `, ${describeFailure(failure)}`
-  }`,
+  ...(failure === undefined ? {} : { failure }),
+  verdict: `a cached policy applies; else ${told('delivered as if there were none', failure)}`,
 })
 
 const deferred = (plays: string): Row => ({ plays, outcome: 'deferred' })
@@ -126,17 +126,18 @@ function rows<Name extends string>(
   where: FaultDescription['where'],
   table: Record<Name, Row>,
 ): FaultDescription<Name>[] {
-  return Object.entries<Row>(table).map(([name, row]) => ({
+  return Object.entries<Row>(table).map(([name, { plays, outcome, failure, verdict }]) => ({
     name: name as Name,
     where,
-    ...row,
-    verdict: row.verdict ?? verdictOf(row),
+    plays,
+    outcome,
+    ...failure,
+    verdict: verdict ?? told(outcome, failure),
   }))
 }
 
-function verdictOf({ outcome, resultType, reason }: Row): string {
-  if (resultType === undefined) return outcome
-  return `${outcome}: ${describeFailure({ resultType, ...(reason === undefined ? {} : { reason }) })}`
+function told(outcome: string, failure: Failure | undefined): string {
+  return failure === undefined ? outcome : `${outcome}: ${describeFailure(failure)}`
 }
 
 /** Every fault that has a name. Besides these, an MX host can reply what you like: `ReplyFault`. */

@@ -23,14 +23,23 @@ export function checkServerIdentity(host: string, cert: PeerCertificate): Error 
   // checkHost would take '.example.com' for "any host below"; only a real host name is asked about
   if (!isHostName(name)) return mismatch(`${escapeRemoteText(host)} is not a host name`, host, cert)
   if (!cert?.raw) return mismatch('the peer showed no certificate', host, cert)
-  const matched = new X509Certificate(cert.raw).checkHost(name, {
-    subject: 'never',
-    partialWildcards: false,
-    multiLabelWildcards: false,
-  })
-  if (matched !== undefined) return undefined
+  if (hasDnsId(cert.raw, name)) return undefined
   const names = escapeRemoteText(cert.subjectaltname || 'no DNS name at all')
   return mismatch(`the certificate is for ${names}, not for ${host}`, host, cert)
+}
+
+function hasDnsId(raw: Buffer, name: string): boolean {
+  try {
+    const options = {
+      subject: 'never',
+      partialWildcards: false,
+      multiLabelWildcards: false,
+    } as const
+    return new X509Certificate(raw).checkHost(name, options) !== undefined
+  } catch {
+    // What cannot be read names nobody
+    return false
+  }
 }
 
 /** The shape of Node's own error, so that everybody who knows that one knows this one. */

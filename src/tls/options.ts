@@ -34,7 +34,9 @@ function checkPem(root: unknown): void {
     throw new TypeError('it is not PEM: "-----BEGIN CERTIFICATE-----" is missing')
   }
   try {
-    new X509Certificate(text)
+    for (const block of text.split(/(?=-----BEGIN )/)) {
+      if (block.startsWith('-----BEGIN')) new X509Certificate(block)
+    }
   } catch (cause) {
     throw new TypeError('it holds no certificate that can be read', { cause })
   }

@@ -36,6 +36,8 @@ const CERTIFICATE_VERDICTS: ReadonlyMap<string, Verdict> = new Map([
   ['INVALID_CA', notTrusted('invalid-authority')],
   ['PATH_LENGTH_EXCEEDED', notTrusted('path-length-exceeded')],
   ['INVALID_PURPOSE', notTrusted('wrong-purpose')],
+  // Whatever else OpenSSL has against a certificate: name constraints, unknown critical extensions
+  ['UNSPECIFIED', notTrusted('unspecified')],
 ])
 
 /** What OpenSSL says of a peer with which no TLS version is shared. */
@@ -108,7 +110,9 @@ function codeOf(error: unknown): string {
   if (typeof originalCode === 'string') return originalCode
   if (typeof code === 'string' && !NODEMAILER_CODES.has(code)) return code
   if (typeof reason === 'string') return `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`
-  const known = typeof message === 'string' ? OPENSSL_TEXTS.get(message) : undefined
+  // Node 24 adds advice behind a semicolon
+  const text = typeof message === 'string' ? (message.split(';', 1)[0] ?? '') : ''
+  const known = OPENSSL_TEXTS.get(text)
   return known ?? (typeof code === 'string' ? code : '')
 }
 

@@ -15,6 +15,8 @@ export interface Told {
   node: Record<string, string>
   /** By fault of the MX host, what came of a message, and whether its MAIL FROM was seen */
   sent: Record<string, { outcome: string; leaked: boolean }>
+  /** TLS versions of handshakes with the host of TLS 1.1 that came to their end */
+  oldTls: string[]
   /** By fault of the policy host, which mode applied */
   policies: Record<string, string>
 }
@@ -25,7 +27,7 @@ const POLICY_HOST_FAULTS = ['self-signed', 'wrong-name', 'expired'] as const
 async function main(): Promise<Told> {
   await using world = await createMailWorld()
   const transporter = nodemailer.createTransport(mtaStsTransport(world.options()))
-  const told: Told = { node: {}, sent: {}, policies: {} }
+  const told: Told = { node: {}, sent: {}, oldTls: [], policies: {} }
   const to = (name: string) => ({ from: 'me@sender.example', to: `you@${name}`, text: 'Hello!' })
 
   for (const fault of MX_FAULTS) {
@@ -37,6 +39,9 @@ async function main(): Promise<Told> {
     )
     const leaked = domain.mx().connections.some(({ mailFrom }) => mailFrom !== undefined)
     told.sent[fault] = { outcome, leaked }
+    if (fault === 'tls-1.1') {
+      told.oldTls.push(...domain.mx().connections.flatMap(({ tls }) => tls?.version ?? []))
+    }
     told.node[fault] = await plainNode(world, domain.mx())
   }
   for (const fault of POLICY_HOST_FAULTS) {

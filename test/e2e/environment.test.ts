@@ -42,5 +42,6 @@ test.concurrent('[STS-40] --tls-min-v1.0 in NODE_OPTIONS changes nothing', async
 
   expect(told.sent).toEqual(REFUSED)
   expect(told.policies).toEqual(NO_POLICY)
+  expect(told.oldTls).toEqual([])
   expect(told.node['tls-1.1']).toBe('TLSv1.1')
 })

@@ -40,31 +40,23 @@ const NEW_CONNECTION: ReadonlySet<NamedMxFault> = new Set(
   [...BEFORE_TLS].filter((fault) => fault !== 'no-starttls'),
 )
 
-const REASONS: Partial<Record<NamedMxFault, string>> = {
-  'no-starttls': 'not-offered',
-  'starttls-454': 'refused',
-  'starttls-502': 'refused',
-  'self-signed': 'self-signed',
-  'unknown-authority': 'unknown-authority',
-  'missing-intermediate': 'incomplete-chain',
-  'not-yet-valid': 'certificate-not-yet-valid',
-  'tls-1.1': 'tls-version',
-  'handshake-reset': 'handshake-failed',
-  'handshake-stall': 'handshake-timeout',
-}
-
 /** The failure that is put down, under this mode. */
 function failureOf(fault: FaultDescription<NamedMxFault>, mode: Mode): string[] {
-  const { name, resultType } = fault
+  const { name, resultType, reason } = fault
   if (resultType === undefined) return []
   if (mode !== 'enforce' && mode !== 'testing' && !BEFORE_TLS.has(name)) return []
-  return [[resultType, REASONS[name]].filter(Boolean).join(' ')]
+  return [[resultType, reason].filter(Boolean).join(' ')]
 }
 
 /** Only against a host that stalls is there something to wait for. */
 function senderFor(fault: NamedMxFault) {
   return fault === 'handshake-stall' ? stage.sender({ connectionTimeout: 1000 }) : stage.sender()
 }
+
+/** Nodemailer 8 ends a connection on which a reply was injected; see validation.test.ts */
+const MX_FAULTS = FAULTS.mx.filter(
+  ({ name }) => name !== 'response-injection' || process.env.NODEMAILER !== '8',
+)
 
 const MODES: readonly Mode[] = ['enforce', 'testing', 'none', undefined]
 const RULES = { enforce: '[STS-42]', testing: '[STS-43]', none: '[STS-44]' } as const
@@ -73,7 +65,7 @@ describe.concurrent.each(MODES)('an MX host under the mode %s', (mode) => {
   const rule = mode === undefined ? '[STS-24]' : RULES[mode]
   const options = mode === undefined ? {} : { mode }
 
-  test.each(FAULTS.mx)(`${rule} $name`, async (fault) => {
+  test.each(MX_FAULTS)(`${rule} $name`, async (fault) => {
     const domain = stage.domain(options)
     const mx = domain.mx()
     mx.fails(fault.name)

@@ -262,6 +262,11 @@ describe('STARTTLS', () => {
   test('[STS-41] a reply in one packet with the 220 is not taken for one inside TLS', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('response-injection')
+    if (process.env.NODEMAILER === '8') {
+      // It does not drop what was injected: it ends the connection, and nothing leaks
+      await refusal(stage.sender(), domain)
+      return expectReachedWithoutLeak(domain.mx())
+    }
 
     const delivery = await deliver(stage.sender(), domain)
 

@@ -376,6 +376,41 @@ describe('connections', () => {
 })
 
 describe('what is published of a session', () => {
+  /** As they come, until the test is over. */
+  function sessionEvents(): SessionEvent[] {
+    const events: SessionEvent[] = []
+    const listener = (event: unknown) => void events.push(event as SessionEvent)
+    subscribe('mta-sts:session', listener)
+    onTestFinished(() => void unsubscribe('mta-sts:session', listener))
+    return events
+  }
+
+  test.each(['enforce', 'testing'] as const)(
+    'a handshake that the sender itself broke off (%s) is no failure of the host',
+    async (mode) => {
+      const controller = new AbortController()
+      const { mx, sender } = await against(
+        async (peer) => {
+          await untilStartTls(peer)
+          peer.say('220 Go ahead')
+          // The ClientHello is there, and is not answered
+          await once(peer.socket, 'data')
+          controller.abort()
+        },
+        { mode },
+      )
+      const events = sessionEvents()
+
+      const error = await errorOf(
+        sender.sendMail({ ...messageTo(DOMAIN), signal: controller.signal }),
+      )
+
+      expect(error.name).toBe('AbortError')
+      expect(events).toEqual([])
+      expect(mx.peers).toHaveLength(1)
+    },
+  )
+
   test.each<[string, Script]>([
     ['that was proved', inAll],
     [
@@ -387,10 +422,7 @@ describe('what is published of a session', () => {
       },
     ],
   ])('%s: what the host called itself in its greeting', async (_, script) => {
-    const events: SessionEvent[] = []
-    const listener = (event: unknown) => void events.push(event as SessionEvent)
-    subscribe('mta-sts:session', listener)
-    onTestFinished(() => void unsubscribe('mta-sts:session', listener))
+    const events = sessionEvents()
     const { sender } = await against(script)
 
     await sender.sendMail(messageTo(DOMAIN)).catch(() => undefined)

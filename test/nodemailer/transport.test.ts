@@ -6,10 +6,12 @@ import nodemailer from 'nodemailer'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { MtaSts } from '../../src/index.js'
 import { mtaStsTransport, type SentInfo } from '../../src/nodemailer/index.js'
+import type { MailDomain } from '../../src/testing/index.js'
 import {
   deliver,
   EVENTUALLY,
   errorOf,
+  expectNoLeak,
   expectReachedWithoutLeak,
   last,
   messageTo,
@@ -204,6 +206,8 @@ describe('a message with a stream', () => {
     expect(error.code).toBe('ESTREAM')
     expect(error.permanent ?? false).toBe(false)
     expect(domain.inbox).toEqual([])
+    // Not even offered to the second: there is nothing left to send
+    expectNoLeak(domain.mx('mx2'))
   })
 
   test('the same without a stream: the second MX host takes it', async () => {
@@ -404,6 +408,35 @@ describe('connections', () => {
     expect(sockets).toHaveLength(3 + 4 + 1)
     await vi.waitUntil(() => sockets.every(({ destroyed }) => destroyed), EVENTUALLY)
   })
+
+  test('a place that is free goes to whoever can use it, whoever else is waiting', async () => {
+    const stuck = stage.domain()
+    stuck.mx().fails('handshake-stall')
+    const slow = stage.domain()
+    slow.mx().fails('slow')
+    const free = stage.domain()
+    const limits = { maxConnections: 2, maxConnectionsPerHost: 1 }
+    const sender = stage.sender({ ...limits, connectionTimeout: 60_000, greetingTimeout: 60_000 })
+    const controller = new AbortController()
+    const { signal } = controller
+    const send = (domain: MailDomain) => sender.sendMail({ ...messageTo(domain), signal })
+
+    // One in the place of its host for a minute, one behind it that waits for just that place
+    const waiting = [errorOf(send(stuck)), errorOf(send(stuck))]
+    await vi.waitUntil(() => stuck.mx().connections.length === 1, EVENTUALLY)
+    // And one that waits for any place: the one that the slow host gives back
+    const soon = send(slow)
+    await vi.waitUntil(() => slow.mx().connections.length === 1, EVENTUALLY)
+    const info = await Promise.race([send(free), Promise.all(waiting)])
+    controller.abort()
+
+    expect(info).toMatchObject({ accepted: [`you@${free.name}`] })
+    expect((await soon).accepted).toEqual([`you@${slow.name}`])
+    expect((await Promise.all(waiting)).map(({ name }) => name)).toEqual([
+      'AbortError',
+      'AbortError',
+    ])
+  }, 15_000)
 
   test('EHLO says the name that was given', async () => {
     const domain = stage.domain({ mode: 'enforce' })

@@ -1,0 +1,209 @@
+/** `plan` and `deliver` of MtaSts under a sender of one's own, over real sockets. */
+import { describe, expect, test } from 'vitest'
+import { DeliveryRefusedError, RoutingError } from '../../src/index.js'
+import type { MailDomain } from '../../src/testing/index.js'
+import { errorOf, expectReachedWithoutLeak, only, told, useWorld } from '../e2e/support.js'
+import { ownAttempt } from './own-sender.js'
+
+const stage = useWorld()
+
+function send(domain: MailDomain, sts = stage.sts()): Promise<string> {
+  return sts.deliver(domain.name, ownAttempt(sts, `you@${domain.name}`))
+}
+
+describe('plan', () => {
+  test('[STS-45] the candidates in order, each with what it must prove and how to get there', async () => {
+    const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
+
+    const plan = await stage.sts().plan(domain.name)
+
+    expect(plan).toMatchObject({
+      policyDomain: domain.name,
+      lookup: { status: 'found', id: domain.id, policy: { mode: 'enforce' } },
+      refused: [],
+    })
+    expect(
+      plan.candidates.map(({ mxHost, preference, addresses, port, security }) => ({
+        mxHost,
+        preference,
+        addresses,
+        port,
+        security,
+      })),
+    ).toEqual(
+      [domain.mx(0), domain.mx(1)].map((mx, index) => ({
+        mxHost: mx.name,
+        preference: (index + 1) * 10,
+        addresses: [mx.ipv4],
+        port: 25,
+        security: { level: 'authenticated', by: 'sts' },
+      })),
+    )
+    expect(plan.candidates.map(({ tls }) => tls)).toMatchObject([
+      { servername: domain.mx(0).name, rejectUnauthorized: true },
+      { servername: domain.mx(1).name, rejectUnauthorized: true },
+    ])
+  })
+
+  test('[STS-34] a host outside the policy is no candidate, and is told of', async () => {
+    const name = stage.unusedName()
+    const domain = stage.world.domain(name, {
+      mode: 'enforce',
+      mx: ['mx1', 'mx2'],
+      patterns: [`mx2.${name}`],
+    })
+
+    const plan = await stage.sts().plan(name)
+
+    expect(plan.candidates.map(({ mxHost }) => mxHost)).toEqual([domain.mx('mx2').name])
+    expect(told(plan.refused)).toEqual([`mx1.${name} validation-failure mx-mismatch`])
+  })
+
+  test.each([
+    ['testing', { level: 'opportunistic', audit: 'sts' }],
+    ['none', { level: 'opportunistic' }],
+    [undefined, { level: 'opportunistic' }],
+  ] as const)(
+    '[STS-43] [STS-44] under the mode %s nothing has to be proved',
+    async (mode, security) => {
+      const domain = stage.domain({
+        ...(mode === undefined ? {} : { mode }),
+        patterns: ['mx.elsewhere.example'],
+      })
+
+      const plan = await stage.sts().plan(domain.name)
+
+      expect(only(plan.candidates)).toMatchObject({ mxHost: domain.mx().name, security })
+      expect(plan.refused).toEqual([])
+    },
+  )
+
+  test('connects to nothing but the policy host', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+
+    await stage.sts().plan(domain.name)
+
+    expect(domain.mx().connections).toEqual([])
+    const dialled = stage.world.dials.filter(({ host }) => host.endsWith(domain.name))
+    expect(dialled.map(({ purpose }) => purpose)).toEqual(['policy'])
+  })
+
+  test('no domain: a clear error, before any query', async () => {
+    stage.world.forget()
+    for (const domain of ['', 'not a domain', 'you@bob.example', '192.0.2.1', '-x.example']) {
+      const error = await errorOf(stage.sts().plan(domain))
+      expect(error).toMatchObject({ code: 'EDOMAIN', message: expect.stringContaining(domain) })
+    }
+    expect(stage.world.log).toEqual([])
+  })
+})
+
+describe('deliver, with an attempt by hand', () => {
+  test('[STS-42] to a host that proves its name', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+
+    const reply = await send(domain)
+
+    expect(reply).toMatch(/^250 /)
+    expect(only(domain.inbox)).toMatchObject({
+      envelope: { from: 'own@sender.example', to: [`you@${domain.name}`] },
+      tls: { servername: domain.mx().name },
+    })
+  })
+
+  test.each([
+    ['wrong-name', 'certificate-host-mismatch'],
+    ['cn-only', 'certificate-host-mismatch'],
+    ['expired', 'certificate-expired'],
+    ['self-signed', 'certificate-not-trusted self-signed'],
+    ['starttls-454', 'starttls-not-supported refused'],
+    ['starttls-502', 'starttls-not-supported refused'],
+    ['no-starttls', 'starttls-not-supported'],
+  ] as const)(
+    '[STS-42] [STS-47] %s: refused, for now, and nothing leaks',
+    async (fault, failure) => {
+      const domain = stage.domain({ mode: 'enforce' })
+      domain.mx().fails(fault)
+
+      const error = await errorOf(send(domain))
+
+      expect(error).toBeInstanceOf(DeliveryRefusedError)
+      expect(error).toMatchObject({
+        code: 'EMTASTS',
+        permanent: false,
+        policyDomain: domain.name,
+        mode: 'enforce',
+        policyId: domain.id,
+      })
+      expect(error instanceof DeliveryRefusedError && told(error.failures)).toEqual([
+        `${domain.mx().name} ${failure}`,
+      ])
+      expectReachedWithoutLeak(domain.mx())
+    },
+  )
+
+  test('[STS-43] under testing the same sender delivers, and is told what is wrong', async () => {
+    const domain = stage.domain({ mode: 'testing' })
+    domain.mx().fails('wrong-name')
+    const sts = stage.sts()
+    const attempt = ownAttempt(sts, `you@${domain.name}`)
+
+    const failures = await sts.deliver(domain.name, async (candidate, context) => {
+      await attempt(candidate, context)
+      return context.failures
+    })
+
+    expect(told(failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+    expect(domain.inbox).toHaveLength(1)
+  })
+
+  test('[STS-45] the next candidate after one that is refused, and after one that is gone', async () => {
+    const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2', 'mx3'] })
+    domain.mx('mx1').fails('self-signed')
+    domain.mx('mx2').fails('unreachable')
+
+    await send(domain)
+
+    expectReachedWithoutLeak(domain.mx('mx1'))
+    expect(only(domain.inbox).mx).toBe(domain.mx('mx3').name)
+  })
+
+  test('a 550 to RCPT ends it, and no other candidate is tried', async () => {
+    const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
+    domain.mx('mx1').fails({ at: 'rcpt', reply: '550 5.1.1 Nobody' })
+
+    const error = await errorOf(send(domain))
+
+    expect(error).toMatchObject({ command: 'RCPT', responseCode: 550 })
+    expect(domain.mx('mx2').connections).toEqual([])
+  })
+
+  test('[STS-46] a policy that the domain has changed is found before it is refused', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const sts = stage.sts()
+    await send(domain, sts)
+    const mx = stage.world.mx(`new.${domain.name}`)
+    stage.world.dns.set(domain.name, 'MX', [{ preference: 10, exchange: mx.name }])
+    domain.policy({ patterns: [mx.name] })
+
+    await send(domain, sts)
+
+    expect(mx.inbox).toHaveLength(1)
+    expect(domain.policyHost.gets).toHaveLength(2)
+  })
+
+  test('a domain without hosts: the attempt is never called', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.dns.fails('null-mx')
+    let called = 0
+
+    const error = await errorOf(
+      stage.sts().deliver(domain.name, async () => {
+        called++
+      }),
+    )
+
+    expect(error).toBeInstanceOf(RoutingError)
+    expect(called).toBe(0)
+  })
+})

@@ -1,0 +1,290 @@
+import { promises as dns } from 'node:dns'
+import { BlockList } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { connectDirectly } from '../src/connect.js'
+import { isBlocked } from '../src/dns/addresses.js'
+import { MtaSts } from '../src/mta-sts.js'
+import { type Logger, type MtaStsOptions, number, resolveOptions } from '../src/options.js'
+import type { Policy } from '../src/policy/policy.js'
+import { verifiedTls } from '../src/tls/options.js'
+import { failedHandshake } from '../src/tls/verdict.js'
+import { errorOf, handshake, issue, resolverOf, Servers, socketOf } from './tls/support.js'
+
+const policy: Policy = {
+  version: 'STSv1',
+  mode: 'enforce',
+  mx: ['mx.example.com'],
+  maxAge: 86_400,
+}
+
+/** What comes of options of any shape: they come from configuration files. */
+function errorFor(options: Record<string, unknown>): unknown {
+  try {
+    resolveOptions(options as MtaStsOptions)
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+const DURATIONS = [
+  'fetchTimeout',
+  'dnsTimeout',
+  'recheckInterval',
+  'negativeTtl',
+  'fetchBackoff',
+  'refreshInterval',
+]
+const AT_LEAST_ONE = ['maxPolicies', 'maxNegatives', 'fetchTimeout', 'dnsTimeout', 'port']
+const NUMBERS = [...new Set([...DURATIONS, ...AT_LEAST_ONE])]
+
+describe('the defaults', () => {
+  test('are those of the design', () => {
+    expect(resolveOptions({})).toMatchObject({
+      store: undefined,
+      maxPolicies: 100_000,
+      maxNegatives: 100_000,
+      fetchTimeout: 30_000,
+      dnsTimeout: 5000,
+      recheckInterval: 300_000,
+      negativeTtl: 300_000,
+      fetchBackoff: 300_000,
+      refreshInterval: 86_400_000,
+      overrides: new Map(),
+      minimumSecurity: 'opportunistic',
+      port: 25,
+      connect: connectDirectly,
+      logger: undefined,
+      now: Date.now,
+    })
+  })
+
+  test('undefined is as good as nothing', () => {
+    const names = Object.keys(resolveOptions({})).map((name) => (name === 'roots' ? 'ca' : name))
+    const {
+      resolver: _,
+      roots: __,
+      ...settings
+    } = resolveOptions(Object.fromEntries(names.map((name) => [name, undefined])))
+    const { resolver: ___, roots: ____, ...defaults } = resolveOptions({})
+    expect(settings).toEqual(defaults)
+  })
+
+  test('addresses of one’s own network are blocked, those of documentation are not', () => {
+    const { blockedAddresses } = resolveOptions({})
+    expect(isBlocked('127.0.0.1', blockedAddresses)).toBe(true)
+    expect(isBlocked('192.0.2.1', blockedAddresses)).toBe(false)
+  })
+})
+
+describe('what is given is taken', () => {
+  test('numbers, functions, lists', () => {
+    const given = {
+      ...Object.fromEntries(NUMBERS.map((name, i) => [name, i + 1])),
+      blockedAddresses: new BlockList(),
+      minimumSecurity: 'encrypted',
+      connect: connectDirectly,
+      now: () => 42,
+    } as const
+    expect(resolveOptions(given)).toMatchObject(given)
+    expect(resolveOptions(given).blockedAddresses).toBe(given.blockedAddresses)
+    expect(resolveOptions(given).connect).toBe(given.connect)
+  })
+
+  test.each(['recheckInterval', 'negativeTtl', 'fetchBackoff', 'refreshInterval'])(
+    '%s may be 0',
+    (field) => {
+      expect(resolveOptions({ [field]: 0 })).toMatchObject({ [field]: 0 })
+    },
+  )
+
+  test('the resolver is asked', async () => {
+    const { resolver } = resolveOptions({ resolver: resolverOf({ a: ['192.0.2.1'] }) })
+    expect(await resolver.resolve4('any.example')).toEqual(['192.0.2.1'])
+    expect(errorFor({ resolver: new dns.Resolver() })).toBeUndefined()
+    expect(errorFor({ resolver: dns })).toBeUndefined()
+  })
+
+  test('a logger, or none', () => {
+    const log = () => {}
+    const logger: Logger = { debug: log, info: log, warn: log, error: log }
+    expect(resolveOptions({ logger }).logger).toBe(logger)
+    expect(resolveOptions({ logger: false }).logger).toBeUndefined()
+  })
+
+  test('a store', () => {
+    const store = { get: () => {}, set: () => {}, delete: () => {} }
+    expect(errorFor({ store })).toBeUndefined()
+  })
+
+  test('overrides, by the A-labels of their domains', () => {
+    const { overrides } = resolveOptions({
+      overrides: { 'Off.Example.': 'off', 'müller.example': policy },
+    })
+    expect([...overrides]).toEqual([
+      ['off.example', 'off'],
+      ['xn--mller-kva.example', policy],
+    ])
+  })
+
+  test('ca: who is not in it is not trusted', async () => {
+    const servers = new Servers()
+    const root = await issue({ subject: 'CN=Root', authority: {} })
+    const other = await issue({ subject: 'CN=Other', authority: {} })
+    const leaf = await issue({ issuer: root, san: ['mx.example.com'] })
+    const port = await servers.tls({ key: leaf.key, cert: leaf.pem })
+    const shake = (ca: string) =>
+      handshake(port, verifiedTls('mx.example.com', resolveOptions({ ca }).roots))
+    const socket = socketOf(await shake(root.pem))
+    expect(socket.authorized).toBe(true)
+    socket.destroy()
+    expect(failedHandshake(errorOf(await shake(other.pem)))).toMatchObject({
+      resultType: 'certificate-not-trusted',
+    })
+    await servers.close()
+  })
+})
+
+describe('an option of the wrong type is a TypeError with the code ECONFIG that names it', () => {
+  const notNumbers = ['25', '', null, true, [25], {}, 25n, () => 25]
+  const outOfBounds = [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]
+  const method = () => {}
+
+  const wrong: Array<[field: string, values: unknown[]]> = [
+    ...NUMBERS.map((field): [string, unknown[]] => [field, [...notNumbers, ...outOfBounds]]),
+    ...AT_LEAST_ONE.map((field): [string, unknown[]] => [field, [0, -0]]),
+    ['port', [65_536, 1e9]],
+    [
+      'resolver',
+      [null, 'system', 53, [], {}, true, method, { resolveTxt: method }, Promise.resolve()],
+    ],
+    ['store', [null, 'redis://', 1, true, {}, { get: method, set: method }, new Map().get]],
+    ['ca', [null, '', 'x', 1, true, {}, [], [null], ['x'], Buffer.alloc(0), [[]], new Date()]],
+    ['blockedAddresses', [null, ['127.0.0.1'], '127.0.0.0/8', {}, true, { check: () => false }]],
+    ['overrides', [null, 'off', 1, true, () => 'off']],
+    ['minimumSecurity', [null, '', 'none', 'Encrypted', 'dane', true, 1, ['encrypted']]],
+    ['connect', [null, 'tcp', {}, true, 25, { connect: method }]],
+    ['logger', [null, true, 'console', 1, {}, { info: method }, method]],
+    ['now', [null, 0, Date.now(), new Date(), 'now', {}]],
+  ]
+
+  test.each(wrong)('%s', (field, values) => {
+    for (const value of values) {
+      const error = errorFor({ [field]: value })
+      expect(error, String(value)).toBeInstanceOf(TypeError)
+      expect(error).toMatchObject({
+        code: 'ECONFIG',
+        message: expect.stringContaining(`"${field}"`),
+      })
+    }
+  })
+
+  test.each(['resolver', 'store', 'ca', 'overrides', 'connect', 'now', 'port'])(
+    '%s: false is no default',
+    (field) => {
+      const error = errorFor({ [field]: false })
+      expect(error).toBeInstanceOf(TypeError)
+      expect(error).toMatchObject({
+        code: 'ECONFIG',
+        message: expect.stringContaining(`"${field}"`),
+      })
+    },
+  )
+
+  test.each<unknown>([null, 'example.com', 25, true, undefined])('the options: %j', (options) => {
+    expect(() => resolveOptions(options as MtaStsOptions)).toThrow(TypeError)
+    expect(() => resolveOptions(options as MtaStsOptions)).toThrow('"options" must be an object')
+  })
+
+  test.each<[domain: string, override: unknown]>([
+    ['', 'off'],
+    ['.', 'off'],
+    ['a..b', 'off'],
+    ['*.example.com', 'off'],
+    ['192.0.2.1', 'off'],
+    ['[192.0.2.1]', 'off'],
+    ['user@example.com', 'off'],
+    ['example.com', 'on'],
+    ['example.com', 'OFF'],
+    ['example.com', true],
+    ['example.com', false],
+    ['example.com', null],
+    ['example.com', undefined],
+    ['example.com', {}],
+    ['example.com', { ...policy, version: 'STSv2' }],
+    ['example.com', { ...policy, mode: 'strict' }],
+    ['example.com', { ...policy, mx: [] }],
+    ['example.com', { ...policy, mx: undefined }],
+    ['example.com', { ...policy, mx: ['not a host'] }],
+    ['example.com', { ...policy, mx: 'mx.example.com' }],
+    ['example.com', { ...policy, maxAge: -1 }],
+    ['example.com', { ...policy, maxAge: '86400' }],
+  ])('overrides: %j: %j', (domain, override) => {
+    const error = errorFor({ overrides: { [domain]: override } })
+    expect(error).toBeInstanceOf(TypeError)
+    expect(error).toMatchObject({
+      code: 'ECONFIG',
+      message: expect.stringContaining('overrides'),
+    })
+  })
+
+  test('which override it is, is said', () => {
+    const overrides = { 'good.example': 'off', 'bad.example': { ...policy, mode: 'strict' } }
+    expect(errorFor({ overrides })).toMatchObject({
+      message: expect.stringContaining('bad.example'),
+    })
+  })
+
+  test('what it must be, and what it is, is said; a long value is cut', () => {
+    expect(errorFor({ port: '25' })).toMatchObject({
+      message: 'The option "port" must be a whole number, 1 to 65535, but it is "25"',
+    })
+    expect(errorFor({ minimumSecurity: 'x'.repeat(5000) })).toMatchObject({
+      message: expect.stringMatching(/^.{1,250}$/),
+    })
+    expect(errorFor({ minimumSecurity: 'a\u0000\nb' })).toMatchObject({
+      message: expect.stringContaining('"a\\u0000\\nb"'),
+    })
+  })
+
+  test('by the constructor, before anything else happens', () => {
+    const dials: unknown[] = []
+    const connect = (target: unknown) => {
+      dials.push(target)
+      throw new Error('not to be called')
+    }
+    expect(() => new MtaSts({ connect, port: 0 })).toThrow(TypeError)
+    expect(() => new MtaSts({ connect, ca: 'none' })).toThrow(/"ca" .* is not PEM/)
+    expect(dials).toEqual([])
+  })
+})
+
+// A timer of Node counts to 2147483647 ms; one that is set to more fires after 1 ms
+describe('durations of more than 24 days', () => {
+  test.each(['fetchTimeout', 'dnsTimeout'])(
+    '%s: refused by name, or kept within what a timer can count to',
+    (field) => {
+      const taken: unknown[] = []
+      const errors: unknown[] = []
+      try {
+        taken.push(Reflect.get(resolveOptions({ [field]: 2 ** 32 }), field))
+      } catch (error) {
+        errors.push(error)
+      }
+      for (const error of errors) expect(error).toMatchObject({ code: 'ECONFIG' })
+      for (const value of taken) expect(value).toBeLessThanOrEqual(2 ** 31 - 1)
+      expect(taken.length + errors.length).toBe(1)
+    },
+  )
+})
+
+describe('number', () => {
+  test('takes whole numbers in the bounds, both ends among them', () => {
+    const bounds = { default: 5, min: 1, max: 10 }
+    const of = (n?: number) => number(n === undefined ? {} : { n }, 'n', bounds)
+    expect([of(), of(1), of(10)]).toEqual([5, 1, 10])
+    expect(() => of(0)).toThrow('"n" must be a whole number, 1 to 10, but it is 0')
+    expect(() => of(11)).toThrow('1 to 10')
+    expect(() => number({ n: -1 }, 'n', { default: 0, min: 0 })).toThrow('0 or more')
+  })
+})

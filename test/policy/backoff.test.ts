@@ -1,0 +1,107 @@
+/** After a GET that failed: how long the same id waits. */
+import { describe, expect, it } from 'vitest'
+import type { TlsFailure } from '../../src/errors.js'
+import { FetchBackoff } from '../../src/policy/backoff.js'
+import { HOUR, MINUTE } from './scripted-network.js'
+
+const FIVE_MINUTES = 5 * MINUTE
+const failure: TlsFailure = { resultType: 'sts-policy-fetch-error', reason: 'http-status-500' }
+const now = Date.UTC(2040, 0, 1)
+
+/** How long the id waits after one more failure, to the millisecond. */
+function waitAfterFailure(backoff: FetchBackoff, at: number, id = 'n1'): number {
+  backoff.failed('bob.example', id, { now: at, failure })
+  let [low, high] = [0, 100 * HOUR]
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if (backoff.waiting('bob.example', id, at + middle)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The waits after so many failures, each of them as soon as it may be. */
+function waits(backoff: FetchBackoff, count: number): number[] {
+  let at = now
+  return Array.from({ length: count }, () => {
+    const wait = waitAfterFailure(backoff, at)
+    at += wait
+    return wait
+  })
+}
+
+describe('FetchBackoff', () => {
+  it('[STS-16] five minutes, then twice as long each time, to an hour', () => {
+    const minutes = waits(new FetchBackoff(FIVE_MINUTES, 10), 8).map((wait) => wait / MINUTE)
+    expect(minutes).toEqual([5, 10, 20, 40, 60, 60, 60, 60])
+  })
+
+  it('[STS-16] never shorter than it is set to, also where that is more than an hour', () => {
+    const hours = waits(new FetchBackoff(3 * HOUR, 10), 3).map((wait) => wait / HOUR)
+    expect(hours).toEqual([3, 3, 3])
+  })
+
+  it('after a thousand failures it is an hour still', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    expect(waits(backoff, 1100).at(-1)).toBe(HOUR)
+  })
+
+  it('0: no wait at all', () => {
+    expect(waits(new FetchBackoff(0, 10), 3)).toEqual([0, 0, 0])
+  })
+
+  it('gives the failure that is being waited after', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    expect(backoff.waiting('bob.example', 'n1', now)).toBeUndefined()
+    backoff.failed('bob.example', 'n1', { now, failure })
+    expect(backoff.waiting('bob.example', 'n1', now)).toBe(failure)
+    const later: TlsFailure = { resultType: 'sts-webpki-invalid' }
+    backoff.failed('bob.example', 'n1', { now: now + FIVE_MINUTES, failure: later })
+    expect(backoff.waiting('bob.example', 'n1', now + FIVE_MINUTES)).toBe(later)
+  })
+
+  it('[STS-16] is kept by Policy Domain and id: another id does not wait', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    backoff.failed('bob.example', 'n1', { now, failure })
+    expect(backoff.waiting('bob.example', 'n1', now)).toBe(failure)
+    expect(backoff.waiting('bob.example', 'n2', now)).toBeUndefined()
+    expect(backoff.waiting('bob.example', 'N1', now)).toBeUndefined()
+    expect(backoff.waiting('carol.example', 'n1', now)).toBeUndefined()
+    expect(backoff.waiting('1.bob.example', 'n', now)).toBeUndefined()
+  })
+
+  it('the ids of a domain double for themselves', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    expect(waitAfterFailure(backoff, now, 'n1')).toBe(5 * MINUTE)
+    expect(waitAfterFailure(backoff, now, 'n1')).toBe(10 * MINUTE)
+    expect(waitAfterFailure(backoff, now, 'n2')).toBe(5 * MINUTE)
+    expect(waitAfterFailure(backoff, now, 'n1')).toBe(20 * MINUTE)
+  })
+
+  it('a success ends the wait, and the doubling, of its id only', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    waits(backoff, 3)
+    backoff.failed('bob.example', 'n2', { now, failure })
+    backoff.succeeded('bob.example', 'n1')
+    expect(backoff.waiting('bob.example', 'n1', now)).toBeUndefined()
+    expect(backoff.waiting('bob.example', 'n2', now)).toBe(failure)
+    expect(waitAfterFailure(backoff, now)).toBe(5 * MINUTE)
+  })
+
+  it('a wait that is over is doubled all the same when the next GET fails', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    expect(waitAfterFailure(backoff, now)).toBe(5 * MINUTE)
+    expect(waitAfterFailure(backoff, now + 40 * MINUTE)).toBe(10 * MINUTE)
+  })
+
+  it('holds no more than it may: the oldest go first', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, 100)
+    for (let index = 0; index < 10_000; index++) {
+      backoff.failed(`d${index}.example`, 'n1', { now, failure })
+    }
+    const waiting = Array.from({ length: 10_000 }, (_, index) => index).filter((index) =>
+      backoff.waiting(`d${index}.example`, 'n1', now),
+    )
+    expect(waiting).toEqual(Array.from({ length: 100 }, (_, index) => 9900 + index))
+  })
+})

@@ -1,0 +1,690 @@
+/** The cache under faults: every fault in every state, a month of them, and a flood. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { MtaStsOptions } from '../../src/options.js'
+import type { PolicyLookup } from '../../src/policy/lookup.js'
+import { Refresher } from '../../src/policy/refresh.js'
+import { memoryStore } from '../../src/stores/memory.js'
+import type { MailDomain, NamedPolicyHostFault } from '../../src/testing/index.js'
+import {
+  announcing,
+  type CacheUnderTest,
+  DAY,
+  dnsError,
+  emptyResolver,
+  failureOf,
+  HOUR,
+  ManualClock,
+  MINUTE,
+  makeCache,
+  noConnect,
+  type ScriptedResolver,
+  Stage,
+  said,
+  scriptedResolver,
+  seededRandom,
+  storedPolicy,
+  turns,
+  WEEK,
+  watchedStore,
+} from './scripted-network.js'
+
+let stage: Stage
+let bob: MailDomain
+/** The world's resolver, counted; the address of the policy host comes at once where it may */
+let resolver: ScriptedResolver
+let askForAddress = false
+/** The name servers do not answer. Not the world's own fault: c-ares would mind for a while after */
+let silent = false
+
+beforeAll(async () => {
+  stage = await Stage.open()
+  bob = stage.domain('bob.example')
+  resolver = scriptedResolver((question) => {
+    const [type = '', name = ''] = question.split(' ')
+    if (type === 'TXT' && silent) return new Promise(() => undefined)
+    if (type === 'TXT') return stage.resolver.resolveTxt(name)
+    if (type === 'AAAA') return dnsError('ENODATA')
+    return askForAddress ? stage.resolver.resolve4(name) : [bob.policyHost.ipv4]
+  })
+})
+afterAll(() => stage.close())
+
+/**
+ * What a fault makes of discovery: `gone`, DNS says that there is no record; `failed`, DNS says
+ * nothing; `invalid`, the record is no good; `https`, the record is good and the policy is not to
+ * be had.
+ */
+interface Fault {
+  name: string
+  kind: 'gone' | 'failed' | 'invalid' | 'https'
+  /** Result type and reason of the failure */
+  failure: string
+  inflict(): void
+  /** It is in the address of the policy host */
+  address?: true
+  /** What runs into its timeout, which is a short one then */
+  stalls?: 'dns' | 'https'
+}
+
+const GONE = 'sts-policy-fetch-error record-gone'
+const DNS = 'sts-policy-fetch-error dns-failure'
+const RECORD = `_mta-sts.bob.example`
+const POLICY_HOST = 'mta-sts.bob.example'
+
+function https(
+  name: string,
+  fault: NamedPolicyHostFault,
+  failure: string,
+  more: Partial<Fault> = {},
+): Fault {
+  return { name, kind: 'https', failure, inflict: () => bob.policyHost.fails(fault), ...more }
+}
+
+const FAULTS: Fault[] = [
+  {
+    name: 'DNS: NXDOMAIN',
+    kind: 'gone',
+    failure: GONE,
+    inflict: () => bob.dns.fails('nxdomain'),
+  },
+  {
+    name: 'DNS: NODATA',
+    kind: 'gone',
+    failure: GONE,
+    inflict: () => {
+      // The name is there, with another type
+      stage.world.dns.set(RECORD, 'A', ['192.0.2.99'])
+      stage.world.dns.set(RECORD, 'TXT', [])
+    },
+  },
+  {
+    name: 'DNS: somebody else’s TXT records',
+    kind: 'gone',
+    failure: GONE,
+    inflict: () => stage.world.dns.set(RECORD, 'TXT', ['v=spf1 -all', 'v=STSv10; id=n1;']),
+  },
+  {
+    name: 'DNS: SERVFAIL',
+    kind: 'failed',
+    failure: DNS,
+    inflict: () => bob.dns.fails('servfail'),
+  },
+  { name: 'DNS: REFUSED', kind: 'failed', failure: DNS, inflict: () => bob.dns.fails('refused') },
+  {
+    name: 'DNS: timeout',
+    kind: 'failed',
+    failure: DNS,
+    inflict: () => {
+      silent = true
+    },
+    stalls: 'dns',
+  },
+  {
+    name: 'DNS: doubled record',
+    kind: 'invalid',
+    failure: 'sts-policy-invalid several-records',
+    inflict: () => bob.dns.fails('two-records'),
+  },
+  {
+    name: 'DNS: malformed record',
+    kind: 'invalid',
+    failure: 'sts-policy-invalid malformed-record',
+    inflict: () => bob.dns.fails('malformed-record'),
+  },
+  {
+    name: 'policy host: NXDOMAIN',
+    kind: 'https',
+    failure: 'sts-policy-fetch-error nxdomain',
+    inflict: () => bob.dns.fails('nxdomain', 'policy-host'),
+    address: true,
+  },
+  {
+    name: 'policy host: SERVFAIL',
+    kind: 'https',
+    failure: DNS,
+    inflict: () => bob.dns.fails('servfail', 'policy-host'),
+    address: true,
+  },
+  {
+    name: 'policy host: at a private address',
+    kind: 'https',
+    failure: 'sts-policy-fetch-error blocked-address',
+    inflict: () => stage.world.dns.set(POLICY_HOST, 'A', ['10.0.0.1']),
+    address: true,
+  },
+  https('HTTPS: refused', 'down', 'sts-policy-fetch-error connection-failed'),
+  https('HTTPS: reset', 'reset', 'sts-policy-fetch-error connection-failed'),
+  https(
+    'HTTPS: certificate of another host',
+    'wrong-name',
+    'sts-webpki-invalid certificate-host-mismatch',
+  ),
+  https('HTTPS: self-signed certificate', 'self-signed', 'sts-webpki-invalid self-signed'),
+  https('HTTPS: expired certificate', 'expired', 'sts-webpki-invalid certificate-expired'),
+  https('HTTPS: 301', 'redirect', 'sts-policy-fetch-error http-status-301'),
+  https('HTTPS: 404', '404', 'sts-policy-fetch-error http-status-404'),
+  https('HTTPS: 500', '500', 'sts-policy-fetch-error http-status-500'),
+  https('HTTPS: html', 'html', 'sts-policy-fetch-error media-type'),
+  https('HTTPS: oversize', 'oversize', 'sts-policy-fetch-error too-large'),
+  https('HTTPS: drip', 'drip', 'sts-policy-fetch-error timeout', { stalls: 'https' }),
+  https('HTTPS: gzip', 'gzip', 'sts-policy-fetch-error content-encoding'),
+  https('HTTPS: invalid policy', 'invalid-policy', 'sts-policy-invalid'),
+  {
+    name: 'HTTPS: empty body',
+    kind: 'https',
+    failure: 'sts-policy-invalid',
+    inflict: () => bob.policyHost.fails({ body: '' }),
+  },
+]
+
+/** What a delivery gets, what is known to have failed when all has landed, and the traffic. */
+interface Cell {
+  answer: string
+  failure: string | undefined
+  txt: number
+  fetches: number
+  reports: number
+}
+
+/** What a delivery got, and what the cache says when all that it set off has landed. */
+interface Outcome {
+  answer: string
+  landed: PolicyLookup
+}
+
+interface State {
+  name: string
+  /** Brings a cache into the state; the domain works */
+  prepare(): Promise<CacheUnderTest>
+  /** What happens; by default, a delivery asks */
+  act?: (under: CacheUnderTest, state: State) => Promise<Outcome>
+  /** It holds a policy: the delivery waits for nothing, the network is asked beside it */
+  held?: true
+  /** The cell of each kind of fault; what is left out is as in {@link quiet} */
+  cell(fault: Fault): Partial<Cell> & { answer: string }
+}
+
+const quiet = { failure: undefined, txt: 0, fetches: 0, reports: 0 }
+const ENFORCED = 'enforce n1'
+
+/** Discovery, in front of the delivery. `failing`: what is said where it does not come to a policy. */
+function discovered(
+  { kind, failure }: Fault,
+  failing?: string,
+): Partial<Cell> & { answer: string } {
+  const told = { failure, txt: 1, reports: 1 }
+  switch (kind) {
+    case 'gone':
+      return { answer: 'no-record', txt: 1 }
+    case 'failed':
+      return { answer: failing ?? 'dns-failure', ...told }
+    case 'invalid':
+      return { answer: failing ?? 'invalid', ...told }
+    case 'https': {
+      const invalid = failure.startsWith('sts-policy-invalid')
+      return { answer: failing ?? (invalid ? 'invalid' : 'fetch-failed'), ...told, fetches: 1 }
+    }
+  }
+}
+
+/** A look at the record beside the delivery. `https`: what there is when the record is good. */
+function looked(
+  { kind, failure }: Fault,
+  https: Partial<Cell>,
+): Partial<Cell> & { answer: string } {
+  const told = kind === 'https' ? https : { failure, reports: 1 }
+  return { answer: ENFORCED, txt: 1, ...told }
+}
+
+function newCache(options: MtaStsOptions = {}): CacheUnderTest {
+  return stage.cache({ resolver, ...options })
+}
+
+/** A cache that holds `n1` in mode enforce, fetched just now. */
+async function holding(options: MtaStsOptions = {}): Promise<CacheUnderTest> {
+  const under = newCache(options)
+  expect(said(await under.cache.get(bob.name))).toBe(ENFORCED)
+  return under
+}
+
+const UNAVAILABLE = 'sts-policy-fetch-error http-status-503'
+
+/** Has a GET of the new id `n2` fail, and the host works again. */
+async function failOnce(under: CacheUnderTest): Promise<void> {
+  bob.policy({ id: 'n2' })
+  bob.policyHost.fails({ status: 503 })
+  expect(failureOf(await under.cache.lookAgain(bob.name))).toBe(UNAVAILABLE)
+  bob.policyHost.works()
+  stage.clock.advance(4 * MINUTE)
+}
+
+const STATES: State[] = [
+  {
+    name: 'nothing known',
+    prepare: async () => newCache(),
+    cell: (fault) => discovered(fault),
+  },
+  {
+    name: 'no record, lately',
+    prepare: async () => {
+      const under = newCache()
+      bob.record(null)
+      expect(said(await under.cache.get(bob.name))).toBe('no-record')
+      bob.policy({ id: 'n2' })
+      stage.clock.advance(5 * MINUTE - 1)
+      return under
+    },
+    cell: () => ({ answer: 'no-record' }),
+  },
+  {
+    name: 'no record, long ago',
+    prepare: async () => {
+      const under = newCache()
+      bob.record(null)
+      expect(said(await under.cache.get(bob.name))).toBe('no-record')
+      bob.policy({ id: 'n2' })
+      stage.clock.advance(5 * MINUTE)
+      return under
+    },
+    cell: (fault) => discovered(fault),
+  },
+  {
+    name: 'nothing known, the id in backoff',
+    prepare: async () => {
+      const under = newCache()
+      await failOnce(under)
+      return under
+    },
+    cell: (fault) =>
+      fault.kind === 'https'
+        ? { answer: 'fetch-failed', failure: UNAVAILABLE, txt: 1, reports: 1 }
+        : discovered(fault),
+  },
+  {
+    name: 'policy, looked at lately',
+    act: askAtOnce,
+    held: true,
+    prepare: async () => {
+      const under = await holding()
+      bob.policy({ id: 'n2', mode: 'none' })
+      stage.clock.advance(5 * MINUTE - 1)
+      return under
+    },
+    cell: () => ({ answer: ENFORCED }),
+  },
+  {
+    name: 'policy, due for a look',
+    held: true,
+    prepare: async () => {
+      const under = await holding()
+      stage.clock.advance(5 * MINUTE)
+      return under
+    },
+    cell: (fault) => looked(fault, {}),
+  },
+  {
+    name: 'policy, a new id announced',
+    held: true,
+    prepare: async () => {
+      const under = await holding()
+      bob.policy({ id: 'n2' })
+      stage.clock.advance(5 * MINUTE)
+      return under
+    },
+    cell: (fault) => looked(fault, { failure: fault.failure, fetches: 1, reports: 1 }),
+  },
+  {
+    name: 'policy, the new id in backoff',
+    held: true,
+    prepare: async () => {
+      const under = await holding({ recheckInterval: MINUTE })
+      await failOnce(under)
+      return under
+    },
+    cell: (fault) => looked(fault, { failure: UNAVAILABLE, reports: 1 }),
+  },
+  {
+    name: 'policy, after a restart',
+    held: true,
+    prepare: async () => {
+      const store = memoryStore({ now: stage.clock.now })
+      await holding({ store })
+      stage.clock.advance(DAY)
+      return newCache({ store })
+    },
+    cell: (fault) => looked(fault, {}),
+  },
+  {
+    name: 'policy, after a restart, a new id announced',
+    held: true,
+    prepare: async () => {
+      const store = memoryStore({ now: stage.clock.now })
+      await holding({ store })
+      bob.policy({ id: 'n2' })
+      return newCache({ store })
+    },
+    cell: (fault) => looked(fault, { failure: fault.failure, fetches: 1, reports: 1 }),
+  },
+  {
+    name: 'policy, in the daily refresh',
+    held: true,
+    prepare: async () => {
+      const under = await holding({ recheckInterval: 2 * WEEK })
+      stage.clock.advance(DAY)
+      return under
+    },
+    act: async ({ cache }) => {
+      const renewal = await cache.renew(bob.name)
+      const landed = await cache.get(bob.name)
+      return { answer: `${renewal}, ${said(landed)}`, landed }
+    },
+    cell: (fault) =>
+      // DNS that fails says nothing of the policy host, which is asked all the same
+      fault.kind === 'failed'
+        ? { answer: 'renewed, enforce n1', txt: 1, fetches: 1 }
+        : {
+            answer: 'failed, enforce n1',
+            failure: fault.failure,
+            txt: 1,
+            fetches: fault.kind === 'https' ? 1 : 0,
+            reports: 1,
+          },
+  },
+  {
+    name: 'policy expired',
+    prepare: async () => {
+      const under = await holding()
+      stage.clock.advance(WEEK)
+      return under
+    },
+    cell: (fault) => discovered(fault, 'expired'),
+  },
+  {
+    name: 'policy expired, in the store too',
+    prepare: async () => {
+      const store = memoryStore({ now: stage.clock.now })
+      await holding({ store })
+      stage.clock.advance(WEEK)
+      return newCache({ store })
+    },
+    cell: (fault) => discovered(fault),
+  },
+]
+
+function inflict(fault: Fault, under: CacheUnderTest): void {
+  fault.inflict()
+  askForAddress = fault.address ?? false
+  setTimeouts(under, fault.stalls)
+}
+
+/** Makes the domain as it should be. */
+function repair(): void {
+  askForAddress = false
+  silent = false
+  bob.dns.works()
+  bob.policyHost.works()
+  stage.world.dns.unset(RECORD, 'A')
+  stage.world.dns.unset(RECORD, 'TXT')
+  stage.world.dns.unset(POLICY_HOST, 'A')
+}
+
+const STALLED = 100
+
+/** What stalls runs into a short timeout; everything else has a long one, on a slow machine too. */
+function setTimeouts({ network }: CacheUnderTest, stalls?: Fault['stalls']): void {
+  network.dnsTimeout = stalls === 'dns' ? STALLED : 15_000
+  network.fetchTimeout = stalls === 'https' ? STALLED : 15_000
+}
+
+/** One delivery, and what it is told when everything that it has set off has landed. */
+async function ask({ cache }: CacheUnderTest, state: State): Promise<Outcome> {
+  const first = await cache.get(bob.name)
+  return { answer: said(first), landed: state.held ? await cache.lookAgain(bob.name) : first }
+}
+
+/** One delivery that sets nothing off. */
+async function askAtOnce({ cache }: CacheUnderTest): Promise<Outcome> {
+  const first = await cache.get(bob.name)
+  await turns()
+  return { answer: said(first), landed: await cache.get(bob.name) }
+}
+
+describe.each(STATES)('[STS-22] [STS-23] [STS-24] [STS-25] $name', (state) => {
+  it.each(FAULTS)('$name', async (fault) => {
+    repair()
+    bob.policy({ mode: 'enforce', maxAge: WEEK / 1000, id: 'n1' })
+    const under = await state.prepare()
+    const { cache, reports } = under
+    resolver.asked.length = 0
+    reports.length = 0
+    inflict(fault, under)
+
+    const { answer, landed } = await (state.act ?? ask)(under, state)
+    const cell: Cell = {
+      answer,
+      failure: failureOf(landed),
+      txt: resolver.count(`TXT ${RECORD}`),
+      fetches: resolver.count(`A ${POLICY_HOST}`),
+      reports: reports.length,
+    }
+    expect(cell).toEqual({ ...quiet, ...state.cell(fault) })
+
+    if (state.held) {
+      // And so it stays, to the last millisecond, before and after one more look
+      if (landed.status !== 'found') throw new Error('the policy that was held is gone')
+      stage.clock.advance(landed.expiresAt.getTime() - stage.clock.now() - 1)
+      expect(said(await cache.get(bob.name))).toBe(ENFORCED)
+      expect(said(await cache.lookAgain(bob.name))).toBe(ENFORCED)
+      expect(said(await cache.get(bob.name))).toBe(ENFORCED)
+    }
+
+    // When the network is good again, the domain gets what it announces
+    repair()
+    setTimeouts(under)
+    stage.clock.advance(2 * HOUR)
+    const announced = bob.policyFile?.includes('mode: none') ? 'none n2' : `enforce ${bob.id}`
+    expect(said(await cache.lookAgain(bob.name))).toBe(announced)
+  })
+})
+
+/** What DNS and the policy host are like for an hour; three times out of twelve or so they work. */
+const TXT_WEATHER: ReadonlyArray<() => string[][] | Error> = [
+  ...new Array<() => string[][]>(3).fill(() => announcing(bob.id ?? '')),
+  ...['ENOTFOUND', 'ENODATA', 'ESERVFAIL', 'EREFUSED', 'ETIMEOUT', 'EBADRESP'].map(
+    (code) => () => dnsError(code),
+  ),
+  () => [...announcing(bob.id ?? ''), ...announcing('another')],
+  () => [['v=STSv1; id=not_an-id!;']],
+  () => [['v=spf1 -all']],
+]
+const HTTPS_WEATHER: ReadonlyArray<NamedPolicyHostFault | undefined> = [
+  ...[undefined, undefined, undefined],
+  ...(['down', 'reset', 'redirect', '404', '500', 'html', 'oversize'] as const),
+  ...(['invalid-policy', 'wrong-name', 'self-signed'] as const),
+]
+
+interface Month {
+  /** Hours in which something did not work */
+  troubled: number
+  renewed: number
+  failed: number
+  restarts: number
+  ids: Set<string>
+}
+
+/**
+ * A delivery every hour for 31 days, a refresh every day, now and then a restart or a new id. DNS
+ * and HTTPS fail at random most of the time; every fifth day the refresh meets good weather, since
+ * nobody gets a policy of a week past seven days without any.
+ */
+async function liveThrough(seed: number): Promise<Month> {
+  const random = seededRandom(seed)
+  const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)] as T
+  const store = memoryStore({ now: stage.clock.now })
+  let txt: () => string[][] | Error = () => announcing(bob.id ?? '')
+  const weather = scriptedResolver((question) => {
+    if (question.startsWith('TXT')) return txt()
+    return question.startsWith('AAAA') ? dnsError('ENODATA') : [bob.policyHost.ipv4]
+  })
+  const start = () => newCache({ store, resolver: weather }).cache
+
+  repair()
+  bob.policy({ mode: 'enforce', maxAge: WEEK / 1000, id: 'm0' })
+  const month: Month = { troubled: 0, renewed: 0, failed: 0, restarts: 0, ids: new Set() }
+  let cache = start()
+  let fetchedAt = new Date(0)
+  for (let hour = 0; hour <= 31 * 24; hour++) {
+    const where = `hour ${hour}; run again with MTA_STS_SEED=${seed}`
+    const calm = hour % (5 * 24) === 0
+    const fault = calm ? undefined : pick(HTTPS_WEATHER)
+    txt = calm ? () => announcing(bob.id ?? '') : pick(TXT_WEATHER)
+    if (fault === undefined) bob.policyHost.works()
+    else bob.policyHost.fails(fault)
+    if (random() < 1 / 50) bob.policy({ id: `m${hour}` })
+    if (hour > 0 && random() < 1 / 50) {
+      month.restarts++
+      cache = start()
+    }
+
+    const lookup = await cache.get(bob.name)
+    if (lookup.status !== 'found') throw new Error(`no policy, but ${said(lookup)}, in ${where}`)
+    expect(lookup.policy.mode, where).toBe('enforce')
+    expect(lookup.expiresAt.getTime(), where).toBeGreaterThan(stage.clock.now())
+    // Never an older one than the delivery before had
+    expect(lookup.fetchedAt.getTime(), where).toBeGreaterThanOrEqual(fetchedAt.getTime())
+    fetchedAt = lookup.fetchedAt
+    month.ids.add(lookup.id)
+    if (lookup.failure) month.troubled++
+
+    await cache.lookAgain(bob.name)
+    if (hour % 24 === 0) {
+      const { renewed, changed, failed } = await new Refresher(cache, 0).run()
+      month.renewed += renewed + changed
+      month.failed += failed
+    }
+    stage.clock.advance(HOUR)
+  }
+  return month
+}
+
+const SEEDS = [1, 8461, Number(process.env.MTA_STS_SEED ?? Date.now() % 1_000_000)]
+
+describe('a simulated month', () => {
+  it.each(SEEDS)(
+    '[STS-22] [STS-23] [STS-27] [STS-33] DNS and HTTPS fail at random: no delivery without the policy (seed %i)',
+    async (seed) => {
+      const month = await liveThrough(seed)
+      // It was a hard month, or it would show nothing
+      expect(month.troubled).toBeGreaterThan(200)
+      expect(month.failed).toBeGreaterThan(5)
+      expect(month.renewed).toBeGreaterThanOrEqual(6)
+      expect(month.restarts).toBeGreaterThan(0)
+      expect(month.ids.size).toBeGreaterThan(1)
+    },
+  )
+})
+
+describe('a flood', () => {
+  const POLICIES = 1000
+  const NEGATIVES = 5000
+  const FLOOD = 100_000
+
+  it('[STS-32] 100,000 domains without policies push no policy out, and memory stays bounded', async () => {
+    const clock = new ManualClock()
+    const store = watchedStore({ now: clock.now })
+    const policyDomains = Array.from({ length: POLICIES }, (_, index) => `policy${index}.example`)
+    for (const domain of policyDomains) await store.inner.set(domain, storedPolicy(clock.now()))
+    const source = scriptedResolver((question) =>
+      question.includes('.policy') ? announcing('stored1') : FLOODERS[source.asked.length % 4],
+    )
+    const { cache } = makeCache({
+      store,
+      resolver: source,
+      connect: noConnect,
+      now: clock.now,
+      maxPolicies: POLICIES,
+      maxNegatives: NEGATIVES,
+    })
+    for (const domain of policyDomains) expect(said(await cache.get(domain))).toBe(STORED)
+    // They have been looked at, and from here on they are in memory and nowhere else
+    await turns()
+    for (const domain of policyDomains) await store.inner.delete(domain)
+
+    for (let index = 0; index < FLOOD; index++) {
+      const lookup = await cache.get(`flood${index}.example`)
+      if (lookup.status !== 'none') throw new Error(`flood${index}.example has a policy`)
+    }
+    expect(source.asked.filter((question) => question.includes('flood'))).toHaveLength(FLOOD)
+    source.asked.length = 0
+    store.calls.length = 0
+
+    // Not one of the policies is asked for, not even in the store
+    for (const domain of policyDomains) expect(said(await cache.get(domain))).toBe(STORED)
+    await turns()
+    expect(source.asked).toEqual([])
+    expect(store.calls).toEqual([])
+
+    // The last 5,000 are remembered, and no more of them
+    for (let index = FLOOD - NEGATIVES; index < FLOOD; index++) {
+      expect(cache.known(`flood${index}.example`)).toMatchObject({ status: 'none' })
+    }
+    for (let index = 0; index < FLOOD - NEGATIVES; index++) {
+      if (cache.known(`flood${index}.example`)) throw new Error(`flood${index} is remembered`)
+    }
+    const oldest = `flood${FLOOD - NEGATIVES - 1}.example`
+    await cache.get(oldest)
+    expect(source.asked).toEqual([`TXT _mta-sts.${oldest}`])
+  })
+
+  it('[STS-33] more policies than maxPolicies: the store has those that have no room', async () => {
+    const clock = new ManualClock()
+    const store = watchedStore({ now: clock.now })
+    const domains = Array.from({ length: 30 }, (_, index) => `policy${index}.example`)
+    for (const domain of domains) await store.inner.set(domain, storedPolicy(clock.now()))
+    const down = scriptedResolver(() => dnsError('ESERVFAIL'))
+    const { cache } = makeCache({
+      store,
+      resolver: down,
+      connect: noConnect,
+      now: clock.now,
+      maxPolicies: 10,
+    })
+    for (let round = 0; round < 3; round++) {
+      for (const domain of domains) expect(said(await cache.get(domain))).toBe(STORED)
+    }
+    expect(store.count('get')).toBe(90)
+    // Those that were used last have a place
+    for (const domain of domains.slice(-10)) expect(said(await cache.get(domain))).toBe(STORED)
+    expect(store.count('get')).toBe(90)
+  })
+
+  it('[STS-32] the policies that are used stay, those that are not make room', async () => {
+    const clock = new ManualClock()
+    const store = watchedStore({ now: clock.now })
+    for (let index = 0; index < 30; index++) {
+      await store.inner.set(`policy${index}.example`, storedPolicy(clock.now()))
+    }
+    const { cache } = makeCache({
+      store,
+      resolver: emptyResolver(),
+      connect: noConnect,
+      now: clock.now,
+      maxPolicies: 10,
+    })
+    await cache.get('policy0.example')
+    for (let index = 1; index < 30; index++) {
+      await cache.get(`policy${index}.example`)
+      expect(cache.known('policy0.example')).toMatchObject({ status: 'found' })
+    }
+    expect(cache.known('policy1.example')).toBeUndefined()
+  })
+})
+
+const STORED = 'enforce stored1'
+/** What the domains of a flood answer. */
+const FLOODERS = [
+  dnsError('ENOTFOUND'),
+  dnsError('ENODATA'),
+  dnsError('ESERVFAIL'),
+  [['v=STSv1; id=not_an-id!;']],
+]

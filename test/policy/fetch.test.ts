@@ -1,0 +1,1092 @@
+import { getEventListeners } from 'node:events'
+import type { Socket } from 'node:net'
+import { createSecureContext, TLSSocket, type TlsOptions } from 'node:tls'
+import { gzipSync } from 'node:zlib'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import type { ConnectTarget } from '../../src/connect.js'
+import { defaultBlockedAddresses } from '../../src/dns/addresses.js'
+import type { Resolver } from '../../src/dns/resolver.js'
+import type { TlsFailure } from '../../src/errors.js'
+import { type FetchOptions, fetchPolicy, type PolicyFetch } from '../../src/policy/fetch.js'
+import { MAX_POLICY_BYTES } from '../../src/policy/policy.js'
+import type { CertificateAuthority, CertificateSpec } from '../../src/testing/authority.js'
+import {
+  createMailWorld,
+  FAULTS,
+  type MailDomain,
+  type MailWorld,
+  type NamedPolicyHostFault,
+} from '../../src/testing/index.js'
+import { trustedRoots } from '../../src/tls/options.js'
+import {
+  chain,
+  dnsError,
+  issue,
+  makeAuthority,
+  type Records,
+  resolverOf,
+  Servers,
+  Wire,
+  x509,
+} from '../tls/support.js'
+
+const DOMAIN = 'bob.example'
+const HOST = `mta-sts.${DOMAIN}`
+const POLICY = 'version: STSv1\r\nmode: enforce\r\nmx: mx.bob.example\r\nmax_age: 604800\r\n'
+const PARSED = { version: 'STSv1', mode: 'enforce', mx: ['mx.bob.example'], maxAge: 604_800 }
+
+const servers = new Servers()
+let authority: CertificateAuthority
+let world: MailWorld
+let good: { key: string; cert: string }
+let names = 0
+
+beforeAll(async () => {
+  authority = await makeAuthority()
+  good = await authority.issue({ san: [`DNS:${HOST}`] })
+  world = await createMailWorld({ dnsTimeout: 5000 })
+})
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await servers.close()
+})
+afterAll(() => world.close())
+
+/** Enough for everything that is not about the deadline. */
+const defaults = () => ({
+  blockedAddresses: defaultBlockedAddresses(),
+  fetchTimeout: 20_000,
+  dnsTimeout: 10_000,
+})
+
+/** A domain of the world of its own. */
+function freshDomain(): MailDomain {
+  return world.domain(`d${++names}.example`, { mode: 'enforce' })
+}
+
+/** GETs the policy of a domain of the world. */
+function fetchFrom(
+  domain: string,
+  options: Partial<FetchOptions> = {},
+): { sockets: Socket[]; result: Promise<PolicyFetch> } {
+  const { resolver, connect, ca } = world.options()
+  const sockets: Socket[] = []
+  const result = fetchPolicy(domain, {
+    ...defaults(),
+    resolver,
+    roots: trustedRoots(ca),
+    connect: (target) => {
+      const socket = connect(target)
+      sockets.push(socket)
+      return socket
+    },
+    ...options,
+  })
+  return { sockets, result }
+}
+
+/** GETs the policy of `bob.example` from servers of a test's own. */
+function fetchOver(
+  wire: { connect(target: ConnectTarget): Socket | Promise<Socket> },
+  options: Partial<FetchOptions> & { records?: Records } = {},
+): Promise<PolicyFetch> {
+  const { records = { a: ['192.0.2.1'] }, ...rest } = options
+  return fetchPolicy(DOMAIN, {
+    ...defaults(),
+    resolver: resolverOf(records),
+    roots: trustedRoots(authority.root),
+    connect: wire.connect,
+    ...rest,
+  })
+}
+
+function failureOf(fetched: PolicyFetch): TlsFailure {
+  if (fetched.kind === 'failed') return fetched.failure
+  throw new Error('It was fetched')
+}
+
+function said(fetched: PolicyFetch): { resultType: string; reason: string | undefined } {
+  const { resultType, reason } = failureOf(fetched)
+  return { resultType, reason }
+}
+
+const fetchError = (reason: string) => ({ resultType: 'sts-policy-fetch-error', reason })
+const webpki = (reason: string) => ({ resultType: 'sts-webpki-invalid', reason })
+
+/** Answers every request with these bytes, or lets a function do it. */
+type Answer = string | Buffer | ((socket: TLSSocket, head: string) => void)
+
+/** A policy host of bytes. */
+async function policyHost(
+  answer: Answer,
+  options: TlsOptions = {},
+): Promise<{ port: number; heads: string[]; sockets: TLSSocket[] }> {
+  const heads: string[] = []
+  const sockets: TLSSocket[] = []
+  const port = await servers.tls({ ...good, ...options }, (socket) => {
+    sockets.push(socket)
+    let head = ''
+    socket.on('data', (chunk) => {
+      const before = head.includes('\r\n\r\n')
+      head += chunk.toString('latin1')
+      if (before || !head.includes('\r\n\r\n')) return
+      heads.push(head)
+      if (typeof answer === 'function') answer(socket, head)
+      else socket.end(answer)
+    })
+  })
+  return { port, heads, sockets }
+}
+
+/** A response with a Content-Length. */
+function response(
+  body: string | Buffer,
+  headers: Record<string, string> = { 'Content-Type': 'text/plain' },
+  status = '200 OK',
+): Buffer {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const length = `Content-Length: ${Buffer.byteLength(body)}\r\n`
+  return Buffer.concat([
+    Buffer.from(`HTTP/1.1 ${status}\r\n${lines.join('')}${length}Connection: close\r\n\r\n`),
+    Buffer.from(body),
+  ])
+}
+
+const HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n'
+
+/** The same in chunks, of which the last may be missing. */
+function chunked(chunks: readonly string[], last = '0\r\n\r\n'): string {
+  const parts = chunks.map((part) => `${Buffer.byteLength(part).toString(16)}\r\n${part}\r\n`)
+  return `${HEAD}Transfer-Encoding: chunked\r\n\r\n${parts.join('')}${last}`
+}
+
+/** A policy that parses, of exactly so many bytes. */
+function policyOf(bytes: number): string {
+  const start = `${POLICY}x_padding: `
+  return `${start}${'x'.repeat(bytes - start.length)}`
+}
+
+describe('the request', () => {
+  test('[STS-10] one GET of the well-known path, to port 443 of mta-sts. and the domain', async () => {
+    const domain = freshDomain()
+    world.forget()
+    const { result, sockets } = fetchFrom(domain.name)
+    expect(await result).toEqual({
+      kind: 'fetched',
+      policy: { ...PARSED, mx: [`mx.${domain.name}`] },
+      body: domain.policyFile,
+    })
+    const host = `mta-sts.${domain.name}`
+    expect(world.dials).toMatchObject([
+      { purpose: 'policy', host, address: domain.policyHost.ipv4, port: 443 },
+    ])
+    expect(world.gets).toMatchObject([
+      { method: 'GET', path: '/.well-known/mta-sts.txt', tls: { servername: host }, status: 200 },
+    ])
+    expect(world.gets[0]?.headers).toMatchObject({ host, 'accept-encoding': 'identity' })
+    expect([...new Set(world.queries.map(({ name }) => name))]).toEqual([host])
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true])
+  })
+
+  test('[STS-10] of a domain in A-labels', async () => {
+    const domain = world.domain('müller.example', { mode: 'testing' })
+    world.forget()
+    expect(await fetchFrom(domain.name).result).toMatchObject({ kind: 'fetched' })
+    expect(world.gets).toMatchObject([{ host: 'mta-sts.xn--mller-kva.example' }])
+  })
+
+  test('[STS-12] says who asks for what, and nothing else', async () => {
+    const { port, heads } = await policyHost(response(POLICY))
+    expect(await fetchOver(new Wire({ '192.0.2.1': port }))).toMatchObject({ kind: 'fetched' })
+    const [requestLine, ...headers] = (heads[0] ?? '').trimEnd().split('\r\n')
+    expect(requestLine).toBe('GET /.well-known/mta-sts.txt HTTP/1.1')
+    const fields = new Map(
+      headers.map((line) => {
+        const [name = '', value = ''] = line.split(': ')
+        return [name.toLowerCase(), value]
+      }),
+    )
+    expect([...fields.keys()].sort()).toEqual([
+      'accept',
+      'accept-encoding',
+      'connection',
+      'host',
+      'user-agent',
+    ])
+    expect(fields.get('host')).toBe(HOST)
+    expect(fields.get('accept-encoding')).toBe('identity')
+    expect(fields.get('connection')).toBe('close')
+    expect(headers).toHaveLength(5)
+  })
+
+  test('[STS-12] a second GET: no condition, no cookie, no cache, a new connection', async () => {
+    const headers = {
+      'Content-Type': 'text/plain',
+      'Set-Cookie': 'tracked=1; Secure; Path=/',
+      ETag: '"1"',
+      'Last-Modified': 'Mon, 01 Jan 2024 00:00:00 GMT',
+      'Cache-Control': 'max-age=31536000, immutable',
+      'Strict-Transport-Security': 'max-age=31536000',
+      'Alt-Svc': 'h3=":8443"',
+    }
+    const { port, heads } = await policyHost(response(POLICY, headers))
+    const wire = new Wire({ '192.0.2.1': port })
+    expect(await fetchOver(wire)).toMatchObject({ kind: 'fetched' })
+    expect(await fetchOver(wire)).toMatchObject({ kind: 'fetched' })
+    expect(heads).toHaveLength(2)
+    expect(heads[1]).toBe(heads[0])
+    expect(wire.dials).toHaveLength(2)
+    expect(wire.left).toEqual([])
+  })
+
+  test('no TLS session is resumed, though the server would', async () => {
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const reused: boolean[] = []
+      const answer: Answer = (socket) => {
+        reused.push(socket.isSessionReused())
+        socket.end(response(POLICY))
+      }
+      const { port } = await policyHost(answer, { minVersion: version, maxVersion: version })
+      const wire = new Wire({ '192.0.2.1': port })
+      expect(await fetchOver(wire)).toMatchObject({ kind: 'fetched' })
+      expect(await fetchOver(wire)).toMatchObject({ kind: 'fetched' })
+      expect(reused).toEqual([false, false])
+    }
+  })
+
+  test('[STS-12] a proxy of the environment is not asked', async () => {
+    let connections = 0
+    const proxy = await servers.tcp((socket) => {
+      connections++
+      socket.destroy()
+    })
+    for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY']) {
+      vi.stubEnv(name, `http://127.0.0.1:${proxy}`)
+      vi.stubEnv(name.toLowerCase(), `http://127.0.0.1:${proxy}`)
+    }
+    vi.stubEnv('NODE_USE_ENV_PROXY', '1')
+    vi.stubEnv('NO_PROXY', '')
+    const { port } = await policyHost(response(POLICY))
+    const wire = new Wire({ '192.0.2.1': port })
+    expect(await fetchOver(wire)).toMatchObject({ kind: 'fetched' })
+    expect(wire.addresses).toEqual(['192.0.2.1'])
+    expect(connections).toBe(0)
+  })
+
+  test('[STS-10] nothing goes out in plain HTTP, and nothing that comes in it is taken', async () => {
+    const received: Buffer[] = []
+    const port = await servers.tcp((socket) => {
+      socket.on('data', (chunk) => {
+        received.push(chunk)
+        socket.end(response(POLICY))
+      })
+    })
+    const wire = new Wire({ '192.0.2.1': port })
+    expect(said(await fetchOver(wire))).toEqual(fetchError('connection-failed'))
+    const bytes = Buffer.concat(received)
+    // A TLS record of the type handshake; the only name in it is that of SNI
+    expect([bytes[0], bytes[1]]).toEqual([0x16, 0x03])
+    expect(bytes.includes('GET')).toBe(false)
+    expect(bytes.includes('well-known')).toBe(false)
+    expect(wire.dials).toMatchObject([{ port: 443 }])
+  })
+})
+
+describe('the faults of a policy host', () => {
+  const expected: Record<NamedPolicyHostFault, { resultType: string; reason: string | undefined }> =
+    {
+      down: fetchError('connection-failed'),
+      reset: fetchError('connection-failed'),
+      '404': fetchError('http-status-404'),
+      '500': fetchError('http-status-500'),
+      redirect: fetchError('http-status-301'),
+      html: fetchError('media-type'),
+      oversize: fetchError('too-large'),
+      drip: fetchError('timeout'),
+      gzip: fetchError('content-encoding'),
+      'invalid-policy': { resultType: 'sts-policy-invalid', reason: undefined },
+      'wrong-name': webpki('certificate-host-mismatch'),
+      'cn-only': webpki('certificate-host-mismatch'),
+      expired: webpki('certificate-expired'),
+      'self-signed': webpki('self-signed'),
+    }
+
+  test.each(FAULTS.policyHost)('[STS-12] $name: $plays', async ({ name, resultType }) => {
+    const domain = freshDomain()
+    domain.policyHost.fails(name)
+    world.forget()
+    const { result, sockets } = fetchFrom(domain.name, name === 'drip' ? { fetchTimeout: 300 } : {})
+    const fetched = await result
+    expect(said(fetched)).toEqual(expected[name])
+    expect(failureOf(fetched).resultType).toBe(resultType)
+    expect(failureOf(fetched).cause).toBeInstanceOf(Error)
+    // Nothing is tried a second time, and nothing is left open
+    expect(world.dials).toHaveLength(1)
+    expect(world.gets.length).toBeLessThanOrEqual(1)
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true])
+  })
+
+  test('when they are over, the policy is there', async () => {
+    const domain = freshDomain()
+    domain.policyHost.fails('500')
+    expect(said(await fetchFrom(domain.name).result)).toEqual(fetchError('http-status-500'))
+    domain.policyHost.works()
+    expect(await fetchFrom(domain.name).result).toMatchObject({ kind: 'fetched' })
+  })
+})
+
+describe('the certificate', () => {
+  const host = '{host}'
+
+  test.each<[name: string, spec: CertificateSpec, reason: string]>([
+    ['another name', { san: ['DNS:other.example'] }, 'certificate-host-mismatch'],
+    ['the Policy Domain only', { san: ['DNS:{domain}'] }, 'certificate-host-mismatch'],
+    ['a common name', { cn: host, san: ['DNS:other.example'] }, 'certificate-host-mismatch'],
+    ['a common name only', { cn: host }, 'certificate-host-mismatch'],
+    ['a partial wildcard', { san: ['DNS:mta-*.{domain}'] }, 'certificate-host-mismatch'],
+    ['a wildcard too high up', { san: ['DNS:*.example'] }, 'certificate-host-mismatch'],
+    ['an address', { cn: host, san: ['IP:192.0.2.1'] }, 'certificate-host-mismatch'],
+    ['its day is over', { san: [`DNS:${host}`], validity: 'past' }, 'certificate-expired'],
+    [
+      'its day is to come',
+      { san: [`DNS:${host}`], validity: 'future' },
+      'certificate-not-yet-valid',
+    ],
+    ['signed by itself', { san: [`DNS:${host}`], cn: 'x', signedBy: 'itself' }, 'self-signed'],
+    ['signed by a stranger', { san: [`DNS:${host}`], signedBy: 'stranger' }, 'unknown-authority'],
+    ['no intermediate', { san: [`DNS:${host}`], chain: false }, 'incomplete-chain'],
+    ['the chain first, then the name', { cn: 'x', signedBy: 'itself' }, 'self-signed'],
+  ])('[STS-11] %s', async (_, template, reason) => {
+    const domain = freshDomain()
+    const text = JSON.stringify(template)
+      .replaceAll(host, domain.policyHost.name)
+      .replaceAll('{domain}', domain.name)
+    domain.policyHost.certificate(JSON.parse(text))
+    world.forget()
+    const { result, sockets } = fetchFrom(domain.name)
+    expect(said(await result)).toEqual(webpki(reason))
+    expect(world.gets).toEqual([])
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true])
+  })
+
+  test('[STS-11] a wildcard for the Policy Domain', async () => {
+    const domain = freshDomain()
+    domain.policyHost.certificate({ san: [`DNS:*.${domain.name}`] })
+    expect(await fetchFrom(domain.name).result).toMatchObject({ kind: 'fetched' })
+  })
+
+  test('[STS-11] of an authority that is not among the roots', async () => {
+    const domain = freshDomain()
+    const result = await fetchFrom(domain.name, { roots: trustedRoots(authority.root) }).result
+    expect(failureOf(result).resultType).toBe('sts-webpki-invalid')
+  })
+
+  test('[STS-11] NODE_TLS_REJECT_UNAUTHORIZED=0 does not loosen it', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    const domain = freshDomain()
+    domain.policyHost.fails('self-signed')
+    expect(said(await fetchFrom(domain.name).result)).toEqual(webpki('self-signed'))
+  })
+
+  test('[STS-11] a certificate that OpenSSL refuses for a reason Node has no name for', async () => {
+    const root = await issue({ subject: 'CN=Root', authority: {} })
+    const extension = new x509.Extension('1.3.6.1.4.1.55555.1', true, new Uint8Array([5, 0]))
+    const leaf = await issue({ issuer: root, san: [HOST], extensions: [extension] })
+    const { port, heads } = await policyHost(response(POLICY), chain(leaf))
+    const wire = new Wire({ '192.0.2.1': port })
+    const fetched = await fetchOver(wire, { roots: trustedRoots(root.pem) })
+    expect(failureOf(fetched).resultType).toBe('sts-webpki-invalid')
+    expect(heads).toEqual([])
+  })
+
+  test('TLS 1.2 will do, TLS 1.1 will not', async () => {
+    const tls12 = await policyHost(response(POLICY), { maxVersion: 'TLSv1.2' })
+    const wire = new Wire({ '192.0.2.1': tls12.port })
+    expect(await fetchOver(wire)).toMatchObject({ kind: 'fetched' })
+    expect(tls12.sockets.map((socket) => socket.getProtocol())).toEqual(['TLSv1.2'])
+
+    const tls11 = await policyHost(response(POLICY), {
+      minVersion: 'TLSv1',
+      maxVersion: 'TLSv1.1',
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    })
+    const fetched = await fetchOver(new Wire({ '192.0.2.1': tls11.port }))
+    expect(failureOf(fetched).resultType).toBe('sts-policy-fetch-error')
+    expect(tls11.heads).toEqual([])
+  })
+})
+
+describe('the status', () => {
+  test.each([
+    '201 Created',
+    '203 Non-Authoritative Information',
+    '204 No Content',
+    '206 Partial Content',
+    '226 IM Used',
+    '300 Multiple Choices',
+    '301 Moved Permanently',
+    '302 Found',
+    '303 See Other',
+    '304 Not Modified',
+    '307 Temporary Redirect',
+    '308 Permanent Redirect',
+    '400 Bad Request',
+    '401 Unauthorized',
+    '404 Not Found',
+    '410 Gone',
+    '421 Misdirected Request',
+    '429 Too Many Requests',
+    '503 Service Unavailable',
+    '999 Whatever',
+  ])('[STS-12] only 200 counts, not %s, whatever the body', async (status) => {
+    const headers = {
+      'Content-Type': 'text/plain',
+      Location: `https://${HOST}/.well-known/mta-sts.txt`,
+      'Retry-After': '0',
+    }
+    const { port, heads } = await policyHost(response(POLICY, headers, status))
+    const wire = new Wire({ '192.0.2.1': port })
+    const code = status.slice(0, 3)
+    expect(said(await fetchOver(wire))).toEqual(fetchError(`http-status-${code}`))
+    expect(heads).toHaveLength(1)
+    expect(wire.dials).toHaveLength(1)
+  })
+
+  test.each([
+    'https://elsewhere.example/policy.txt',
+    `http://${HOST}/.well-known/mta-sts.txt`,
+    `https://${HOST}/elsewhere.txt`,
+    '/elsewhere.txt',
+    '//elsewhere.example/',
+  ])('[STS-12] a redirect is not followed: to %s', async (location) => {
+    const headers = { 'Content-Type': 'text/plain', Location: location }
+    const { port, heads } = await policyHost(response(POLICY, headers, '302 Found'))
+    const wire = new Wire({ '192.0.2.1': port })
+    expect(said(await fetchOver(wire))).toEqual(fetchError('http-status-302'))
+    expect([heads.length, wire.dials.length]).toEqual([1, 1])
+  })
+
+  test('interim answers are not the answer', async () => {
+    const interim = 'HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n'
+    const { port } = await policyHost(Buffer.concat([Buffer.from(interim), response(POLICY)]))
+    expect(await fetchOver(new Wire({ '192.0.2.1': port }))).toMatchObject({ kind: 'fetched' })
+  })
+
+  test.each([
+    'SSH-2.0-OpenSSH_9.6\r\n',
+    '220 mx.example.com ESMTP\r\n',
+    'HTTP/1.1 200 OK\r\nContent Type: text/plain\r\n\r\n',
+    `${HEAD}Content-Length: 10\r\nContent-Length: 200\r\n\r\n${POLICY}`,
+    `HTTP/1.1 200 OK\r\n${`X-Filler: ${'x'.repeat(1000)}\r\n`.repeat(100)}\r\n${POLICY}`,
+    '',
+  ])('what is no HTTP is no policy: %#', async (bytes) => {
+    const { port } = await policyHost(bytes)
+    const wire = new Wire({ '192.0.2.1': port })
+    expect(said(await fetchOver(wire))).toEqual(fetchError('connection-failed'))
+    expect(wire.left).toEqual([])
+  })
+
+  test('[STS-14] one that wants to speak of something else is no policy host', {
+    timeout: 5000,
+  }, async () => {
+    const upgrade = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'
+    const { port } = await policyHost(`${upgrade}${POLICY}`)
+    const wire = new Wire({ '192.0.2.1': port })
+    const fetched = await fetchOver(wire, { fetchTimeout: 1000 })
+    expect(failureOf(fetched).resultType).toBe('sts-policy-fetch-error')
+    expect(wire.left).toEqual([])
+  })
+})
+
+describe('the media type', () => {
+  test.each([
+    'text/plain',
+    'TEXT/PLAIN',
+    'Text/Plain; Charset=UTF-8',
+    'text/plain; charset=utf-8',
+    'text/plain;charset=iso-8859-1',
+    'text/plain ; format=flowed',
+    'text/plain;',
+  ])('[STS-13] %s will do', async (contentType) => {
+    const domain = freshDomain()
+    domain.policyHost.fails({ headers: { 'content-type': contentType } })
+    expect(await fetchFrom(domain.name).result).toMatchObject({ kind: 'fetched' })
+  })
+
+  test.each([
+    'text/html',
+    'text/plainx',
+    'text/plain-policy',
+    'xtext/plain',
+    'text',
+    'application/octet-stream',
+    'application/json; note=text/plain',
+    'text/html; text/plain',
+    'text/html, text/plain',
+    'text/plain, text/html',
+    '',
+    ';text/plain',
+  ])('[STS-13] %j will not', async (contentType) => {
+    const domain = freshDomain()
+    domain.policyHost.fails({ headers: { 'content-type': contentType } })
+    expect(said(await fetchFrom(domain.name).result)).toEqual(fetchError('media-type'))
+  })
+
+  test('[STS-13] none will not', async () => {
+    const domain = freshDomain()
+    domain.policyHost.fails({ headers: {} })
+    expect(said(await fetchFrom(domain.name).result)).toEqual(fetchError('media-type'))
+  })
+})
+
+describe('the encoding', () => {
+  test.each(['gzip', 'x-gzip', 'br', 'deflate', 'zstd', 'GZIP', 'identity, gzip', 'unknown'])(
+    '%s was not asked for',
+    async (encoding) => {
+      const headers = { 'content-type': 'text/plain', 'content-encoding': encoding }
+      for (const body of [gzipSync(POLICY), POLICY]) {
+        const domain = freshDomain()
+        domain.policyHost.fails({ headers, body })
+        expect(said(await fetchFrom(domain.name).result)).toEqual(fetchError('content-encoding'))
+      }
+    },
+  )
+
+  test.each(['identity', 'Identity'])('%s was', async (encoding) => {
+    const domain = freshDomain()
+    const headers = { 'content-type': 'text/plain', 'content-encoding': encoding }
+    domain.policyHost.fails({ headers })
+    expect(await fetchFrom(domain.name).result).toMatchObject({ kind: 'fetched' })
+  })
+
+  test('bytes that are no UTF-8 are no policy, said or unsaid', async () => {
+    const { port } = await policyHost(response(gzipSync(POLICY)))
+    expect(said(await fetchOver(new Wire({ '192.0.2.1': port })))).toEqual({
+      resultType: 'sts-policy-invalid',
+      reason: undefined,
+    })
+  })
+})
+
+describe('the body', () => {
+  const fetchAnswer = async (answer: Answer) => {
+    const { port } = await policyHost(answer)
+    return fetchOver(new Wire({ '192.0.2.1': port }))
+  }
+
+  test('is given as it came, beside what it says', async () => {
+    const body = `version: STSv1\nmode: testing\nx_note: Grüße\nmx: *.bob.example\nmax_age: 1`
+    expect(await fetchAnswer(response(body))).toEqual({
+      kind: 'fetched',
+      policy: {
+        version: 'STSv1',
+        mode: 'testing',
+        mx: ['*.bob.example'],
+        maxAge: 1,
+        extensions: [{ name: 'x_note', value: 'Grüße' }],
+      },
+      body,
+    })
+  })
+
+  test('in chunks of a byte', async () => {
+    const expected = { kind: 'fetched', policy: PARSED, body: POLICY }
+    expect(await fetchAnswer(chunked([...POLICY]))).toEqual(expected)
+  })
+
+  describe('[STS-15] of 64 KiB', () => {
+    const exactly = policyOf(MAX_POLICY_BYTES)
+    const more = policyOf(MAX_POLICY_BYTES + 1)
+    const inChunks = (body: string) => chunked(body.match(/[\s\S]{1,8000}/g) ?? [])
+
+    test('the limit is 65536 bytes', () => {
+      expect([exactly.length, more.length]).toEqual([65_536, 65_537])
+    })
+
+    test.each<[name: string, answer: (body: string) => string | Buffer]>([
+      ['with a length', (body) => response(body)],
+      ['in chunks', inChunks],
+      ['in one chunk', (body) => chunked([body])],
+    ])('is taken whole, and a byte more is refused: %s', async (_, answer) => {
+      const fetched = await fetchAnswer(answer(exactly))
+      expect(fetched).toMatchObject({ kind: 'fetched', policy: PARSED })
+      expect(fetched.kind === 'fetched' && fetched.body.length).toBe(MAX_POLICY_BYTES)
+      expect(said(await fetchAnswer(answer(more)))).toEqual(fetchError('too-large'))
+    })
+
+    test('a byte more is refused without a length, too', async () => {
+      const fetched = await fetchAnswer(`${HEAD}Connection: close\r\n\r\n${more}`)
+      expect(fetched.kind).toBe('failed')
+    })
+
+    test('a length that is too large is refused before the body', async () => {
+      const answer: Answer = (socket) => {
+        socket.write(`${HEAD}Content-Length: ${MAX_POLICY_BYTES + 1}\r\n\r\n`)
+      }
+      expect(said(await fetchAnswer(answer))).toEqual(fetchError('too-large'))
+    })
+
+    test('a body without end is not waited for', async () => {
+      const block = 'x'.repeat(16_000)
+      let written = 0
+      const answer: Answer = (socket) => {
+        socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
+        const more = (error?: Error | null) => {
+          written += block.length
+          if (!error) socket.write(`3e80\r\n${block}\r\n`, more)
+        }
+        more()
+      }
+      expect(said(await fetchAnswer(answer))).toEqual(fetchError('too-large'))
+      expect(written).toBeGreaterThan(MAX_POLICY_BYTES)
+    })
+
+    test('counts bytes, not characters', async () => {
+      const start = `${POLICY}x_padding: `
+      const body = `${start}${'ä'.repeat((MAX_POLICY_BYTES - start.length) / 2 + 1)}`
+      expect(body.length).toBeLessThan(MAX_POLICY_BYTES)
+      expect(said(await fetchAnswer(chunked([body])))).toEqual(fetchError('too-large'))
+    })
+  })
+
+  describe('that breaks off is no policy, though what came of it would be', () => {
+    const length = `Content-Length: ${POLICY.length + 1}\r\n\r\n`
+
+    test.each<[name: string, bytes: string]>([
+      ['with a length', `${HEAD}${length}${POLICY}`],
+      ['in chunks, the last missing', chunked([POLICY], '')],
+      ['in the middle of a chunk', chunked([POLICY], 'ff\r\nx_more: ')],
+      ['before the body', `${HEAD}${length}`],
+      ['in the head', HEAD],
+    ])('%s', async (_, bytes) => {
+      for (const answer of [
+        bytes,
+        (socket: TLSSocket) => socket.write(bytes, () => socket.destroy()),
+      ]) {
+        const { resultType, reason } = said(await fetchAnswer(answer as Answer))
+        expect(resultType).toBe('sts-policy-fetch-error')
+        expect(['truncated', 'connection-failed']).toContain(reason)
+      }
+    })
+
+    // RFC 9112 §9.8: without a length, the end is the end only if TLS says so. Anybody on the way
+    // can end the TCP connection, and so cut a policy: its max_age, its last mx
+    test.each<[name: string, end: (socket: Socket) => void]>([
+      ['FIN', (socket) => socket.end()],
+      ['RST', (socket) => socket.resetAndDestroy()],
+    ])('without a length, at an end that TLS does not know of: %s', async (_, end) => {
+      const cut = POLICY.replace('604800\r\n', '6')
+      const secureContext = createSecureContext(good)
+      const port = await servers.tcp((socket) => {
+        const secured = new TLSSocket(socket, { isServer: true, secureContext })
+        secured.on('error', () => {})
+        secured.once('data', () => {
+          secured.write(`${HEAD}Connection: close\r\n\r\n${cut}`, () => {
+            whenRead(socket, () => end(socket))
+          })
+        })
+      })
+      const wire = new Wire({ '192.0.2.1': port })
+      const whenRead = (socket: Socket, done: () => void) => {
+        const [client] = wire.sockets
+        if (client && client.bytesRead >= socket.bytesWritten) done()
+        else setImmediate(whenRead, socket, done)
+      }
+      const fetched = await fetchOver(wire)
+      expect(fetched.kind === 'fetched' ? fetched.policy.maxAge : 'not fetched').toBe('not fetched')
+    })
+  })
+
+  test('that does not parse says where', async () => {
+    const fetched = await fetchAnswer(response('version: STSv1\nmode: enforced\nmax_age: 1\n'))
+    expect(failureOf(fetched)).toMatchObject({
+      resultType: 'sts-policy-invalid',
+      cause: { code: 'EPOLICYSYNTAX', line: 2 },
+    })
+  })
+
+  test('that is empty does not parse', async () => {
+    expect(said(await fetchAnswer(response(''))).resultType).toBe('sts-policy-invalid')
+  })
+})
+
+describe('[STS-14] the deadline is over everything', () => {
+  const SOON = { fetchTimeout: 300 }
+
+  /** Writes a byte now and then: no pause is long enough for a timeout of an idle socket. */
+  function drip(first: string): Answer {
+    return (socket) => {
+      socket.write(first)
+      const timer = setInterval(() => socket.write('x'), 20)
+      socket.once('close', () => clearInterval(timer))
+    }
+  }
+
+  test.each<[name: string, answer: Answer]>([
+    ['no answer to the request', () => {}],
+    ['a head that drips', drip('HTTP/1.1 200 OK\r\nX-Drip: ')],
+    ['interim answers without end', drip('HTTP/1.1 100 Continue\r\nX-Drip: ')],
+    ['a body that does not begin', (socket) => socket.write(`${HEAD}Content-Length: 100\r\n\r\n`)],
+    ['a body that drips', drip(`${HEAD}Content-Length: 9999\r\n\r\n${POLICY}x_drip: `)],
+    ['a chunk that drips', drip(`${HEAD}Transfer-Encoding: chunked\r\n\r\nffff\r\n`)],
+    ['all of a body but its end', (socket) => socket.write(chunked([POLICY], ''))],
+  ])('%s', async (_, answer) => {
+    const { port } = await policyHost(answer)
+    const wire = new Wire({ '192.0.2.1': port })
+    expect(said(await fetchOver(wire, SOON))).toEqual(fetchError('timeout'))
+    expect(wire.left).toEqual([])
+    expect(wire.dials).toHaveLength(1)
+  })
+
+  test('a body without a length that drips: what came until then is not all of it', async () => {
+    const { port } = await policyHost(drip(`${HEAD}Connection: close\r\n\r\n${POLICY}x_drip: `))
+    const wire = new Wire({ '192.0.2.1': port })
+    expect(failureOf(await fetchOver(wire, SOON)).resultType).toBe('sts-policy-fetch-error')
+    expect(wire.left).toEqual([])
+  })
+
+  test('a connection that does not come about', async () => {
+    const wire = new Wire({ '192.0.2.1': 'hang' })
+    expect(said(await fetchOver(wire, SOON))).toEqual(fetchError('timeout'))
+    expect(wire.left).toEqual([])
+  })
+
+  test('a handshake that is not answered', async () => {
+    const wire = new Wire({ '192.0.2.1': await servers.tcp() })
+    expect(said(await fetchOver(wire, SOON))).toEqual(fetchError('timeout'))
+    expect(wire.left).toEqual([])
+  })
+
+  test('a handshake that drips', async () => {
+    const port = await servers.tcp((socket) => {
+      // A record of the type handshake that has 16 KiB to come
+      socket.write(Buffer.from([0x16, 0x03, 0x03, 0x40, 0x00]))
+      const timer = setInterval(() => socket.write(Buffer.from([0])), 20)
+      socket.once('close', () => clearInterval(timer))
+    })
+    const wire = new Wire({ '192.0.2.1': port })
+    expect(said(await fetchOver(wire, SOON))).toEqual(fetchError('timeout'))
+    expect(wire.left).toEqual([])
+  })
+
+  test('a resolver that does not answer, though it might take longer', async () => {
+    const never = () => new Promise<string[]>(() => {})
+    const resolver: Resolver = { ...resolverOf({}), resolve4: never, resolve6: never }
+    const wire = new Wire({})
+    const fetched = await fetchOver(wire, { ...SOON, resolver, dnsTimeout: 3_600_000 })
+    expect(said(fetched)).toEqual(fetchError('dns-failure'))
+    expect(wire.dials).toEqual([])
+  })
+
+  test('a hook that never comes back', { timeout: 5000 }, async () => {
+    const wire = { connect: () => new Promise<Socket>(() => {}) }
+    expect(said(await fetchOver(wire, SOON))).toEqual(fetchError('timeout'))
+  })
+
+  test('several addresses share it: all of them stall, and it ends', async () => {
+    const silent = await servers.tcp()
+    const wire = new Wire({ '192.0.2.1': silent, '192.0.2.2': silent, '192.0.2.3': 'hang' })
+    const records = { a: ['192.0.2.1', '192.0.2.2', '192.0.2.3'] }
+    expect(said(await fetchOver(wire, { ...SOON, records }))).toEqual(fetchError('timeout'))
+    expect(wire.addresses.slice(0, 2)).toEqual(['192.0.2.1', '192.0.2.2'])
+    expect(wire.left).toEqual([])
+  })
+
+  test('no timer is left behind', async () => {
+    const { port } = await policyHost(response(POLICY))
+    const set = vi.spyOn(globalThis, 'setTimeout')
+    const cleared = vi.spyOn(globalThis, 'clearTimeout')
+    try {
+      const wire = new Wire({ '192.0.2.1': port })
+      expect(await fetchOver(wire, { fetchTimeout: 3_600_000 })).toMatchObject({ kind: 'fetched' })
+      const timers = set.mock.calls.flatMap(([, ms], i) =>
+        Number(ms) > 1_000_000 ? [set.mock.results[i]?.value] : [],
+      )
+      const gone = new Set<unknown>(cleared.mock.calls.map(([timer]) => timer))
+      expect(timers.length).toBeGreaterThan(0)
+      expect(timers.filter((timer) => !gone.has(timer))).toEqual([])
+    } finally {
+      set.mockRestore()
+      cleared.mockRestore()
+    }
+  })
+})
+
+describe('the signal', () => {
+  test('ends a GET that is under way', async () => {
+    const controller = new AbortController()
+    const { port } = await policyHost(() => controller.abort(new Error('closed')))
+    const wire = new Wire({ '192.0.2.1': port })
+    const fetched = await fetchOver(wire, { signal: controller.signal })
+    expect(failureOf(fetched).resultType).toBe('sts-policy-fetch-error')
+    expect(wire.left).toEqual([])
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+  })
+
+  test('ends one that has a second address to try', async () => {
+    const controller = new AbortController()
+    const { port } = await policyHost(() => controller.abort(new Error('closed')))
+    const wire = new Wire({ '192.0.2.1': port, '192.0.2.2': port })
+    const records = { a: ['192.0.2.1', '192.0.2.2'] }
+    expect((await fetchOver(wire, { signal: controller.signal, records })).kind).toBe('failed')
+    expect(wire.addresses).toEqual(['192.0.2.1'])
+  })
+
+  test('that was aborted before: nobody is dialled', async () => {
+    const wire = new Wire({ '192.0.2.1': 'hang' })
+    expect((await fetchOver(wire, { signal: AbortSignal.abort() })).kind).toBe('failed')
+    expect(wire.dials).toEqual([])
+  })
+
+  test('has no listener left after a GET, good or bad', async () => {
+    const { signal } = new AbortController()
+    const { port } = await policyHost(response(POLICY))
+    const wire = new Wire({ '192.0.2.1': port })
+    expect((await fetchOver(wire, { signal })).kind).toBe('fetched')
+    const records = { a: ['192.0.2.8', '192.0.2.9'] }
+    expect((await fetchOver(wire, { signal, records })).kind).toBe('failed')
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+})
+
+describe('[STS-21] every address is tried', () => {
+  const FIRST = '192.0.2.1'
+  const SECOND = '192.0.2.2'
+  const records = { a: [FIRST, SECOND] }
+
+  /** Ports of hosts with something wrong, by what it is. */
+  const faults: Array<[name: string, port: () => Promise<number | 'refuse' | 'hang'>]> = [
+    ['refuses', async () => 'refuse'],
+    ['does not connect', async () => 'hang'],
+    ['stalls in the handshake', () => servers.tcp()],
+    [
+      'is reset',
+      () => servers.tcp((socket) => socket.once('data', () => socket.resetAndDestroy())),
+    ],
+    ['stalls before the answer', async () => (await policyHost(() => {})).port],
+    ['stalls in the answer', async () => (await policyHost((socket) => socket.write(HEAD))).port],
+    [
+      'has a certificate for another name',
+      async () => (await policyHost(response(POLICY), await authority.issue({ cn: HOST }))).port,
+    ],
+    [
+      'has an expired certificate',
+      async () => {
+        const expired = await authority.issue({ san: [`DNS:${HOST}`], validity: 'past' })
+        return (await policyHost(response(POLICY), expired)).port
+      },
+    ],
+    ['has no policy', async () => (await policyHost(response('', {}, '404 Not Found'))).port],
+    ['has a policy that breaks off', async () => (await policyHost(chunked([POLICY], ''))).port],
+    ['has a policy that does not parse', async () => (await policyHost(response('x'))).port],
+  ]
+
+  test.each(faults)('the first %s, the second is good', async (_, fault) => {
+    const { port, heads } = await policyHost(response(POLICY))
+    const wire = new Wire({ [FIRST]: await fault(), [SECOND]: port })
+    const fetched = await fetchOver(wire, { records, fetchTimeout: 2000 })
+    expect(fetched).toMatchObject({ kind: 'fetched', policy: PARSED })
+    expect(wire.addresses).toEqual([FIRST, SECOND])
+    expect(heads).toHaveLength(1)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(wire.left).toEqual([])
+  })
+
+  test('IPv6 does not work here, IPv4 does', async () => {
+    const { port } = await policyHost(response(POLICY))
+    const wire = new Wire({ '2001:db8::1': 'hang', '2001:db8::2': 'hang', [FIRST]: port })
+    const fetched = await fetchOver(wire, {
+      records: { aaaa: ['2001:db8::1', '2001:db8::2'], a: [FIRST] },
+    })
+    expect(fetched).toMatchObject({ kind: 'fetched' })
+    expect(wire.addresses).toEqual(['2001:db8::1', FIRST])
+  })
+
+  test('the first is good: the second is left alone', async () => {
+    const { port } = await policyHost(response(POLICY))
+    const wire = new Wire({ [FIRST]: port, [SECOND]: port })
+    expect(await fetchOver(wire, { records })).toMatchObject({ kind: 'fetched' })
+    expect(wire.addresses).toEqual([FIRST])
+  })
+
+  test('all of them are bad: it failed, each was tried once, and the last answer is told', async () => {
+    const expired = await authority.issue({ san: [`DNS:${HOST}`], validity: 'past' })
+    const wire = new Wire({
+      [FIRST]: (await policyHost(response('', {}, '404 Not Found'))).port,
+      [SECOND]: (await policyHost(response(POLICY), expired)).port,
+    })
+    expect(said(await fetchOver(wire, { records }))).toEqual(webpki('certificate-expired'))
+    expect(wire.addresses).toEqual([FIRST, SECOND])
+    expect(wire.left).toEqual([])
+  })
+
+  test('what one of them answered says more than that another refused', async () => {
+    const { port } = await policyHost(response('', {}, '404 Not Found'))
+    for (const routes of [{ [FIRST]: port }, { [SECOND]: port }]) {
+      const wire = new Wire(routes)
+      expect(said(await fetchOver(wire, { records }))).toEqual(fetchError('http-status-404'))
+      expect([...wire.addresses].sort()).toEqual([FIRST, SECOND])
+    }
+  })
+
+  test('all of them refuse', async () => {
+    const wire = new Wire({})
+    const fetched = await fetchOver(wire, { records })
+    expect(said(fetched)).toEqual(fetchError('connection-failed'))
+    expect(failureOf(fetched).cause).toMatchObject({ code: 'ECONNECTION' })
+    expect(wire.addresses).toEqual([FIRST, SECOND])
+  })
+
+  test('many that hang before one that is good: there is time for it', async () => {
+    const { port } = await policyHost(response(POLICY))
+    const dead = Array.from({ length: 7 }, (_, i) => `192.0.2.${i + 10}`)
+    const wire = new Wire({
+      ...Object.fromEntries(dead.map((address) => [address, 'hang' as const])),
+      [SECOND]: port,
+    })
+    // A second one is begun every 250 ms, so that it takes two seconds of ten
+    const fetched = await fetchOver(wire, {
+      records: { a: [...dead, SECOND] },
+      fetchTimeout: 10_000,
+    })
+    expect(fetched).toMatchObject({ kind: 'fetched' })
+    expect(wire.addresses).toEqual([...dead, SECOND])
+  })
+
+  test('two that hang, and little time: both are begun', async () => {
+    const wire = new Wire({ [FIRST]: 'hang', [SECOND]: 'hang' })
+    const fetched = await fetchOver(wire, { records, fetchTimeout: 400 })
+    expect(said(fetched)).toEqual(fetchError('timeout'))
+    expect(wire.addresses).toEqual([FIRST, SECOND])
+  })
+})
+
+describe('addresses that may not be contacted (D11)', () => {
+  test.each([
+    '0.0.0.0',
+    '10.0.0.1',
+    '100.64.0.1',
+    '127.0.0.1',
+    '169.254.169.254',
+    '172.16.0.1',
+    '192.168.0.1',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::',
+    '::1',
+    'fe80::1',
+    'fd00::1',
+    'ff02::1',
+    '::ffff:10.0.0.1',
+    '::ffff:7f00:1',
+    '::127.0.0.1',
+    '64:ff9b::7f00:1',
+    '64:ff9b::169.254.169.254',
+    '2002:7f00:1::',
+    '2001:0:7f00:1::',
+  ])('%s is never dialled', async (address) => {
+    const { port, sockets } = await policyHost(response(POLICY))
+    const wire = new Wire({ [address]: port })
+    const records = address.includes(':') ? { aaaa: [address] } : { a: [address] }
+    expect(said(await fetchOver(wire, { records }))).toEqual(fetchError('blocked-address'))
+    expect(wire.dials).toEqual([])
+    expect(sockets).toEqual([])
+  })
+
+  test('nor beside a good one', async () => {
+    const { port } = await policyHost(response(POLICY))
+    const bad = ['127.0.0.1', '::ffff:127.0.0.1', '64:ff9b::a00:1']
+    const wire = new Wire({ '192.0.2.1': port, ...Object.fromEntries(bad.map((a) => [a, port])) })
+    const fetched = await fetchOver(wire, {
+      records: { a: ['127.0.0.1', '192.0.2.1'], aaaa: ['::ffff:127.0.0.1', '64:ff9b::a00:1'] },
+    })
+    expect(fetched).toMatchObject({ kind: 'fetched' })
+    expect(wire.addresses).toEqual(['192.0.2.1'])
+  })
+
+  test('nor after a good one that failed', async () => {
+    const wire = new Wire({ '192.0.2.1': 'refuse' })
+    const records = { a: ['192.0.2.1', '127.0.0.1'] }
+    expect(said(await fetchOver(wire, { records }))).toEqual(fetchError('connection-failed'))
+    expect(wire.addresses).toEqual(['192.0.2.1'])
+  })
+
+  test('in a world, over the DNS', async () => {
+    const domain = freshDomain()
+    world.dns.set(domain.policyHost.name, 'A', ['127.0.0.1'])
+    world.dns.set(domain.policyHost.name, 'AAAA', ['::1', '::ffff:a00:1'])
+    world.forget()
+    expect(said(await fetchFrom(domain.name).result)).toEqual(fetchError('blocked-address'))
+    expect([world.dials, world.gets]).toEqual([[], []])
+  })
+})
+
+describe('the addresses of the policy host', () => {
+  test('IPv6 only', async () => {
+    const domain = freshDomain()
+    domain.dns.fails('ipv6-only')
+    world.forget()
+    expect(await fetchFrom(domain.name).result).toMatchObject({ kind: 'fetched' })
+    expect(world.dials).toMatchObject([{ address: domain.policyHost.ipv6, port: 443 }])
+  })
+
+  test('behind a CNAME: the name that is proved is still that of the policy host', async () => {
+    const domain = freshDomain()
+    domain.dns.fails('cname-chain', 'policy-host')
+    world.forget()
+    expect(await fetchFrom(domain.name).result).toMatchObject({ kind: 'fetched' })
+    expect(world.gets).toMatchObject([{ host: domain.policyHost.name }])
+    expect(world.dials).toMatchObject([{ host: domain.policyHost.name }])
+  })
+
+  test.each([
+    ['nxdomain', 'nxdomain'],
+    ['servfail', 'dns-failure'],
+    ['refused', 'dns-failure'],
+    ['timeout', 'dns-failure'],
+  ] as const)('%s', async (fault, reason) => {
+    const domain = freshDomain()
+    domain.dns.fails(fault, 'policy-host')
+    world.forget()
+    const options = fault === 'timeout' ? { dnsTimeout: 50 } : {}
+    expect(said(await fetchFrom(domain.name, options).result)).toEqual(fetchError(reason))
+    expect(world.dials).toEqual([])
+  })
+
+  test('there are none', async () => {
+    expect(said(await fetchOver(new Wire({}), { records: {} }))).toEqual(fetchError('no-address'))
+  })
+
+  test('one family fails, the other is enough', async () => {
+    const { port } = await policyHost(response(POLICY))
+    const wire = new Wire({ '192.0.2.1': port })
+    const records = { aaaa: dnsError('ESERVFAIL'), a: ['192.0.2.1'] }
+    expect(await fetchOver(wire, { records })).toMatchObject({ kind: 'fetched' })
+  })
+})
+
+describe('it never rejects', () => {
+  test('for a hook that throws, or rejects', async () => {
+    const error = new Error('no way')
+    const thrown = await fetchOver({
+      connect: () => {
+        throw error
+      },
+    })
+    const rejected = await fetchOver({ connect: () => Promise.reject(error) })
+    for (const fetched of [thrown, rejected]) {
+      expect(said(fetched)).toEqual(fetchError('connection-failed'))
+    }
+  })
+
+  test('for a resolver of another kind', async () => {
+    const resolver: Resolver = {
+      ...resolverOf({}),
+      resolve4: () => {
+        throw new Error('no way')
+      },
+      resolve6: () => Promise.resolve(undefined as unknown as string[]),
+    }
+    expect(said(await fetchOver(new Wire({}), { resolver }))).toEqual(fetchError('dns-failure'))
+  })
+})

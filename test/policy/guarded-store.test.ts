@@ -1,0 +1,479 @@
+/** A policy store that is slow, down or full of nonsense: told of, and never the reason for harm. */
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { MtaSts } from '../../src/mta-sts.js'
+import type { MtaStsOptions } from '../../src/options.js'
+import { GuardedStore } from '../../src/policy/guarded-store.js'
+import { fromStored } from '../../src/policy/held.js'
+import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
+import { memoryStore } from '../../src/stores/memory.js'
+import {
+  announcing,
+  DAY,
+  dnsError,
+  emptyResolver,
+  isPending,
+  listen,
+  ManualClock,
+  MINUTE,
+  makeCache,
+  noConnect,
+  policyText,
+  recordingLogger,
+  SECOND,
+  SMALL,
+  said,
+  scriptedResolver,
+  storedPolicy,
+  turns,
+  WEEK,
+  watchedStore,
+} from './scripted-network.js'
+
+const DOMAIN = 'bob.example'
+const TIMEOUT = 20
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+/** Never answers. */
+const forever = () => new Promise<never>(() => undefined)
+const broken = () => Promise.reject(new Error('the disk is on fire'))
+const explosive = () => {
+  throw new Error('not even a promise')
+}
+
+function storeOf(parts: Partial<PolicyStore>): PolicyStore {
+  return { ...memoryStore(), ...parts }
+}
+
+function guard(store: PolicyStore | undefined) {
+  const clock = new ManualClock()
+  const reports: Array<{ operation: string; message: string }> = []
+  const guarded = new GuardedStore(store, {
+    timeout: TIMEOUT,
+    now: clock.now,
+    report: (operation, error) =>
+      reports.push({ operation, message: error instanceof Error ? error.message : String(error) }),
+  })
+  return { guarded, reports, clock }
+}
+
+async function listed(guarded: GuardedStore): Promise<string[]> {
+  const domains: string[] = []
+  for await (const [policyDomain] of guarded.list()) domains.push(policyDomain)
+  return domains
+}
+
+const held = (clock: ManualClock) => fromStored(storedPolicy(clock.now()), clock.now())
+
+describe('GuardedStore', () => {
+  it('without a store: nothing is there, and nothing is reported', async () => {
+    const { guarded, reports, clock } = guard(undefined)
+    expect(await guarded.get(DOMAIN)).toBeUndefined()
+    await guarded.set(DOMAIN, held(clock))
+    await guarded.delete(DOMAIN)
+    expect(await listed(guarded)).toEqual([])
+    let worked = false
+    const work = async () => {
+      worked = true
+    }
+    expect(await guarded.locked('name', SECOND, work)).toBe(true)
+    expect(worked).toBe(true)
+    await guarded.close()
+    expect(reports).toEqual([])
+  })
+
+  it('hands on what a good store does', async () => {
+    const store = watchedStore()
+    const { guarded, reports, clock } = guard(store)
+    await guarded.set(DOMAIN, held(clock))
+    expect(await guarded.get(DOMAIN)).toEqual(held(clock))
+    expect(await listed(guarded)).toEqual([DOMAIN])
+    await guarded.delete(DOMAIN)
+    expect(await guarded.get(DOMAIN)).toBeUndefined()
+    await guarded.close()
+    expect(store.calls).toEqual([
+      `set ${DOMAIN}`,
+      `get ${DOMAIN}`,
+      'list',
+      `delete ${DOMAIN}`,
+      `get ${DOMAIN}`,
+      'close',
+    ])
+    expect(reports).toEqual([])
+  })
+
+  it('needs no more than get, set and delete of a store', async () => {
+    const { get, set, delete: remove } = memoryStore()
+    const { guarded, reports, clock } = guard({ get, set, delete: remove })
+    await guarded.set(DOMAIN, held(clock))
+    expect(await listed(guarded)).toEqual([])
+    expect(await guarded.locked('name', SECOND, async () => undefined)).toBe(true)
+    await guarded.close()
+    expect(reports).toEqual([])
+  })
+
+  const HARM = [
+    ['never answers', forever, `The policy store did not answer within ${TIMEOUT} ms`],
+    ['rejects', broken, 'the disk is on fire'],
+    ['throws', explosive, 'not even a promise'],
+  ] as const
+
+  describe.each(HARM)('[STS-33] a store that %s', (_, harm, message) => {
+    it('get: nothing is there', async () => {
+      const { guarded, reports } = guard(storeOf({ get: harm }))
+      expect(await guarded.get(DOMAIN)).toBeUndefined()
+      expect(reports).toEqual([{ operation: 'get', message }])
+    })
+
+    it('set, delete, close: as if it were done', async () => {
+      const { guarded, reports, clock } = guard(storeOf({ set: harm, delete: harm, close: harm }))
+      await guarded.set(DOMAIN, held(clock))
+      clock.advance(MINUTE)
+      await guarded.delete(DOMAIN)
+      clock.advance(MINUTE)
+      await guarded.close()
+      expect(reports).toEqual(
+        ['set', 'delete', 'close'].map((operation) => ({ operation, message })),
+      )
+    })
+
+    it('list: ends', async () => {
+      const list = () => ({ [Symbol.asyncIterator]: () => ({ next: harm }) })
+      const { guarded, reports } = guard(storeOf({ list }))
+      expect(await listed(guarded)).toEqual([])
+      expect(reports).toEqual([{ operation: 'list', message }])
+    })
+
+    it('list after some entries: gives those', async () => {
+      async function* list(): AsyncGenerator<[string, StoredPolicy]> {
+        yield ['one.example', storedPolicy(clock.now())]
+        await harm()
+      }
+      const { guarded, reports, clock } = guard(storeOf({ list }))
+      expect(await listed(guarded)).toEqual(['one.example'])
+      expect(reports).toEqual([{ operation: 'list', message }])
+    })
+
+    it('lock: the work is done without it', async () => {
+      const { guarded, reports } = guard(storeOf({ lock: harm }))
+      let worked = 0
+      const work = async () => {
+        worked++
+      }
+      expect(await guarded.locked('name', SECOND, work)).toBe(true)
+      expect(worked).toBe(1)
+      expect(reports).toEqual([{ operation: 'lock', message }])
+    })
+
+    it('giving the lock back: the work was done', async () => {
+      const { guarded, reports } = guard(storeOf({ lock: async () => harm }))
+      let worked = 0
+      const work = async () => {
+        worked++
+      }
+      expect(await guarded.locked('name', SECOND, work)).toBe(true)
+      expect(worked).toBe(1)
+      expect(reports).toEqual([{ operation: 'lock', message }])
+    })
+  })
+
+  it('a list that throws before it begins: ends', async () => {
+    const { guarded, reports } = guard(storeOf({ list: explosive }))
+    expect(await listed(guarded)).toEqual([])
+    expect(reports).toEqual([{ operation: 'list', message: 'not even a promise' }])
+  })
+
+  it('a lock that another process holds: the work is not done', async () => {
+    const { guarded, reports } = guard(storeOf({ lock: async () => undefined }))
+    let worked = false
+    const work = async () => {
+      worked = true
+    }
+    expect(await guarded.locked('name', SECOND, work)).toBe(false)
+    expect(worked).toBe(false)
+    expect(reports).toEqual([])
+  })
+
+  it('a lock is given back when the work fails, too', async () => {
+    const store = watchedStore()
+    const { guarded } = guard(store)
+    await expect(guarded.locked('name', SECOND, broken)).rejects.toThrow('on fire')
+    expect(store.calls).toEqual(['lock name', 'release name'])
+  })
+
+  it('reports once a minute at most, whatever the operation', async () => {
+    const { guarded, reports, clock } = guard(storeOf({ get: broken, set: broken }))
+    const fail = async () => {
+      await guarded.get(DOMAIN)
+      await guarded.set(DOMAIN, held(clock))
+    }
+    await fail()
+    expect(reports).toHaveLength(1)
+    clock.advance(MINUTE - 1)
+    await fail()
+    expect(reports).toHaveLength(1)
+    clock.advance(1)
+    await fail()
+    expect(reports).toHaveLength(2)
+  })
+
+  it('an answer that comes too late does no harm, and no promise is left without a handler', async () => {
+    const unhandled = vi.fn()
+    process.on('unhandledRejection', unhandled)
+    let late: (error: Error) => void = () => undefined
+    const slow = new Promise<StoredPolicy>((_, reject) => {
+      late = reject
+    })
+    const { guarded, reports } = guard(storeOf({ get: () => slow }))
+    expect(await guarded.get(DOMAIN)).toBeUndefined()
+    late(new Error('too late'))
+    await turns()
+    process.off('unhandledRejection', unhandled)
+    expect(unhandled).not.toHaveBeenCalled()
+    expect(reports).toHaveLength(1)
+  })
+})
+
+/** What a store may return for an entry, and must not be believed. */
+const NONSENSE: Array<[string, unknown]> = [
+  ['null', null],
+  ['a number', 42],
+  ['true', true],
+  ['text', 'enforce'],
+  ['an empty object', {}],
+  ['an array', [1, 2, 3]],
+  ['a function', () => undefined],
+  ['an object that throws', throwing()],
+  ['a body that is no policy', { ...sound(), body: 'hello' }],
+  ['a body of another type', { ...sound(), body: 5 }],
+  ['an id that is none', { ...sound(), id: 'not an id' }],
+  ['a fetch in the future', { ...sound(), fetchedAt: new ManualClock().now() + 100 * DAY }],
+  ['a fetch at no time', { ...sound(), fetchedAt: 'yesterday' }],
+  ['a policy without mx', { ...sound(), body: 'version: STSv1\nmode: enforce\nmax_age: 9\n' }],
+]
+
+function sound(): StoredPolicy {
+  return storedPolicy(new ManualClock().now())
+}
+
+function throwing(): object {
+  return Object.defineProperty({}, 'id', {
+    get: () => {
+      throw new Error('a trap')
+    },
+  })
+}
+
+describe('[STS-33] a store full of nonsense', () => {
+  it.each(NONSENSE)('%s: as if nothing were there', async (_, nonsense) => {
+    const store = storeOf({ get: async () => nonsense as StoredPolicy })
+    const { guarded, reports } = guard(store)
+    expect((await guarded.get(DOMAIN)) ?? undefined).toBeUndefined()
+    // null is what many a database has for "nothing"
+    expect(reports.map(({ operation }) => operation)).toEqual(
+      nonsense === null ? [] : [`get ${DOMAIN}`],
+    )
+  })
+
+  it.each(NONSENSE)('%s in a list: passed over', async (_, nonsense) => {
+    async function* list(): AsyncGenerator<[string, StoredPolicy]> {
+      yield ['one.example', sound()]
+      yield ['nonsense.example', nonsense as StoredPolicy]
+      yield ['two.example', sound()]
+    }
+    const { guarded, reports } = guard(storeOf({ list }))
+    expect(await listed(guarded)).toEqual(['one.example', 'two.example'])
+    expect(reports).toHaveLength(1)
+  })
+
+  it.each([
+    ['undefined', undefined],
+    ['null', null],
+    ['a number', 5],
+    ['a domain alone', ['bob.example']],
+    ['nothing at all', []],
+  ])('a list of %s: passed over, and reported', async (_, nonsense) => {
+    async function* list(): AsyncGenerator<[string, StoredPolicy]> {
+      yield nonsense as unknown as [string, StoredPolicy]
+      yield ['two.example', sound()]
+    }
+    const { guarded, reports } = guard(storeOf({ list }))
+    expect(await listed(guarded)).toEqual(['two.example'])
+    expect(reports).toHaveLength(1)
+  })
+
+  it.each([
+    ['no iterable', 5],
+    ['undefined', undefined],
+    ['an array', [['bob.example', sound()]]],
+  ])('a list that is %s: ends', async (_, nonsense) => {
+    const list = () => nonsense as unknown as AsyncIterable<[string, StoredPolicy]>
+    const { guarded, reports } = guard(storeOf({ list }))
+    expect(await listed(guarded)).toEqual([])
+    expect(reports).toHaveLength(1)
+  })
+
+  it.each([
+    ['a number', 5],
+    ['upper case', 'BOB.example'],
+    ['a path', 'bob.example/../../etc'],
+    ['empty', ''],
+    ['a line break', 'bob.example\r\nx'],
+    ['an address', '127.0.0.1'],
+  ])('a Policy Domain that is %s: passed over', async (_, domain) => {
+    async function* list(): AsyncGenerator<[string, StoredPolicy]> {
+      yield [domain as string, sound()]
+      yield ['two.example', sound()]
+    }
+    const { guarded } = guard(storeOf({ list }))
+    expect(await listed(guarded)).toEqual(['two.example'])
+  })
+
+  it('what has expired is passed over without a word', async () => {
+    const { guarded, reports, clock } = guard(storeOf({ get: async () => sound() }))
+    clock.advance(WEEK - 1)
+    expect(await guarded.get(DOMAIN)).toMatchObject({ id: 'stored1' })
+    clock.advance(1)
+    expect(await guarded.get(DOMAIN)).toBeUndefined()
+    expect(reports).toEqual([])
+  })
+
+  it.each([...NONSENSE.slice(3), ['the policy in mode none', otherMode('none')] as const])(
+    'never weakens what memory holds: %s',
+    async (_, nonsense) => {
+      const clock = new ManualClock()
+      const store = storeOf({ get: async () => sound(), lock: async () => undefined })
+      const { cache } = makeCache({
+        store,
+        resolver: scriptedResolver(() => announcing('stored1')),
+        connect: noConnect,
+        now: clock.now,
+      })
+      expect(said(await cache.get(DOMAIN))).toBe('enforce stored1')
+      store.get = async () => nonsense as StoredPolicy
+      for (let day = 0; day < 6; day++) {
+        expect(said(await cache.get(DOMAIN))).toBe('enforce stored1')
+        expect(said(await cache.lookAgain(DOMAIN))).toBe('enforce stored1')
+        expect(await cache.renew(DOMAIN)).toBe('kept')
+        clock.advance(DAY)
+      }
+    },
+  )
+
+  it.each(NONSENSE)('in a refresh: the policy in memory stays: %s', async (_, nonsense) => {
+    const clock = new ManualClock()
+    const store = storeOf({ get: async () => sound() })
+    const { cache } = makeCache({
+      store,
+      resolver: emptyResolver(),
+      connect: noConnect,
+      now: clock.now,
+    })
+    expect(said(await cache.get(DOMAIN))).toBe('enforce stored1')
+    store.get = async () => nonsense as StoredPolicy
+    clock.advance(DAY)
+    // The record is gone: not fetched anew, and kept
+    expect(await cache.renew(DOMAIN)).toBe('failed')
+    expect(said(await cache.get(DOMAIN))).toBe('enforce stored1')
+  })
+})
+
+/** An entry that is sound, as old as the one in memory, and says less. */
+function otherMode(mode: string): StoredPolicy {
+  return { ...sound(), body: policyText({ mode }) }
+}
+
+describe('[STS-33] MtaSts with a store that fails', () => {
+  function build(options: MtaStsOptions) {
+    const { logger, lines } = recordingLogger()
+    const sts = new MtaSts({
+      ...SMALL,
+      resolver: emptyResolver(),
+      connect: noConnect,
+      refreshInterval: 0,
+      logger,
+      ...options,
+    })
+    return { sts, lines }
+  }
+
+  it('one that never answers is waited for two seconds, and no delivery fails', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const { sts } = build({ store: storeOf({ get: forever }) })
+    const failures = listen('mta-sts:store-failure')
+    const delivery = sts.getPolicy(DOMAIN)
+    await vi.advanceTimersByTimeAsync(1999)
+    expect(await isPending(delivery)).toBe(true)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(said(await delivery)).toBe('no-record')
+    failures.stop()
+    expect(failures.events).toMatchObject([{ operation: 'get' }])
+    expect(String(failures.events[0]?.error)).toContain('did not answer within 2000 ms')
+  })
+
+  it.each([
+    ['rejects', broken],
+    ['throws', explosive],
+  ])('one that %s: published and logged once a minute at most', async (_, harm) => {
+    const clock = new ManualClock()
+    const { sts, lines } = build({ store: storeOf({ get: harm }), now: clock.now })
+    const failures = listen('mta-sts:store-failure')
+    for (let second = 0; second < 180; second++) {
+      expect(said(await sts.getPolicy(`d${second}.example`))).toBe('no-record')
+      clock.advance(SECOND)
+    }
+    failures.stop()
+    expect(failures.events).toHaveLength(3)
+    expect(failures.events[0]).toMatchObject({ operation: 'get', error: expect.any(Error) })
+    expect(lines.map(({ level, entry }) => [level, entry.operation])).toEqual(
+      new Array(3).fill(['error', 'get']),
+    )
+    expect(lines[0]?.text).toMatch(/policy store failed.*get.*(on fire|not even)/s)
+  })
+
+  it('what a store says is escaped and cut in the log', async () => {
+    const evil = new Error(`\u001b[2J\r\nforged line ${'x'.repeat(1000)}`)
+    const { sts, lines } = build({ store: storeOf({ get: () => Promise.reject(evil) }) })
+    await sts.getPolicy(DOMAIN)
+    expect(lines).toHaveLength(1)
+    expect(lines[0]?.text).not.toMatch(/\p{Cc}/u)
+    expect(lines[0]?.text.length).toBeLessThan(400)
+  })
+
+  it.each([
+    ['an error', new Error('x')],
+    ['undefined', undefined],
+    ['text', 'ECONNREFUSED'],
+    ['an object without a prototype', Object.create(null)],
+  ])('whatever it rejects with, no delivery fails: %s', async (_, reason) => {
+    const { sts, lines } = build({ store: storeOf({ get: () => Promise.reject(reason) }) })
+    expect(said(await sts.getPolicy(DOMAIN))).toBe('no-record')
+    expect(lines).toHaveLength(1)
+  })
+
+  it('a policy in memory applies while the store is down, and no delivery asks the store', async () => {
+    const clock = new ManualClock()
+    const store = watchedStore({ now: clock.now })
+    await store.inner.set(DOMAIN, storedPolicy(clock.now()))
+    const resolver = scriptedResolver(() => dnsError('ESERVFAIL'))
+    const { sts } = build({ store, now: clock.now, resolver })
+    expect(said(await sts.getPolicy(DOMAIN))).toBe('enforce stored1')
+    store.before = broken
+    for (let hour = 1; hour < 24 * 7; hour++) {
+      clock.advance(60 * MINUTE)
+      expect(said(await sts.getPolicy(DOMAIN))).toBe('enforce stored1')
+      await turns(2)
+    }
+    expect(store.calls).toEqual([`get ${DOMAIN}`])
+  })
+
+  it('close() resolves though the store does not close, and closes it once', async () => {
+    const store = watchedStore()
+    store.before = broken
+    const { sts } = build({ store })
+    await sts.close()
+    expect(store.calls).toEqual(['close'])
+  })
+})

@@ -1,0 +1,740 @@
+/** Fetched anew before they expire: by whom, when, how often, and what the operator is told. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { MtaSts } from '../../src/mta-sts.js'
+import type { MtaStsOptions } from '../../src/options.js'
+import { memoryStore } from '../../src/stores/memory.js'
+import type { MailDomain } from '../../src/testing/index.js'
+import {
+  announcing,
+  DAY,
+  deferred,
+  dnsError,
+  emptyResolver,
+  failureOf,
+  HOUR,
+  isPending,
+  type Listener,
+  listen,
+  ManualClock,
+  MINUTE,
+  noConnect,
+  recordingLogger,
+  SMALL,
+  Stage,
+  said,
+  scriptedResolver,
+  storedPolicy,
+  turns,
+  WEEK,
+  watchedStore,
+} from './scripted-network.js'
+
+let stage: Stage
+/** A domain that works, in mode enforce, under the id `n1`: a new one for each test */
+let bob: MailDomain
+let domains = 0
+let failures: Listener<'mta-sts:policy-failure'>
+/** What is to be closed when the test is over */
+const opened: MtaSts[] = []
+
+beforeAll(async () => {
+  stage = await Stage.open()
+})
+afterAll(() => stage.close())
+beforeEach(() => {
+  bob = stage.domain(`bob${++domains}.example`, { mode: 'enforce', id: 'n1' })
+  failures = listen('mta-sts:policy-failure')
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  failures.stop()
+  await Promise.all(opened.splice(0).map((sts) => sts.close()))
+})
+
+const NONE = { checked: 0, renewed: 0, changed: 0, failed: 0, dropped: 0 }
+
+function open(options: MtaStsOptions = {}): MtaSts {
+  const sts = new MtaSts(stage.options(options))
+  opened.push(sts)
+  return sts
+}
+
+/** One that never connects to anything, and has its DNS from a script. */
+function openScripted(options: MtaStsOptions): MtaSts {
+  const scripted = { ...SMALL, connect: noConnect, refreshInterval: 0, ...options }
+  const sts = new MtaSts({ resolver: emptyResolver(), ...scripted })
+  opened.push(sts)
+  return sts
+}
+
+/** Holds the policy of bob's domain, fetched just now; what it took is forgotten. */
+async function holding(options: MtaStsOptions = {}): Promise<MtaSts> {
+  const sts = open(options)
+  await sts.getPolicy(bob.name)
+  stage.world.forget()
+  return sts
+}
+
+describe('one pass', () => {
+  it('[STS-26] [STS-27] fetches a policy anew whose id is the same: max_age starts again', async () => {
+    const sts = await holding()
+    stage.clock.advance(DAY)
+    const result = listen('mta-sts:refresh')
+    const summary = await sts.refresh()
+    result.stop()
+    expect(summary).toEqual({ ...NONE, checked: 1, renewed: 1 })
+    expect(result.events).toEqual([summary])
+    expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
+    expect(await sts.getPolicy(bob.name)).toMatchObject({
+      id: 'n1',
+      source: 'cache',
+      fetchedAt: new Date(stage.clock.now()),
+      expiresAt: new Date(stage.clock.now() + WEEK),
+    })
+  })
+
+  it('[STS-27] a policy that is used lives as long as it is refreshed daily', async () => {
+    const sts = await holding()
+    for (let day = 1; day <= 60; day++) {
+      stage.clock.advance(DAY)
+      expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+      expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+    }
+    bob.dns.fails('servfail')
+    bob.policyHost.fails('down')
+    stage.clock.advance(WEEK - 1)
+    expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+  })
+
+  it('[STS-30] a new id, or another text under the same id: changed', async () => {
+    const sts = await holding()
+    bob.policy({ id: 'n2' })
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
+    expect(said(await sts.getPolicy(bob.name))).toBe('enforce n2')
+    // An operator who forgot the id
+    bob.policy({ id: 'n2', patterns: ['mx7.example'] })
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
+    expect(await sts.getPolicy(bob.name)).toMatchObject({ policy: { mx: ['mx7.example'] } })
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+  })
+
+  it('[STS-30] mode none replaces enforce', async () => {
+    const sts = await holding()
+    bob.policy({ mode: 'none', id: 'n2' })
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
+    expect(said(await sts.getPolicy(bob.name))).toBe('none n2')
+  })
+
+  it('counts each domain exactly once', async () => {
+    const carol = stage.domain(`carol${domains}.example`, { mode: 'enforce', id: 'c1' })
+    const dave = stage.domain(`dave${domains}.example`, { mode: 'testing', id: 'd1' })
+    const erin = stage.domain(`erin${domains}.example`, { mode: 'enforce', maxAge: HOUR / 1000 })
+    const sts = await holding()
+    for (const { name } of [carol, dave, erin]) await sts.getPolicy(name)
+    await sts.getPolicy('nobody.example')
+    carol.policy({ id: 'c2' })
+    dave.policyHost.fails('500')
+    stage.clock.advance(DAY)
+    expect(await sts.refresh()).toEqual({
+      checked: 4,
+      renewed: 1,
+      changed: 1,
+      failed: 1,
+      dropped: 1,
+    })
+    // What was dropped is gone
+    expect(await sts.refresh()).toEqual({
+      checked: 3,
+      renewed: 2,
+      changed: 0,
+      failed: 1,
+      dropped: 0,
+    })
+  })
+
+  it('with nothing cached there is nothing to do', async () => {
+    const sts = open()
+    await sts.getPolicy('nobody.example')
+    expect(await sts.refresh()).toEqual(NONE)
+  })
+
+  it('a second call while it runs joins it', async () => {
+    const sts = await holding()
+    const passes = await Promise.all([sts.refresh(), sts.refresh(), sts.refresh()])
+    expect(passes).toEqual(new Array(3).fill({ ...NONE, checked: 1, renewed: 1 }))
+    expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
+  })
+
+  it('[STS-29] deliveries meanwhile get the policy at once', async () => {
+    const answer = deferred<string[][]>()
+    const store = memoryStore()
+    await store.set(bob.name, storedPolicy(stage.clock.now()))
+    const resolver = scriptedResolver(() => announcing('stored1'))
+    const sts = openScripted({ store, resolver, now: stage.clock.now })
+    await sts.getPolicy(bob.name)
+    await turns()
+    resolver.script = () => answer.promise
+    const pass = sts.refresh()
+    await turns()
+    expect(said(await sts.getPolicy(bob.name))).toBe('enforce stored1')
+    answer.resolve([])
+    expect(await pass).toEqual({ ...NONE, checked: 1, failed: 1 })
+  })
+
+  it('a look that is under way is waited for; then the policy is fetched anew', async () => {
+    const store = watchedStore({ now: stage.clock.now })
+    const first = open({ store })
+    await first.getPolicy(bob.name)
+    stage.world.forget()
+    const reading = deferred()
+    const begun = deferred()
+    store.before = (method) => {
+      if (method !== 'get') return undefined
+      begun.resolve()
+      return reading.promise
+    }
+    const sts = open({ store })
+    const delivery = sts.getPolicy(bob.name)
+    await begun.promise
+    const pass = sts.refresh()
+    await turns()
+    store.before = () => undefined
+    reading.resolve()
+    expect(said(await delivery)).toBe('enforce n1')
+    expect(await pass).toEqual({ ...NONE, checked: 1, renewed: 1 })
+    expect(stage.gets(bob)).toBe(1)
+  })
+})
+
+describe('what fails', () => {
+  it.each(['nxdomain', 'two-records', 'malformed-record'] as const)(
+    '[STS-22] TXT %s: not renewed, and kept until it expires',
+    async (fault) => {
+      const sts = await holding()
+      const { name } = bob
+      bob.dns.fails(fault)
+      for (let day = 1; day < 7; day++) {
+        stage.clock.advance(DAY)
+        expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, failed: 1 })
+        expect(said(await sts.getPolicy(name))).toBe('enforce n1')
+      }
+      expect(stage.gets(bob)).toBe(0)
+      stage.clock.advance(DAY)
+      expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, dropped: 1 })
+      expect((await sts.getPolicy(name)).status).toBe('none')
+    },
+  )
+
+  it.each(['servfail', 'refused'] as const)(
+    '[STS-22] [STS-27] TXT %s, but the policy host is up: renewed under the old id',
+    async (fault) => {
+      const sts = await holding()
+      bob.dns.fails(fault)
+      stage.clock.advance(6 * DAY)
+      expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+      stage.clock.advance(6 * DAY)
+      expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+      expect(stage.gets(bob)).toBe(1)
+    },
+  )
+
+  it.each(['down', 'wrong-name', '500', 'html', 'invalid-policy'] as const)(
+    '[STS-23] HTTPS %s: the old policy applies until it expires',
+    async (fault) => {
+      const sts = await holding()
+      bob.policyHost.fails(fault)
+      for (let day = 1; day < 7; day++) {
+        stage.clock.advance(DAY)
+        expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, failed: 1 })
+        expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+      }
+      stage.clock.advance(DAY)
+      expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, dropped: 1 })
+    },
+  )
+
+  it('[STS-28] is published and logged, with the policy that applies all the same', async () => {
+    const { logger, lines } = recordingLogger()
+    const sts = await holding({ logger })
+    bob.policyHost.fails('500')
+    await sts.refresh()
+    expect(failures.events).toEqual([
+      {
+        policyDomain: bob.name,
+        policy: {
+          type: 'sts',
+          domain: bob.name,
+          mode: 'enforce',
+          id: 'n1',
+          mxHosts: [`mx.${bob.name}`],
+          body: bob.policyFile,
+        },
+        failure: {
+          resultType: 'sts-policy-fetch-error',
+          reason: 'http-status-500',
+          cause: expect.any(Error),
+        },
+      },
+    ])
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toMatchObject({
+      level: 'warn',
+      entry: { tnx: 'mta-sts', policyDomain: bob.name, mode: 'enforce', err: expect.any(Error) },
+    })
+    expect(lines[0]?.text).toContain(bob.name)
+    expect(lines[0]?.text).toContain('sts-policy-fetch-error (http-status-500)')
+    expect(lines[0]?.text).toContain('its policy (enforce) still applies')
+    expect(failureOf(await sts.getPolicy(bob.name))).toBe('sts-policy-fetch-error http-status-500')
+  })
+
+  it.each(['enforce', 'testing', 'none'] as const)(
+    '[STS-28] is told unless the cached mode is none: %s',
+    async (mode) => {
+      bob.policy({ mode, id: 'n2' })
+      const { logger, lines } = recordingLogger()
+      const sts = await holding({ logger })
+      bob.policyHost.fails('500')
+      expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, failed: 1 })
+      stage.clock.advance(HOUR)
+      bob.dns.fails('nxdomain')
+      expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, failed: 1 })
+      expect(failures.events).toHaveLength(mode === 'none' ? 0 : 2)
+      expect(lines).toHaveLength(mode === 'none' ? 0 : 2)
+    },
+  )
+
+  it('[STS-16] a GET that failed lately is not tried again', async () => {
+    const sts = await holding()
+    bob.policyHost.fails('500')
+    await sts.refresh()
+    bob.policyHost.works()
+    stage.clock.advance(5 * MINUTE - 1)
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, failed: 1 })
+    expect(stage.gets(bob)).toBe(1)
+    stage.clock.advance(1)
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+    expect(stage.gets(bob)).toBe(2)
+  })
+
+  it('one domain that fails holds up none of the others', async () => {
+    const sts = await holding()
+    const others = ['x', 'y', 'z'].map((label) => stage.domain(`${label}${domains}.example`))
+    for (const { name } of others) await sts.getPolicy(name)
+    bob.policyHost.fails('down')
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 4, renewed: 3, failed: 1 })
+  })
+
+  it('never rejects, whatever the resolver returns', async () => {
+    const store = memoryStore()
+    await store.set(bob.name, storedPolicy(stage.clock.now()))
+    for (const garbage of [null, 5, 'text', {}, [null], [['v=STSv1; id=x;', 5]], [[Symbol()]]]) {
+      const resolver = scriptedResolver(() => garbage)
+      const sts = openScripted({ store, resolver, now: stage.clock.now })
+      expect(await sts.refresh()).toMatchObject({ checked: 1 })
+      expect(said(await sts.getPolicy(bob.name))).toBe('enforce stored1')
+    }
+  })
+
+  it('never rejects, whatever the store does', async () => {
+    for (const list of [
+      () => {
+        throw new Error('no list today')
+      },
+      async function* () {
+        yield undefined as unknown as [string, never]
+      },
+    ]) {
+      const sts = openScripted({ store: { ...memoryStore(), list } })
+      expect(await sts.refresh()).toEqual(NONE)
+    }
+  })
+})
+
+describe('whom it leaves alone', () => {
+  it('[STS-27] what nobody has asked for in 30 days expires', async () => {
+    bob.policy({ id: 'n2', maxAge: (100 * DAY) / 1000 })
+    const sts = await holding()
+    stage.clock.advance(30 * DAY)
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+    // A refresh is no use: 30 days from the delivery
+    stage.clock.advance(1)
+    stage.world.forget()
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1 })
+    expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
+    // It applies all the same; and now it is used again
+    expect(said(await sts.getPolicy(bob.name))).toBe('enforce n2')
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+  })
+
+  it('the use survives a restart, with the store', async () => {
+    bob.policy({ id: 'n2', maxAge: (100 * DAY) / 1000 })
+    const store = memoryStore({ now: stage.clock.now })
+    await holding({ store })
+    stage.clock.advance(30 * DAY + 1)
+    expect(await open({ store }).refresh()).toEqual({ ...NONE, checked: 1 })
+    stage.clock.advance(-1)
+    expect(await open({ store }).refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+  })
+})
+
+describe('with a store', () => {
+  it('what only the store knows is refreshed, too', async () => {
+    const store = memoryStore({ now: stage.clock.now })
+    await holding({ store })
+    stage.clock.advance(6 * DAY)
+    expect(await open({ store }).refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+    expect(await store.get(bob.name)).toMatchObject({
+      fetchedAt: stage.clock.now(),
+      expiresAt: stage.clock.now() + WEEK,
+    })
+  })
+
+  it('what has expired in the store is none of its business', async () => {
+    const store = memoryStore({ now: stage.clock.now })
+    await holding({ store })
+    stage.clock.advance(WEEK)
+    expect(await open({ store }).refresh()).toEqual(NONE)
+    expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
+  })
+
+  it('[STS-33] two processes: one GET for each policy, the other takes over', async () => {
+    const store = memoryStore({ now: stage.clock.now })
+    const carol = stage.domain(`carol${domains}.example`)
+    const one = open({ store })
+    const two = open({ store })
+    for (const sts of [one, two]) {
+      for (const { name } of [bob, carol]) await sts.getPolicy(name)
+      // So that the looks beside the deliveries have landed
+      await sts.refresh()
+    }
+    stage.clock.advance(DAY)
+    stage.world.forget()
+    expect(await one.refresh()).toEqual({ ...NONE, checked: 2, renewed: 2 })
+    expect(await two.refresh()).toEqual({ ...NONE, checked: 2 })
+    expect([stage.gets(bob), stage.gets(carol)]).toEqual([1, 1])
+    const fetchedAt = new Date(stage.clock.now())
+    for (const sts of [one, two]) {
+      expect(await sts.getPolicy(bob.name)).toMatchObject({ source: 'cache', fetchedAt })
+    }
+  })
+
+  it('[STS-33] two processes at the same time: one GET, by whoever has the lock', async () => {
+    const store = watchedStore({ now: stage.clock.now })
+    const one = open({ store })
+    const two = open({ store })
+    for (const sts of [one, two]) {
+      await sts.getPolicy(bob.name)
+      await sts.refresh()
+    }
+    stage.clock.advance(DAY)
+    stage.world.forget()
+    const summaries = await Promise.all([one.refresh(), two.refresh()])
+    expect(stage.gets(bob)).toBe(1)
+    expect(summaries.map(({ checked }) => checked)).toEqual([1, 1])
+    expect(summaries.map(({ renewed }) => renewed).sort()).toEqual([0, 1])
+    for (const sts of [one, two]) expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+    expect(store.count('lock')).toBeGreaterThan(0)
+    expect(store.count('release')).toBeGreaterThan(0)
+  })
+
+  it('a lock that another process holds is respected', async () => {
+    const store = watchedStore({ now: stage.clock.now })
+    const sts = await holding({ store })
+    stage.clock.advance(DAY)
+    await store.inner.lock?.(`refresh:${bob.name}`, HOUR)
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1 })
+    expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
+    // Until its time is over, whatever became of that process
+    stage.clock.advance(HOUR)
+    expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+  })
+
+  it('locks are for one policy each, for long enough, and given back', async () => {
+    const locks: Array<{ name: string; ttl: number }> = []
+    const store = watchedStore({ now: stage.clock.now })
+    const { lock } = store
+    store.lock = (name, ttl) => {
+      locks.push({ name, ttl })
+      return lock(name, ttl)
+    }
+    const carol = stage.domain(`carol${domains}.example`)
+    const sts = await holding({ store, dnsTimeout: 1000, fetchTimeout: 10_000 })
+    await sts.getPolicy(carol.name)
+    await sts.refresh()
+    expect(locks.map(({ name }) => name).sort()).toEqual(
+      [bob.name, carol.name].map((name) => `refresh:${name}`).sort(),
+    )
+    // One TXT lookup and one GET fit in
+    for (const { ttl } of locks) expect(ttl).toBeGreaterThanOrEqual(11_000)
+    expect(store.count('release')).toBe(2)
+  })
+
+  it('[STS-33] a delivery during the refresh of a policy that is in the store only gets it', async () => {
+    const store = watchedStore({ now: stage.clock.now })
+    await store.inner.set(bob.name, storedPolicy(stage.clock.now(), { id: 'n1' }))
+    const locking = deferred()
+    const begun = deferred()
+    store.before = (method) => {
+      if (method !== 'lock') return undefined
+      begun.resolve()
+      return locking.promise
+    }
+    // Another process is at it
+    await store.inner.lock?.(`refresh:${bob.name}`, HOUR)
+    const sts = open({ store })
+    const pass = sts.refresh()
+    await begun.promise
+    const delivery = sts.getPolicy(bob.name)
+    await turns()
+    locking.resolve()
+    expect(said(await delivery)).toBe('enforce n1')
+    await pass
+  })
+
+  it('[STS-22] and also when its record is gone', async () => {
+    const store = watchedStore({ now: stage.clock.now })
+    await store.inner.set(bob.name, storedPolicy(stage.clock.now()))
+    const answer = deferred<string[][]>()
+    const resolver = scriptedResolver(() => answer.promise)
+    const sts = openScripted({ store, resolver, now: stage.clock.now })
+    const pass = sts.refresh()
+    await turns()
+    const delivery = sts.getPolicy(bob.name)
+    await turns()
+    answer.resolve([])
+    expect(said(await delivery)).toBe('enforce stored1')
+    await pass
+  })
+
+  it('[STS-25] a delivery during the refresh of an expired policy gets what the domain says now', async () => {
+    const store = watchedStore({ now: stage.clock.now })
+    const sts = await holding({ store })
+    stage.clock.advance(WEEK)
+    bob.policy({ id: 'n2' })
+    const locking = deferred()
+    const begun = deferred()
+    store.before = (method) => {
+      if (method !== 'lock') return undefined
+      begun.resolve()
+      return locking.promise
+    }
+    const pass = sts.refresh()
+    await begun.promise
+    const delivery = sts.getPolicy(bob.name)
+    await turns()
+    locking.resolve()
+    expect(said(await delivery)).toBe('enforce n2')
+    expect(await pass).toMatchObject({ checked: 1 })
+  })
+
+  it('[STS-33] a list that is out of date does not bring an older policy back', async () => {
+    const store = watchedStore({ now: stage.clock.now })
+    bob.policy({ mode: 'testing', id: 'old' })
+    await holding({ store })
+    const stale = await store.inner.get(bob.name)
+    if (stale === undefined) throw new Error('the policy was not stored')
+    const sts = open({ store })
+    store.list = async function* () {
+      // Between the snapshot and its end, a delivery learns the new policy
+      bob.policy({ mode: 'enforce', id: 'n2' })
+      await sts.getPolicy(bob.name)
+      yield [bob.name, stale]
+    }
+    store.lock = async () => undefined
+    await sts.refresh()
+    await vi.waitFor(async () => {
+      expect(said(await sts.getPolicy(bob.name))).toBe('enforce n2')
+    })
+  })
+})
+
+describe('in the background', () => {
+  it('not more than a few at a time', async () => {
+    const store = memoryStore()
+    const clock = new ManualClock()
+    for (let index = 0; index < 200; index++) {
+      await store.set(`d${index}.example`, storedPolicy(clock.now()))
+    }
+    let waiting: Array<(answer: Error) => void> = []
+    let most = 0
+    const resolver = scriptedResolver(
+      () =>
+        new Promise((resolve) => {
+          waiting.push(resolve)
+          most = Math.max(most, waiting.length)
+        }),
+    )
+    const sts = openScripted({ store, resolver, now: clock.now, maxPolicies: 300 })
+    const pass = sts.refresh()
+    while (await isPending(pass)) {
+      const answers = waiting
+      waiting = []
+      for (const answer of answers) answer(dnsError('ENOTFOUND'))
+    }
+    expect(await pass).toEqual({ ...NONE, checked: 200, failed: 200 })
+    expect(most).toBeGreaterThan(1)
+    expect(most).toBeLessThanOrEqual(32)
+  })
+
+  it('[STS-27] runs by itself, about once in refreshInterval, at times that nobody can predict', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const interval = 100_000
+    const step = 1000
+    let time = 0
+    const passes = Array.from({ length: 60 }, () => {
+      const times: number[] = []
+      const store = { ...memoryStore(), list: noEntries(() => times.push(time)) }
+      openScripted({ store, refreshInterval: interval })
+      return times
+    })
+    for (; time < 5 * interval; time += step) await vi.advanceTimersByTimeAsync(step)
+
+    const firsts = passes.map((times) => times[0] ?? Number.POSITIVE_INFINITY)
+    expect(Math.max(...firsts)).toBeLessThanOrEqual(interval)
+    const pauses = passes.flatMap((times) =>
+      times.slice(1).map((at, index) => at - (times[index] ?? 0)),
+    )
+    expect(pauses.length).toBeGreaterThanOrEqual(60 * 3)
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(0.8 * interval - step)
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(1.2 * interval + step)
+    // Spread out: neither do processes that start together meet, nor is one of them regular
+    expect(new Set(firsts).size).toBeGreaterThan(20)
+    expect(new Set(pauses).size).toBeGreaterThan(20)
+  })
+
+  it('[STS-27] fetches by itself what would expire', async () => {
+    bob.policy({ id: 'n2' })
+    const sts = await holding({ refreshInterval: 20 })
+    stage.clock.advance(6 * DAY)
+    const fetchedAt = new Date(stage.clock.now())
+    await vi.waitFor(() => expect(stage.gets(bob)).toBeGreaterThan(0), 20_000)
+    await vi.waitFor(
+      async () => expect(await sts.getPolicy(bob.name)).toMatchObject({ fetchedAt }),
+      20_000,
+    )
+  })
+
+  it('goes on after a pass in which everything failed', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const clock = new ManualClock()
+    const store = memoryStore()
+    await store.set(bob.name, storedPolicy(clock.now()))
+    const resolver = scriptedResolver(() => dnsError('ENOTFOUND'))
+    openScripted({ store, resolver, now: clock.now, refreshInterval: 1000 })
+    const results = listen('mta-sts:refresh')
+    await vi.advanceTimersByTimeAsync(10_000)
+    results.stop()
+    expect(results.events.length).toBeGreaterThanOrEqual(7)
+    expect(results.events.every(({ failed }) => failed === 1)).toBe(true)
+  })
+
+  it('refreshInterval 0: only by hand', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    let lists = 0
+    const list = noEntries(() => lists++)
+    const sts = openScripted({ store: { ...memoryStore(), list }, refreshInterval: 0 })
+    await vi.advanceTimersByTimeAsync(10 * DAY)
+    expect(lists).toBe(0)
+    await sts.refresh()
+    expect(lists).toBe(1)
+  })
+
+  it('an interval of more than 24.8 days does not run all the time', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    let lists = 0
+    const list = noEntries(() => lists++)
+    openScripted({ store: { ...memoryStore(), list }, refreshInterval: 1000 * DAY })
+    await vi.advanceTimersByTimeAsync(50 * DAY)
+    expect(lists).toBeLessThanOrEqual(3)
+  })
+
+  it('close() ends it', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    let lists = 0
+    const list = noEntries(() => lists++)
+    const sts = openScripted({ store: { ...memoryStore(), list }, refreshInterval: 1000 })
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(lists).toBeGreaterThan(2)
+    const before = lists
+    await sts.close()
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(lists).toBe(before)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('close() waits for the pass that is under way, which does not go on to the next policy', async () => {
+    const clock = new ManualClock()
+    const store = memoryStore()
+    for (let index = 0; index < 100; index++) {
+      await store.set(`d${index}.example`, storedPolicy(clock.now()))
+    }
+    const answer = deferred<Error>()
+    const resolver = scriptedResolver(() => answer.promise)
+    const sts = openScripted({ store, resolver, now: clock.now })
+    const pass = sts.refresh()
+    await turns()
+    const begun = resolver.asked.length
+    expect(begun).toBeGreaterThan(0)
+    const closed = sts.close()
+    expect(await isPending(closed)).toBe(true)
+    answer.resolve(dnsError('ENOTFOUND'))
+    await closed
+    expect((await pass).checked).toBe(begun)
+    expect(resolver.asked).toHaveLength(begun)
+  })
+
+  it('close() ends a GET that is under way', async () => {
+    const sts = await holding()
+    bob.policyHost.fails('drip')
+    const pass = sts.refresh()
+    await vi.waitFor(() => expect(stage.gets(bob)).toBe(1), 20_000)
+    // The GET has 15 seconds, of a timer that does not run
+    await sts.close()
+    expect(await pass).toEqual({ ...NONE, checked: 1, failed: 1 })
+  })
+
+  it('after close() the store is left alone, whatever is still under way', async () => {
+    const clock = new ManualClock()
+    const store = watchedStore({ now: clock.now })
+    await store.inner.set(bob.name, storedPolicy(clock.now()))
+    const answer = deferred<string[][]>()
+    const resolver = scriptedResolver(() => answer.promise)
+    const sts = openScripted({ store, resolver, now: clock.now })
+    expect(said(await sts.getPolicy(bob.name))).toBe('enforce stored1')
+    const closed = sts.close()
+    await turns()
+    answer.resolve(announcing('another'))
+    await closed
+    await turns()
+    expect(store.calls.at(-1)).toBe('close')
+  })
+
+  it('keeps no process alive', async () => {
+    // Neither the timer of the refresh nor what a delivery has left behind
+    const program = `
+      import { MtaSts } from './src/index.ts'
+      const absent = async () => { throw Object.assign(new Error('none'), { code: 'ENOTFOUND' }) }
+      const resolver = { resolveTxt: absent, resolveMx: absent, resolve4: absent, resolve6: absent }
+      const sts = new MtaSts({ resolver })
+      new MtaSts({ resolver, refreshInterval: 3_600_000 })
+      console.log((await sts.getPolicy('bob.example')).reason)
+    `
+    const tsx = import.meta.resolve('tsx')
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', tsx, '--input-type=module', '--eval', program],
+      { timeout: 25_000, killSignal: 'SIGKILL' },
+    )
+    expect(stdout.trim()).toBe('no-record')
+  })
+})
+
+/** A list without entries, that says when it is read. */
+function noEntries(read: () => unknown): () => AsyncGenerator<[string, never]> {
+  return async function* () {
+    read()
+    yield* []
+  }
+}

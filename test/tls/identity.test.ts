@@ -1,0 +1,244 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import type { PeerCertificate } from 'node:tls'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { CertificateAuthority, CertificateSpec } from '../../src/testing/authority.js'
+import { checkServerIdentity } from '../../src/tls/identity.js'
+import { trustedRoots, verifiedTls } from '../../src/tls/options.js'
+import { failedHandshake, judge } from '../../src/tls/verdict.js'
+import {
+  chain,
+  errorOf,
+  handshake,
+  issue,
+  makeAuthority,
+  Servers,
+  socketOf,
+  x509,
+} from './support.js'
+
+interface IdentityCase {
+  host: string
+  certificate: { san: string[]; cn?: string }
+  expected: boolean
+  rule: string
+}
+
+const vectors: { cases: IdentityCase[] } = JSON.parse(
+  readFileSync(new URL('../fixtures/vectors/certificate-identity.json', import.meta.url), 'utf8'),
+)
+
+const servers = new Servers()
+let authority: CertificateAuthority
+
+beforeAll(async () => {
+  authority = await makeAuthority()
+})
+afterAll(() => servers.close())
+
+/** The certificate as `getPeerCertificate` gives it, as far as it is looked at. */
+async function peerCertificate(spec: CertificateSpec): Promise<PeerCertificate> {
+  const { cert } = await authority.issue(spec)
+  return parsed(cert)
+}
+
+function parsed(pem: string): PeerCertificate {
+  return new X509Certificate(pem).toLegacyObject() as PeerCertificate
+}
+
+const STS = { level: 'authenticated', by: 'sts' } as const
+
+describe('the vectors', () => {
+  test('are all there', () => {
+    expect(vectors.cases.length).toBeGreaterThanOrEqual(10)
+  })
+
+  test.each(vectors.cases)('[STS-37] $host, $certificate, $rule', async (vector) => {
+    const { host, certificate, expected } = vector
+    const error = checkServerIdentity(host, await peerCertificate(certificate))
+    if (expected) expect(error).toBeUndefined()
+    else expect(error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID', host })
+  })
+
+  test.each(vectors.cases)('[STS-37] in a handshake: $host, $certificate', async (vector) => {
+    const { host, certificate, expected } = vector
+    const port = await servers.tls(await authority.issue(certificate))
+    const result = await handshake(port, verifiedTls(host, trustedRoots(authority.root)))
+    if (!expected) {
+      const failure = failedHandshake(errorOf(result))
+      expect(failure).toMatchObject({ resultType: 'certificate-host-mismatch' })
+      return
+    }
+    const socket = socketOf(result)
+    expect(socket.authorized).toBe(true)
+    expect(judge(socket, host, STS)).toBeUndefined()
+    socket.destroy()
+  })
+})
+
+describe('[STS-37] a DNS-ID is a whole name', () => {
+  test.each<[host: string, san: string]>([
+    ['mx.example.com', '*.example.com'],
+    ['mx.example.com', 'MX.Example.Com'],
+    ['MX.EXAMPLE.COM', '*.Example.com'],
+    ['xn--mx-xka.example.com', '*.example.com'],
+    ['mx-1.example.com', '*.example.com'],
+    ['m.example.com', 'm.example.com'],
+  ])('%s is %s', async (host, san) => {
+    const certificate = await peerCertificate({ san: [`DNS:${san}`] })
+    expect(checkServerIdentity(host, certificate)).toBeUndefined()
+  })
+
+  test.each<[host: string, san: string]>([
+    ['example.com', '*.example.com'],
+    ['a.mx.example.com', '*.example.com'],
+    ['mx.example.com', '*.*.com'],
+    ['mx.example.com', '*'],
+    ['example.com', '*.com'],
+    ['mx.example.com', 'm*.example.com'],
+    ['mx.example.com', '*x.example.com'],
+    ['mx.example.com', 'm*x.example.com'],
+    ['mx.example.com', 'mx.*.com'],
+    ['mx.example.com', 'mx.example.*'],
+    ['mx.example.com', '.example.com'],
+    ['mx.example.com', 'example.com'],
+    ['mx.example.com', 'mx.example.com.evil.example'],
+    ['mx.example.com', 'evil-mx.example.com'],
+    ['mx.example.com', 'mx.example.co'],
+    ['xn--mx-xka.example.com', 'xn--*.example.com'],
+  ])('%s is not %s', async (host, san) => {
+    const certificate = await peerCertificate({ san: [`DNS:${san}`] })
+    expect(checkServerIdentity(host, certificate)).toMatchObject({
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+    })
+  })
+
+  test('a name that goes on behind a NUL is not the name before it', async () => {
+    const issuer = await issue({ subject: 'CN=Root', authority: {} })
+    const leaf = await issue({ issuer, san: ['mx.example.com\u0000.evil.example'] })
+    const certificate = parsed(leaf.pem)
+    expect(certificate.raw.includes('mx.example.com\u0000.evil.example')).toBe(true)
+    expect(checkServerIdentity('mx.example.com', certificate)).toBeInstanceOf(Error)
+
+    const port = await servers.tls(chain(leaf, issuer))
+    const result = await handshake(port, verifiedTls('mx.example.com', trustedRoots(issuer.pem)))
+    expect(failedHandshake(errorOf(result)).resultType).toBe('certificate-host-mismatch')
+  })
+
+  test('a URI and a mail address are no DNS-ID', async () => {
+    const names = new x509.SubjectAlternativeNameExtension(
+      [
+        { type: 'url', value: 'https://mx.example.com/' },
+        { type: 'email', value: 'postmaster@mx.example.com' },
+      ],
+      true,
+    )
+    const { pem } = await issue({ extensions: [names] })
+    expect(new X509Certificate(pem).subjectAltName).toContain('mx.example.com')
+    expect(checkServerIdentity('mx.example.com', parsed(pem))).toBeInstanceOf(Error)
+  })
+
+  test('[STS-37] a common name does not count beside addresses either', async () => {
+    const certificate = await peerCertificate({ cn: 'mx.example.com', san: ['IP:192.0.2.1'] })
+    expect(checkServerIdentity('mx.example.com', certificate)).toBeInstanceOf(Error)
+  })
+
+  test.each(['192.0.2.1', '2001:db8::1', '[192.0.2.1]'])(
+    '[STS-37] an address is no name, though the certificate holds it: %s',
+    async (host) => {
+      const address = host.replace(/[[\]]/g, '')
+      const certificate = await peerCertificate({ cn: address, san: [`IP:${address}`] })
+      expect(isIP(address)).toBeGreaterThan(0)
+      expect(certificate.subjectaltname).toContain('IP Address:')
+      expect(checkServerIdentity(host, certificate)).toMatchObject({
+        reason: `${host} is not a host name`,
+      })
+    },
+  )
+})
+
+describe('hosts that are none', () => {
+  const long = `${'a'.repeat(63)}.`.repeat(3)
+
+  test.each([
+    '.example.com',
+    '',
+    '.',
+    'a..b',
+    '*.example.com',
+    'mx.example.com\u0000.evil',
+    'mx.example.com\u0000',
+    'mx.example.com.',
+    'mx.example.com ',
+    'mx_1.example.com',
+    '-mx.example.com',
+    'mx.example.com:25',
+    'mx.\u{e4}.example.com',
+    `${long}${'a'.repeat(62)}.example.com`,
+    `${'a'.repeat(64)}.example.com`,
+    `${'a.'.repeat(100_000)}example.com`,
+  ])('%j is refused, whatever the certificate says', async (host) => {
+    const san = ['DNS:*.example.com', 'DNS:mx.example.com', 'DNS:example.com']
+    const error = checkServerIdentity(host, await peerCertificate({ san }))
+    expect(error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID', host })
+    expect(error?.message).toContain('is not a host name')
+  })
+
+  test('one of 253 characters is a host name like any other', async () => {
+    const host = `${long}${'a'.repeat(49)}.example.com`
+    expect(host).toHaveLength(253)
+    expect(checkServerIdentity(host, await peerCertificate({ san: [`DNS:${host}`] }))).toBe(
+      undefined,
+    )
+    const other = `${'b'.repeat(63)}${host.slice(63)}`
+    expect(
+      checkServerIdentity(other, await peerCertificate({ san: [`DNS:${host}`] })),
+    ).toBeDefined()
+  })
+
+  test('what is said of a host is escaped and short', async () => {
+    const host = `\u001b[31m\u202e${'x'.repeat(5000)}`
+    const error = checkServerIdentity(host, await peerCertificate({ san: ['DNS:a.example'] }))
+    expect(error?.message).toContain('\\u{1b}[31m\\u{202e}xxx')
+    expect(error?.message.length).toBeLessThan(400)
+  })
+})
+
+describe('the error', () => {
+  test('is of the shape of the one of Node, and says which names there are', async () => {
+    const certificate = await peerCertificate({ san: ['DNS:a.example', 'DNS:b.example'] })
+    const error = checkServerIdentity('mx.example.com', certificate)
+    expect(error).toBeInstanceOf(Error)
+    expect(error).toMatchObject({
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+      reason: 'the certificate is for DNS:a.example, DNS:b.example, not for mx.example.com',
+      host: 'mx.example.com',
+      cert: certificate,
+    })
+  })
+
+  test('says so when there is no name at all', async () => {
+    const error = checkServerIdentity('mx.example.com', await peerCertificate({ cn: 'x.example' }))
+    expect(error?.message).toContain('no DNS name at all')
+  })
+
+  test('cuts a list of names that is long', async () => {
+    const san = Array.from({ length: 100 }, (_, i) => `DNS:mx${i}.somewhere.example`)
+    const error = checkServerIdentity('mx.example.com', await peerCertificate({ san }))
+    expect(error?.message.length).toBeLessThan(400)
+  })
+
+  test('is there when the peer showed no certificate', () => {
+    for (const certificate of [{}, undefined, { subject: { CN: 'mx.example.com' } }]) {
+      const error = checkServerIdentity('mx.example.com', certificate as PeerCertificate)
+      expect(error).toMatchObject({ reason: 'the peer showed no certificate' })
+    }
+  })
+
+  test('does not read the names from what Node made of them', async () => {
+    const certificate = await peerCertificate({ san: ['DNS:other.example'] })
+    const forged = { ...certificate, subjectaltname: 'DNS:mx.example.com' }
+    expect(checkServerIdentity('mx.example.com', forged)).toBeInstanceOf(Error)
+  })
+})
