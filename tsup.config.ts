@@ -7,6 +7,8 @@ export default defineConfig({
     testing: 'src/testing/index.ts',
     sqlite: 'src/stores/sqlite.ts',
     redis: 'src/stores/redis.ts',
+    tlsrpt: 'src/tlsrpt/index.ts',
+    cli: 'src/cli/main.ts',
   },
   format: ['esm', 'cjs'],
   target: 'node20.19',

@@ -1,0 +1,45 @@
+/**
+ * What a store holds, as text.
+ *
+ * @module
+ */
+import { escapeRemoteText } from '../../errors.js'
+import { type Column, formatTable } from '../layout.js'
+import { minute, span } from '../time.js'
+import type { Entry } from './entries.js'
+
+const COLUMNS: readonly Column[] = [
+  { title: 'Domain', width: 34 },
+  { title: 'Mode', width: 7 },
+  { title: 'Since (UTC)', width: 16 },
+  { title: 'Until', width: 16 },
+]
+
+export function renderList(entries: readonly Entry[]): string {
+  if (entries.length === 0) return 'No policy is held.\n'
+  const rows = entries.map(({ domain, mode, fetchedAt, expiresAt, expired }) => [
+    escapeRemoteText(domain),
+    mode ?? 'broken',
+    minute(new Date(fetchedAt)),
+    expired ? 'expired' : minute(new Date(expiresAt)),
+  ])
+  return `${formatTable(COLUMNS, rows).join('\n')}\n`
+}
+
+export function renderEntry(entry: Entry, now: number): string {
+  const expiresAt = new Date(entry.expiresAt)
+  const left = expiresAt.getTime() - now
+  const until = entry.expired ? `expired ${span(-left)} ago` : `${span(left)} left`
+  const lines = entry.body.split(/\r?\n/).map(escapeRemoteText)
+  return [
+    entry.domain,
+    '',
+    `Id         ${escapeRemoteText(entry.id)}`,
+    `Since      ${minute(new Date(entry.fetchedAt))} UTC`,
+    `Until      ${minute(expiresAt)} UTC, ${until}`,
+    `Last used  ${minute(new Date(entry.usedAt))} UTC`,
+    '',
+    ...(lines.at(-1) === '' ? lines.slice(0, -1) : lines),
+    '',
+  ].join('\n')
+}

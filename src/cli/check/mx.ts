@@ -1,0 +1,148 @@
+/**
+ * The MX hosts: in which order, whether the policy names them, and, where asked to, what each of
+ * them proves.
+ *
+ * @module
+ */
+import { candidate, type DeliveryPlan, planDelivery } from '../../delivery/plan.js'
+import { lookupAddresses } from '../../dns/addresses.js'
+import { toALabels } from '../../dns/domain-name.js'
+import { ask } from '../../dns/resolver.js'
+import { RoutingError, type TlsFailure } from '../../errors.js'
+import type { Settings } from '../../options.js'
+import type { PolicyLookup } from '../../policy/lookup.js'
+import { matchesMx } from '../../policy/mx-pattern.js'
+import { AUDITED } from './handshake.js'
+import { trySession } from './mx-session.js'
+import { causeOf, problemOf } from './problem.js'
+import type { MxCheck, MxHostCheck, MxSession } from './report.js'
+
+export interface MxOptions {
+  settings: Settings
+  /** undefined: the hosts are not connected to */
+  connection: { timeout: number; name: string } | undefined
+}
+
+interface MxRecord {
+  host: string
+  preference: number
+}
+
+/** As many as a sender tries */
+const MAX_MX_HOSTS = 20
+
+export async function checkMx(
+  policyDomain: string,
+  lookup: PolicyLookup,
+  options: MxOptions,
+): Promise<MxCheck> {
+  const { settings } = options
+  const [records, plan] = await Promise.all([
+    lookupRecords(policyDomain, settings),
+    planFor(policyDomain, lookup, settings),
+  ])
+  if (plan instanceof RoutingError) {
+    return { status: statusOf(plan), problem: causeOf(plan.cause), hosts: [] }
+  }
+  const hosts = await Promise.all(
+    records.hosts.map((record) => checkHost(record, { lookup, plan, options })),
+  )
+  return { status: records.implicit ? 'implicit' : 'found', problem: null, hosts }
+}
+
+function statusOf({ code, permanent }: RoutingError): MxCheck['status'] {
+  if (code === 'ENULLMX') return 'null-mx'
+  return permanent ? 'no-domain' : 'unknown'
+}
+
+/** What a sender would do. */
+async function planFor(
+  policyDomain: string,
+  lookup: PolicyLookup,
+  settings: Settings,
+): Promise<DeliveryPlan | RoutingError> {
+  try {
+    return await planDelivery(policyDomain, lookup, { ...settings, demand: 'policy' })
+  } catch (error) {
+    if (error instanceof RoutingError) return error
+    throw error
+  }
+}
+
+/** In an order that is always the same, where a sender shuffles equals. */
+async function lookupRecords(
+  policyDomain: string,
+  { resolver, dnsTimeout }: Settings,
+): Promise<{ implicit: boolean; hosts: MxRecord[] }> {
+  const answer = await ask(() => resolver.resolveMx(policyDomain), dnsTimeout)
+  if (answer.kind !== 'found') {
+    return { implicit: true, hosts: [{ host: policyDomain, preference: 0 }] }
+  }
+  const sorted = answer.records
+    .map(({ exchange, priority }) => ({
+      host: toALabels(exchange) ?? exchange,
+      preference: priority,
+    }))
+    .sort((a, b) => a.preference - b.preference || (a.host < b.host ? -1 : 1))
+  const seen = new Set<string>()
+  const hosts = sorted.filter(({ host }) => !seen.has(host) && seen.add(host))
+  return { implicit: false, hosts: hosts.slice(0, MAX_MX_HOSTS) }
+}
+
+async function checkHost(
+  { host, preference }: MxRecord,
+  context: { lookup: PolicyLookup; plan: DeliveryPlan; options: MxOptions },
+): Promise<MxHostCheck> {
+  const { lookup, plan, options } = context
+  const { settings } = options
+  const found =
+    toALabels(host) === undefined
+      ? { addresses: [], blocked: [] }
+      : await lookupAddresses(host, settings)
+  const failure = objection(host, plan)
+  const facts = {
+    host,
+    preference,
+    inPolicy: isNamed(host, lookup),
+    addresses: found.addresses,
+    blocked: found.blocked,
+    problem:
+      failure === undefined ? null : problemOf(failure, { certificate: null, now: settings.now() }),
+  }
+  const sessions = await sessionsWith(facts, options)
+  return { ...facts, sessions, outcome: outcomeOf(facts.problem, sessions) }
+}
+
+function isNamed(host: string, lookup: PolicyLookup): boolean | null {
+  if (lookup.status === 'none' || lookup.policy.mode === 'none') return null
+  return matchesMx(host, lookup.policy.mx)
+}
+
+/** What the plan has against a host; single addresses that are blocked do not count. */
+function objection(host: string, plan: DeliveryPlan): TlsFailure | undefined {
+  const usable = plan.candidates.find(({ mxHost }) => mxHost === host)
+  return usable ? usable.failure : plan.refused.find(({ mxHost }) => mxHost === host)
+}
+
+async function sessionsWith(
+  { host, preference, addresses }: Pick<MxHostCheck, 'host' | 'preference' | 'addresses'>,
+  { settings, connection }: MxOptions,
+): Promise<MxSession[] | null> {
+  if (connection === undefined) return null
+  const audited = candidate({ mxHost: host, preference, addresses }, AUDITED, settings)
+  const options = { settings, ...connection }
+  return Promise.all(addresses.map((address) => trySession(audited, address, options)))
+}
+
+export function outcomeOf(
+  problem: MxHostCheck['problem'],
+  sessions: readonly MxSession[] | null,
+): MxHostCheck['outcome'] {
+  if (problem !== null) return problem.reason === 'dns-failure' ? 'unknown' : 'refused'
+  if (sessions === null) return 'not-tried'
+  // A sender goes on to the next address of a host
+  if (sessions.some((session) => session.problem === null && session.error === null)) {
+    return 'proved'
+  }
+  return sessions.some((session) => session.problem !== null) ? 'refused' : 'unknown'
+}

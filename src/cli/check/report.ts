@@ -1,0 +1,221 @@
+/**
+ * What `mta-sts check` finds out about a domain. It is computed once, then shown as text or printed
+ * as JSON; `--json` prints a {@link CheckOutput} as it is.
+ *
+ * The JSON is stable: as long as `format` is 1, fields and words are added at most, never renamed,
+ * removed or given another meaning. Every field is always there; `null` stands for what is not
+ * known or was not looked at. Times are ISO 8601 in UTC. Texts of remote parties are as they came.
+ *
+ * @module
+ */
+import type { ResultType } from '../../errors.js'
+import type { PolicyMode } from '../../policy/policy.js'
+import type { ExitStatus } from '../context.js'
+
+/** What `mta-sts check --json` prints. */
+export interface CheckOutput {
+  format: 1
+  /** In the order of the command line */
+  domains: CheckReport[]
+}
+
+export interface CheckReport {
+  /** The Policy Domain, A-labels in lower case */
+  domain: string
+  record: RecordCheck
+  /** `null`: there is neither a record nor a host of that name */
+  policyHost: PolicyHostCheck | null
+  /** `null`: no policy file was received */
+  policy: PolicyCheck | null
+  mx: MxCheck
+  tlsrpt: TlsRptCheck
+  verdict: Verdict
+  /** What to do, the most urgent first; often empty */
+  advice: Advice[]
+}
+
+/**
+ * - `found`: exactly one record, and well formed
+ * - `none`: there is none
+ * - `several`, `malformed`: there is no use in what is there
+ * - `unknown`: the lookup failed
+ */
+export type RecordStatus = 'found' | 'none' | 'several' | 'malformed' | 'unknown'
+
+/** The TXT record of RFC 8461 §3.1. */
+export interface RecordCheck {
+  /** `_mta-sts.example.com` */
+  name: string
+  status: RecordStatus
+  /** All TXT records of the name, the strings of each joined */
+  texts: string[]
+  id: string | null
+  /** Why it is of no use, in words */
+  problem: string | null
+}
+
+/** The TXT record of RFC 8460 §3. */
+export interface TlsRptCheck {
+  /** `_smtp._tls.example.com` */
+  name: string
+  status: RecordStatus
+  texts: string[]
+  /** Where reports go */
+  rua: string[]
+  problem: string | null
+}
+
+/** What is wrong, in the vocabulary of RFC 8460 §4.3. */
+export interface Problem {
+  resultType: ResultType
+  /** A kebab-case word where the type alone does not say it: `mx-mismatch`, `http-status-404` */
+  reason: string | null
+  /** More, in words: `3 days ago`, `it names mail.example.net` */
+  detail: string | null
+}
+
+export interface CertificateFacts {
+  /** The DNS names it is for, wildcards included */
+  names: string[]
+  /** Of the subject; it names no host (RFC 6125 §6.4.4) */
+  commonName: string | null
+  /** The issuer's common name or organization */
+  issuer: string | null
+  notBefore: string
+  notAfter: string
+}
+
+/** The host of RFC 8461 §3.3. */
+export interface PolicyHostCheck {
+  /** `mta-sts.example.com` */
+  host: string
+  /** In the order in which a sender tries them */
+  addresses: PolicyAddressCheck[]
+  /** Addresses that no sender should contact: loopback, private and the like */
+  blocked: string[]
+  /** Why there is no address */
+  problem: Problem | null
+}
+
+/** One address of a policy host; each is looked at by itself. */
+export interface PolicyAddressCheck {
+  address: string
+  tlsVersion: string | null
+  certificate: CertificateFacts | null
+  /** Of the HTTP response */
+  status: number | null
+  /** The Content-Type */
+  type: string | null
+  /** The length of the body; of one that is too long, as much as was read */
+  bytes: number | null
+  lastModified: string | null
+  /** From connecting to the last byte of the body */
+  milliseconds: number | null
+  /** Why a sender gets no policy from here */
+  problem: Problem | null
+  /** This machine has no way to the address (no IPv6, say), which tells nothing of the host */
+  noRoute: boolean
+}
+
+export interface PolicyCheck {
+  /** Whether a sender can use it */
+  valid: boolean
+  mode: PolicyMode | null
+  /** `mx` patterns */
+  mx: string[]
+  /** In seconds, at most 31557600 */
+  maxAge: number | null
+  lines: PolicyLine[]
+  problem: Problem | null
+}
+
+export interface PolicyLine {
+  /** From 1 */
+  number: number
+  text: string
+  problem: string | null
+}
+
+export interface MxCheck {
+  /**
+   * - `found`: there are MX records
+   * - `implicit`: there is none, the domain is its own MX host (RFC 5321 §5.1)
+   * - `null-mx`: the domain takes no mail (RFC 7505)
+   * - `no-domain`: the domain does not exist
+   * - `unknown`: the lookup failed
+   */
+  status: 'found' | 'implicit' | 'null-mx' | 'no-domain' | 'unknown'
+  problem: string | null
+  /** In the order of preference, 20 at most */
+  hosts: MxHostCheck[]
+}
+
+export interface MxHostCheck {
+  host: string
+  preference: number
+  /** `null`: there is no policy */
+  inPolicy: boolean | null
+  addresses: string[]
+  blocked: string[]
+  /** What speaks against it before it is connected to */
+  problem: Problem | null
+  /** One for each address; `null` without `--connect` */
+  sessions: MxSession[] | null
+  /**
+   * What a sender makes of it under mode `enforce`: `proved` and `refused` (`--connect`, or what
+   * can be told without), `unknown` where it could not be connected to, `not-tried`
+   */
+  outcome: 'proved' | 'refused' | 'unknown' | 'not-tried'
+}
+
+/** A connection to an MX host: EHLO, STARTTLS, QUIT. */
+export interface MxSession {
+  address: string
+  tlsVersion: string | null
+  cipher: string | null
+  certificate: CertificateFacts | null
+  /** What it does not prove */
+  problem: Problem | null
+  /** Why nothing can be said of it: no connection, or the host did not want to talk */
+  error: string | null
+  noRoute: boolean
+  /** Of the whole session */
+  milliseconds: number
+}
+
+export interface Verdict {
+  /**
+   * - `fine`: protected, as far as was looked; or the domain takes no mail
+   * - `refused`: a sender would refuse one of the MX hosts, or has nowhere to send to
+   * - `unprotected`: mail would be delivered, whatever it meets
+   * - `unknown`: could not be found out
+   */
+  status: 'fine' | 'refused' | 'unprotected' | 'unknown'
+  /** 0, 1, 1 and 3, in this order */
+  exitStatus: ExitStatus
+  /** Of the policy; `null`: there is none */
+  mode: PolicyMode | null
+  /** In one sentence */
+  text: string
+}
+
+export interface Advice {
+  code: AdviceCode
+  text: string
+}
+
+export type AdviceCode =
+  | 'policy-host-certificate'
+  | 'policy-host-certificate-expires'
+  | 'policy-host-addresses-differ'
+  | 'policy-host-redirect'
+  | 'record-missing'
+  | 'id-not-changed'
+  | 'max-age-short'
+  | 'mx-not-in-policy'
+  | 'mx-without-starttls'
+  | 'mx-certificate-expires'
+  | 'tlsrpt-missing'
+  | 'tlsrpt-invalid'
+  | 'mode-testing'
+  | 'no-policy'

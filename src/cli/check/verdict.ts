@@ -1,0 +1,150 @@
+/**
+ * What it all comes to: one sentence and an exit status.
+ *
+ * @module
+ */
+import { escapeRemoteText } from '../../errors.js'
+import { EXIT } from '../context.js'
+import { listed } from '../layout.js'
+import { briefly } from './problem.js'
+import type { CheckReport, MxHostCheck, PolicyHostCheck, Problem, Verdict } from './report.js'
+
+type Findings = Pick<CheckReport, 'record' | 'policyHost' | 'policy' | 'mx'>
+
+const EXIT_STATUS = {
+  fine: EXIT.fine,
+  refused: EXIT.unprotected,
+  unprotected: EXIT.unprotected,
+  unknown: EXIT.unknown,
+} as const
+
+const UNPROTECTED = 'mail would be delivered without protection'
+
+export function verdictOn(findings: Findings): Verdict {
+  const { status, text } = nowhere(findings) ?? withoutPolicy(findings) ?? underPolicy(findings)
+  const mode = findings.record.status === 'found' ? (findings.policy?.mode ?? null) : null
+  return { status, exitStatus: EXIT_STATUS[status], mode, text }
+}
+
+type Judgement = Pick<Verdict, 'status' | 'text'>
+
+/** There is no host that mail could be handed to, or nobody knows. */
+function nowhere({ mx }: Findings): Judgement | undefined {
+  switch (mx.status) {
+    case 'null-mx':
+      return { status: 'fine', text: 'the domain takes no mail (null MX record, RFC 7505)' }
+    case 'no-domain':
+      return { status: 'refused', text: 'the domain does not exist: mail would bounce' }
+    case 'unknown': {
+      const why = mx.problem === null ? '' : `: ${mx.problem}`
+      return { status: 'unknown', text: `the MX records could not be looked up${why}` }
+    }
+    default:
+      return mx.hosts.every(hasNoAddress)
+        ? { status: 'refused', text: 'no MX host can be reached: mail would not be delivered' }
+        : undefined
+  }
+}
+
+const UNREACHABLE = new Set(['nxdomain', 'no-address', 'blocked-address', 'invalid-mx-host'])
+
+/** Whatever the policy says of it. */
+function hasNoAddress({ problem }: MxHostCheck): boolean {
+  return problem !== null && problem.reason !== null && UNREACHABLE.has(problem.reason)
+}
+
+function withoutPolicy({ record, policyHost, policy }: Findings): Judgement | undefined {
+  switch (record.status) {
+    case 'none':
+      return { status: 'unprotected', text: `no policy: ${UNPROTECTED}` }
+    case 'unknown':
+      return { status: 'unknown', text: `the TXT record is not known: ${record.problem}` }
+    case 'several':
+    case 'malformed':
+      return { status: 'unprotected', text: `the TXT record is of no use: ${UNPROTECTED}` }
+    case 'found':
+      return policy?.valid ? undefined : brokenPolicy(policyHost, policy?.problem ?? undefined)
+  }
+}
+
+function brokenPolicy(host: PolicyHostCheck | null, invalid: Problem | undefined): Judgement {
+  const problem = invalid ?? (host === null ? undefined : hostProblem(host))
+  const why = problem === undefined ? '' : `: ${briefly(problem)}`
+  if (host !== null && isUnknown(host)) {
+    return { status: 'unknown', text: `the policy host could not be reached from here${why}` }
+  }
+  return { status: 'unprotected', text: `the policy cannot be had${why}; ${UNPROTECTED}` }
+}
+
+/** The failure that stands for a policy host: of an address that could be reached, if there is one. */
+export function hostProblem({ problem, addresses }: PolicyHostCheck): Problem | undefined {
+  const told = addresses.find((one) => one.problem !== null && !one.noRoute) ?? addresses[0]
+  return problem ?? told?.problem ?? undefined
+}
+
+/** It is our own network, or our own name server, that stands between. */
+function isUnknown({ problem, addresses }: PolicyHostCheck): boolean {
+  if (problem !== null) return problem.reason === 'dns-failure'
+  return addresses.length > 0 && addresses.every(({ noRoute }) => noRoute)
+}
+
+function underPolicy({ policy, mx }: Findings): Judgement {
+  const mode = policy?.mode
+  if (mode === 'none') {
+    return { status: 'unprotected', text: `none: the policy asks for nothing; ${UNPROTECTED}` }
+  }
+  return mode === 'testing' ? testing(mx.hosts) : enforce(mx.hosts)
+}
+
+function testing(hosts: readonly MxHostCheck[]): Judgement {
+  const { refused, unknown, untried } = byOutcome(hosts)
+  const parts = [
+    refused.length > 0 ? `enforce would refuse ${blame(refused)}` : '',
+    unknown.length > 0 ? `not known of ${names(unknown)}` : '',
+    untried.length > 0 ? `${names(untried)} not tried` : '',
+  ].filter(Boolean)
+  const rest = parts.length > 0 ? parts.join('; ') : 'enforce would refuse none'
+  return {
+    status: 'unprotected',
+    text: `testing: mail would be delivered whatever fails; ${rest}`,
+  }
+}
+
+function enforce(hosts: readonly MxHostCheck[]): Judgement {
+  const { proved, refused, unknown, untried } = byOutcome(hosts)
+  const parts = [
+    proved.length > 0 ? `mail would be delivered to ${names(proved)}` : '',
+    untried.length > 0 ? `mail would go to ${names(untried)} (not tried: --connect does)` : '',
+    unknown.length > 0 ? `could not find out about ${names(unknown)}` : '',
+    refused.length > 0 ? `refused by ${blame(refused)}` : '',
+  ].filter(Boolean)
+  if (refused.length === hosts.length) {
+    return { status: 'refused', text: `enforce: mail would not be delivered; ${parts.join('; ')}` }
+  }
+  const status = refused.length > 0 ? 'refused' : unknown.length > 0 ? 'unknown' : 'fine'
+  return { status, text: `enforce: ${parts.join('; ')}` }
+}
+
+function byOutcome(hosts: readonly MxHostCheck[]) {
+  const having = (outcome: MxHostCheck['outcome']) =>
+    hosts.filter((host) => host.outcome === outcome)
+  return {
+    proved: having('proved'),
+    refused: having('refused'),
+    unknown: having('unknown'),
+    untried: having('not-tried'),
+  }
+}
+
+function names(hosts: readonly MxHostCheck[]): string {
+  return listed(hosts.map(({ host }) => escapeRemoteText(host)))
+}
+
+function blame(hosts: readonly MxHostCheck[]): string {
+  const each = hosts.map((host) => {
+    const problem = host.problem ?? host.sessions?.find((one) => one.problem)?.problem
+    const why = problem ? `: ${briefly(problem)}` : ''
+    return `${escapeRemoteText(host.host)}${why}`
+  })
+  return each.join('; ')
+}

@@ -1,0 +1,120 @@
+/**
+ * What a domain has to publish: made from what the user says, and read back by the core's parsers
+ * before anybody sees it.
+ *
+ * @module
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { toALabels } from '../../dns/domain-name.js'
+import {
+  escapeRemoteText,
+  MtaStsError,
+  PolicySyntaxError,
+  RecordSyntaxError,
+} from '../../errors.js'
+import { formatPolicy, type Policy, type PolicyMode, parsePolicy } from '../../policy/policy.js'
+import { formatRecord, parseRecord, type StsRecord } from '../../policy/record.js'
+import { parseTlsRptRecord } from '../../tlsrpt/record.js'
+import { UsageError } from '../context.js'
+
+export interface SetupRequest {
+  /** A-labels, lower case */
+  domain: string
+  /** MX hosts or `mx` patterns, as the user wrote them */
+  mx: readonly string[]
+  mode: PolicyMode
+  /** Seconds */
+  maxAge: number
+  id: string
+  /** URIs that take reports */
+  rua: readonly string[]
+}
+
+/**
+ * What `mta-sts generate --json` prints, beside `format` and `warnings`. It is stable as that of
+ * `check` is.
+ */
+export interface Setup {
+  domain: string
+  id: string
+  mode: PolicyMode
+  mx: string[]
+  /** In seconds */
+  maxAge: number
+  records: TxtRecord[]
+  policy: {
+    url: string
+    /** The file, in lines that end with CRLF */
+    body: string
+  }
+}
+
+export interface TxtRecord {
+  name: string
+  text: string
+}
+
+/** @throws UsageError for what no sender could read */
+export function makeSetup(request: SetupRequest): Setup {
+  try {
+    const { domain, id, mode, maxAge, rua } = request
+    const mx = [...new Set(request.mx.map(patternOf))]
+    const record: StsRecord = { version: 'STSv1', id }
+    const policy: Policy = { version: 'STSv1', mode, mx, maxAge }
+    const text = formatRecord(record)
+    const body = formatPolicy(policy)
+    mustBeSame(parseRecord(text), record)
+    mustBeSame(parsePolicy(body), policy)
+    const sts = { name: `_mta-sts.${domain}`, text }
+    const records = rua.length === 0 ? [sts] : [sts, reporting(domain, rua)]
+    const url = `https://mta-sts.${domain}/.well-known/mta-sts.txt`
+    return { domain, id, mode, mx, maxAge, records, policy: { url, body } }
+  } catch (error) {
+    if (error instanceof RecordSyntaxError || error instanceof PolicySyntaxError) {
+      throw new UsageError(`${error.message}.`, { cause: error })
+    }
+    throw error
+  }
+}
+
+/** The user may write U-labels, upper case and a root dot; a policy holds none of them. */
+function patternOf(text: string): string {
+  const [star, host] = text.startsWith('*.') ? ['*.', text.slice(2)] : ['', text]
+  const name = toALabels(host)
+  if (name !== undefined) return `${star}${name}`
+  throw new UsageError(`--mx takes a host name, or "*." and one, not "${escapeRemoteText(text)}".`)
+}
+
+function reporting(domain: string, rua: readonly string[]): TxtRecord {
+  const text = `v=TLSRPTv1; rua=${rua.join(',')};`
+  if (!isDeepStrictEqual(readUris(text), [...new Set(rua)])) {
+    const uris = rua.map((uri) => `"${escapeRemoteText(uri)}"`).join(', ')
+    throw new UsageError(
+      `--rua takes mailto:MAILBOX or an https: URI, with "," ";" and "!" as %2C %3B and %21, not ${uris}.`,
+    )
+  }
+  return { name: `_smtp._tls.${domain}`, text }
+}
+
+/** None where the record is one that nobody could read. */
+function readUris(text: string): readonly string[] {
+  try {
+    return parseTlsRptRecord(text).rua
+  } catch (error) {
+    if (error instanceof RecordSyntaxError) return []
+    throw error
+  }
+}
+
+function mustBeSame(read: unknown, written: unknown): void {
+  if (isDeepStrictEqual(read, written)) return
+  throw new MtaStsError('What was written is not what would be read: please report this', 'EBUG')
+}
+
+/** `20260801T120000Z`: ids have no order for programs (RFC 8461 §3.1); people like one. */
+export function idOf(time: Date): string {
+  return time
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z')
+    .replace(/[-:]/g, '')
+}

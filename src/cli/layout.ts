@@ -1,0 +1,117 @@
+/**
+ * Text within 80 columns: wrapped lines, labelled blocks, tables; and JSON that is fit for a
+ * terminal.
+ *
+ * @module
+ */
+import type { Colour, Paint } from './terminal.js'
+
+export const WIDTH = 80
+
+export type Mark = 'good' | 'bad' | 'warning' | 'unknown' | 'plain'
+
+const MARKS: Readonly<Record<Mark, { sign: string; colour: Colour }>> = {
+  good: { sign: '✓', colour: 'green' },
+  bad: { sign: '✗', colour: 'red' },
+  warning: { sign: '!', colour: 'yellow' },
+  unknown: { sign: '?', colour: 'yellow' },
+  plain: { sign: ' ', colour: 'dim' },
+}
+
+/** A label with what there is to say beside it. */
+export interface Block {
+  mark: Mark
+  label: string
+  /** Each is wrapped by itself; white space at its beginning indents all that comes of it */
+  lines: readonly string[]
+}
+
+const LABEL_WIDTH = 12
+
+/** `✓ label        text`, and the text in a column of its own. */
+export function formatBlock({ mark, label, lines }: Block, paint: Paint): string {
+  const indent = ' '.repeat(2 + LABEL_WIDTH + 1)
+  const { sign, colour } = MARKS[mark]
+  const text = lines.flatMap((line) => wrap(line, WIDTH - indent.length))
+  const head = `${paint(colour, sign)} ${paint('bold', label.padEnd(LABEL_WIDTH))} `
+  const [first = '', ...rest] = text
+  return [`${head}${first}`.trimEnd(), ...rest.map((line) => `${indent}${line}`)].join('\n')
+}
+
+/** `✓ text`, wrapped under itself. */
+export function formatRemark(mark: Mark, text: string, paint: Paint): string {
+  const { sign, colour } = MARKS[mark]
+  const [first = '', ...rest] = wrap(text, WIDTH - 2)
+  return [`${paint(colour, sign)} ${first}`, ...rest.map((line) => `  ${line}`)].join('\n')
+}
+
+/** Lines of at most `width` characters, broken at spaces, and within what is longer than a line. */
+export function wrap(text: string, width: number): string[] {
+  const indent = /^ */.exec(text)?.[0] ?? ''
+  const room = width - indent.length
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.slice(indent.length).split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > room) {
+      lines.push(line)
+      line = ''
+    } else if (line !== '') line += ' '
+    line += word
+    for (; line.length > room; line = line.slice(room)) lines.push(line.slice(0, room))
+  }
+  return [...lines, line].map((content) => `${indent}${content}`.trimEnd())
+}
+
+export interface Column {
+  title: string
+  width: number
+  /** `right` for numbers */
+  align?: 'right'
+}
+
+/**
+ * A table; two spaces between columns. A first cell that is too wide for its column has a line of
+ * its own; other cells are cut.
+ */
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): string[] {
+  return [columns.map(({ title }) => title), ...rows].flatMap((row) => formatRow(columns, row))
+}
+
+function formatRow(columns: readonly Column[], row: readonly string[]): string[] {
+  const first = columns[0]?.width ?? 0
+  const [name = '', ...others] = row
+  if (name.length <= first) return [joinCells(columns, row)]
+  return [...wrap(name, WIDTH), joinCells(columns, ['', ...others])]
+}
+
+function joinCells(columns: readonly Column[], row: readonly string[]): string {
+  const cells = columns.map(({ width, align }, index) => {
+    const cell = shorten(row[index] ?? '', width)
+    return align === 'right' ? cell.padStart(width) : cell.padEnd(width)
+  })
+  return cells.join('  ').trimEnd()
+}
+
+export function shorten(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, width - 1)}…` : text
+}
+
+/** `a, b, c and 4 more` */
+export function listed(items: readonly string[], limit = 5): string {
+  if (items.length <= limit) return items.join(', ')
+  return `${items.slice(0, limit).join(', ')} and ${items.length - limit} more`
+}
+
+/**
+ * JSON that a terminal shows as it is: what JSON.stringify leaves of control characters,
+ * directional marks and the like is escaped, which changes nothing of the value.
+ */
+export function toJson(value: unknown): string {
+  const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+  const safe = (char: string) => (char === '\n' ? char : char.split('').map(escaped).join(''))
+  return `${JSON.stringify(value, null, 2).replace(unsafe, safe)}\n`
+}

@@ -1,0 +1,72 @@
+/**
+ * `--store`: a policy store by its name.
+ *
+ * @module
+ */
+import { access } from 'node:fs/promises'
+import { escapeRemoteText, MtaStsError } from '../errors.js'
+import type { PolicyStore } from '../policy/store.js'
+import { UsageError } from './context.js'
+
+export interface OpenStore {
+  store: PolicyStore
+  /** Ends connections as well, which a store leaves to their owner */
+  close(): Promise<void>
+}
+
+export const STORE_HELP = `\
+  --store STORE     sqlite:PATH, redis://HOST[:PORT][/DB] or rediss://...
+  --prefix P        what keys in Redis begin with; default mta-sts:`
+
+/** How long Redis may take to answer at all, in milliseconds. */
+const CONNECT_TIMEOUT = 5000
+
+/** @throws UsageError; MtaStsError where the store cannot be opened */
+export async function openStore(text: string, prefix: string | undefined): Promise<OpenStore> {
+  const path = /^sqlite:(.+)$/s.exec(text)?.[1]
+  if (path !== undefined) return openSqlite(path)
+  if (/^rediss?:\/\//.test(text) && URL.canParse(text)) return openRedis(text, prefix)
+  // Not the text itself: it may hold a password
+  throw new UsageError('--store takes sqlite:PATH or redis://HOST[:PORT].')
+}
+
+async function openSqlite(path: string): Promise<OpenStore> {
+  // Opening would make an empty one, and hide that the path is wrong
+  await access(path).catch((cause) => {
+    throw new MtaStsError(`There is no store ${escapeRemoteText(path)}.`, 'ESTOREOPEN', { cause })
+  })
+  const { sqliteStore } = await import('../stores/sqlite.js')
+  const store = sqliteStore(path)
+  return {
+    store,
+    async close() {
+      await store.close?.()
+    },
+  }
+}
+
+async function openRedis(url: string, prefix: string | undefined): Promise<OpenStore> {
+  const { redisStore } = await import('../stores/redis.js')
+  const { createClient } = await import('redis').catch((cause) => {
+    const message = 'A store in Redis needs the package redis: npm install redis.'
+    throw new MtaStsError(message, 'ESTOREOPEN', { cause })
+  })
+  const client = createClient({
+    url,
+    socket: { connectTimeout: CONNECT_TIMEOUT, reconnectStrategy: false },
+  })
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+  } catch (cause) {
+    const why = escapeRemoteText(cause instanceof Error ? cause.message || cause.name : 'no answer')
+    const message = `Redis at ${new URL(url).host} does not answer (${why}).`
+    throw new MtaStsError(message, 'ESTOREOPEN', { cause })
+  }
+  return {
+    store: redisStore(client, prefix === undefined ? {} : { prefix }),
+    async close() {
+      client.destroy()
+    },
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * A place that takes reports: what a `rua` URI of a TLSRPT record comes to (RFC 8460 §3). Whoever
+ * publishes a record chooses it, so it is held to one plain form of each kind.
+ *
+ * @module
+ */
+import { domainOfMailbox, toALabels } from '../dns/domain-name.js'
+
+export type Destination =
+  | {
+      kind: 'mail'
+      /** As it was written in the record */
+      uri: string
+      /** One mailbox: ASCII, its domain in A-labels */
+      mailbox: string
+    }
+  | { kind: 'https'; uri: string; url: URL }
+
+/** A URI that is longer is of no use; nor would it fit into a DNS answer with others. */
+const MAX_URI_LENGTH = 2048
+
+/** The longest local part, RFC 5321 §4.5.3.1.1 */
+const MAX_LOCAL_PART = 64
+
+/** `dot-atom-text` of RFC 5322 §3.2.3: what needs no quotes in a header or an SMTP command */
+const DOT_ATOM = /^[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*$/
+
+/**
+ * Undefined for another scheme, for more than one mailbox, a quoted local part, an address in
+ * place of a host name, and for an `https` URI with a user name: no report is sent there.
+ */
+export function destinationOf(uri: string): Destination | undefined {
+  if (uri.length > MAX_URI_LENGTH) return undefined
+  const scheme = uri.slice(0, uri.indexOf(':') + 1).toLowerCase()
+  if (scheme === 'mailto:') return mailDestination(uri)
+  return scheme === 'https:' ? httpsDestination(uri) : undefined
+}
+
+/** The mailbox with its domain in A-labels; undefined unless it is one of the plainest form. */
+export function plainMailbox(text: string): string | undefined {
+  const domain = toALabels(domainOfMailbox(text) ?? '')
+  const local = text.slice(0, text.lastIndexOf('@'))
+  if (domain === undefined || local.length > MAX_LOCAL_PART || !DOT_ATOM.test(local)) {
+    return undefined
+  }
+  return `${local}@${domain}`
+}
+
+/** RFC 6068 §2. Header fields of the URI (`?subject=`) are not for us to send. */
+function mailDestination(uri: string): Destination | undefined {
+  const to = uri.slice('mailto:'.length).split('?', 1)[0] ?? ''
+  const decoded = percentDecoded(to)
+  const mailbox = decoded === undefined ? undefined : plainMailbox(decoded)
+  return mailbox === undefined ? undefined : { kind: 'mail', uri, mailbox }
+}
+
+function percentDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+function httpsDestination(uri: string): Destination | undefined {
+  if (!URL.canParse(uri)) return undefined
+  const url = new URL(uri)
+  const named = url.username === '' && url.password === '' && toALabels(url.hostname) !== undefined
+  return named ? { kind: 'https', uri, url } : undefined
+}

@@ -1,0 +1,27 @@
+/**
+ * SMTP TLS Reporting (RFC 8460): telling domains how TLS fared with them, and reading what others
+ * tell.
+ *
+ * @module mta-sts/tlsrpt
+ */
+export type { CountLimits, DomainCounts, PolicyCounts } from './counts.js'
+export type { Day } from './day.js'
+export type { DkimKey, DkimKeys, ReportMail, ReportTransporter } from './mail.js'
+export { type MemoryReportStoreOptions, memoryReportStore } from './memory.js'
+export type { TlsReporterOptions } from './options.js'
+export { type ParseReportOptions, parseReport, ReportSyntaxError } from './parse.js'
+export { parseTlsRptRecord, selectTlsRptRecord, type TlsRptRecord } from './record.js'
+export { type RedisReportStoreOptions, redisReportStore } from './redis.js'
+export {
+  type FailureDescription,
+  type FailureDetails,
+  formatReport,
+  type PolicyDescription,
+  type PolicyType,
+  type ReportedPolicy,
+  type TlsReport,
+} from './report.js'
+export { TlsReporter } from './reporter.js'
+export type { SendSummary } from './sender.js'
+export { type SqliteReportStoreOptions, sqliteReportStore } from './sqlite.js'
+export type { ClaimedReport, Progress, ReportPlan, ReportStore } from './store.js'

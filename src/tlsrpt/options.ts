@@ -1,0 +1,174 @@
+/**
+ * The options of {@link TlsReporter}: their defaults, and a clear word where one of them is wrong.
+ *
+ * @module
+ */
+import { toALabels } from '../dns/domain-name.js'
+import {
+  type MtaStsOptions,
+  number,
+  optionError,
+  resolveOptions,
+  type Settings,
+} from '../options.js'
+import type { CollectorOptions } from './collector.js'
+import { plainMailbox } from './destination.js'
+import type { PostOptions } from './https.js'
+import { checkDkim, type DkimKeys, type MailSettings, type ReportTransporter } from './mail.js'
+import type { ReportStore } from './store.js'
+
+/** Durations are in milliseconds. */
+export interface TlsReporterOptions
+  extends Pick<
+    MtaStsOptions,
+    'resolver' | 'dnsTimeout' | 'connect' | 'blockedAddresses' | 'ca' | 'logger' | 'now'
+  > {
+  /** The organization that reports, for people to read */
+  organizationName: string
+  /** The mail address of somebody who can be asked about a report */
+  contactInfo: string
+  /** The sending domain: `TLS-Report-Submitter`, and the first part of file names */
+  submitter: string
+  /** Where counts and reports are kept; `memoryReportStore()` loses them with the process */
+  store: ReportStore
+  /** Sends reports by mail. With `mtaStsTransport`, `TLS-Required: No` is minded */
+  transporter: ReportTransporter
+  /** Signs reports, RFC 8460 §3: the key of the domain that they come from, as for Nodemailer */
+  dkim: DkimKeys
+  /** The mailbox that reports come from, and bounces go to; default `tlsrpt@` + submitter */
+  from?: string | undefined
+  /** Which days are reported: every one, or those on which something failed. Default `all` */
+  days?: 'all' | 'with-failures' | undefined
+  /** `manual`: reports are sent by `sendReports()` and not by themselves. Default `automatic` */
+  sending?: 'automatic' | 'manual' | undefined
+  /** Over how long after a day its reports are spread; default 14400000, 4 hours */
+  spread?: number | undefined
+  /** How often counts are written to the store; default 5000 */
+  flushInterval?: number | undefined
+  /** For the whole POST of a report; default 60000 */
+  postTimeout?: number | undefined
+  /** Domains that are counted between two writes; default 100000 */
+  maxDomains?: number | undefined
+  /** Failures of one policy that a report tells apart; default 1000 */
+  maxFailures?: number | undefined
+  /** Jitter, from 0 up to 1; default `Math.random` */
+  random?: (() => number) | undefined
+}
+
+/** The options with their defaults, checked. */
+export interface ReporterSettings {
+  store: ReportStore
+  days: 'all' | 'with-failures'
+  sending: 'automatic' | 'manual'
+  spread: number
+  flushInterval: number
+  collector: CollectorOptions
+  mail: MailSettings
+  post: PostOptions
+  random: () => number
+  now: () => number
+  logger: Settings['logger']
+}
+
+/** Policies of one domain and day that a report tells apart: a domain changes its own seldom. */
+const MAX_POLICIES = 16
+
+const STORE_METHODS = ['add', 'seal', 'claim', 'save', 'remove'] as const
+
+/** @throws TypeError that names the option */
+export function resolveReporterOptions(options: TlsReporterOptions): ReporterSettings {
+  if (typeof options !== 'object' || options === null) {
+    throw optionError('options', 'must be an object', options)
+  }
+  const { resolver, dnsTimeout, connect, blockedAddresses, ca, logger, now } = options
+  const core = resolveOptions({
+    resolver,
+    dnsTimeout,
+    connect,
+    blockedAddresses,
+    ca,
+    logger,
+    now,
+  })
+  return {
+    store: withMethods(options, 'store', STORE_METHODS),
+    days: oneOf(options, 'days', ['all', 'with-failures']),
+    sending: oneOf(options, 'sending', ['automatic', 'manual']),
+    spread: number(options, 'spread', { default: 4 * 3_600_000, min: 0, max: 20 * 3_600_000 }),
+    flushInterval: number(options, 'flushInterval', { default: 5000, min: 1, max: 60_000 }),
+    collector: {
+      now: core.now,
+      maxDomains: number(options, 'maxDomains', { default: 100_000, min: 1 }),
+      maxPolicies: MAX_POLICIES,
+      maxFailures: number(options, 'maxFailures', { default: 1000, min: 1, max: 10_000 }),
+    },
+    mail: mailSettings(options, core),
+    post: {
+      ...core,
+      postTimeout: number(options, 'postTimeout', { default: 60_000, min: 1, max: 300_000 }),
+    },
+    random: random(options.random),
+    now: core.now,
+    logger: core.logger,
+  }
+}
+
+function mailSettings(options: TlsReporterOptions, { now }: Settings): MailSettings {
+  const submitter = toALabels(text(options, 'submitter'))
+  if (submitter === undefined) {
+    throw optionError('submitter', 'must be a domain name', options.submitter)
+  }
+  const from = mailbox('from', options.from ?? `tlsrpt@${submitter}`)
+  return {
+    organizationName: text(options, 'organizationName'),
+    contactInfo: mailbox('contactInfo', text(options, 'contactInfo')),
+    submitter,
+    from,
+    transporter: withMethods(options, 'transporter', ['sendMail']),
+    dkim: checkDkim(options.dkim, from),
+    now,
+  }
+}
+
+function text(
+  options: TlsReporterOptions,
+  field: 'organizationName' | 'contactInfo' | 'submitter',
+): string {
+  const value: unknown = options[field]
+  if (typeof value === 'string' && value.trim() !== '') return value
+  throw optionError(field, 'must be text that is not empty', value)
+}
+
+function mailbox(field: string, value: string): string {
+  const plain = typeof value === 'string' ? plainMailbox(value) : undefined
+  if (plain !== undefined) return plain
+  throw optionError(field, 'must be a mail address, without a display name', value)
+}
+
+function oneOf<K extends 'days' | 'sending'>(
+  options: TlsReporterOptions,
+  field: K,
+  [usual, other]: readonly [NonNullable<TlsReporterOptions[K]>, NonNullable<TlsReporterOptions[K]>],
+): NonNullable<TlsReporterOptions[K]> {
+  const value: unknown = options[field]
+  if (value === undefined || value === usual) return usual
+  if (value === other) return other
+  throw optionError(field, `must be '${usual}' or '${other}'`, value)
+}
+
+function withMethods<K extends 'store' | 'transporter'>(
+  options: TlsReporterOptions,
+  field: K,
+  methods: readonly string[],
+): TlsReporterOptions[K] {
+  const value = options[field]
+  const has = (method: string) => typeof Reflect.get(Object(value), method) === 'function'
+  if (typeof value === 'object' && value !== null && methods.every(has)) return value
+  throw optionError(field, `must be an object with the methods ${methods.join(', ')}`, value)
+}
+
+function random(value: unknown): () => number {
+  if (value === undefined) return Math.random
+  if (typeof value === 'function') return value as () => number
+  throw optionError('random', 'must be a function', value)
+}

@@ -1,0 +1,91 @@
+/**
+ * The TXT record at `_smtp._tls.` + domain (RFC 8460 §3), by which a domain asks for reports and
+ * says where to:
+ *
+ *     v=TLSRPTv1; rua=mailto:reports@example.com,https://reports.example.com/v1/tlsrpt
+ *
+ * @module
+ */
+import { ask, type Resolver } from '../dns/resolver.js'
+import {
+  type Field,
+  firstOfEach,
+  parseTagList,
+  selectRecords,
+  trimWhiteSpace,
+} from '../dns/tag-list.js'
+import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
+import { type Destination, destinationOf } from './destination.js'
+
+export interface TlsRptRecord {
+  version: 'TLSRPTv1'
+  /** The URIs that can be used, as they were written, in their order, each once; at least one */
+  rua: readonly string[]
+  /** Fields that RFC 8460 does not define, in their order; left out where there are none */
+  extensions?: readonly Field[]
+}
+
+const VERSION = 'TLSRPTv1'
+
+/**
+ * Reads one record, its strings already joined. URIs of another scheme than `mailto` and `https`,
+ * and those that cannot be used, are left out.
+ *
+ * ```ts
+ * parseTlsRptRecord('v=TLSRPTv1; rua=mailto:reports@example.com').rua // ['mailto:reports@...']
+ * ```
+ *
+ * @throws RecordSyntaxError, also when no URI is left
+ */
+export function parseTlsRptRecord(txt: string): TlsRptRecord {
+  const fields = firstOfEach(parseTagList(txt, { version: VERSION, unchecked: ['rua'] }))
+  const value = fields.find(({ name }) => name === 'rua')?.value ?? ''
+  const rua = [...new Set(value.split(',').map(trimWhiteSpace))].filter(isUsable)
+  if (rua.length === 0) {
+    throw new RecordSyntaxError(
+      `The TLSRPT record names no place that takes reports: it needs rua= with a mailto: or https: URI, but it is "${escapeRemoteText(txt)}"`,
+    )
+  }
+  const extensions = fields.filter(({ name }) => name !== 'v' && name !== 'rua')
+  return { version: VERSION, rua, ...(extensions.length > 0 ? { extensions } : {}) }
+}
+
+/**
+ * The record of a TXT answer, in the shape of `resolveTxt` of `node:dns`. Undefined unless exactly
+ * one record of this version is there and it is well formed: such a domain takes no reports.
+ */
+export function selectTlsRptRecord(
+  rrset: readonly (readonly string[])[],
+): TlsRptRecord | undefined {
+  // Counted before any is parsed, as with MTA-STS
+  const [record, ...others] = selectRecords(rrset, VERSION)
+  if (record === undefined || others.length > 0) return undefined
+  try {
+    return parseTlsRptRecord(record)
+  } catch (error) {
+    if (error instanceof RecordSyntaxError) return undefined
+    throw error
+  }
+}
+
+/** Where a domain wants its reports. `failed`: nobody knows, ask again later. */
+export type ReportingLookup =
+  | { kind: 'found'; destinations: readonly Destination[] }
+  | { kind: 'none' }
+  | { kind: 'failed'; error: Error }
+
+/** Asks for the record of a Policy Domain (A-labels). Rejects only for a resolver that is none. */
+export async function lookupDestinations(
+  domain: string,
+  { resolver, dnsTimeout }: { resolver: Resolver; dnsTimeout: number },
+): Promise<ReportingLookup> {
+  const answer = await ask(() => resolver.resolveTxt(`_smtp._tls.${domain}`), dnsTimeout)
+  if (answer.kind === 'failed') return answer
+  const record = answer.kind === 'found' ? selectTlsRptRecord(answer.records) : undefined
+  if (record === undefined) return { kind: 'none' }
+  return { kind: 'found', destinations: record.rua.flatMap((uri) => destinationOf(uri) ?? []) }
+}
+
+function isUsable(uri: string): boolean {
+  return destinationOf(uri) !== undefined
+}

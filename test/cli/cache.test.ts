@@ -1,0 +1,203 @@
+/** `mta-sts cache`: what a store holds. On SQLite where this Node has it, else how it says so. */
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
+import { redisStore } from '../../src/stores/redis.js'
+import { sqliteStore } from '../../src/stores/sqlite.js'
+import { RedisServer } from '../stores/redis-server.js'
+import { hasSqlite, type Stage, useWorld } from './support.js'
+
+const DAY = 86_400_000
+
+function entry(changes: Partial<StoredPolicy> = {}): StoredPolicy {
+  const fetchedAt = Date.now() - DAY
+  return {
+    id: '20260801',
+    body: 'version: STSv1\r\nmode: enforce\r\nmx: mx.bob.example\r\nmax_age: 604800\r\n',
+    fetchedAt,
+    expiresAt: fetchedAt + 7 * DAY,
+    usedAt: fetchedAt,
+    ...changes,
+  }
+}
+
+interface Held {
+  stage: Stage
+  store: () => PolicyStore
+  /** What --store says */
+  name: () => string
+}
+
+/** What holds of every kind of store. */
+function behaves({ stage, store, name }: Held): void {
+  const cache = (...argv: string[]) => stage.cli(['cache', '--store', name(), ...argv])
+  const json = async (...argv: string[]) => JSON.parse((await cache('--json', ...argv)).stdout)
+
+  it('lists what is held, since when, until when', async () => {
+    const fetchedAt = Date.UTC(2026, 7, 1, 12)
+    const expired = { fetchedAt, expiresAt: fetchedAt + DAY, usedAt: fetchedAt }
+    await store().set('old.example', entry(expired))
+    await store().set('bob.example', entry())
+    const { status, stdout, stderr } = await cache()
+    expect(status).toBe(0)
+    expect(stderr).toBe('')
+    const [head, ...lines] = stdout.trimEnd().split('\n')
+    expect(head).toMatch(/^Domain {2,}Mode {2,}Since \(UTC\) {2,}Until$/)
+    const bob = lines.find((line) => line.startsWith('bob.example'))
+    expect(bob).toMatch(
+      /^bob\.example +enforce +(\d{4}-\d\d-\d\d \d\d:\d\d) +\d{4}-\d\d-\d\d \d\d:\d\d$/,
+    )
+    const { policies } = await json('list')
+    expect(policies.find((one: { domain: string }) => one.domain === 'bob.example')).toEqual({
+      domain: 'bob.example',
+      mode: 'enforce',
+      id: '20260801',
+      fetchedAt: expect.stringMatching(/Z$/),
+      expiresAt: expect.stringMatching(/Z$/),
+      usedAt: expect.stringMatching(/Z$/),
+      expired: false,
+      body: entry().body,
+    })
+  })
+
+  it('shows one, or says that there is none', async () => {
+    await store().set('bob.example', entry())
+    const shown = await cache('show', 'Bob.Example')
+    expect(shown.status).toBe(0)
+    expect(shown.stdout).toMatch(/^bob\.example\n\nId {9}20260801\nSince/)
+    expect(shown.stdout).toContain('UTC, 5 days left')
+    expect(shown.stdout).toContain('\nmode: enforce\n')
+    const none = await cache('show', 'nobody.example')
+    expect(none).toMatchObject({ status: 1, stdout: '' })
+    expect(none.stderr).toBe('mta-sts: No policy of nobody.example is held.\n')
+    expect(await json('show', 'nobody.example')).toEqual({ format: 1, policy: null })
+  })
+
+  it('removes one', async () => {
+    await store().set('gone.example', entry())
+    expect(await cache('remove', 'gone.example')).toMatchObject({
+      status: 0,
+      stdout: 'Removed gone.example\n',
+    })
+    expect(await store().get('gone.example')).toBeUndefined()
+    expect((await cache('remove', 'gone.example')).status).toBe(1)
+    expect(await json('remove', 'gone.example')).toMatchObject({ format: 1, removed: false })
+  })
+
+  it('fetches anew what is held, and tells what failed', async () => {
+    for await (const [held] of store().list?.() ?? []) await store().delete(held)
+    const [good, bad] = [stage.domain({ mode: 'enforce' }), stage.domain({ mode: 'enforce' })]
+    bad.policyHost.fails('expired')
+    const before = Date.now() - 60_000
+    const held = (id: string) => entry({ id, fetchedAt: before, usedAt: before })
+    await store().set(good.name, held('old1'))
+    await store().set(bad.name, held(bad.id ?? ''))
+    const argv = ['cache', '--store', name(), 'refresh', '--ca', join(stage.folder, 'ca.pem')]
+    const { status, stdout, stderr } = await stage.cli(argv)
+    expect(stdout).toBe('2 looked at: 0 renewed, 1 changed, 1 failed, 0 dropped\n')
+    expect(status).toBe(1)
+    expect(stderr).toContain(`mta-sts: ${bad.name}: sts-webpki-invalid (certificate-expired)`)
+    expect(await store().get(good.name)).toMatchObject({ id: good.id, body: good.policyFile })
+    bad.policyHost.works()
+    const again = await stage.cli([...argv, '--json'])
+    expect(JSON.parse(again.stdout)).toMatchObject({ format: 1, checked: 2, failures: [] })
+    expect(again.status).toBe(0)
+  })
+}
+
+describe('a store in SQLite', () => {
+  const stage = useWorld()
+  const path = join(stage.folder, 'policies.sqlite')
+
+  if (hasSqlite()) {
+    let store: PolicyStore | undefined
+    beforeAll(() => {
+      store = sqliteStore(path)
+    })
+    afterAll(() => store?.close?.())
+    behaves({
+      stage,
+      store: () => {
+        if (store === undefined) throw new Error('It is opened before the first test')
+        return store
+      },
+      name: () => `sqlite:${path}`,
+    })
+
+    it('lists the good ones beside one that is nonsense, and then fails', async () => {
+      const mixed = join(stage.folder, 'mixed.sqlite')
+      const open = sqliteStore(mixed)
+      await open.set('a.example', entry())
+      await open.set('b.example', entry({ body: 'nonsense' }))
+      await open.close?.()
+      const { status, stdout } = await stage.cli(['cache', '--store', `sqlite:${mixed}`])
+      expect(status).toBe(0)
+      expect(stdout).toMatch(/^b\.example +broken /m)
+    })
+
+    it('says so where it is none', async () => {
+      const argv = ['cache', '--store', `sqlite:${join(stage.folder, 'ca.pem')}`]
+      const { status, stderr } = await stage.cli(argv)
+      expect(status).toBe(3)
+      expect(stderr).toContain('is not a SQLite database')
+      expect(stderr).not.toMatch(/^ {4}at /m)
+    })
+  } else {
+    it('says which Node it takes', async () => {
+      const argv = ['cache', '--store', `sqlite:${join(stage.folder, 'ca.pem')}`]
+      const { status, stderr } = await stage.cli(argv)
+      expect(status).toBe(3)
+      expect(stderr).toContain('Upgrade Node (>= 22.13)')
+    })
+  }
+
+  it('does not make one where there is none', async () => {
+    const { status, stderr } = await stage.cli(['cache', '--store', 'sqlite:/no/such/store'])
+    expect({ status, stderr }).toEqual({
+      status: 3,
+      stderr: 'mta-sts: There is no store /no/such/store.\n',
+    })
+  })
+})
+
+describe('a store in Redis', () => {
+  const stage = useWorld()
+  const server = new RedisServer('in memory')
+  let store: PolicyStore | undefined
+  let disconnect: (() => void) | undefined
+  beforeAll(async () => {
+    await server.start()
+    const { createClient } = await import('redis')
+    const client = createClient({ url: `redis://127.0.0.1:${server.port}` })
+    await client.on('error', () => undefined).connect()
+    disconnect = () => client.destroy()
+    store = redisStore(client)
+  })
+  afterAll(async () => {
+    disconnect?.()
+    await server.dispose()
+  })
+  behaves({
+    stage,
+    store: () => {
+      if (store === undefined) throw new Error('It is opened before the first test')
+      return store
+    },
+    name: () => `redis://127.0.0.1:${server.port}`,
+  })
+
+  it('looks behind the prefix that it is told', async () => {
+    const name = `redis://127.0.0.1:${server.port}`
+    const { stdout } = await stage.cli(['cache', '--store', name, '--prefix', 'other:'])
+    expect(stdout).toBe('No policy is held.\n')
+  })
+
+  it('says so where there is none, and keeps the password to itself', async () => {
+    const { status, stderr } = await stage.cli([
+      ...['cache', '--store', 'redis://user:secret@127.0.0.1:1', 'list', '--debug'],
+    ])
+    expect(status).toBe(3)
+    expect(stderr).toContain('Redis at 127.0.0.1:1 does not answer')
+    expect(stderr).not.toContain('secret')
+  })
+})

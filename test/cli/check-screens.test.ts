@@ -1,0 +1,160 @@
+/** The screens of `mta-sts check`: text within 80 columns, marks, colours, progress. */
+import { describe, expect, it } from 'vitest'
+import { longestLine, useWorld } from './support.js'
+
+const stage = useWorld()
+
+/** Times differ from run to run. */
+function timeless(text: string): string {
+  return text.replace(/\d+ ms/g, '9 ms')
+}
+
+describe('mta-sts check, as text', () => {
+  it('shows a good domain step by step', async () => {
+    const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
+    const { status, stdout, stderr } = await stage.cli(['check', '--connect', domain.name])
+    expect(status).toBe(0)
+    expect(stderr).toBe('')
+    const name = domain.name
+    expect(timeless(stdout)).toBe(`${name}
+
+✓ TXT record   _mta-sts.${name}
+               "v=STSv1; id=${domain.id};"
+✓ Policy host  mta-sts.${name}
+               ${domain.policyHost.ipv4}: TLSv1.3, status 200, text/plain, 88 bytes, 9 ms
+                 certificate for mta-sts.${name}; 29 days left
+✓ Policy       version: STSv1
+               mode: enforce
+               mx: mx1.${name}
+               mx: mx2.${name}
+               max_age: 604800  (7 days)
+✓ MX 10        mx1.${name}, in the policy
+               ${domain.mx('mx1').ipv4}: TLSv1.3, 9 ms
+                 certificate for mx1.${name}; 29 days left
+✓ MX 20        mx2.${name}, in the policy
+               ${domain.mx('mx2').ipv4}: TLSv1.3, 9 ms
+                 certificate for mx2.${name}; 29 days left
+✓ TLSRPT       _smtp._tls.${name}
+               "v=TLSRPTv1; rua=mailto:tls@${name}"
+
+✓ enforce: mail would be delivered to mx1.${name}, mx2.${name}
+`)
+  })
+
+  it('shows a bad domain: what is refused and why, and what to do', async () => {
+    const domain = stage.domain({
+      mode: 'enforce',
+      mx: ['mx1', 'mx2', 'backup'],
+      patterns: ['mx1', 'mx2', '*.fleet'].map((host) => `${host}.bad.example`),
+      maxAge: 3600,
+    })
+    const { name } = domain
+    domain.policy({ patterns: [`mx1.${name}`, `mx2.${name}`, '*.fleet.example'] })
+    domain.mx('mx2').fails('expired')
+    domain.mx('backup').fails('no-starttls')
+    const { status, stdout } = await stage.cli(['check', '--connect', name])
+    expect(status).toBe(1)
+    const text = stdout.replace(/\s+/g, ' ')
+    expect(text).toContain('(no MX record matches *.fleet.example)')
+    expect(text).toContain('certificate-expired, 1 day ago')
+    expect(text).toContain(
+      `✗ enforce: mail would be delivered to mx1.${name}; refused by mx2.${name}: certificate-expired, 1 day ago; backup.${name}: validation-failure (mx-mismatch)`,
+    )
+    expect(text).toContain('! max_age is 3600 seconds (1 hour)')
+    expect(text).toContain(`! The backup MX host backup.${name} does not do STARTTLS`)
+    expect(longestLine(stdout)).toBeLessThanOrEqual(80)
+  })
+
+  it('shows a broken domain: the line that is wrong', async () => {
+    const domain = stage.domain({ body: 'version: STSv1\nmode: strict\nmax_age: 86400\n' })
+    const { status, stdout } = await stage.cli(['check', domain.name])
+    expect(status).toBe(1)
+    expect(stdout).toContain(`✗ Policy       version: STSv1
+               mode: strict
+               ^ "mode" in a policy must be one of enforce, testing, none, but
+               it is "strict"
+               max_age: 86400
+`)
+    expect(stdout).toContain('✗ the policy cannot be had: sts-policy-invalid; mail would be')
+  })
+
+  it('keeps within 80 columns whatever names come', async () => {
+    const label = 'a-rather-long-label-that-is-there-to-fill-the-line'
+    const domain = stage.domain({
+      mode: 'enforce',
+      mx: [`${label}.${label}.${label}.example`, 'mx.short.example'],
+      patterns: [`*.${label}.${label}.example`],
+    })
+    const { stdout } = await stage.cli(['check', '--connect', domain.name])
+    expect(longestLine(stdout)).toBeLessThanOrEqual(80)
+  })
+
+  it('shows several domains in the order in which they were asked for', async () => {
+    const names = [stage.domain({ mode: 'enforce' }), stage.domain(), stage.domain()].map(
+      ({ name }) => name,
+    )
+    const { status, stdout } = await stage.cli(['check', ...names, 'no-such.example', ...names])
+    expect(status).toBe(1)
+    const heads = stdout.split('\n').filter((line) => /^\S+\.example$/.test(line))
+    expect(heads).toEqual([...names, 'no-such.example'])
+  })
+
+  it('takes U-labels', async () => {
+    const { status, stdout } = await stage.cli(['check', 'Bücher.example'])
+    expect(status).toBe(1)
+    expect(stdout).toMatch(/^xn--bcher-kva\.example\n/)
+  })
+})
+
+describe('colours and progress', () => {
+  const ESCAPE = '\u{1b}['
+
+  it('colours on a terminal, and clears the progress away', async () => {
+    const { name } = stage.domain({ mode: 'enforce' })
+    const { stdout, stderr } = await stage.cli(['check', name], { isTTY: true })
+    expect(stdout).toContain(`${ESCAPE}32m✓${ESCAPE}39m`)
+    expect(stderr).toContain(`\r${ESCAPE}K${name}: policy host`)
+    expect(stderr.endsWith(`\r${ESCAPE}K`)).toBe(true)
+  })
+
+  it.each([
+    ['NO_COLOR is set', { NO_COLOR: '1' }],
+    ['the terminal is dumb', { TERM: 'dumb' }],
+  ])('does not colour where %s', async (_, env) => {
+    const { name } = stage.domain({ mode: 'enforce' })
+    const { stdout } = await stage.cli(['check', name], { isTTY: true, env })
+    expect(stdout).not.toContain(ESCAPE)
+  })
+
+  it('colours where NO_COLOR is empty', async () => {
+    const { name } = stage.domain({ mode: 'enforce' })
+    const { stdout } = await stage.cli(['check', name], { isTTY: true, env: { NO_COLOR: '' } })
+    expect(stdout).toContain(ESCAPE)
+  })
+
+  it('neither colours nor shows progress elsewhere', async () => {
+    const { name } = stage.domain({ mode: 'enforce' })
+    const { stdout, stderr } = await stage.cli(['check', name])
+    expect(stdout).not.toContain(ESCAPE)
+    expect(stderr).toBe('')
+  })
+})
+
+describe('text of remote parties', () => {
+  const EVIL = '\u{1b}[2J\u{202e}\u{7}'
+
+  it.each([[['--connect']], [['--connect', '--json']]])('is escaped (%s)', async (argv) => {
+    const domain = stage.domain({ body: `version: STSv1\nmode: ${EVIL}\nmax_age: 1\n` })
+    stage.world.dns.set(`_smtp._tls.${domain.name}`, 'TXT', [`v=TLSRPTv1; rua=${EVIL}`])
+    domain.mx().fails({ at: 'greeting', reply: `554 ${EVIL}` })
+    const { stdout } = await stage.cli(['check', domain.name, ...argv])
+    expect(stdout).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u)
+    expect(stdout).toMatch(/\\u\{?0?0?1b/)
+  })
+
+  it('is whole in JSON', async () => {
+    const domain = stage.domain({ body: `version: STSv1\nmode: ${EVIL}\nmax_age: 1\n` })
+    const { policy } = await stage.check(domain)
+    expect(policy?.lines[1]?.text).toBe(`mode: ${EVIL}`)
+  })
+})

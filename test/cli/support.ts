@@ -1,0 +1,118 @@
+/** What the tests of the command share: a world for a file, and the command run inside it. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll } from 'vitest'
+import type { CheckOutput, CheckReport } from '../../src/cli/check/report.js'
+import type { CliContext } from '../../src/cli/context.js'
+import { run } from '../../src/cli/run.js'
+import {
+  createMailWorld,
+  type DomainOptions,
+  type MailDomain,
+  type MailWorld,
+} from '../../src/testing/index.js'
+
+export interface CliResult {
+  status: number
+  stdout: string
+  stderr: string
+}
+
+export interface CliOptions {
+  env?: CliContext['env']
+  /** Both of them are terminals */
+  isTTY?: boolean
+  connect?: CliContext['connect']
+  now?: () => number
+}
+
+/** Runs the command without a network. */
+export async function cli(argv: readonly string[], options: Partial<CliContext> = {}) {
+  return capture(argv, options, false)
+}
+
+async function capture(
+  argv: readonly string[],
+  options: Partial<CliContext>,
+  isTTY: boolean,
+): Promise<CliResult> {
+  const result = { status: -1, stdout: '', stderr: '' }
+  const output = (name: 'stdout' | 'stderr') => ({
+    isTTY,
+    write: (text: string) => {
+      result[name] += text
+    },
+  })
+  const context = { stdout: output('stdout'), stderr: output('stderr'), env: {}, ...options }
+  result.status = await run(argv, context)
+  return result
+}
+
+export interface Stage {
+  readonly world: MailWorld
+  /** A folder that is gone afterwards */
+  readonly folder: string
+  /** A domain with a name that no other test has, with TLSRPT */
+  domain(options?: DomainOptions): MailDomain
+  /** The command inside the world, which it trusts */
+  cli(argv: readonly string[], options?: CliOptions): Promise<CliResult>
+  /** `check --json` of one domain, and how it ended */
+  check(domain: MailDomain | string, ...argv: string[]): Promise<CheckReport & { exit: number }>
+}
+
+/** Call it at the top of a test file. */
+export function useWorld(): Stage {
+  let world: MailWorld | undefined
+  let names = 0
+  const folder = mkdtempSync(join(tmpdir(), 'mta-sts-cli-'))
+  beforeAll(async () => {
+    world = await createMailWorld()
+    writeFileSync(join(folder, 'ca.pem'), world.ca)
+  })
+  afterAll(async () => {
+    await world?.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const stage: Stage = {
+    folder,
+    get world() {
+      if (world === undefined) throw new Error('The world is made before the first test')
+      return world
+    },
+    domain(options) {
+      const name = `d${++names}.example`
+      stage.world.dns.set(`_smtp._tls.${name}`, 'TXT', [`v=TLSRPTv1; rua=mailto:tls@${name}`])
+      return stage.world.domain(name, options)
+    },
+    cli(argv, { isTTY = false, env = {}, connect, now } = {}) {
+      const { resolver, ...sender } = stage.world.options()
+      const context = { env, resolver, connect: connect ?? sender.connect, now: now ?? sender.now }
+      // Of commands that do not connect to anybody, none takes --ca
+      const trusting = argv[0] === 'check' ? [...argv, '--ca', join(folder, 'ca.pem')] : argv
+      return capture(trusting, context, isTTY)
+    },
+    async check(domain, ...argv) {
+      const name = typeof domain === 'string' ? domain : domain.name
+      const { status, stdout } = await stage.cli(['check', '--json', name, ...argv])
+      const output: CheckOutput = JSON.parse(stdout)
+      const [report] = output.domains
+      if (report === undefined) throw new Error('There should be a report')
+      return { ...report, exit: status }
+    },
+  }
+  return stage
+}
+
+export function longestLine(text: string): number {
+  return Math.max(...text.split('\n').map((line) => line.length))
+}
+
+export function adviceCodes({ advice }: CheckReport): string[] {
+  return advice.map(({ code }) => code)
+}
+
+/** What SQLite stores need: Node 22.13. */
+export function hasSqlite(): boolean {
+  return process.getBuiltinModule('node:sqlite') !== undefined
+}

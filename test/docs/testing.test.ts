@@ -1,0 +1,94 @@
+/** `docs/testing.md`: its code runs, and its table is the one that the tests go by. */
+import { readFile } from 'node:fs/promises'
+import nodemailer from 'nodemailer'
+import * as vitest from 'vitest'
+import { describe, expect, it } from 'vitest'
+import * as core from '../../src/index.js'
+import * as transports from '../../src/nodemailer/index.js'
+import * as testing from '../../src/testing/index.js'
+import { codeBlocks, compileErrors, continued, runProgram } from './code-blocks.js'
+
+const PAGE = new URL('../../docs/testing.md', import.meta.url)
+const page = await readFile(PAGE, 'utf8')
+
+const [setUp, ...pieces] = codeBlocks(page)
+if (setUp === undefined) throw new Error('The page has no code')
+
+/** A block that makes no world of its own begins where the first one of the page ends. */
+const programs = pieces.map(({ line, code }) => {
+  const own = code.includes("import { createMailWorld } from 'mta-sts/testing'")
+  const text = own
+    ? code
+    : continued(setUp.code, code, 'transporter.close()\nawait world.close()\n')
+  return { title: `line ${line}, ${code.split('\n', 1)}`, text }
+})
+
+/** What is left to do when a program has come to its end: the tests that it has. */
+const tests: Array<() => unknown> = []
+
+const MODULES = {
+  'mta-sts': core,
+  'mta-sts/nodemailer': transports,
+  'mta-sts/testing': testing,
+  nodemailer: { __esModule: true, default: nodemailer },
+  vitest: { ...vitest, test: (_: string, body: () => unknown) => tests.push(body) },
+}
+
+describe('the code', () => {
+  it('is TypeScript, all of it', () => {
+    expect(programs.length).toBeGreaterThan(10)
+    expect(new Set(codeBlocks(page).map(({ language }) => language))).toEqual(new Set(['ts']))
+  })
+
+  it('compiles', () => {
+    const files = new Map(programs.map(({ text }, n) => [`testing-${n}`, text]))
+    files.set('wrong', "export const count: number = 'one'\n")
+    expect(compileErrors(files)).toEqual([expect.stringMatching(/wrong\.ts.*TS2322/)])
+  }, 120_000)
+
+  it.each(programs.map(({ title, text }) => [title, text]))('runs: %s', async (_, text) => {
+    await runProgram(text, MODULES)
+    for (const body of tests.splice(0)) await body()
+  })
+})
+
+describe('the table of faults', () => {
+  it('is the one of FAULTS', async () => {
+    const table = /(?<=^<!-- faults: .*\n)(?:.*\n)*?(?=^<!-- \/faults -->)/m
+    expect(page).toMatch(table)
+    // With `-u` the page is written anew
+    await expect(page.replace(table, faultTable())).toMatchFileSnapshot(PAGE.pathname)
+  })
+})
+
+it('says what to install', () => {
+  const install = /npm install --save-dev mta-sts nodemailer (.+)$/m.exec(page)?.[1]
+  // These and no others, by the same words as the error that misses one of them
+  expect(install).toBe('smtp-server @peculiar/x509 dns-packet')
+})
+
+const PLACES = { mx: 'MX host', 'policy-host': 'policy host', dns: 'DNS' } as const
+
+function faultTable(): string {
+  const faults = Object.values(testing.FAULTS).flat()
+  const rows = [['where', 'fault', 'what happens', 'message', 'failure'], ...faults.map(cells)]
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => width(row, column))))
+  const [head, ...body] = rows.map((row) =>
+    line(row.map((cell, n) => cell.padEnd(widths?.[n] ?? 0))),
+  )
+  const rule = line((widths ?? []).map((length) => '-'.repeat(length)))
+  return `\n${[head, rule, ...body].join('\n')}\n\n`
+}
+
+function cells({ where, name, plays, outcome, ...fault }: testing.FaultDescription): string[] {
+  const failure = [fault.resultType, fault.reason && `(${fault.reason})`].filter(Boolean).join(' ')
+  return [PLACES[where], `\`${name}\``, plays, outcome, failure]
+}
+
+function width(row: readonly string[], column: number): number {
+  return row[column]?.length ?? 0
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`
+}

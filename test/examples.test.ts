@@ -1,0 +1,102 @@
+/**
+ * Every example does what it says, by the command that stands in its first comment. Those that need
+ * the built package have the one that users get.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { cp, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { installedPackage, ROOT, run } from './package/packed.js'
+
+/** Programs that show something: what they print, among other things. */
+const EXPECTED: Readonly<Record<string, readonly string[]>> = {
+  'demo.ts': [
+    'valid.example        enforce  mx.valid.example      TLSv1.3  delivered',
+    'stripped.example     enforce  mx.stripped.example   -        refused',
+    'second.example       enforce  mx2.second.example    TLSv1.3  delivered',
+    'All 11 as they should be; nothing leaked.',
+  ],
+  'own-sender.ts': [
+    '250 ',
+    'Not delivered to bob.example: no MX host proved what its MTA-STS policy asks for ' +
+      '(mx1.bob.example: certificate-expired; mx2.bob.example: starttls-not-supported).',
+    '\n1 message arrived\n',
+  ],
+}
+
+/** Test files: what their runner says in the end. */
+const SUMMARIES: Readonly<Record<string, RegExp>> = {
+  'vitest.test.ts': /Tests {2}4 passed \(4\)/,
+  'node.test.ts': /pass 3\n.*fail 0\n/,
+  'jest.test.cjs': /Tests: +3 passed, 3 total/,
+  'commonjs.test.cjs': /pass 3\n.*fail 0\n/,
+}
+
+const EXAMPLES = join(ROOT, 'examples')
+const TIMEOUT = 60_000
+
+/** The command in a file's first comment, without what has to be done once before it. */
+function commandOf(path: string): string[] {
+  const [comment = ''] = /^\/\*\*.*?\*\//s.exec(readFileSync(path, 'utf8')) ?? []
+  const [, command] = /^ \* {5}(.*)$/m.exec(comment) ?? []
+  if (command === undefined) throw new Error(`${basename(path)} does not say how to run it`)
+  return command.replace('npm run build && ', '').split(' ')
+}
+
+async function printed(command: readonly string[], folder = ROOT): Promise<string> {
+  const { stdout, stderr } = await run(command, folder)
+  return stripVTControlCharacters(stdout + stderr)
+}
+
+describe('the programs', () => {
+  const programs = readdirSync(EXAMPLES).filter((name) => name.endsWith('.ts'))
+
+  it('are there', () => expect(programs).toEqual(expect.arrayContaining(Object.keys(EXPECTED))))
+
+  it.each(programs)(
+    '%s',
+    async (name) => {
+      const output = await printed(commandOf(join(EXAMPLES, name)))
+      expect(output).not.toBe('')
+      for (const line of EXPECTED[name] ?? []) expect(output).toContain(line)
+    },
+    TIMEOUT,
+  )
+})
+
+describe('the tests of a program', () => {
+  const files = readdirSync(join(EXAMPLES, 'testing')).filter((name) => name.includes('.test.'))
+
+  it('are there', () => expect(files.toSorted()).toEqual(Object.keys(SUMMARIES).toSorted()))
+
+  it.each(files.filter((name) => name.endsWith('.ts')))(
+    '%s',
+    async (name) => {
+      const output = await printed(commandOf(join(EXAMPLES, 'testing', name)))
+      expect(output).toMatch(SUMMARIES[name] ?? '')
+    },
+    TIMEOUT,
+  )
+})
+
+describe('the tests of a program, with the package as it is installed', () => {
+  let folder = ''
+  beforeAll(async () => {
+    folder = await installedPackage('nodemailer', 'smtp-server', '@peculiar/x509', 'dns-packet')
+    const name = join('examples', 'testing')
+    await cp(join(ROOT, name), join(folder, name), { recursive: true })
+  }, 300_000)
+  afterAll(() => rm(folder, { recursive: true }))
+
+  const files = Object.keys(SUMMARIES).filter((name) => name.endsWith('.cjs'))
+
+  it.each(files)(
+    '%s',
+    async (name) => {
+      const output = await printed(commandOf(join(EXAMPLES, 'testing', name)), folder)
+      expect(output).toMatch(SUMMARIES[name] ?? '')
+    },
+    TIMEOUT,
+  )
+})

@@ -1,0 +1,110 @@
+import nodemailer, { type Transporter } from 'nodemailer'
+import { afterEach, describe, expect, it } from 'vitest'
+import { mtaStsTransport } from '../../src/nodemailer/index.js'
+import { type ReportTransporter, TlsReporter } from '../../src/tlsrpt/index.js'
+import { resolveReporterOptions } from '../../src/tlsrpt/options.js'
+import { reporterOptions } from './support.js'
+
+const reporters: TlsReporter[] = []
+afterEach(async () => {
+  for (const reporter of reporters.splice(0)) await reporter.close()
+})
+
+describe('the options', () => {
+  it('what is left out has its default', () => {
+    const { sending: _, random: __, now: ___, resolver: ____, ...few } = reporterOptions()
+    expect(resolveReporterOptions(few)).toMatchObject({
+      days: 'all',
+      sending: 'automatic',
+      spread: 14_400_000,
+      flushInterval: 5000,
+      collector: { maxDomains: 100_000, maxFailures: 1000 },
+      post: { postTimeout: 60_000, dnsTimeout: 5000 },
+      mail: { submitter: 'sender.example', from: 'tlsrpt@sender.example' },
+    })
+  })
+
+  it('domains become A-labels', () => {
+    const { mail } = resolveReporterOptions(
+      reporterOptions({
+        submitter: 'Mail.Bücher.example',
+        dkim: { ...reporterOptions().dkim, domainName: 'bücher.example' },
+      }),
+    )
+    expect(mail).toMatchObject({
+      submitter: 'mail.xn--bcher-kva.example',
+      from: 'tlsrpt@mail.xn--bcher-kva.example',
+      dkim: { keys: [{ domainName: 'xn--bcher-kva.example' }] },
+    })
+  })
+
+  it.each<[string, object]>([
+    ['organizationName', { organizationName: ' ' }],
+    ['organizationName', { organizationName: undefined }],
+    ['contactInfo', { contactInfo: 'nobody' }],
+    ['contactInfo', { contactInfo: 'A <a@b.example>' }],
+    ['contactInfo', { contactInfo: 'a@b.example\r\nBcc: c@d.example' }],
+    ['submitter', { submitter: 'not a domain' }],
+    ['submitter', { submitter: undefined }],
+    ['from', { from: 'a@b@c' }],
+    ['store', { store: undefined }],
+    ['store', { store: { add() {} } }],
+    ['transporter', { transporter: undefined }],
+    ['transporter', { transporter: { send() {} } }],
+    ['days', { days: 'some' }],
+    ['sending', { sending: true }],
+    ['spread', { spread: -1 }],
+    ['spread', { spread: 86_400_000 }],
+    ['flushInterval', { flushInterval: 0 }],
+    ['postTimeout', { postTimeout: 'long' }],
+    ['maxDomains', { maxDomains: 0 }],
+    ['maxFailures', { maxFailures: 1.5 }],
+    ['random', { random: 0.5 }],
+    ['resolver', { resolver: {} }],
+    ['blockedAddresses', { blockedAddresses: [] }],
+    ['ca', { ca: 'nonsense' }],
+    ['now', { now: 5 }],
+    ['logger', { logger: {} }],
+  ])('a wrong "%s" is named: %j', (field, wrong) => {
+    const make = () => new TlsReporter({ ...reporterOptions(), ...Object(wrong) })
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(`The option "${field}"`)
+  })
+
+  it.each([undefined, null, 5])('%j for the options is refused', (options: unknown) => {
+    const make = () => Reflect.construct(TlsReporter, [options])
+    expect(make).toThrow('The option "options" must be an object')
+  })
+
+  it('takes the transporters that Nodemailer makes, by type and in fact', () => {
+    const made: Transporter[] = [
+      nodemailer.createTransport({ host: '127.0.0.1' }),
+      nodemailer.createTransport({ host: '127.0.0.1', pool: true }),
+      nodemailer.createTransport({ jsonTransport: true }),
+    ]
+    const sts = nodemailer.createTransport(mtaStsTransport())
+    const transporters: ReportTransporter[] = [...made, sts]
+    for (const transporter of transporters) {
+      reporters.push(new TlsReporter(reporterOptions({ transporter })))
+    }
+    for (const transporter of made) transporter.close()
+    sts.close()
+    expect(reporters.length).toBe(4)
+  })
+
+  it('is closed by await using', async () => {
+    const options = reporterOptions()
+    let closed = 0
+    const store = {
+      ...options.store,
+      close: async () => {
+        closed++
+      },
+    }
+    {
+      await using reporter = new TlsReporter({ ...options, store })
+      expect(reporter).toBeInstanceOf(TlsReporter)
+    }
+    expect(closed).toBe(1)
+  })
+})

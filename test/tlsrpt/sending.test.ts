@@ -1,0 +1,599 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { Logger } from '../../src/options.js'
+import {
+  memoryReportStore,
+  type ReportStore,
+  TlsReporter,
+  type TlsReporterOptions,
+} from '../../src/tlsrpt/index.js'
+import { nextAttempt, openDay, sendingTime } from '../../src/tlsrpt/schedule.js'
+import {
+  counts,
+  DAY,
+  FakeResolver,
+  FakeTransporter,
+  failedSession,
+  HOUR,
+  plainSession,
+  publishPolicyFailure,
+  publishSession,
+  reporterOptions,
+  session,
+  TODAY,
+  TODAY_NOON,
+} from './support.js'
+
+const MINUTE = 60_000
+const LIMITS = { maxPolicies: 16, maxFailures: 1000 }
+const reporters: TlsReporter[] = []
+
+afterEach(async () => {
+  vi.useRealTimers()
+  for (const reporter of reporters.splice(0)) await reporter.close()
+})
+
+/** A reporter in a small world whose clock the test turns. */
+function setUp(overrides: Partial<TlsReporterOptions> = {}) {
+  const clock = { time: TODAY_NOON }
+  const transporter = new FakeTransporter()
+  const resolver = new FakeResolver({ 'bob.example': 'mailto:reports@bob.example' })
+  const store = overrides.store ?? memoryReportStore()
+  const logged: string[] = []
+  const log = (_: object, message: string, ...args: unknown[]) => {
+    logged.push(message.replace(/%[sd]/g, () => String(args.shift())))
+  }
+  const logger: Logger = { debug: log, info: log, warn: log, error: log }
+  const options = reporterOptions({
+    transporter,
+    resolver,
+    logger,
+    now: () => clock.time,
+    ...overrides,
+    store,
+  })
+  const reporter = new TlsReporter(options)
+  reporters.push(reporter)
+  const passing = (ms: number) => {
+    clock.time += ms
+  }
+  return { clock, passing, transporter, resolver, store, logged, reporter, options }
+}
+
+const NOTHING = { sent: 0, postponed: 0, abandoned: 0, unwanted: 0 }
+
+describe('a day', () => {
+  it('[RPT-6] is reported when it is over, and once', async () => {
+    const { reporter, transporter, passing } = setUp()
+    publishSession()
+    publishSession(failedSession())
+    expect(await reporter.sendReports()).toEqual(NOTHING)
+    passing(DAY)
+    publishSession()
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, sent: 1 })
+    expect(await reporter.sendReports()).toEqual(NOTHING)
+    expect(transporter.sent.length).toBe(1)
+    expect(transporter.sent[0]).toMatchObject({
+      to: 'reports@bob.example',
+      report: {
+        organizationName: 'Sender Ltd',
+        contactInfo: 'postmaster@sender.example',
+        dateRange: {
+          start: new Date(`${TODAY}T00:00:00Z`),
+          end: new Date(`${TODAY}T23:59:59Z`),
+        },
+        reportId: expect.stringMatching(/^[0-9a-f]{32}@sender\.example$/),
+        policies: [{ totalSuccessfulSessionCount: 1, totalFailureSessionCount: 1 }],
+      },
+    })
+  })
+
+  it('[RPT-6] is not over before every process has written down what it counted', () => {
+    const midnight = Date.UTC(2026, 2, 15)
+    expect(openDay(midnight + 5 * MINUTE - 1)).toBe('2026-03-14')
+    expect(openDay(midnight + 5 * MINUTE)).toBe('2026-03-15')
+  })
+
+  it('[RPT-6] what was counted late makes a report of its own, and nothing is lost', async () => {
+    const { reporter, transporter, store, passing } = setUp()
+    publishSession(plainSession('bob.example'))
+    await reporter.flush()
+    passing(DAY)
+    await reporter.sendReports()
+    // Of a process that could not reach the store for a day
+    await store.add([counts('bob.example', TODAY, 3)], LIMITS)
+    await reporter.sendReports()
+    expect(transporter.days).toEqual([`${TODAY} bob.example`, `${TODAY} bob.example`])
+    const ids = transporter.sent.map(({ report }) => report.reportId)
+    expect(new Set(ids).size).toBe(2)
+    const successes = transporter.sent.map(
+      ({ report }) => report.policies[0]?.totalSuccessfulSessionCount,
+    )
+    expect(successes).toEqual([1, 3])
+  })
+
+  it('a domain that asks for no reports gets none, and is asked once', async () => {
+    const { reporter, transporter, resolver, passing } = setUp()
+    publishSession(plainSession('carol.example'))
+    passing(DAY)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, unwanted: 1 })
+    expect(await reporter.sendReports()).toEqual(NOTHING)
+    expect(transporter.sent).toEqual([])
+    expect(resolver.questions).toEqual(['_smtp._tls.carol.example'])
+  })
+
+  it('of nothing but successes is reported, unless told otherwise', async () => {
+    const { reporter, transporter, resolver, passing } = setUp({ days: 'with-failures' })
+    resolver.reports('carol.example', 'mailto:reports@carol.example')
+    publishSession()
+    publishSession(plainSession('carol.example'))
+    const { policy } = plainSession('carol.example')
+    const failure = { resultType: 'sts-policy-fetch-error' } as const
+    publishPolicyFailure({ policyDomain: 'carol.example', policy, failure })
+    passing(DAY)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, sent: 1, unwanted: 1 })
+    expect(transporter.days).toEqual([`${TODAY} carol.example`])
+    expect(resolver.questions).toEqual(['_smtp._tls.carol.example'])
+  })
+})
+
+describe('the destinations', () => {
+  it('[RPT-1] all of them get it, each once', async () => {
+    const { reporter, transporter, resolver, passing } = setUp()
+    resolver.reports('bob.example', 'mailto:a@bob.example, mailto:b@elsewhere.example')
+    publishSession()
+    passing(DAY)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, sent: 1 })
+    expect(transporter.sent.map(({ to }) => to)).toEqual(['a@bob.example', 'b@elsewhere.example'])
+  })
+
+  it('[RPT-12] [RPT-13] those that failed are tried again, the others left alone', async () => {
+    const { reporter, transporter, resolver, passing, logged } = setUp()
+    resolver.reports('bob.example', 'mailto:a@bob.example,mailto:b@bob.example')
+    transporter.failing = (to) => (to === 'a@bob.example' ? new Error('421 \u001b[31m') : undefined)
+    publishSession()
+    passing(DAY)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, postponed: 1 })
+    expect(logged).toEqual([
+      expect.stringMatching(
+        /bob\.example of 2026-03-14 was not delivered \(mailto:a@bob\.example did not take it: 421 \\u\{1b\}\[31m\); it is tried again at 2026-03-15T12:05:00/,
+      ),
+    ])
+    passing(4 * MINUTE)
+    expect(await reporter.sendReports()).toEqual(NOTHING)
+    passing(MINUTE)
+    transporter.failing = () => undefined
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, sent: 1 })
+    expect(transporter.sent.map(({ to }) => to)).toEqual(['b@bob.example', 'a@bob.example'])
+    const [first, second] = transporter.sent
+    expect(second?.report).toEqual(first?.report)
+  })
+
+  it('no more than ten: a record must not make us flood somebody', async () => {
+    const { reporter, transporter, resolver, passing } = setUp()
+    const uris = Array.from({ length: 50 }, (_, n) => `mailto:m${n}@victim.example`)
+    resolver.reports('bob.example', uris.join())
+    publishSession()
+    passing(DAY)
+    await reporter.sendReports()
+    expect(transporter.sent.map(({ to }) => to)).toEqual(
+      uris.slice(0, 10).map((uri) => uri.slice('mailto:'.length)),
+    )
+  })
+
+  it('[RPT-13] a record that has changed in between counts', async () => {
+    const { reporter, transporter, resolver, passing } = setUp()
+    resolver.reports('bob.example', 'mailto:a@bob.example,mailto:b@bob.example')
+    transporter.failing = (to) => (to === 'b@bob.example' ? new Error('no') : undefined)
+    publishSession()
+    passing(DAY)
+    await reporter.sendReports()
+    resolver.reports('bob.example', 'mailto:a@bob.example,mailto:c@bob.example')
+    passing(HOUR)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, sent: 1 })
+    expect(transporter.sent.map(({ to }) => to)).toEqual(['a@bob.example', 'c@bob.example'])
+  })
+
+  it('a transporter that resolves though it was rejected has not sent it', async () => {
+    const sendMail = async () => ({ accepted: [], rejected: ['reports@bob.example'] })
+    const { reporter, passing } = setUp({ transporter: { sendMail } })
+    publishSession()
+    passing(DAY)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, postponed: 1 })
+  })
+
+  it('[RPT-12] a record that cannot be looked up is looked up again', async () => {
+    const { reporter, resolver, passing } = setUp()
+    resolver.txt.set('_smtp._tls.bob.example', 'SERVFAIL')
+    publishSession()
+    passing(DAY)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, postponed: 1 })
+    resolver.reports('bob.example', 'mailto:reports@bob.example')
+    passing(HOUR)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, sent: 1 })
+  })
+})
+
+describe('trying again', () => {
+  it('[RPT-12] goes on for 24 hours, at growing intervals, and then ends', async () => {
+    const { reporter, transporter, passing, clock, logged } = setUp()
+    const tried: number[] = []
+    transporter.failing = () => {
+      tried.push(clock.time)
+      return new Error('554 no')
+    }
+    publishSession()
+    passing(DAY)
+    const begin = clock.time
+    const sum = { ...NOTHING }
+    for (let minutes = 0; minutes < 48 * 60; minutes++) {
+      const { postponed, abandoned } = await reporter.sendReports()
+      sum.postponed += postponed
+      sum.abandoned += abandoned
+      passing(MINUTE)
+    }
+    const hours = tried.map((time) => (time - begin) / HOUR)
+    const waits = hours.slice(1).map((hour, index) => hour - (hours[index] ?? 0))
+    expect(waits.map((wait) => Math.round(wait * 60))).toEqual([
+      5, 10, 20, 40, 80, 160, 240, 240, 240, 240,
+    ])
+    expect(hours.at(-1)).toBeLessThanOrEqual(24)
+    expect(sum).toEqual({ ...NOTHING, postponed: 10, abandoned: 1 })
+    expect(logged.at(-1)).toMatch(/it is given up$/)
+  })
+
+  it('[RPT-12] varies the intervals by a fifth', () => {
+    const state = { firstAttemptAt: 0, attempts: 1 }
+    expect(nextAttempt(state, 0, 0)).toBe(4 * MINUTE)
+    expect(nextAttempt(state, 0, 0.999999)).toBeLessThanOrEqual(6 * MINUTE)
+    expect(nextAttempt({ ...state, attempts: 100 }, 0, 0.5)).toBe(4 * HOUR)
+    expect(nextAttempt(state, DAY - 5 * MINUTE, 0.5)).toBe(DAY)
+    expect(nextAttempt(state, DAY - 5 * MINUTE + 1, 0.5)).toBeUndefined()
+  })
+
+  it('[RPT-13] a report that lay for days because nobody ran is sent all the same', async () => {
+    const { reporter, transporter, store, passing, options } = setUp()
+    transporter.failing = () => new Error('421 later')
+    publishSession()
+    passing(DAY)
+    await reporter.sendReports()
+    await reporter.flush()
+    passing(5 * DAY)
+    transporter.failing = () => undefined
+    const next = new TlsReporter({ ...options, store })
+    reporters.push(next)
+    expect(await next.sendReports()).toEqual({ ...NOTHING, sent: 1 })
+  })
+})
+
+/** A store that dies, as a process would, before or after the n-th call of a method. */
+function mortal(store: ReportStore, at: { method: keyof ReportStore; when: 'before' | 'after' }) {
+  return new Proxy(store, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name)
+      if (name !== at.method || typeof method !== 'function') return method
+      return async (...args: unknown[]) => {
+        if (at.when === 'after') await method.apply(target, args)
+        throw new Error('died')
+      }
+    },
+  })
+}
+
+describe('a process that dies', () => {
+  it.each([
+    // A report that was claimed waits until the claim is over
+    { method: 'seal', when: 'before', atOnce: 1 },
+    { method: 'seal', when: 'after', atOnce: 1 },
+    { method: 'claim', when: 'before', atOnce: 1 },
+    { method: 'claim', when: 'after', atOnce: 0 },
+    { method: 'save', when: 'before', atOnce: 0 },
+    { method: 'save', when: 'after', atOnce: 0 },
+    { method: 'remove', when: 'before', atOnce: 1 },
+    { method: 'remove', when: 'after', atOnce: 1 },
+  ] as const)(
+    '[RPT-13] $when $method: the next one sends it, once',
+    async ({ method, when, atOnce }) => {
+      const { reporter, transporter, store, passing, options } = setUp()
+      publishSession()
+      await reporter.flush()
+      passing(DAY)
+      const dying = new TlsReporter({ ...options, store: mortal(store, { method, when }) })
+      await expect(dying.sendReports()).rejects.toThrow('died')
+      await reporter.sendReports()
+      expect(transporter.sent.length).toBe(atOnce)
+      passing(15 * MINUTE)
+      await reporter.sendReports()
+      expect(transporter.sent.length).toBe(1)
+      await dying.close()
+    },
+  )
+
+  it('[RPT-13] between sending and marking: the second copy is known by its report-id', async () => {
+    const { reporter, transporter, store, passing, options } = setUp()
+    publishSession()
+    publishSession(failedSession())
+    await reporter.flush()
+    passing(DAY)
+    let saves = 0
+    const dying = new TlsReporter({
+      ...options,
+      store: {
+        ...store,
+        save: async (...args) => {
+          if (++saves === 2) throw new Error('died')
+          return store.save(...args)
+        },
+      },
+    })
+    await expect(dying.sendReports()).rejects.toThrow('died')
+    expect(await reporter.sendReports()).toEqual(NOTHING)
+    passing(15 * MINUTE)
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, sent: 1 })
+    const [first, second] = transporter.sent
+    expect(transporter.sent.length).toBe(2)
+    expect(second?.report).toEqual(first?.report)
+    expect(second?.mail.messageId).toBe(first?.mail.messageId)
+    const withoutDate = (raw: Buffer | undefined) => raw?.toString().replace(/^Date: .*$/m, '')
+    expect(withoutDate(second?.mail.raw)).toBe(withoutDate(first?.mail.raw))
+    await dying.close()
+  })
+
+  it('[RPT-13] who has lost his claim in between sends to no further destination', async () => {
+    const { reporter, transporter, resolver, store, passing, clock } = setUp()
+    resolver.reports('bob.example', 'mailto:a@bob.example,mailto:b@bob.example')
+    publishSession()
+    passing(DAY)
+    transporter.failing = (to) => {
+      // It took longer than the claim lasts, and another process has the report by now
+      if (to === 'a@bob.example') {
+        clock.time += HOUR
+        void store.claim({ now: clock.time, until: clock.time + HOUR, early: false })
+      }
+      return undefined
+    }
+    expect(await reporter.sendReports()).toEqual(NOTHING)
+    expect(transporter.sent.map(({ to }) => to)).toEqual(['a@bob.example'])
+  })
+})
+
+describe('many processes', () => {
+  it('[RPT-13] on one store send each report once', async () => {
+    const { store, transporter, resolver, clock, options } = setUp()
+    const domains = Array.from({ length: 100 }, (_, n) => `d${n}.example`)
+    for (const domain of domains) resolver.reports(domain, `mailto:r@${domain}`)
+    await store.add(
+      domains.map((domain) => counts(domain, TODAY)),
+      LIMITS,
+    )
+    clock.time += DAY
+    const others = Array.from({ length: 10 }, () => new TlsReporter(options))
+    reporters.push(...others)
+    const summaries = await Promise.all(others.map((other) => other.sendReports()))
+    expect(summaries.reduce((sum, { sent }) => sum + sent, 0)).toBe(100)
+    expect(transporter.days.sort()).toEqual(domains.map((domain) => `${TODAY} ${domain}`).sort())
+  })
+})
+
+describe('by itself', () => {
+  /** Runs the reporter's timers through this much time, its clock with them. */
+  async function pass(clock: { time: number }, duration: number, step = MINUTE): Promise<void> {
+    for (let passed = 0; passed < duration; passed += step) {
+      clock.time += step
+      await vi.advanceTimersByTimeAsync(step)
+    }
+  }
+
+  it('[RPT-14] the reports of a day are spread over hours, none of them at midnight', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
+    let n = 0
+    const { store, transporter, resolver, clock } = setUp({
+      sending: 'automatic',
+      // The golden ratio: as even as it gets, and the same in every run
+      random: () => (n++ * 0.618033988749895) % 1,
+    })
+    const sentAt: number[] = []
+    transporter.failing = () => {
+      sentAt.push(clock.time)
+      return undefined
+    }
+    const domains = Array.from({ length: 200 }, (_, index) => `d${index}.example`)
+    for (const domain of domains) resolver.reports(domain, `mailto:r@${domain}`)
+    await store.add(
+      domains.map((domain) => counts(domain, TODAY)),
+      LIMITS,
+    )
+    await pass(clock, 18 * HOUR)
+    const midnight = Date.UTC(2026, 2, 15)
+    const hours = sentAt.map((time) => Math.floor((time - midnight - 5 * MINUTE) / HOUR))
+    expect(sentAt.length).toBe(200)
+    expect(Math.min(...sentAt)).toBeGreaterThanOrEqual(midnight + 5 * MINUTE)
+    for (const hour of [0, 1, 2, 3]) {
+      const inThisHour = hours.filter((one) => one === hour).length
+      expect(inThisHour).toBeGreaterThan(40)
+      expect(inThisHour).toBeLessThan(60)
+    }
+  })
+
+  it('[RPT-14] between five minutes and the spread after the day', () => {
+    const midnight = Date.UTC(2026, 2, 15)
+    expect(sendingTime(TODAY, 4 * HOUR, 0)).toBe(midnight + 5 * MINUTE)
+    expect(sendingTime(TODAY, 4 * HOUR, 0.5)).toBe(midnight + 5 * MINUTE + 2 * HOUR)
+    expect(sendingTime(TODAY, 4 * HOUR, 0.9999)).toBeLessThan(midnight + 5 * MINUTE + 4 * HOUR)
+  })
+
+  it('[RPT-13] [RPT-14] a month of days: no report twice, no day without', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
+    let seed = 42
+    const random = () => {
+      seed = (seed * 1103515245 + 12345) % 2 ** 31
+      return seed / 2 ** 31
+    }
+    const { store, transporter, resolver, clock, options } = setUp({
+      sending: 'automatic',
+      random,
+      flushInterval: MINUTE,
+    })
+    const domains = ['bob.example', 'carol.example', 'dan.example']
+    for (const domain of domains) resolver.reports(domain, `mailto:r@${domain}`)
+    // A second process on the store; and one destination in four attempts is out of order
+    const second = new TlsReporter({ ...options, store })
+    reporters.push(second)
+    transporter.failing = () => (random() < 0.25 ? new Error('421 later') : undefined)
+    const published = new Map<string, number>()
+    for (let hour = 0; hour < 31 * 24; hour++) {
+      const day = new Date(clock.time).toISOString().slice(0, 10)
+      for (const domain of domains) {
+        publishSession(plainSession(domain))
+        const key = `${day} ${domain}`
+        published.set(key, (published.get(key) ?? 0) + 1)
+      }
+      await pass(clock, HOUR, HOUR / 4)
+    }
+    await pass(clock, 2 * DAY, HOUR / 4)
+    const reported = transporter.sent.map(({ report }) => {
+      const { policyDomain, totalSuccessfulSessionCount } = Object(report.policies[0])
+      const day = report.dateRange.start.toISOString().slice(0, 10)
+      return [`${day} ${policyDomain}`, totalSuccessfulSessionCount] as const
+    })
+    // Each session was heard by both reporters
+    const expected = [...published].map(([key, count]) => [key, 2 * count])
+    expect([...reported].sort()).toEqual(expected.sort())
+    expect(new Set(transporter.sent.map(({ report }) => report.reportId)).size).toBe(32 * 3)
+  })
+
+  it('does not send by itself when told to leave it', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
+    const { transporter, clock, reporter } = setUp({ sending: 'manual' })
+    publishSession()
+    await pass(clock, 2 * DAY)
+    expect(transporter.sent).toEqual([])
+    expect(await reporter.sendReports()).toEqual({ ...NOTHING, sent: 1 })
+  })
+
+  it('goes on after the store has failed, and says so', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
+    const store = memoryReportStore()
+    let down = false
+    const flaky: ReportStore = {
+      ...store,
+      add: (...args) => (down ? Promise.reject(new Error('store down')) : store.add(...args)),
+      seal: (...args) => (down ? Promise.reject(new Error('store down')) : store.seal(...args)),
+    }
+    const { transporter, clock, logged } = setUp({ store: flaky, sending: 'automatic' })
+    down = true
+    publishSession()
+    await pass(clock, HOUR)
+    publishSession()
+    await pass(clock, HOUR)
+    expect(logged).toContain('The store of TLS reports failed (add): store down')
+    expect(logged).toContain('The store of TLS reports failed (send): store down')
+    down = false
+    publishSession()
+    await pass(clock, DAY)
+    expect(transporter.sent.map(({ report }) => report.policies)).toMatchObject([
+      [{ totalSuccessfulSessionCount: 3 }],
+    ])
+  })
+})
+
+describe('flush and close', () => {
+  it('[RPT-13] close writes down what was counted, and a second close waits for the first', async () => {
+    const { reporter, store } = setUp()
+    publishSession()
+    publishSession()
+    await Promise.all([reporter.close(), reporter.close()])
+    await store.seal('2026-03-15', () => ({ id: 'one', notBefore: 0 }))
+    const report = await store.claim({ now: 0, until: 1, early: false })
+    expect(report?.policies[0]?.successes).toBe(2)
+  })
+
+  it('counts nothing after close, and ends the timers', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
+    const { reporter, store } = setUp({ sending: 'automatic' })
+    expect(vi.getTimerCount()).toBe(2)
+    await reporter.close()
+    expect(vi.getTimerCount()).toBe(0)
+    publishSession()
+    await store.seal('2026-03-15', () => ({ id: 'one', notBefore: 0 }))
+    expect(await store.claim({ now: 0, until: 1, early: false })).toBeUndefined()
+  })
+
+  it('does not keep the process alive', () => {
+    const timers = () =>
+      process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    const before = timers()
+    setUp({ sending: 'automatic' })
+    expect(timers()).toBe(before)
+  })
+
+  it('[RPT-13] a report that is under way arrives before close ends, and no other is begun', async () => {
+    const { reporter, transporter, resolver, passing } = setUp()
+    for (let n = 0; n < 20; n++) {
+      resolver.reports(`d${n}.example`, `mailto:r@d${n}.example`)
+      publishSession(plainSession(`d${n}.example`))
+    }
+    passing(DAY)
+    const sending = reporter.sendReports()
+    let closing: Promise<void> | undefined
+    transporter.failing = () => {
+      closing ??= reporter.close()
+      return undefined
+    }
+    const { sent } = await sending
+    await closing
+    expect(sent).toBeGreaterThan(0)
+    expect(sent).toBeLessThanOrEqual(8)
+    expect(transporter.sent.length).toBe(sent)
+  })
+
+  it('what the store did not take is added up and written the next time', async () => {
+    const store = memoryReportStore()
+    const failures: unknown[] = []
+    let down = true
+    const added: number[] = []
+    const flaky: ReportStore = {
+      ...store,
+      add: async (batch, limits) => {
+        if (down) throw new Error('store down')
+        added.push(batch.length)
+        await store.add(batch, limits)
+      },
+    }
+    const { reporter, transporter, passing } = setUp({ store: flaky })
+    for (let n = 0; n < 3; n++) {
+      publishSession()
+      publishSession(failedSession({ address: `192.0.2.${n}` }))
+      failures.push(await reporter.flush().catch((error: unknown) => error))
+    }
+    expect(failures.map(String)).toEqual(Array(3).fill('Error: store down'))
+    down = false
+    passing(DAY)
+    await reporter.sendReports()
+    // One domain, however often it was tried
+    expect(added).toEqual([1])
+    expect(transporter.sent[0]?.report.policies).toMatchObject([
+      { totalSuccessfulSessionCount: 3, totalFailureSessionCount: 3 },
+    ])
+  })
+
+  it('a store that is down for long does not fill the memory', async () => {
+    const store = memoryReportStore()
+    const down: ReportStore = { ...store, add: () => Promise.reject(new Error('store down')) }
+    const { reporter, logged } = setUp({ store: down, maxDomains: 3 })
+    for (const domain of ['a', 'b', 'c', 'd', 'e', 'a']) {
+      publishSession(plainSession(`${domain}.example`))
+      await expect(reporter.flush()).rejects.toThrow('store down')
+    }
+    expect(logged.filter((line) => line.startsWith('1 sessions were not counted')).length).toBe(2)
+    await expect(reporters.pop()?.close()).rejects.toThrow('store down')
+  })
+
+  it('tells of sessions that could not be counted', async () => {
+    const { reporter, logged } = setUp({ maxDomains: 1 })
+    publishSession(session())
+    publishSession(plainSession('carol.example'))
+    publishSession({ nonsense: true })
+    await reporter.flush()
+    expect(logged).toEqual([expect.stringMatching(/^2 sessions were not counted/)])
+  })
+})
