@@ -1,0 +1,69 @@
+/**
+ * The lab's own authority, and a certificate file for each host that shows one.
+ *
+ * @module
+ */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CertificateAuthority, type CertificateSpec } from '../../src/testing/authority.js'
+import { loadPeers } from '../../src/testing/peers.js'
+import type { Certificate } from './vocabulary.js'
+
+interface Named {
+  name: string
+  ipv4: string
+}
+
+const STRANGER = 'somebody-else.example'
+
+/** `CN` is what a name check must not go by. */
+const SPECS: Record<Certificate, (host: Named) => CertificateSpec> = {
+  good: ({ name }) => ({ san: [`DNS:${name}`] }),
+  'wrong-name': () => ({ cn: STRANGER, san: [`DNS:${STRANGER}`] }),
+  'cn-only': ({ name }) => ({ cn: name }),
+  'cn-beside-other-san': ({ name }) => ({ cn: name, san: [`DNS:${STRANGER}`] }),
+  'self-signed': ({ name }) => ({ cn: name, san: [`DNS:${name}`], signedBy: 'itself' }),
+  'unknown-authority': ({ name }) => ({ san: [`DNS:${name}`], signedBy: 'stranger' }),
+  'missing-intermediate': ({ name }) => ({ san: [`DNS:${name}`], chain: false }),
+  expired: ({ name }) => ({ san: [`DNS:${name}`], validity: 'past' }),
+  'not-yet-valid': ({ name }) => ({ san: [`DNS:${name}`], validity: 'future' }),
+  'partial-wildcard': ({ name }) => ({
+    san: [`DNS:${name.slice(0, 1)}*${name.slice(name.indexOf('.'))}`],
+  }),
+  wildcard: ({ name }) => ({ san: [`DNS:*.${parentOf(name)}`] }),
+  'wildcard-two-deep': ({ name }) => ({ san: [`DNS:*.${parentOf(parentOf(name))}`] }),
+  'ip-address': ({ ipv4 }) => ({ san: [`IP:${ipv4}`] }),
+}
+
+export class Certificates {
+  /** The trusted root, as PEM */
+  readonly rootFile: string
+  readonly #directory: string
+  readonly #authority: CertificateAuthority
+
+  private constructor(directory: string, authority: CertificateAuthority) {
+    this.#directory = directory
+    this.#authority = authority
+    this.rootFile = join(directory, 'root.pem')
+  }
+
+  static async create(directory: string): Promise<Certificates> {
+    const authority = await CertificateAuthority.create((await loadPeers()).x509)
+    const certificates = new Certificates(directory, authority)
+    await writeFile(certificates.rootFile, authority.root)
+    return certificates
+  }
+
+  /** The file with the key, the certificate and its chain, in this order. */
+  async file(host: Named, certificate: Certificate): Promise<string> {
+    const { key, cert } = await this.#authority.issue(SPECS[certificate](host))
+    const path = join(this.#directory, `${host.name}-${certificate}.pem`)
+    // Servers read it before they give up root; there is nothing to hide in here
+    await writeFile(path, `${key.trim()}\n${cert}`)
+    return path
+  }
+}
+
+function parentOf(name: string): string {
+  return name.slice(name.indexOf('.') + 1)
+}

@@ -1,0 +1,107 @@
+/**
+ * What became of a message, from both ends: what the sender reports, and what the receiving
+ * servers have in their mailboxes and logs.
+ *
+ * @module
+ */
+import type { Delivered } from './mailboxes.js'
+import type { MxSession } from './mx-log.js'
+import { labelOf, type PlacedDomain, type PlacedHost } from './placement.js'
+import type { SendReply } from './sender.js'
+import { describeOutcome, type Outcome } from './vocabulary.js'
+
+/** One message of a case, and all that is known of it in the end. */
+export interface Sent {
+  messageId: string
+  expected: Outcome
+  reply: SendReply
+}
+
+/** The sender's report in the words of the table. */
+export function outcomeOf({ deliveries, error }: SendReply, domain: PlacedDomain): Outcome {
+  const [delivery] = deliveries
+  if (!delivery) return failed(error)
+  const failures = delivery.failures.map(({ resultType, reason, mxHost = '' }) => {
+    const label = labelOf(mxHost, domain)
+    return `${label}: ${resultType}${reason === undefined ? '' : ` (${reason})`}`
+  })
+  if (delivery.status === 'refused') {
+    // Anything else than these two would not be a refusal as the table knows it
+    const sound = delivery.mode === 'enforce' && error?.permanent === false
+    return sound ? { status: 'refused', failures } : failed({ ...error, code: 'unsound refusal' })
+  }
+  if (delivery.status === 'failed') return failed(error)
+  const { mode, tls, proved, mxHost = '' } = delivery
+  const over = proved === 'sts' ? 'proved TLS' : tls ? 'TLS' : 'plaintext'
+  return { status: 'delivered', mode, by: labelOf(mxHost, domain), over, failures }
+}
+
+function failed(error: Partial<NonNullable<SendReply['error']>> | undefined): Outcome {
+  const { code = 'no code', permanent = false, responseCode } = error ?? {}
+  return { status: 'failed', code: String(responseCode ?? code), permanent }
+}
+
+/** What is wrong with one message, as its sender and its recipient see it; nothing, if all is well. */
+export function judgeMessage(
+  { messageId, expected, reply }: Sent,
+  domain: PlacedDomain,
+  mailbox: readonly Delivered[],
+): string[] {
+  const wrong: string[] = []
+  const got = describeOutcome(outcomeOf(reply, domain))
+  const wanted = describeOutcome(expected)
+  if (got !== wanted) wrong.push(`expected ${wanted}; got ${got} ${reply.error?.text ?? ''}`.trim())
+  const arrived = mailbox.filter((one) => one.messageId === messageId)
+  const due = expected.status === 'delivered' ? 1 : 0
+  if (arrived.length !== due) wrong.push(`${arrived.length} in the mailbox, and not ${due}`)
+  if (expected.status !== 'delivered') return wrong
+  const host = domain.hosts.find(({ label }) => label === expected.by)
+  for (const { by, over } of arrived) {
+    if (by !== host?.name) wrong.push(`it was received by ${by}`)
+    if ((over === 'TLS') !== (expected.over !== 'plaintext')) wrong.push(`it came over ${over}`)
+  }
+  return wrong
+}
+
+/** The same id is fetched once, whether that brings a policy or not (RFC 8461 §3.3). */
+export function judgeRequests({ spec, policyHost }: PlacedDomain, requests: number): string[] {
+  const expires = spec.policy?.maxAge !== undefined
+  const ids = typeof spec.between?.txt === 'string' ? 2 : 1
+  return requests > ids && !expires ? [`${policyHost} was asked ${requests} times`] : []
+}
+
+/** What is wrong with the sessions of a domain's MX hosts, by their own logs. */
+export function judgeSessions(
+  domain: PlacedDomain,
+  sent: readonly Sent[],
+  sessions: readonly MxSession[],
+): string[] {
+  return domain.hosts.flatMap((host) => {
+    const own = sessions.filter((session) => session.host === host.name)
+    const due = sent.filter(({ expected }) => isBy(expected, host))
+    return judgeHost(host, due, own).map((what) => `${host.name} ${what}`)
+  })
+}
+
+function judgeHost(host: PlacedHost, due: readonly Sent[], sessions: MxSession[]): string[] {
+  const wrong: string[] = []
+  const taken = sessions.reduce((sum, { messages }) => sum + messages, 0)
+  if (taken !== due.length) wrong.push(`took ${taken} messages, and not ${due.length}`)
+  // A host that is made to reply 4xx or 5xx to RCPT does see the sender's address
+  if (due.length === 0 && host.reply === undefined && sessions.some(({ mail }) => mail)) {
+    wrong.push('saw a MAIL FROM')
+  }
+  const plaintext = due.some(({ expected }) => isInPlaintext(expected))
+  for (const { messages, tls, sni } of sessions) {
+    if (messages > 0 && plaintext !== (tls === undefined)) wrong.push(`took mail over ${tls}`)
+    if (messages > 0 && tls && !/^TLSv?1\.[23]/.test(tls)) wrong.push(`took mail over ${tls}`)
+    if (tls && host.server === 'exim' && sni !== host.name) wrong.push(`was sent the SNI ${sni}`)
+  }
+  return wrong
+}
+
+const isBy = (expected: Outcome, { label }: PlacedHost) =>
+  expected.status === 'delivered' && expected.by === label
+
+const isInPlaintext = (expected: Outcome) =>
+  expected.status === 'delivered' && expected.over === 'plaintext'

@@ -1,0 +1,172 @@
+/**
+ * All of the lab: the network, the servers in it, and the package that is to be tried.
+ *
+ * @module
+ */
+import { readdirSync, rmSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Bind } from './bind.js'
+import { Certificates } from './certificates.js'
+import { Exim } from './exim.js'
+import { Mailboxes } from './mailboxes.js'
+import { eximSessions, type MxSession, postfixSessions, readLog } from './mx-log.js'
+import {
+  ADDRESSES,
+  createNetwork,
+  isAlive,
+  type Network,
+  removeNetwork,
+  removeStaleNetworks,
+} from './network.js'
+import { Nginx } from './nginx.js'
+import { installPackage } from './package.js'
+import { type PlacedDomain, place } from './placement.js'
+import { Postfix } from './postfix.js'
+import { Sender } from './sender.js'
+import { Daemon, endPrograms } from './shell.js'
+import { Unbound } from './unbound.js'
+import type { LabDomain } from './vocabulary.js'
+
+const DIRECTORY = 'mtasts-lab-'
+
+export class Lab {
+  readonly domains: readonly PlacedDomain[]
+  readonly mail: Mailboxes
+  readonly bind: Bind
+  readonly unbound: Unbound
+  readonly nginx: Nginx
+  /** Of the policy hosts that go down */
+  readonly mortalNginx: Nginx
+  readonly postfix: Postfix
+  readonly exim: Exim
+  readonly #network: Network
+  readonly #directory: string
+  readonly #certificates: Certificates
+  #package = ''
+
+  private constructor(
+    domains: readonly PlacedDomain[],
+    { network, directory }: { network: Network; directory: string },
+    certificates: Certificates,
+  ) {
+    const { servers } = network
+    this.domains = domains
+    this.#network = network
+    this.#directory = directory
+    this.#certificates = certificates
+    const { ipv4, ipv6 } = ADDRESSES.policyHosts
+    const mortal = [ADDRESSES.mortalPolicyHosts]
+    this.mail = new Mailboxes(join(directory, 'mail'))
+    this.bind = new Bind(servers, join(directory, 'bind'))
+    this.unbound = new Unbound(servers, join(directory, 'unbound'))
+    this.nginx = new Nginx(servers, join(directory, 'nginx'), [ipv4, ipv6])
+    this.mortalNginx = new Nginx(servers, join(directory, 'nginx-mortal'), mortal)
+    this.postfix = new Postfix(servers, join(directory, 'postfix'))
+    this.exim = new Exim(servers, join(directory, 'exim'))
+  }
+
+  /** Builds and packs the package, and starts every server. */
+  static async create(table: readonly LabDomain[]): Promise<Lab> {
+    removeStale()
+    const directory = await mkdtemp(join(tmpdir(), `${DIRECTORY}${process.pid}-`))
+    // The servers run as users of their own
+    await chmod(directory, 0o755)
+    const { domains, addresses } = place(table)
+    const packing = installPackage(directory)
+    packing.catch(() => undefined)
+    const network = await createNetwork(addresses)
+    await mkdir(join(directory, 'certificates'))
+    const certificates = await Certificates.create(join(directory, 'certificates'))
+    const lab = new Lab(domains, { network, directory }, certificates)
+    await lab.#start()
+    lab.#package = await packing
+    return lab
+  }
+
+  async #start(): Promise<void> {
+    const domains = [...new Set(this.domains.map(({ mailbox }) => mailbox))]
+    const hosts = this.domains.flatMap((domain) => domain.hosts)
+    await this.mail.create(domains)
+    const mailboxes = { domains, mail: this.mail }
+    await this.nginx.configure(this.domains, this.#certificates)
+    await this.mortalNginx.configure(this.domains, this.#certificates)
+    await this.postfix.configure(hosts, mailboxes, this.#certificates)
+    await this.exim.configure(hosts, mailboxes, this.#certificates)
+    await Promise.all([
+      this.bind.start(this.domains),
+      this.nginx.start(),
+      this.mortalNginx.start(),
+      this.postfix.start(),
+      this.exim.start(),
+      this.#startAttackers(),
+    ])
+    await this.unbound.start()
+  }
+
+  /** A new process, with nothing in its cache. */
+  sender(): Sender {
+    const { rootFile } = this.#certificates
+    return new Sender(this.#network.sender, { folder: this.#package, rootFile })
+  }
+
+  /** What the senders wrote on their standard error; there is no reason for any of it. */
+  async senderErrors(): Promise<string> {
+    return (await readFile(join(this.#package, 'stderr'), 'utf8')).trim()
+  }
+
+  /** Every session that an MX host has seen so far. */
+  async sessions(): Promise<MxSession[]> {
+    const hosts = this.domains.flatMap((domain) => domain.hosts)
+    const nameOf = (address: string) =>
+      hosts.find(({ listen }) => listen.includes(address))?.name ?? address
+    return [
+      ...postfixSessions(await readLog(this.postfix.log)),
+      ...eximSessions(await readLog(this.exim.log), nameOf),
+    ]
+  }
+
+  async #startAttackers(): Promise<void> {
+    const program = fileURLToPath(new URL('attacker.ts', import.meta.url))
+    const { servers } = this.#network
+    for (const host of this.domains.flatMap((domain) => domain.hosts)) {
+      const [address = ''] = host.ipv4
+      const [server = ''] = host.listen
+      if (!host.attacker) continue
+      const line = [process.execPath, '--import', 'tsx', program, host.attacker, address, server]
+      const daemon = new Daemon('attacker', servers.command(...line), this.#file('attacker'))
+      await servers.listening(address, 25, daemon)
+    }
+  }
+
+  #file(name: string): string {
+    return join(this.#directory, name)
+  }
+}
+
+/**
+ * Takes everything away that this process has set up, at whatever point it is. All in one go: the
+ * rest of the process gets no chance to set up more.
+ */
+export function removeLab(keep: boolean): void {
+  endPrograms()
+  removeNetwork()
+  if (!keep) removeDirectories((owner) => owner === process.pid)
+}
+
+/** What runs that were killed have left behind. */
+function removeStale(): void {
+  removeStaleNetworks()
+  removeDirectories((owner) => !isAlive(owner))
+}
+
+function removeDirectories(belongs: (owner: number) => boolean): void {
+  for (const name of readdirSync(tmpdir())) {
+    const owner = new RegExp(`^${DIRECTORY}(\\d+)-`).exec(name)?.[1]
+    if (owner === undefined || !belongs(Number(owner))) continue
+    // Somebody who is about to end may still be writing into it
+    rmSync(join(tmpdir(), name), { recursive: true, force: true, maxRetries: 20 })
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * The package as its users get it: built and packed from a copy of the tree, and installed from
+ * the tarball in an empty folder, with Nodemailer beside it.
+ *
+ * @module
+ */
+import { copyFile, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { run } from './shell.js'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+/** Nothing of what is packed is made of these; the tree itself is left as it is. */
+const LEFT_OUT = new Set(['.ci', '.git', 'coverage', 'dist', 'examples', 'node_modules', 'test'])
+
+const QUIET = { npm_config_audit: 'false', npm_config_fund: 'false', npm_config_loglevel: 'error' }
+
+/** @returns the folder in which the package is installed, and the sender's program is */
+export async function installPackage(directory: string): Promise<string> {
+  const tarball = await pack(join(directory, 'build'))
+  const folder = join(directory, 'sender')
+  await mkdir(folder)
+  await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
+  const nodemailer = `nodemailer@${await versionOf('nodemailer')}`
+  const args = ['install', '--prefer-offline', '--no-save', tarball, nodemailer]
+  await run('npm', args, { cwd: folder, env: { ...process.env, ...QUIET } })
+  await copyFile(new URL('sender.mjs', import.meta.url), join(folder, 'sender.mjs'))
+  return folder
+}
+
+async function pack(folder: string): Promise<string> {
+  await mkdir(folder)
+  for (const name of await readdir(ROOT)) {
+    if (LEFT_OUT.has(name)) continue
+    await cp(join(ROOT, name), join(folder, name), { recursive: true })
+  }
+  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  const options = { cwd: folder, env: { ...process.env, ...QUIET } }
+  await run('npm', ['run', 'build'], options)
+  const packed: unknown = JSON.parse(await run('npm', ['pack', '--json'], options))
+  const [first]: unknown[] = Array.isArray(packed) ? packed : []
+  if (typeof first !== 'object' || first === null || !('filename' in first)) {
+    throw new Error('npm pack has not said what it packed')
+  }
+  return join(folder, String(first.filename))
+}
+
+/** The version that the project is developed with. */
+async function versionOf(name: string): Promise<string> {
+  const text = await readFile(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')
+  const { version }: { version: string } = JSON.parse(text)
+  return version
+}

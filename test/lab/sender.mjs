@@ -1,0 +1,46 @@
+// The sender, as one of its users would write it. Runs where nothing is but the packed package and
+// Nodemailer; reads requests as lines of JSON, and answers each with a line.
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { mtaStsTransport, withMtaSts } from 'mta-sts/nodemailer'
+import nodemailer from 'nodemailer'
+
+const NAME = 'mail.sender.example'
+
+const transporter = nodemailer.createTransport(mtaStsTransport({ name: NAME }))
+const smartHosts = new Map()
+
+function transporterFor(smartHost) {
+  if (smartHost === undefined) return transporter
+  let known = smartHosts.get(smartHost)
+  if (known === undefined) {
+    known = nodemailer.createTransport(withMtaSts({ name: NAME, host: smartHost, port: 25 }))
+    smartHosts.set(smartHost, known)
+  }
+  return known
+}
+
+async function answer({ smartHost, message }) {
+  try {
+    const { deliveries } = await transporterFor(smartHost).sendMail(message)
+    return { deliveries: deliveries.map(plain) }
+  } catch (error) {
+    const { message: text, code, permanent, responseCode, deliveries = [] } = error
+    return { error: { text, code, permanent, responseCode }, deliveries: deliveries.map(plain) }
+  }
+}
+
+/** What of a delivery can be written as JSON. */
+function plain({ error: _, failures, ...delivery }) {
+  const shown = failures.map(({ resultType, reason, mxHost }) => ({ resultType, reason, mxHost }))
+  return { ...delivery, failures: shown }
+}
+
+const requests = createInterface({ input: process.stdin })
+requests.on('line', async (line) => {
+  const request = JSON.parse(line)
+  process.stdout.write(`${JSON.stringify({ id: request.id, ...(await answer(request)) })}\n`)
+})
+await once(requests, 'close')
+transporter.close()
+for (const smartHost of smartHosts.values()) smartHost.close()
