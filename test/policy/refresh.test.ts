@@ -493,6 +493,31 @@ describe('with a store', () => {
     await pass
   })
 
+  it('[STS-33] at whatever moment it comes', async () => {
+    const answers: string[] = []
+    // The delivery comes so many turns of the microtask queue after the lock was refused
+    for (let moment = 0; moment < 40; moment++) {
+      const store = watchedStore({ now: stage.clock.now })
+      await store.inner.set(bob.name, storedPolicy(stage.clock.now()))
+      const locking = deferred()
+      const begun = deferred()
+      store.lock = async () => {
+        begun.resolve()
+        await locking.promise
+        return undefined
+      }
+      const sts = openScripted({ store, now: stage.clock.now })
+      const pass = sts.refresh()
+      await begun.promise
+      await turns()
+      locking.resolve()
+      for (let turn = 0; turn < moment; turn++) await undefined
+      answers.push(said(await sts.getPolicy(bob.name)))
+      await pass
+    }
+    expect(answers).toEqual(new Array(40).fill('enforce stored1'))
+  })
+
   it('[STS-22] and also when its record is gone', async () => {
     const store = watchedStore({ now: stage.clock.now })
     await store.inner.set(bob.name, storedPolicy(stage.clock.now()))
