@@ -41,9 +41,8 @@ export interface CacheOptions {
 
 /** What waits for the network, or for a store. */
 interface Flight {
+  purpose: 'lookup' | 'renewal'
   landed: Promise<PolicyLookup>
-  /** Somebody else waits for it too */
-  joined: boolean
 }
 
 interface Negative {
@@ -127,17 +126,15 @@ export class PolicyCache {
       await other.landed
       other = this.#flights.get(policyDomain)
     }
-    await this.#fly(policyDomain, async (flight) => {
+    const work = async () => {
       const { network, store } = this.#options
       const ttl = 2 * (network.dnsTimeout + network.fetchTimeout)
       await store.locked(`refresh:${policyDomain}`, ttl, async () => {
         renewal = await this.#renewHeld(policyDomain)
       })
-      const held = this.#heldNow(policyDomain)
-      if (held) return held.lookup
-      // It is the store's alone, or has expired: a delivery that waits must be told what applies
-      return flight.joined ? this.#learn(policyDomain) : noPolicy('expired')
-    })
+      return this.#heldNow(policyDomain)?.lookup ?? noPolicy('expired')
+    }
+    await this.#fly(policyDomain, work, 'renewal')
     return renewal
   }
 
@@ -280,21 +277,20 @@ export class PolicyCache {
 
   #fly(
     policyDomain: string,
-    work: (flight: Pick<Flight, 'joined'>) => Promise<PolicyLookup>,
+    work: () => Promise<PolicyLookup>,
+    purpose: Flight['purpose'] = 'lookup',
   ): Promise<PolicyLookup> {
     const underWay = this.#flights.get(policyDomain)
-    if (underWay) {
-      underWay.joined = true
-      return underWay.landed
-    }
-    const flight = { joined: false }
-    const landed = work(flight).finally(() => {
+    // What a renewal comes to is no answer: the policy may be the store's alone, or have expired
+    if (underWay?.purpose === 'renewal') return underWay.landed.then(() => this.get(policyDomain))
+    if (underWay) return underWay.landed
+    const landed = work().finally(() => {
       this.#flights.delete(policyDomain)
       // What came from the store has not been looked at by this process yet
       const held = this.#heldNow(policyDomain)
       if (held?.checkedAt === NEVER_CHECKED) this.#recheckBeside(policyDomain, held)
     })
-    this.#flights.set(policyDomain, Object.assign(flight, { landed }))
+    this.#flights.set(policyDomain, { purpose, landed })
     return landed
   }
 

@@ -269,6 +269,8 @@ describe('policy, not expired, due for a look', () => {
     })
     // From the store the first time, from memory the second: neither waits for DNS
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce stored1')
+    await turns()
+    expect(resolver.asked).toEqual([`TXT _mta-sts.${bob.name}`])
     stage.clock.advance(HOUR)
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce stored1')
     expect(resolver.asked).toEqual([`TXT _mta-sts.${bob.name}`])
