@@ -1,0 +1,115 @@
+/**
+ * Everything that a sender meets, on loopback, each server in a process of its own: the DNS, the
+ * policy hosts, and one SMTP server that all MX hosts are.
+ *
+ * @module
+ */
+import { promises as dns } from 'node:dns'
+import { connect, type Socket } from 'node:net'
+import type { ConnectTarget } from 'mta-sts'
+import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
+import { loadPeers } from '../../src/testing/peers.js'
+import { Server } from './servers/server.js'
+
+export interface NetworkOptions {
+  /** The MX hosts of every domain, and of every domain's policy */
+  mxHosts: readonly string[]
+  /** The domains that have a policy host; the others have a record all the same */
+  policyDomains?: readonly string[]
+}
+
+export const POLICY_ID = '20260801T000000'
+export const RECORD = `v=STSv1; id=${POLICY_ID};`
+export const MAX_AGE = 604_800
+
+/** The name that senders say in EHLO. */
+export const SENDER = 'mail.sender.example'
+
+/** Of the documentation ranges: it is let through by every sender, and leads nowhere. */
+const ADDRESS = '192.0.2.1'
+
+/** As of resolvers near by, which go on counting down; nothing that runs here lives as long. */
+const TTL = 300
+
+export class Network implements AsyncDisposable {
+  /** The root of all certificates, PEM. */
+  readonly ca: string
+  readonly dns: Server<'dns'>
+  readonly policyHosts: Server<'policy'>
+  readonly sink: Server<'sink'>
+  readonly #servers: readonly AsyncDisposable[]
+
+  private constructor(ca: string, servers: Pick<Network, 'dns' | 'policyHosts' | 'sink'>) {
+    this.ca = ca
+    this.dns = servers.dns
+    this.policyHosts = servers.policyHosts
+    this.sink = servers.sink
+    this.#servers = [servers.dns, servers.policyHosts, servers.sink]
+  }
+
+  static async start({ mxHosts, policyDomains = [] }: NetworkOptions): Promise<Network> {
+    const { x509 } = await loadPeers()
+    const authority = await CertificateAuthority.create(x509)
+    const mx = await authority.issue({ san: mxHosts.map((host) => `DNS:${host}`) })
+    const credentials = await policyCredentials(authority, policyDomains)
+    const body = policyFile(mxHosts)
+    const [dnsServer, policyHosts, sink] = await Promise.all([
+      Server.start({ role: 'dns', txt: RECORD, mx: mxHosts, address: ADDRESS, ttl: TTL }),
+      Server.start({ role: 'policy', body, credentials }),
+      Server.start({ role: 'sink', name: mxHosts[0] ?? '', ...mx }),
+    ])
+    return new Network(authority.root, { dns: dnsServer, policyHosts, sink })
+  }
+
+  /** A resolver that asks the DNS of this network. */
+  resolver(): dns.Resolver {
+    const resolver = new dns.Resolver()
+    resolver.setServers([`127.0.0.1:${this.dns.port}`])
+    return resolver
+  }
+
+  /** What `MtaSts` and the transport need to live here. */
+  senderOptions() {
+    return {
+      name: SENDER,
+      ca: this.ca,
+      resolver: this.resolver(),
+      connect: ({ purpose }: ConnectTarget): Socket =>
+        connect({
+          host: '127.0.0.1',
+          port: purpose === 'policy' ? this.policyHosts.port : this.sink.port,
+        }),
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server[Symbol.asyncDispose]()))
+  }
+}
+
+export function policyFile(mxHosts: readonly string[]): string {
+  const lines = [
+    'version: STSv1',
+    'mode: enforce',
+    ...mxHosts.map((host) => `mx: ${host}`),
+    `max_age: ${MAX_AGE}`,
+  ]
+  return lines.map((line) => `${line}\r\n`).join('')
+}
+
+/** `prefix0.example`, `prefix1.example` and so on. */
+export function domainNames(count: number, prefix: string): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix}${index}.example`)
+}
+
+/** A certificate of its own for each policy host, as in the wild. */
+async function policyCredentials(
+  authority: CertificateAuthority,
+  domains: readonly string[],
+): Promise<Record<string, Credentials>> {
+  const entries = domains.map(async (domain) => {
+    const host = `mta-sts.${domain}`
+    return [host, await authority.issue({ san: [`DNS:${host}`] })] as const
+  })
+  return Object.fromEntries(await Promise.all(entries))
+}

@@ -1,0 +1,76 @@
+/**
+ * What a server's process is told, and what it tells. Each server answers for every name it is
+ * asked about in the same way: what is measured is the client.
+ *
+ * @module
+ */
+import type { Credentials } from '../../../src/testing/authority.js'
+
+/** An MX host: SMTP with STARTTLS; takes every message and keeps none. */
+export interface SinkSetup extends Credentials {
+  role: 'sink'
+  name: string
+}
+
+/** The DNS: the same TXT record, MX records and IPv4 address for every name, and no IPv6. */
+export interface DnsSetup {
+  role: 'dns'
+  txt: string
+  mx: readonly string[]
+  address: string
+  /** Seconds */
+  ttl: number
+}
+
+/** A policy host: the same policy file under every name that it has a certificate for. */
+export interface PolicySetup {
+  role: 'policy'
+  body: string
+  /** By host name */
+  credentials: Record<string, Credentials>
+}
+
+export type ServerSetup = SinkSetup | DnsSetup | PolicySetup
+
+export interface SinkCounts {
+  connections: number
+  /** Handshakes that came to their end */
+  secured: number
+  messages: number
+  /** Messages that came over a connection without TLS */
+  plaintext: number
+  recipients: number
+  /** Of the messages */
+  bytes: number
+}
+
+export interface DnsCounts {
+  TXT: number
+  MX: number
+  A: number
+  AAAA: number
+  other: number
+}
+
+export interface PolicyCounts {
+  gets: number
+}
+
+export interface CountsOf {
+  sink: SinkCounts
+  dns: DnsCounts
+  policy: PolicyCounts
+}
+
+/** A server in its process. */
+export interface Running {
+  port: number
+  /** What was counted since the last call */
+  take(): CountsOf[keyof CountsOf]
+}
+
+/** Sent to the process: the setup first, then any number of `take`. */
+export type Order = { setup: ServerSetup; port: number } | 'take'
+
+/** Sent back, one for each order. */
+export type Report = { port: number } | { counts: CountsOf[keyof CountsOf] } | { error: string }

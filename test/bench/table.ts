@@ -1,0 +1,86 @@
+/**
+ * Rows as text, 80 columns wide.
+ *
+ * @module
+ */
+import { type Findings, isMet, type Mode, type Row, type Target, type Unit } from './benchmark.js'
+import type { Spread } from './pairs.js'
+
+const WIDTHS = [10, 19, 19, 15, 10]
+
+export function tableHead(): string {
+  return [columns(['Name', 'Ours', 'Beside it', 'Ratio', 'To reach']), '-'.repeat(80)].join('\n')
+}
+
+/** The rows of one benchmark: medians, below them minimum and maximum, and what was done. */
+export function tableRows({ rows, skipped = [] }: Findings, mode: Mode): string {
+  return [...rows.map((row) => rowText(row, mode)), ...skipped.map((line) => fold(line))].join('\n')
+}
+
+function rowText(row: Row, mode: Mode): string {
+  const { name, unit, ours, theirs, compared } = row
+  return [
+    columns([
+      name,
+      figure(ours.median, unit),
+      theirs ? figure(theirs.median, unit) : '-',
+      compared ? figure(compared.spread.median, compared.unit) : '-',
+      verdict(row, mode),
+    ]),
+    columns(['', range(ours), range(theirs), range(compared?.spread), '']),
+    fold(row.beside === undefined ? row.what : `${row.what}; beside it: ${row.beside}`),
+  ].join('\n')
+}
+
+function verdict(row: Row, mode: Mode): string {
+  const { target } = row
+  if (target === undefined) return '-'
+  const bound = targetText(target, target.of === 'ours' ? row.unit : (row.compared?.unit ?? ''))
+  if (mode === 'quick') return bound
+  return `${bound} ${isMet(row) ? 'met' : 'MISSED'}`
+}
+
+function targetText({ bound, value }: Target, unit: Unit): string {
+  return `${bound === 'at-least' ? '>=' : '<='} ${value.toLocaleString('en')}${unitText(unit)}`
+}
+
+function figure(value: number, unit: Unit): string {
+  return `${number(value)}${unitText(unit)}`
+}
+
+function range(spread: Spread | undefined): string {
+  return spread === undefined ? '' : `${number(spread.min)} - ${number(spread.max)}`
+}
+
+function unitText(unit: Unit): string {
+  return unit === '/s' || unit === '' ? unit : ` ${unit}`
+}
+
+/** Three digits that mean something, and no more of them behind the point than two. */
+function number(value: number): string {
+  const size = Math.abs(value)
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2
+  return value.toLocaleString('en', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  })
+}
+
+function columns(cells: readonly string[]): string {
+  return cells
+    .map((cell, index) => cell.padEnd(WIDTHS[index] ?? 0))
+    .join(' ')
+    .trimEnd()
+}
+
+/** Under the figures, behind the column of names, in lines of no more than 80 columns. */
+function fold(text: string): string {
+  const indent = ' '.repeat((WIDTHS[0] ?? 0) + 1)
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? ''
+    if (indent.length + line.length + 1 + word.length > 80) lines.push(word)
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
+  }
+  return lines.map((line) => `${indent}${line}`).join('\n')
+}
