@@ -51,7 +51,8 @@ describe('who is asked', () => {
     expect(txtQueries(parent)).toBe(1)
   })
 
-  test.each(['IPv4', 'IPv6'])(
+  // Nodemailer 8 leaves IPv6 literals out, before a transport sees them
+  test.each(process.env.NODEMAILER === '8' ? ['IPv4'] : ['IPv4', 'IPv6'])(
     '[STS-9] an %s address literal causes no lookup at all',
     async (family) => {
       const domain = stage.domain({ mode: 'enforce' })

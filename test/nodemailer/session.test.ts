@@ -83,14 +83,9 @@ describe('what was said before TLS', () => {
       await takeMessages(peer)
     })
 
-    const sending = sender.sendMail({ ...messageTo(DOMAIN), dsn })
+    await sender.sendMail({ ...messageTo(DOMAIN), dsn })
 
-    // Nodemailer 8 does not drop them: it ends the connection
-    const drops = process.env.NODEMAILER !== '8'
-    if (drops) await sending
-    else expect(await errorOf(sending)).toMatchObject({ code: 'EMTASTS' })
-    const heard = only(mx.peers).heard.filter((line) => line.startsWith('MAIL'))
-    expect(heard).toEqual(drops ? [`MAIL FROM:<${SENDER}>`] : [])
+    expect(only(mx.peers).heard).toContain(`MAIL FROM:<${SENDER}>`)
     expect(only(mx.peers).heard).toContain(`RCPT TO:<you@${DOMAIN}>`)
   })
 
@@ -117,9 +112,14 @@ describe('what was said before TLS', () => {
       await takeMessages(peer)
     })
 
-    await sender.sendMail({ ...messageTo(DOMAIN), dsn })
+    const sending = sender.sendMail({ ...messageTo(DOMAIN), dsn })
 
-    expect(only(mx.peers).heard).toContain(`MAIL FROM:<${SENDER}>`)
+    // Nodemailer 8 does not drop them: it ends the connection
+    const drops = process.env.NODEMAILER !== '8'
+    if (drops) await sending
+    else expect(await errorOf(sending)).toMatchObject({ code: 'EMTASTS' })
+    const heard = only(mx.peers).heard.filter((line) => line.startsWith('MAIL'))
+    expect(heard).toEqual(drops ? [`MAIL FROM:<${SENDER}>`] : [])
   })
 
   test('[STS-41] plaintext behind the 220, in place of a ServerHello, is no reply: refused', async () => {
