@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { channel } from 'node:diagnostics_channel'
+import { type Channel, channel } from 'node:diagnostics_channel'
 import type { TlsFailure } from './errors.js'
 
 /** The policy under which something happened, in the terms of RFC 8460 §4.4. */
@@ -80,8 +80,24 @@ export interface EventMap {
 
 export type EventName = keyof EventMap
 
+/**
+ * Held for good: Node keeps channels weakly, and one that was collected and made anew can lose its
+ * subscribers to the late finalizer of the first.
+ */
+const CHANNELS: ReadonlyMap<EventName, Channel> = new Map(
+  (
+    [
+      'mta-sts:session',
+      'mta-sts:policy-failure',
+      'mta-sts:delivery',
+      'mta-sts:refresh',
+      'mta-sts:store-failure',
+    ] as const
+  ).map((name) => [name, channel(name)]),
+)
+
 /** Publishes what `describe` returns, which is called only when somebody listens. */
 export function publish<K extends EventName>(name: K, describe: () => EventMap[K]): void {
-  const target = channel(name)
-  if (target.hasSubscribers) target.publish(describe())
+  const target = CHANNELS.get(name)
+  if (target?.hasSubscribers) target.publish(describe())
 }
