@@ -16,6 +16,7 @@ export interface ConnectTarget {
   host: string
   /** An IPv4 or IPv6 address, as text */
   address: string
+  /** 443 of a policy host; 25 of an MX host, unless the option `port` says otherwise */
   port: number
 }
 

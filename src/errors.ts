@@ -19,6 +19,7 @@ export const RESULT_TYPES = [
   'sts-webpki-invalid',
 ] as const
 
+/** One of the result types of RFC 8460 §4.3. */
 export type ResultType = (typeof RESULT_TYPES)[number]
 
 /** One failure, as a report to the receiver would name it. */
@@ -75,7 +76,9 @@ export class PolicySyntaxError extends MtaStsError {
  * it takes no mail (permanent: RFC 7505) or does not exist (permanent).
  */
 export class RoutingError extends MtaStsError {
+  /** True: trying again is of no use */
   readonly permanent: boolean
+  /** The domain that mail was for: A-labels in lower case, or an address literal */
   readonly policyDomain: string
 
   constructor(
@@ -99,6 +102,7 @@ export class RoutingError extends MtaStsError {
  * the next one; `MtaSts.deliver` puts the failure down and goes on.
  */
 export class TlsFailureError extends MtaStsError {
+  /** What the host failed to prove */
   readonly failure: TlsFailure
   /** A refusal is never the receiver's final word: RFC 8461 §5.1 */
   readonly permanent: false
@@ -119,10 +123,13 @@ export class DeliveryRefusedError extends MtaStsError {
   declare readonly code: 'EMTASTS'
   /** Always false: whatever a server replied, somebody in between may have said it */
   readonly permanent: false
+  /** Whose policy it is: A-labels in lower case */
   readonly policyDomain: string
   /** Of the policy; `none` where there is none, and the sender's own options refused */
   readonly mode: 'enforce' | 'testing' | 'none'
+  /** The id of the policy; undefined where there is none */
   readonly policyId: string | undefined
+  /** What went wrong with each MX host and address, in order */
   readonly failures: TlsFailure[]
 
   constructor(details: {

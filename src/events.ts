@@ -13,10 +13,13 @@ import type { TlsFailure } from './errors.js'
 
 /** The policy under which something happened, in the terms of RFC 8460 §4.4. */
 export interface AppliedPolicy {
+  /** `policy-type` of RFC 8460 §4.4 */
   type: 'sts' | 'no-policy-found'
   /** The Policy Domain */
   domain: string
+  /** Of the policy; `none` where there is no policy */
   mode: 'enforce' | 'testing' | 'none'
+  /** The policy id; left out where there is no policy */
   id?: string
   /** The policy file's `mx` patterns */
   mxHosts: readonly string[]
@@ -29,10 +32,13 @@ export interface AppliedPolicy {
  * because the policy does not name the host.
  */
 export interface SessionEvent {
+  /** What the session was held to */
   policy: AppliedPolicy
+  /** The name in the MX record */
   mxHost: string
   /** undefined: no connection was made */
   address?: string
+  /** The address that the connection was made from, as text */
   localAddress?: string
   /** What the MX host called itself in its greeting */
   helo?: string
@@ -42,42 +48,63 @@ export interface SessionEvent {
 
 /** A policy could not be found out about, or renewed. */
 export interface PolicyFailureEvent {
+  /** A-labels, lower case */
   policyDomain: string
   /** What applies all the same */
   policy: AppliedPolicy
+  /** Why: an `sts-` result type of RFC 8460 §4.3 */
   failure: TlsFailure
 }
 
 /** A delivery to one Policy Domain came to its end, once it was known which hosts there are. */
 export interface DeliveryEvent {
+  /** What the delivery was held to in the end */
   policy: AppliedPolicy
+  /** `refused`: no MX host proved what it had to; `failed`: any other error */
   outcome: 'delivered' | 'refused' | 'failed'
+  /** The MX host that took the message, or the last that was tried */
   mxHost?: string
+  /** What went wrong on the way, in order; also what was let pass */
   failures: readonly TlsFailure[]
 }
 
+/** A pass over the cached policies: how many there were, and what became of them. */
 export interface RefreshEvent {
+  /** Policies that were looked at */
   checked: number
+  /** Fetched anew, and the same as before */
   renewed: number
+  /** Fetched anew, and another id or another text */
   changed: number
+  /** Not to be had; what is held goes on applying */
   failed: number
+  /** Expired, and forgotten */
   dropped: number
 }
 
 /** A policy store did not do what it was asked for; memory goes on alone. */
 export interface StoreFailureEvent {
+  /** What the store was to do: `get`, `set`; of a report store, `tlsrpt add`, `tlsrpt send` */
   operation: string
+  /** What it rejected with, or that it did not answer in time */
   error: unknown
 }
 
+/** The channels of `node:diagnostics_channel` by name, and what is published on each. */
 export interface EventMap {
+  /** For each connection, and each MX host that was not connected to for its name */
   'mta-sts:session': SessionEvent
+  /** When a policy could not be found out about or renewed */
   'mta-sts:policy-failure': PolicyFailureEvent
+  /** For each domain of a message */
   'mta-sts:delivery': DeliveryEvent
+  /** For each pass of `MtaSts.refresh()` */
   'mta-sts:refresh': RefreshEvent
+  /** When a store failed; of policy stores once a minute at most */
   'mta-sts:store-failure': StoreFailureEvent
 }
 
+/** The name of a channel. */
 export type EventName = keyof EventMap
 
 /**

@@ -35,6 +35,7 @@ import { Refresher, type RefreshSummary } from './policy/refresh.js'
 /** How long a policy store may take for an answer before memory goes on alone, in milliseconds. */
 const STORE_TIMEOUT = 2000
 
+/** What {@link MtaSts.deliver} may be told beside the domain. */
 export interface DeliverOptions {
   /** What the message itself asks of TLS (RFC 8689); default `policy` */
   demand?: TlsDemand | undefined
@@ -179,6 +180,7 @@ export class MtaSts implements AsyncDisposable {
     await this.#store.close()
   }
 
+  /** The same as `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

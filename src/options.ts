@@ -15,9 +15,13 @@ import { type TrustedRoots, trustedRoots } from './tls/options.js'
 
 /** Nodemailer's kind of logger: bunyan, pino and their like. */
 export interface Logger {
+  /** What is of use when something is looked for */
   debug(entry: object, message: string, ...args: unknown[]): void
+  /** Not used by this package, and part of every logger */
   info(entry: object, message: string, ...args: unknown[]): void
+  /** A policy that could not be had or renewed, a report that was not delivered */
   warn(entry: object, message: string, ...args: unknown[]): void
+  /** A store that failed */
   error(entry: object, message: string, ...args: unknown[]): void
 }
 

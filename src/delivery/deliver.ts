@@ -18,6 +18,7 @@ import type { Candidate, DeliveryPlan } from './plan.js'
 
 /** What an attempt may want to know, and to say. */
 export interface DeliveryContext {
+  /** What the candidate is part of; after a new policy was learnt on the way, the new plan */
   readonly plan: DeliveryPlan
   /** What went wrong so far, in order */
   readonly failures: readonly TlsFailure[]

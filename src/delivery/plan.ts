@@ -36,7 +36,9 @@ export interface Candidate {
   preference: number
   /** In the order in which they are to be tried; those that may not be contacted are left out */
   addresses: readonly string[]
+  /** TCP port of the SMTP server */
   port: number
+  /** What a connection must prove before anything of a message is said on it */
   security: Security
   /** For `tls.connect`, beside the socket */
   tls: ConnectionOptions
@@ -46,9 +48,11 @@ export interface Candidate {
   failure?: TlsFailure
 }
 
+/** Who a message for a domain may be handed to, and under which policy: `MtaSts.plan`. */
 export interface DeliveryPlan {
   /** A-labels, lower case */
   policyDomain: string
+  /** The policy that the plan was made by, or why there is none */
   lookup: PolicyLookup
   /** In the order in which they are to be tried */
   candidates: readonly Candidate[]

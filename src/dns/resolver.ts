@@ -9,9 +9,13 @@ import { textOfThrown } from '../errors.js'
 
 /** What of `node:dns/promises` is used; any object of this shape will do. */
 export interface Resolver {
+  /** The strings of each TXT record */
   resolveTxt(hostname: string): Promise<string[][]>
+  /** The MX records, in any order; `priority` is what the DNS calls preference */
   resolveMx(hostname: string): Promise<Array<{ exchange: string; priority: number }>>
+  /** IPv4 addresses, as text */
   resolve4(hostname: string): Promise<string[]>
+  /** IPv6 addresses, as text */
   resolve6(hostname: string): Promise<string[]>
 }
 

@@ -14,7 +14,9 @@ import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
 
 /** A field of a record or of a policy file. An array of these keeps order, whatever the names. */
 export interface Field {
+  /** 1 to 32 letters, digits, `_`, `-` or `.`; case counts */
   readonly name: string
+  /** As it was written, without the white space round it */
   readonly value: string
 }
 

@@ -15,13 +15,17 @@ import type { SendResult, SessionFacts } from './session.js'
 export interface DomainDelivery {
   /** A-labels, lower case; or an address literal */
   policyDomain: string
+  /** The addresses of this domain, as they stand in the envelope */
   recipients: string[]
+  /** `refused`: no host proved what it had to; `failed`: any other error */
   status: 'delivered' | 'refused' | 'failed'
   /** Of the policy; `none` also where there is no policy */
   mode: 'enforce' | 'testing' | 'none'
+  /** Of the policy; left out where there is none */
   policyId?: string
   /** The MX host that took the message, or the last that was tried */
   mxHost?: string
+  /** The address that was connected to, as text */
   address?: string
   /** false: plaintext, or no connection at all; undefined: a smart host's transport does not tell */
   tls?: false | { version: string; cipher: string }
@@ -41,8 +45,11 @@ export interface SentInfo extends SentMessageInfo {
   rejectedErrors?: NodemailerError[]
   /** The reply to the message, of the first domain that took it */
   response: string
+  /** Of that domain, for the envelope; milliseconds */
   envelopeTime: number
+  /** Of that domain, for the message; milliseconds */
   messageTime: number
+  /** Bytes that were sent to that domain */
   messageSize: number
   /** One for each recipient domain, in the order of the recipients */
   deliveries: DomainDelivery[]

@@ -8,6 +8,7 @@ import { getLogger } from 'nodemailer/lib/shared/index.js'
 import { MtaSts } from '../mta-sts.js'
 import { type MtaStsOptions, optionError } from '../options.js'
 
+/** The options of `MtaSts`, or an `MtaSts` in their place. */
 export interface StsOptions extends Omit<MtaStsOptions, 'logger'> {
   /** One that is shared with others, in place of the options that would make one */
   sts?: MtaSts | undefined

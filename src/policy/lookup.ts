@@ -9,13 +9,17 @@ import type { Policy } from './policy.js'
 
 /** A policy applies. Its `mode` may be `none`, which asks for nothing. */
 export interface FoundPolicy {
+  /** Tells it from {@link NoPolicy} */
   status: 'found'
+  /** The policy file, parsed */
   policy: Policy
   /** The id of the TXT record; `override` for a policy that the operator pinned */
   id: string
+  /** The end of the HTTPS fetch (RFC 8461 §3.3) */
   fetchedAt: Date
   /** `fetchedAt` plus the policy's `max_age` */
   expiresAt: Date
+  /** `network`: it was fetched for this very lookup */
   source: 'cache' | 'network'
   /** The policy file as it was fetched */
   body: string
@@ -34,7 +38,9 @@ export interface FoundPolicy {
  * - `override`: the operator exempted the domain
  */
 export interface NoPolicy {
+  /** Tells it from {@link FoundPolicy} */
   status: 'none'
+  /** Why there is none: see above */
   reason:
     | 'no-record'
     | 'dns-failure'
@@ -43,9 +49,11 @@ export interface NoPolicy {
     | 'expired'
     | 'address-literal'
     | 'override'
+  /** What went wrong, in the terms of RFC 8460 §4.3; left out where nothing did */
   failure?: TlsFailure
 }
 
+/** What a domain is held to: what `MtaSts.getPolicy` resolves to. */
 export type PolicyLookup = FoundPolicy | NoPolicy
 
 export function noPolicy(reason: NoPolicy['reason'], failure?: TlsFailure): NoPolicy {

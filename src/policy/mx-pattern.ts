@@ -21,7 +21,7 @@ export function isMxPattern(pattern: string): boolean {
 /**
  * Does one of the patterns name the host? `*` stands for exactly one label, case does not count,
  * and the host may carry the root dot or be written in U-labels. The patterns are those of a
- * policy: what {@link isMxPattern} accepts.
+ * policy: what `parsePolicy` accepts.
  *
  * ```ts
  * matchesMx('mx1.example.com', ['mail.example.com', '*.example.com']) // true

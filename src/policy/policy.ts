@@ -24,14 +24,18 @@ import {
 import { escapeRemoteText, PolicySyntaxError } from '../errors.js'
 import { isMxPattern } from './mx-pattern.js'
 
+/** What a policy asks of senders (RFC 8461 §5). */
 export type PolicyMode = 'enforce' | 'testing' | 'none'
 
+/** A policy file (RFC 8461 §3.2), parsed. */
 export interface Policy {
+  /** The only version there is */
   version: 'STSv1'
+  /** `enforce`: refuse, `testing`: deliver and report, `none`: as if there were no policy */
   mode: PolicyMode
   /** mx patterns in lower case, in their order; may be empty where the mode is `none` */
   mx: readonly string[]
-  /** Seconds from the fetch, 0 to {@link MAX_AGE_LIMIT} */
+  /** Seconds from the fetch, 0 to 31557600 (RFC 8461 §3.2) */
   maxAge: number
   /** Fields that RFC 8461 does not define, in their order; left out where there are none */
   extensions?: readonly Field[]
@@ -88,7 +92,7 @@ export function parsePolicy(body: string | Uint8Array): Policy {
  * same policy.
  *
  * @throws PolicySyntaxError, `line` 0, if there is no such file: an `mx` that is not in lower
- *   case, a `maxAge` above {@link MAX_AGE_LIMIT}
+ *   case, a `maxAge` above 31557600
  */
 export function formatPolicy(policy: Policy): string {
   checkPolicy(policy)

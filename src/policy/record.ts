@@ -15,7 +15,9 @@ import {
 } from '../dns/tag-list.js'
 import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
 
+/** The TXT record at `_mta-sts.` + Policy Domain (RFC 8461 §3.1), parsed. */
 export interface StsRecord {
+  /** The only version there is */
   version: 'STSv1'
   /** 1 to 32 letters and digits. A new one says that there is a new policy; they have no order. */
   id: string

@@ -24,11 +24,13 @@ export interface StoredPolicy {
   usedAt: number
 }
 
+/** Where policies outlive the process; see `sqliteStore` and `redisStore` for two of them. */
 export interface PolicyStore {
   /** What is kept for a Policy Domain (A-label, lower case), or undefined */
   get(policyDomain: string): Promise<StoredPolicy | undefined>
   /** Keeps it; when the promise resolves, it survives the end of the process */
   set(policyDomain: string, entry: StoredPolicy): Promise<void>
+  /** Forgets it; resolves also when there was nothing */
   delete(policyDomain: string): Promise<void>
   /** Every entry, in any order */
   list?(): AsyncIterable<[policyDomain: string, entry: StoredPolicy]>

@@ -4,7 +4,7 @@
  * One key for each Policy Domain, `<prefix>policy:<domain>`, holds the entry as JSON; Redis itself
  * drops it when the policy expires. One key for each lock, `<prefix>lock:<name>`.
  *
- * @module
+ * @module mta-sts/redis
  */
 
 import { randomUUID } from 'node:crypto'
@@ -14,11 +14,13 @@ import { CLOCK_TOLERANCE, decodeEntry, decodePages, encodeEntry, PAGE_SIZE } fro
 
 /** What is used of a client of the package `redis`, made by `createClient` or `createClientPool`. */
 export interface NodeRedisClient {
+  /** Sends one command, its name first; resolves to the reply */
   sendCommand(args: string[]): Promise<unknown>
 }
 
 /** What is used of a client of the package `ioredis`, made by `new Redis()`. */
 export interface IoRedisClient {
+  /** Sends one command; resolves to the reply */
   call(command: string, ...args: string[]): Promise<unknown>
   /** With a `keyPrefix`, ioredis puts that before every key; the store minds it */
   options?: { keyPrefix?: string | undefined }
@@ -27,6 +29,7 @@ export interface IoRedisClient {
 /** A client of `redis` (node-redis) or of `ioredis`. */
 export type RedisClient = NodeRedisClient | IoRedisClient
 
+/** Options of {@link redisStore}. */
 export interface RedisStoreOptions {
   /** What the names of all keys begin with; default `mta-sts:` */
   prefix?: string
@@ -121,8 +124,10 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 `
 
+/** @internal */
 export type Command = (name: string, ...args: string[]) => Promise<unknown>
 
+/** @internal */
 export interface Adapter {
   command: Command
   /** What the client puts before every key by itself; it comes back in the replies to SCAN */
@@ -133,6 +138,7 @@ export interface Adapter {
  * Makes one of the two kinds of client. ioredis has a `sendCommand` too, so `call` decides.
  *
  * @param who the function that was given the client, for the error
+ * @internal
  */
 export function adapt(client: RedisClient, who: string): Adapter {
   const notAClient = (why: string) => clientError(who, why)
@@ -219,7 +225,11 @@ function scanReply(reply: unknown): [cursor: string, keys: string[]] {
   ]
 }
 
-/** A string reply, which a client may be set up to bring as a Buffer. Undefined: none. */
+/**
+ * A string reply, which a client may be set up to bring as a Buffer. Undefined: none.
+ *
+ * @internal
+ */
 export function toText(reply: unknown): string | undefined {
   if (typeof reply === 'string') return reply
   if (reply instanceof Uint8Array) return Buffer.from(reply).toString('utf8')

@@ -6,7 +6,7 @@
  * same turn of the event loop share a transaction, and a lock that another process holds is waited
  * for with a timer, not inside SQLite.
  *
- * @module
+ * @module mta-sts/sqlite
  */
 
 import { randomUUID } from 'node:crypto'
@@ -22,6 +22,7 @@ import {
   type StoreClockOptions,
 } from './entry.js'
 
+/** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions extends StoreClockOptions {
   /** How long an operation waits for other processes, in milliseconds; default 5_000 */
   busyTimeout?: number
@@ -104,11 +105,13 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Pol
 // ---- node:sqlite -------------------------------------------------------------------------------
 
 // What is used of node:sqlite; the types of Node 20 do not know it
+/** @internal */
 export interface StatementSync {
   run(...params: (string | number)[]): { changes: number | bigint }
   get(...params: (string | number)[]): unknown
   all(...params: (string | number)[]): unknown[]
 }
+/** @internal */
 export interface DatabaseSync {
   exec(sql: string): void
   prepare(sql: string): StatementSync
@@ -159,6 +162,7 @@ function textOf(row: unknown, column: string): string | undefined {
   return isRow(row) && row[column] !== undefined ? String(row[column]) : undefined
 }
 
+/** @internal */
 export function isRow(row: unknown): row is Record<string, unknown> {
   return typeof row === 'object' && row !== null
 }
@@ -169,7 +173,11 @@ function toPair(row: unknown): [policyDomain: string, text: string] {
 
 // ---- the file ----------------------------------------------------------------------------------
 
-/** What a file holds. The report store of `mta-sts/tlsrpt` has a format of its own. */
+/**
+ * What a file holds. The report store of `mta-sts/tlsrpt` has a format of its own.
+ *
+ * @internal
+ */
 export interface FileFormat<Statements> {
   /** At offset 68 of the file; `file` and other programs see by it whose the file is */
   applicationId: number
@@ -234,7 +242,11 @@ const POLICY_FILE = {
   prepare: prepareStatements,
 }
 
-/** Throws as {@link sqliteStore} does. */
+/**
+ * Throws as {@link sqliteStore} does.
+ *
+ * @internal
+ */
 export function openDatabase<S>(path: string, busyTimeout: number, format: FileFormat<S>) {
   const { DatabaseSync } = loadSqlite()
   let database: DatabaseSync | undefined
@@ -358,7 +370,11 @@ interface Write {
   reject(error: unknown): void
 }
 
-/** One connection to a file that other processes write to as well. */
+/**
+ * One connection to a file that other processes write to as well.
+ *
+ * @internal
+ */
 export class SharedFile {
   readonly #options: SharedFileOptions
   readonly #queue: Write[] = []

@@ -10,6 +10,7 @@ import type { WorldClock } from './clock.js'
 import type { DnsFault, DnsPlace, LookupFault, MxFault, PolicyHostFault } from './faults.js'
 import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet, ReceivedMessage } from './log.js'
 
+/** Options of `createMailWorld`. */
 export interface MailWorldOptions {
   /** The name the sender says in EHLO; default `sender.example` */
   name?: string
@@ -38,11 +39,15 @@ export interface MailWorld extends AsyncDisposable {
   options(): SenderOptions
   /** The root that senders trust, PEM. */
   readonly ca: string
+  /** The time of the world, which a test lets pass. */
   readonly clock: WorldClock
+  /** Records of your own making. */
   readonly dns: WorldDns
   /** Everything that happened, in order. */
   readonly log: readonly LogEntry[]
+  /** Questions that reached the DNS server. */
   readonly queries: DnsQuery[]
+  /** Requests that reached a policy host. */
   readonly gets: PolicyGet[]
   /** SMTP connections, of all MX hosts. */
   readonly connections: MxConnection[]
@@ -58,24 +63,33 @@ export interface MailWorld extends AsyncDisposable {
 
 /** Options of a sender: for `mtaStsTransport`, `withMtaSts` and `new MtaSts` alike. */
 export interface SenderOptions {
+  /** What the sender says in EHLO */
   name: string
+  /** Asks the world's DNS server */
   resolver: dns.Resolver
   /** The root of the world's authority, PEM */
   ca: string
+  /** Leads from the addresses of the world to loopback */
   connect: (target: WorldTarget) => Socket
+  /** The clock of the world, epoch milliseconds */
   now: () => number
 }
 
 /** What a sender opens a connection to: names, addresses and ports of the world, not of loopback. */
 export interface WorldTarget {
+  /** `policy` or `smtp` */
   purpose: string
+  /** The name that the address belongs to */
   host: string
+  /** An address of the world, as text */
   address: string
+  /** The port as a sender knows it: 443, 25, 587 */
   port: number
 }
 
 /** What the policy file says. */
 export interface PolicyOptions {
+  /** Of the policy (RFC 8461 §5) */
   mode?: 'enforce' | 'testing' | 'none'
   /** `mx` patterns; default: the names of the MX hosts */
   patterns?: readonly string[]
@@ -103,7 +117,9 @@ export interface MailDomain {
   readonly name: string
   /** Messages for the domain that one of its own MX hosts took, oldest first. */
   readonly inbox: ReceivedMessage[]
+  /** `mta-sts.` + the domain */
   readonly policyHost: PolicyHost
+  /** What can be wrong with its DNS */
   readonly dns: DomainDns
   /** The id that goes with the policy. */
   readonly id: string | undefined
@@ -127,12 +143,15 @@ export interface DomainDns {
    * that fits in several is played on the TXT record.
    */
   fails(fault: DnsFault): void
+  /** The same, at a place that is named. */
   fails(fault: LookupFault | 'cname-chain', where: DnsPlace): void
+  /** Ends every fault. */
   works(): void
 }
 
 /** What MX hosts and policy hosts have in common. */
 export interface Host<Fault> {
+  /** As A-labels, lower case */
   readonly name: string
   /** The logical address in its A record, one of RFC 5737 */
   readonly ipv4: string
@@ -140,6 +159,7 @@ export interface Host<Fault> {
   readonly ipv6: string
   /** One fault at a time. As with a server that is started anew, connections that are open end. */
   fails(fault: Fault): void
+  /** Ends the fault. Connections that are open end, too. */
   works(): void
   /** Shows another certificate than the one that names the host; without `spec`, that one again. */
   certificate(spec?: CertificateSpec): void
@@ -169,6 +189,7 @@ export interface SmartHostOptions extends MxOptions {
   port?: number
   /** TLS from the first byte on; default: with port 465 */
   secure?: boolean
+  /** Who may submit mail, by which password; default: everybody */
   auth?: { user: string; pass: string }
 }
 
@@ -178,6 +199,7 @@ export interface WorldDns {
   readonly port: number
   /** In place of what the world would say for this name and type; an empty list: there are none */
   set(name: string, type: 'A' | 'AAAA' | 'CNAME', data: readonly string[]): void
+  /** The same, for MX records; `.` is the null MX (RFC 7505) */
   set(name: string, type: 'MX', data: ReadonlyArray<{ preference: number; exchange: string }>): void
   /** An array within the list is one record in several strings */
   set(name: string, type: 'TXT', data: ReadonlyArray<string | readonly string[]>): void

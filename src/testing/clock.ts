@@ -6,10 +6,15 @@
 
 /** A span of time; what is given adds up. */
 export interface Duration {
+  /** Of 24 hours */
   days?: number
+  /** Of 60 minutes */
   hours?: number
+  /** Of 60 seconds */
   minutes?: number
+  /** Of 1000 milliseconds */
   seconds?: number
+  /** Milliseconds */
   ms?: number
 }
 

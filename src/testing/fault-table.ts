@@ -13,11 +13,15 @@ import type { DnsFault, NamedMxFault, NamedPolicyHostFault } from './faults.js'
  */
 export type Outcome = 'delivered' | 'refused' | 'deferred' | 'bounced'
 
+/** A row of {@link FAULTS}. */
 export interface FaultDescription<Name extends string = string> {
+  /** What `fails()` is given */
   name: Name
+  /** Whose fault it is */
   where: 'mx' | 'policy-host' | 'dns'
   /** What happens on the wire */
   plays: string
+  /** What becomes of the message */
   outcome: Outcome
   /** The failure that is put down, RFC 8460 §4.3; absent where there is none */
   resultType?: ResultType
@@ -142,7 +146,10 @@ function told(outcome: string, failure: Failure | undefined): string {
 
 /** Every fault that has a name. Besides these, an MX host can reply what you like: `ReplyFault`. */
 export const FAULTS = {
+  /** For `mx.fails()` */
   mx: rows('mx', MX),
+  /** For `policyHost.fails()` */
   policyHost: rows('policy-host', POLICY_HOST),
+  /** For `dns.fails()` */
   dns: rows('dns', DNS),
 } as const satisfies Record<string, readonly FaultDescription[]>

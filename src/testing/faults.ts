@@ -17,6 +17,7 @@ export interface ReplyFault {
   to?: string
 }
 
+/** What can be wrong with an MX host, by name; {@link FAULTS} says what each plays. */
 export type NamedMxFault =
   | CertificateFault
   | 'no-starttls'
@@ -34,15 +35,20 @@ export type NamedMxFault =
   | 'slow'
   | 'drops-after-data'
 
+/** What can be wrong with an MX host: by name, or a reply of its own. */
 export type MxFault = NamedMxFault | ReplyFault
 
 /** A response of one's own making. What is left out is as in the good one. */
 export interface ResponseFault {
+  /** Of HTTP; in the good one 200 */
   status?: number
+  /** Beside those of the good one, or in their place */
   headers?: Readonly<Record<string, string>>
+  /** In place of the policy file */
   body?: string | Buffer
 }
 
+/** What can be wrong with a policy host, by name; {@link FAULTS} says what each plays. */
 export type NamedPolicyHostFault =
   | CertificateFault
   | 'down'
@@ -56,11 +62,13 @@ export type NamedPolicyHostFault =
   | 'gzip'
   | 'invalid-policy'
 
+/** What can be wrong with a policy host: by name, or a response of its own. */
 export type PolicyHostFault = NamedPolicyHostFault | ResponseFault
 
 /** A question that gets no useful answer. */
 export type LookupFault = 'nxdomain' | 'servfail' | 'timeout' | 'refused'
 
+/** What can be wrong with the DNS of a domain; {@link FAULTS} says what each plays. */
 export type DnsFault =
   | LookupFault
   | 'cname-chain'

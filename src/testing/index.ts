@@ -1,7 +1,7 @@
 /**
  * `mta-sts/testing`: a mail world for tests of programs that send mail.
  *
- * @module
+ * @module mta-sts/testing
  */
 export type {
   DomainDns,

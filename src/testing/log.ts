@@ -10,6 +10,7 @@ import type { MxFault } from './faults.js'
 export interface TlsFacts {
   /** `TLSv1.3` */
   version: string
+  /** OpenSSL's name of the cipher suite */
   cipher: string
   /** SNI; undefined when the client sent none */
   servername: string | undefined
@@ -17,10 +18,15 @@ export interface TlsFacts {
 
 /** A question that reached the DNS server. */
 export interface DnsQuery {
+  /** Tells it from the other entries */
   kind: 'query'
+  /** In lower case, without the root dot */
   name: string
+  /** `TXT`, `MX`, `A`, `AAAA` and so on */
   type: string
+  /** The transport it came by */
   over: 'udp' | 'tcp'
+  /** What it was told; `timeout`: nothing */
   outcome: 'answered' | 'nodata' | 'nxdomain' | 'servfail' | 'refused' | 'timeout'
   /** World time, epoch milliseconds; so everywhere */
   at: number
@@ -28,33 +34,49 @@ export interface DnsQuery {
 
 /** A TCP connection that a sender tried to open. */
 export interface Dial {
+  /** Tells it from the other entries */
   kind: 'dial'
+  /** `policy` or `smtp` */
   purpose: string
+  /** The name that the address belongs to */
   host: string
+  /** An address of the world, as text */
   address: string
+  /** The port as the sender knows it */
   port: number
+  /** `refused`: nothing listens there, or the host is `unreachable` */
   outcome: 'connected' | 'refused'
+  /** World time, epoch milliseconds */
   at: number
 }
 
 /** A request that reached the policy host. A handshake that failed leaves none. */
 export interface PolicyGet {
+  /** Tells it from the other entries */
   kind: 'get'
   /** SNI, which is what the policy host goes by */
   host: string
+  /** `GET`, as it should be */
   method: string
+  /** `/.well-known/mta-sts.txt`, as it should be */
   path: string
+  /** Of the request, names in lower case */
   headers: IncomingHttpHeaders
+  /** Of the response */
   status: number
   /** Whether the TLS session was resumed; it must not be, Node skips the name check then */
   resumed: boolean
+  /** Of the connection it came by */
   tls: TlsFacts
+  /** World time, epoch milliseconds */
   at: number
 }
 
 /** One line that was said, without its line break. */
 export interface Line {
+  /** Who said it */
   from: 'client' | 'server'
+  /** The line itself */
   text: string
   /** Whether it was said inside TLS */
   tls: boolean
@@ -62,10 +84,13 @@ export interface Line {
 
 /** One SMTP connection, kept up while it lasts. */
 export interface MxConnection {
+  /** Tells it from the other entries */
   kind: 'smtp'
   /** The MX host that was reached */
   mx: string
+  /** The address of the world that was connected to, as text */
   address: string
+  /** The port as the sender knows it */
   port: number
   /** The fault that was played on it */
   fault: MxFault | undefined
@@ -79,26 +104,33 @@ export interface MxConnection {
   mailFrom: string | undefined
   /** What went wrong with the connection, if anything did: a failed handshake, a reset */
   error: Error | undefined
+  /** Whether it has ended */
   closed: boolean
+  /** When it was opened; world time, epoch milliseconds */
   at: number
 }
 
 /** A message that an MX host took. */
 export interface ReceivedMessage {
+  /** The addresses of MAIL FROM and of each RCPT TO that was accepted */
   envelope: { from: string; to: string[] }
   /** Header and body as UTF-8; `bytes` has them as they were */
   raw: string
+  /** Header and body as they came */
   bytes: Buffer
   /** The MX host that took it */
   mx: string
+  /** The address of the world at which it came in */
   address: string
   /** False: it came in plaintext */
   tls: TlsFacts | false
   /** Whether MAIL FROM asked for it (RFC 8689) */
   requireTls: boolean
+  /** World time, epoch milliseconds */
   at: number
 }
 
+/** What happened; `kind` tells one from the other. */
 export type LogEntry = DnsQuery | Dial | PolicyGet | MxConnection
 
 /** The record of a world. Entries of all kinds stand in the order in which they began. */

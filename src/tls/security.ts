@@ -13,6 +13,7 @@ export interface TlsaRecord {
   selector: number
   /** 0: exact, 1: SHA-256, 2: SHA-512 */
   matchingType: number
+  /** What the certificate, or its key, or a hash of it must be equal to */
   data: Uint8Array
 }
 

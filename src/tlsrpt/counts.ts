@@ -11,19 +11,23 @@ import type { FailureDescription, PolicyDescription } from './report.js'
 
 /** The sessions with one Policy Domain on one day, or a part of them. */
 export interface DomainCounts {
+  /** The UTC day on which the sessions were counted */
   day: Day
   /** A-labels, lower case */
   domain: string
+  /** By the policy that applied */
   policies: readonly PolicyCounts[]
 }
 
+/** The sessions under one policy. */
 export interface PolicyCounts {
-  /** Stands for the policy: the same in every process, {@link policyKey} */
+  /** Stands for the policy, a hash of it: the same in every process */
   key: string
+  /** The policy, as the report shows it */
   policy: PolicyDescription
   /** Sessions that met what the policy asks for */
   successes: number
-  /** The others, by what {@link writeFailure} makes of their description */
+  /** The others: by their description, as JSON with its fields in a fixed order */
   failures: ReadonlyArray<readonly [failure: string, sessions: number]>
 }
 

@@ -14,15 +14,21 @@ import type { Reporter, ReportFile } from './file.js'
 
 /** What is used of a transporter that `nodemailer.createTransport` made. */
 export interface ReportTransporter {
+  /** Rejects when the report was not handed over; it is tried again */
   sendMail(message: ReportMail): Promise<unknown>
 }
 
+/** A report by mail (RFC 8460 §5.3), as it is given to `sendMail`. */
 export interface ReportMail {
+  /** The whole message: a `multipart/report` */
   raw: Buffer
+  /** Who it is from, and the one mailbox it goes to */
   envelope: { from: string; to: string[] }
+  /** The same in each attempt */
   messageId: string
   /** What transports look for; the message itself has it, too */
   headers: { 'TLS-Required': 'No' }
+  /** How Nodemailer is to sign it */
   dkim: { keys: PemKey[]; headerFieldNames: string }
 }
 

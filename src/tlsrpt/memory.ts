@@ -8,6 +8,7 @@ import { addCounts, type PolicyCounts } from './counts.js'
 import type { Day } from './day.js'
 import { type ClaimedReport, NO_PROGRESS, type Progress, type ReportStore } from './store.js'
 
+/** Options of {@link memoryReportStore}. */
 export interface MemoryReportStoreOptions {
   /** Domains and days that are kept at a time; beyond, the oldest are forgotten. Default 100000 */
   maxDomains?: number

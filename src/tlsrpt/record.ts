@@ -17,7 +17,9 @@ import {
 import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
 import { type Destination, destinationOf } from './destination.js'
 
+/** The TXT record at `_smtp._tls.` + domain (RFC 8460 §3), parsed. */
 export interface TlsRptRecord {
+  /** The only version there is */
   version: 'TLSRPTv1'
   /** The URIs that can be used, as they were written, in their order, each once; at least one */
   rua: readonly string[]

@@ -23,6 +23,7 @@ import {
 import { DAY, startOf } from './day.js'
 import { type ClaimedReport, type ReportStore, readProgress } from './store.js'
 
+/** Options of {@link redisReportStore}. */
 export interface RedisReportStoreOptions {
   /** What the names of all keys begin with; default `mta-sts:` */
   prefix?: string

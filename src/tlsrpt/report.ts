@@ -10,6 +10,7 @@ export type PolicyType = 'sts' | 'tlsa' | 'no-policy-found'
 
 /** The names are the RFC's, in camel case. What a report does not say is left out. */
 export interface TlsReport {
+  /** Who reports, for people to read */
   organizationName?: string
   /** The last second is part of it: 23:59:59 */
   dateRange: { start: Date; end: Date }
@@ -17,28 +18,35 @@ export interface TlsReport {
   contactInfo?: string
   /** The same in a copy that was sent twice */
   reportId: string
+  /** Each policy that applied on the day */
   policies: readonly ReportedPolicy[]
 }
 
 /** One policy, and how the sessions under it went. */
 export interface ReportedPolicy extends PolicyDescription {
+  /** Sessions that met what the policy asks for */
   totalSuccessfulSessionCount: number
+  /** Sessions that did not */
   totalFailureSessionCount: number
   /** Empty where nothing failed */
   failureDetails: readonly FailureDetails[]
 }
 
+/** The policy that sessions were held to (RFC 8460 §4.4, `policy`). */
 export interface PolicyDescription {
   /** One of {@link PolicyType}; in what others send, perhaps a word that is new */
   policyType: PolicyType | (string & {})
   /** The policy file, a line an element; or the TLSA records */
   policyString?: readonly string[]
+  /** The Policy Domain */
   policyDomain: string
   /** The `mx` patterns of the policy */
   mxHost?: readonly string[]
 }
 
+/** Sessions that failed alike (RFC 8460 §4.4, `failure-details`). */
 export interface FailureDetails extends FailureDescription {
+  /** How many sessions; more than one may be of one message */
   failedSessionCount: number
   /** A URI that says more */
   additionalInformation?: string
@@ -48,11 +56,15 @@ export interface FailureDetails extends FailureDescription {
 export interface FailureDescription {
   /** RFC 8460 §4.3; in what others send, perhaps a word that is new */
   resultType: ResultType | (string & {})
+  /** The address that the sender connected from */
   sendingMtaIp?: string
+  /** The name in the MX record */
   receivingMxHostname?: string
   /** What the MX host called itself */
   receivingMxHelo?: string
+  /** The address that was connected to */
   receivingIp?: string
+  /** What there is to say beside the type: from this package, the `reason` of a `TlsFailure` */
   failureReasonCode?: string
 }
 

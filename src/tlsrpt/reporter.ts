@@ -100,6 +100,7 @@ export class TlsReporter implements AsyncDisposable {
     return this.#closed
   }
 
+  /** The same as `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

@@ -15,6 +15,7 @@ import {
 } from './counts.js'
 import { type ClaimedReport, NO_PROGRESS, type ReportStore, readProgress } from './store.js'
 
+/** Options of {@link sqliteReportStore}. */
 export interface SqliteReportStoreOptions {
   /** How long an operation waits for other processes, in milliseconds; default 5_000 */
   busyTimeout?: number

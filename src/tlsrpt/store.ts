@@ -29,20 +29,27 @@ export interface Progress {
 export interface ClaimedReport {
   /** Letters and digits; unique, and the same after a crash */
   id: string
+  /** The UTC day that it is about */
   day: Day
+  /** The Policy Domain that it is about: A-labels, lower case */
   domain: string
+  /** What was counted */
   policies: readonly PolicyCounts[]
+  /** How far it has come */
   progress: Progress
   /** Tells this claim from those before and after it */
   claim: string
 }
 
+/** What a report is called, and when it goes out. */
 export interface ReportPlan {
+  /** Letters and digits; its `report-id` */
   id: string
   /** Not sent by itself before this point in time, epoch milliseconds */
   notBefore: number
 }
 
+/** Where counts and reports are kept; see `sqliteReportStore` and `redisReportStore`. */
 export interface ReportStore {
   /** Adds to what is kept: all of it, or on rejection nothing */
   add(counts: readonly DomainCounts[], limits: CountLimits): Promise<void>
