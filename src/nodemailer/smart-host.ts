@@ -33,6 +33,7 @@ import { VERSION } from './version.js'
 
 /** Nodemailer's `info`, and what became of the smart host's policy. */
 export interface SmartHostInfo extends SMTPSentMessageInfo {
+  /** One, about the smart host: its Policy Domain is the configured name (RFC 8461 §3.4) */
   deliveries: DomainDelivery[]
 }
 
