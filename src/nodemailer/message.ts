@@ -19,11 +19,15 @@ export class Message {
   readonly demand: TlsDemand
   /** Aborted with the signal of the user's, on which it is one listener, however many domains */
   readonly signal: AbortSignal | undefined
+  /** With all recipients */
+  readonly envelope: ReturnType<MimeNode['getEnvelope']>
   readonly #mail: MailMessage
   readonly #controller = new AbortController()
 
   constructor(mail: MailMessage) {
     this.#mail = mail
+    // Addresses are parsed for it: once, and not for every domain and attempt
+    this.envelope = mail.message.getEnvelope()
     this.source = new MessageSource(mail.message)
     this.demand = demandOf(mail)
     const { signal } = mail.data
@@ -42,12 +46,12 @@ export class Message {
   readonly #onAbort = () => this.#controller.abort(this.#mail.data.signal?.reason)
 
   /** For these recipients; a new object each time, since SMTPConnection writes to it (D10). */
-  envelope(recipients: string[]): SMTPEnvelope {
-    const { message, data } = this.#mail
+  envelopeFor(recipients: string[]): SMTPEnvelope {
+    const { dsn } = this.#mail.data
     return {
-      ...message.getEnvelope(),
+      ...this.envelope,
       to: recipients,
-      ...(data.dsn === undefined ? {} : { dsn: data.dsn }),
+      ...(dsn === undefined ? {} : { dsn }),
       ...(this.demand === 'require' ? { requireTLSExtensionEnabled: true } : {}),
     }
   }
@@ -119,16 +123,44 @@ export class MessageSource {
         'ESTREAM',
       )
     }
-    return Readable.from(this.#chunks(), { objectMode: false })
+    return new LazyReadable(() => {
+      if (this.#copy) return Readable.from(this.#copy)
+      this.#begun = true
+      return this.#message.createReadStream()
+    })
+  }
+}
+
+/** A stream that is not opened before somebody reads it. */
+class LazyReadable extends Readable {
+  readonly #open: () => Readable
+  #source: Readable | undefined
+
+  constructor(open: () => Readable) {
+    super()
+    this.#open = open
   }
 
-  async *#chunks(): AsyncGenerator<Buffer> {
-    if (this.#copy) {
-      yield this.#copy
+  override _read(): void {
+    if (this.#source) {
+      this.#source.resume()
       return
     }
-    this.#begun = true
-    yield* this.#message.createReadStream()
+    const source = this.#open()
+    this.#source = source
+    source.on('data', (chunk) => {
+      if (!this.push(chunk)) source.pause()
+    })
+    source.on('end', () => this.push(null))
+    source.on('error', (error) => this.destroy(error))
+    source.on('close', () => {
+      if (!source.readableEnded) this.destroy(new Error('The message ended before its end'))
+    })
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#source?.destroy()
+    callback(error)
   }
 }
 

@@ -110,8 +110,7 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
 
   async #send(mail: MailMessage<SmartHostInfo>): Promise<SmartHostInfo> {
     const message = new Message(mail)
-    const { to: recipients } = mail.message.getEnvelope()
-    const group = { domain: this.#host, recipients }
+    const group = { domain: this.#host, recipients: message.envelope.to }
     const known: { context?: DeliveryContext } = {}
     const describe = (error?: Error) => {
       const { tls: _, ...delivery } = describeDelivery(group, { ...known, error })

@@ -123,14 +123,14 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
 
   async #send(mail: MailMessage<SentInfo>): Promise<SentInfo> {
     if (this.#closed) throw new MtaStsError('The transport was closed', 'ECONNECTION')
-    const envelope = mail.message.getEnvelope()
-    const groups = groupByDomain(envelope.to)
     const message = new Message(mail)
     try {
+      const groups = groupByDomain(message.envelope.to)
       if (groups.length > 1) await message.source.hold()
       const outcomes = await mapBounded(groups, DOMAINS_AT_ONCE, (group) =>
         this.#deliver(group, message),
       )
+      const { envelope } = message
       return mergeOutcomes(outcomes, { envelope, messageId: mail.message.messageId() })
     } finally {
       message.release()
@@ -178,7 +178,11 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
       share.tell(session.facts)
       const body = message.open(context)
       try {
-        const result = await session.send(message.envelope(share.recipients), body, message.signal)
+        const result = await session.send(
+          message.envelopeFor(share.recipients),
+          body,
+          message.signal,
+        )
         this.#pool.release(session)
         return result
       } catch (error) {

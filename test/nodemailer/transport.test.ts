@@ -1,6 +1,6 @@
 /** The transport as a user of Nodemailer meets it: what goes in, what comes out, what is left alone. */
 import type { Socket } from 'node:net'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import nodemailer from 'nodemailer'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -245,6 +245,24 @@ describe('a message with a stream', () => {
     )
 
     expect(error.message).toContain('the disk is on fire')
+    expect(domain.inbox).toEqual([])
+  })
+
+  test('a plugin that closes the message before its end: an error, and nothing arrives', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const sender = stage.sender({})
+    sender.use('stream', (mail, done) => {
+      mail.message.processFunc(() => {
+        const half = new PassThrough()
+        half.write('Subject: half of it\r\n', () => half.destroy())
+        return half
+      })
+      done()
+    })
+
+    const error = await errorOf(sender.sendMail(messageTo(domain)))
+
+    expect(error.message).toContain('ended before its end')
     expect(domain.inbox).toEqual([])
   })
 })
