@@ -42,6 +42,7 @@ function deliveryDomain(recipient: string): string {
   throw envelopeError(`The domain of the recipient "${shown}" is not a domain name`)
 }
 
-function envelopeError(message: string): MtaStsError {
-  return new MtaStsError(message, 'EENVELOPE')
+/** Permanent, so that who queues has one thing to look at: no later attempt mends an address. */
+function envelopeError(message: string): MtaStsError & { permanent: true } {
+  return Object.assign(new MtaStsError(message, 'EENVELOPE'), { permanent: true } as const)
 }

@@ -203,7 +203,11 @@ describe('recipients that are none', () => {
 
       const error = await errorOf(stage.sender().sendMail({ from: SENDER, text: 'Hello!', ...to }))
 
-      expect(error).toMatchObject({ code: 'EENVELOPE', message: expect.stringMatching(what) })
+      expect(error).toMatchObject({
+        code: 'EENVELOPE',
+        permanent: true,
+        message: expect.stringMatching(what),
+      })
       expect(stage.world.dials).toEqual([])
       expect(stage.world.queries).toEqual([])
     },
