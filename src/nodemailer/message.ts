@@ -111,20 +111,21 @@ export class MessageSource {
   }
 
   /**
-   * The message for one attempt. Nothing of it is read before somebody reads the stream: the next
-   * attempt can still have it when this one gets no further than MAIL FROM.
+   * The message for one attempt. Of a stream of the user's nothing is read before somebody reads
+   * this one: the next attempt can still have it when this one gets no further than MAIL FROM.
    *
    * @throws MtaStsError `ESTREAM` when part of it came from a stream that has been read
    */
   open(): Readable {
-    if (this.#begun && !this.#copy && hasStream(this.#message)) {
+    if (this.#copy) return Readable.from(this.#copy)
+    if (!hasStream(this.#message)) return this.#message.createReadStream()
+    if (this.#begun) {
       throw new MtaStsError(
         'The message cannot be sent a second time: part of it is a stream that has been read. Give it as a string, a Buffer or a path instead, or send it again.',
         'ESTREAM',
       )
     }
     return new LazyReadable(() => {
-      if (this.#copy) return Readable.from(this.#copy)
       this.#begun = true
       return this.#message.createReadStream()
     })
@@ -154,7 +155,7 @@ class LazyReadable extends Readable {
     source.on('end', () => this.push(null))
     source.on('error', (error) => this.destroy(error))
     source.on('close', () => {
-      if (!source.readableEnded) this.destroy(new Error('The message ended before its end'))
+      if (!source.readableEnded) this.destroy()
     })
   }
 

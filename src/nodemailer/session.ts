@@ -276,6 +276,8 @@ interface SessionState {
   finding: TlsFailure | undefined
 }
 
+const CUT_MESSAGE = 'The stream of the message was closed before its end'
+
 /** How long a host may take to answer QUIT, in milliseconds. */
 const QUIT_TIMEOUT = 2000
 
@@ -338,6 +340,7 @@ export class Session {
       const settle = (done: () => void) => {
         signal?.removeEventListener('abort', onAbort)
         connection.off('error', fail).off('end', onEnd)
+        message.off('close', onMessageClose)
         done()
       }
       const fail = (error: Error) => {
@@ -349,7 +352,12 @@ export class Session {
         fail(abortedError(signal))
         connection.close()
       }
+      // Nodemailer would wait for the rest
+      const onMessageClose = () => {
+        if (!message.readableEnded) fail(new MtaStsError(CUT_MESSAGE, 'ESTREAM'))
+      }
       connection.on('error', fail).on('end', onEnd)
+      message.on('close', onMessageClose)
       if (signal?.aborted) return onAbort()
       signal?.addEventListener('abort', onAbort, { once: true })
       // A copy: SMTPConnection writes to its envelope, and keeps an old error in it (D10)

@@ -262,7 +262,10 @@ describe('a message with a stream', () => {
 
     const error = await errorOf(sender.sendMail(messageTo(domain)))
 
-    expect(error.message).toContain('ended before its end')
+    expect(error).toMatchObject({
+      code: 'ESTREAM',
+      message: expect.stringContaining('before its end'),
+    })
     expect(domain.inbox).toEqual([])
   })
 })
