@@ -16,6 +16,7 @@ import {
 } from './delivery/plan.js'
 import { isAddressLiteral, toALabels } from './dns/domain-name.js'
 import { ask } from './dns/resolver.js'
+import { SharedResolver } from './dns/shared-resolver.js'
 import {
   describeFailure,
   escapeRemoteText,
@@ -61,6 +62,7 @@ export class MtaSts implements AsyncDisposable {
   /** How TCP connections are opened: the option of this name, or its default */
   readonly connect: Connect
   readonly #settings: Settings
+  readonly #resolver: SharedResolver
   readonly #store: GuardedStore
   readonly #cache: PolicyCache
   readonly #refresher: Refresher
@@ -70,7 +72,9 @@ export class MtaSts implements AsyncDisposable {
 
   /** @throws TypeError that names the option which is wrong */
   constructor(options: MtaStsOptions = {}) {
-    const settings = resolveOptions(options)
+    const given = resolveOptions(options)
+    this.#resolver = new SharedResolver(given.resolver, given.dnsTimeout)
+    const settings = { ...given, resolver: this.#resolver }
     // As many listeners as there are GETs at a time
     setMaxListeners(0, this.#closing.signal)
     this.#settings = settings
@@ -136,14 +140,12 @@ export class MtaSts implements AsyncDisposable {
    * @throws the attempt's error, when that was final or nothing else is left
    */
   async deliver<T>(domain: string, attempt: Attempt<T>, options: DeliverOptions = {}): Promise<T> {
-    return deliver(
-      {
-        plan: () => this.plan(domain, options),
-        lookAgain: () => this.#lookAgain(domain),
-        signal: options.signal,
-      },
-      attempt,
-    )
+    const steps = {
+      plan: () => this.plan(domain, options),
+      lookAgain: () => this.#lookAgain(domain),
+      signal: options.signal,
+    }
+    return this.#resolver.during(() => deliver(steps, attempt))
   }
 
   /**

@@ -8,7 +8,7 @@ import { type Connect, type ConnectTarget, connectDirectly } from './connect.js'
 import type { MinimumSecurity } from './delivery/plan.js'
 import { defaultBlockedAddresses } from './dns/addresses.js'
 import { toALabels } from './dns/domain-name.js'
-import { askingOnce, defaultResolver, type Resolver } from './dns/resolver.js'
+import { defaultResolver, type Resolver } from './dns/resolver.js'
 import { formatPolicy, type Policy } from './policy/policy.js'
 import type { PolicyStore } from './policy/store.js'
 import { type TrustedRoots, trustedRoots } from './tls/options.js'
@@ -95,9 +95,8 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     throw optionError('options', 'must be an object', options)
   }
   const dnsTimeout = number(options, 'dnsTimeout', { default: 5000, min: 1, max: MAX_TIMER })
-  const resolver = object(options, 'resolver', RESOLVER_METHODS) ?? defaultResolver(dnsTimeout)
   return {
-    resolver: askingOnce(resolver, dnsTimeout),
+    resolver: object(options, 'resolver', RESOLVER_METHODS) ?? defaultResolver(dnsTimeout),
     store: object(options, 'store', ['get', 'set', 'delete']),
     roots: roots(options.ca),
     maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1, max: MAX_ENTRIES }),

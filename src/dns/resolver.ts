@@ -34,41 +34,6 @@ export function defaultResolver(timeout: number): Resolver {
 }
 
 /**
- * The same resolver, but a question that is being asked is not asked a second time: a thousand
- * messages to one domain at once are one query for its MX records.
- *
- * @param timeout in milliseconds; a question without an answer is asked anew after it
- */
-export function askingOnce(resolver: Resolver, timeout: number): Resolver {
-  return {
-    resolveTxt: once((name) => resolver.resolveTxt(name), timeout),
-    resolveMx: once((name) => resolver.resolveMx(name), timeout),
-    resolve4: once((name) => resolver.resolve4(name), timeout),
-    resolve6: once((name) => resolver.resolve6(name), timeout),
-  }
-}
-
-function once<T>(
-  query: (name: string) => Promise<T>,
-  timeout: number,
-): (name: string) => Promise<T> {
-  const underWay = new Map<string, Promise<T>>()
-  return (name) => {
-    const known = underWay.get(name)
-    if (known) return known
-    const answer = query(name)
-    const forget = () => {
-      clearTimeout(timer)
-      if (underWay.get(name) === answer) underWay.delete(name)
-    }
-    const timer = setTimeout(forget, timeout).unref()
-    underWay.set(name, answer)
-    answer.then(forget, forget)
-    return answer
-  }
-}
-
-/**
  * Asks, and waits no longer than `timeout` milliseconds. Never rejects: an answer that is not of
  * the promised shape counts as a lookup that failed.
  */

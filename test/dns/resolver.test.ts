@@ -2,9 +2,9 @@ import { createSocket } from 'node:dgram'
 import { promises as dns } from 'node:dns'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { ask, askingOnce, defaultResolver, type Resolver } from '../../src/dns/resolver.js'
+import { ask, defaultResolver } from '../../src/dns/resolver.js'
 import { createMailWorld, type MailWorld } from '../../src/testing/index.js'
-import { dnsError, resolverOf } from '../tls/support.js'
+import { dnsError } from '../tls/support.js'
 
 const TIMEOUT = 10_000
 const failing = (error: unknown) => ask(() => Promise.reject(error), TIMEOUT)
@@ -200,106 +200,5 @@ describe('the default resolver', () => {
 
   test('can be had for the shortest of times', () => {
     expect(() => defaultResolver(1)).not.toThrow()
-  })
-})
-
-describe('askingOnce', () => {
-  interface Question {
-    name: string
-    answer(records: string[]): void
-    fail(error: Error): void
-  }
-
-  /** A resolver whose A answers are given by hand. */
-  function byHand(): { resolver: Resolver; questions: Question[] } {
-    const questions: Question[] = []
-    const resolve4 = (name: string) =>
-      new Promise<string[]>((resolve, reject) => {
-        questions.push({ name, answer: resolve, fail: reject })
-      })
-    return { resolver: { ...resolverOf({ aaaa: ['2001:db8::1'] }), resolve4 }, questions }
-  }
-
-  test('a question that is being asked is not asked a second time', async () => {
-    const { resolver, questions } = byHand()
-    const once = askingOnce(resolver, TIMEOUT)
-    const answers = [once.resolve4('a.example'), once.resolve4('a.example')]
-    const other = once.resolve4('b.example')
-    expect(questions.map(({ name }) => name)).toEqual(['a.example', 'b.example'])
-    questions[0]?.answer(['192.0.2.1'])
-    questions[1]?.answer(['192.0.2.2'])
-    expect(await Promise.all(answers)).toEqual([['192.0.2.1'], ['192.0.2.1']])
-    expect(await other).toEqual(['192.0.2.2'])
-  })
-
-  test('one that was answered, or failed, is: nothing is kept', async () => {
-    const { resolver, questions } = byHand()
-    const once = askingOnce(resolver, TIMEOUT)
-    const first = once.resolve4('a.example')
-    questions[0]?.answer(['192.0.2.1'])
-    expect(await first).toEqual(['192.0.2.1'])
-    const second = once.resolve4('a.example')
-    questions[1]?.fail(dnsError('ESERVFAIL'))
-    await expect(second).rejects.toMatchObject({ code: 'ESERVFAIL' })
-    const third = once.resolve4('a.example')
-    questions[2]?.answer(['192.0.2.3'])
-    expect(await third).toEqual(['192.0.2.3'])
-  })
-
-  test('one that is never answered does not stand in the way of the next for ever', async () => {
-    vi.useFakeTimers()
-    try {
-      const { resolver, questions } = byHand()
-      const once = askingOnce(resolver, 1000)
-      const silent = once.resolve4('a.example')
-      vi.advanceTimersByTime(999)
-      expect(once.resolve4('a.example')).toBe(silent)
-      vi.advanceTimersByTime(1)
-      const next = once.resolve4('a.example')
-      expect(questions).toHaveLength(2)
-      // The answer to the first, late, does not make the second forgotten
-      questions[0]?.answer(['192.0.2.1'])
-      await silent
-      expect(once.resolve4('a.example')).toBe(next)
-      questions[1]?.answer(['192.0.2.2'])
-      expect(await next).toEqual(['192.0.2.2'])
-      expect(vi.getTimerCount()).toBe(0)
-    } finally {
-      vi.useRealTimers()
-    }
-  })
-
-  test('questions of another type are other questions', async () => {
-    const { resolver, questions } = byHand()
-    const once = askingOnce(resolver, TIMEOUT)
-    const ipv4 = once.resolve4('a.example')
-    expect(await once.resolve6('a.example')).toEqual(['2001:db8::1'])
-    questions[0]?.answer(['192.0.2.1'])
-    expect(await ipv4).toEqual(['192.0.2.1'])
-    await expect(once.resolveTxt('a.example')).rejects.toMatchObject({ code: 'ENODATA' })
-    await expect(once.resolveMx('a.example')).rejects.toMatchObject({ code: 'ENODATA' })
-  })
-
-  test('methods are called on the resolver that they are of', async () => {
-    const resolver = new (class {
-      readonly #address = '192.0.2.7'
-      async resolve4() {
-        return [this.#address]
-      }
-      async resolve6() {
-        return [this.#address]
-      }
-      async resolveTxt() {
-        return [[this.#address]]
-      }
-      async resolveMx() {
-        return [{ exchange: this.#address, priority: 1 }]
-      }
-    })()
-    const once = askingOnce(resolver, TIMEOUT)
-    expect(await once.resolve4('a.example')).toEqual(['192.0.2.7'])
-    expect(await once.resolve6('a.example')).toEqual(['192.0.2.7'])
-    expect(await once.resolveTxt('a.example')).toEqual([['192.0.2.7']])
-    expect(await once.resolveMx('a.example')).toEqual([{ exchange: '192.0.2.7', priority: 1 }])
   })
 })
