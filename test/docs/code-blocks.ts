@@ -11,19 +11,39 @@ import ts from 'typescript'
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 export interface CodeBlock {
+  /** What stands behind the fence; empty where nothing does */
   language: string
   code: string
   /** Of its first line of code, from 1 */
   line: number
 }
 
-/** The fenced blocks of a page, in order. */
+const FENCE = /^( *)(`{3,}|~{3,})(.*)$/
+
+/**
+ * The code of a page, in order.
+ *
+ * @throws Error for a block that does not end, and for one by indentation, which has no language
+ */
 export function codeBlocks(markdown: string): CodeBlock[] {
-  return [...markdown.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map((match) => ({
-    language: match[1] ?? '',
-    code: match[2] ?? '',
-    line: markdown.slice(0, match.index).split('\n').length + 1,
-  }))
+  const blocks: CodeBlock[] = []
+  let open: { fence: string; indent: string; block: CodeBlock } | undefined
+  for (const [index, text] of markdown.split('\n').entries()) {
+    const [, indent = '', fence = '', language = ''] = FENCE.exec(text) ?? []
+    if (open === undefined && fence !== '') {
+      open = { fence, indent, block: { language, code: '', line: index + 2 } }
+    } else if (open === undefined) {
+      if (/^(?: {4}|\t)/.test(text)) throw new Error(`Line ${index + 1}: code without a fence`)
+    } else if (fence === open.fence && language === '') {
+      blocks.push(open.block)
+      open = undefined
+    } else {
+      const { block, indent: before } = open
+      block.code += `${text.startsWith(before) ? text.slice(before.length) : text}\n`
+    }
+  }
+  if (open !== undefined) throw new Error(`Line ${open.block.line - 1}: the block does not end`)
+  return blocks
 }
 
 /** A block that goes on where another ends, and what is done after it whatever happens. */
@@ -64,19 +84,25 @@ const HOST: ts.ParseConfigFileHost = {
   },
 }
 
-/** Runs a program to its end. What it imports is given: by name, and as the tests see it. */
+/**
+ * Runs a program to its end. What it imports is given: by name, and as the tests see it; so are
+ * names that it finds without an import.
+ */
 export async function runProgram(
   code: string,
   modules: Readonly<Record<string, object>>,
+  names: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   const { outputText } = ts.transpileModule(code, {
     compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS },
   })
-  const run: unknown = runInThisContext(`(async (require, exports) => {${outputText}\n})`)
+  const parameters = ['require', 'exports', ...Object.keys(names)].join()
+  const run: unknown = runInThisContext(`(async (${parameters}) => {${outputText}\n})`)
   if (typeof run !== 'function') throw new TypeError('A function should be one')
-  await run((name: string) => {
-    const found = modules[name]
+  const find = (name: string) => {
+    const found = modules[name] ?? process.getBuiltinModule(name)
     if (found === undefined) throw new Error(`There is no module ${name} for the code of this page`)
     return found
-  }, {})
+  }
+  await run(find, {}, ...Object.values(names))
 }

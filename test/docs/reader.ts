@@ -1,0 +1,167 @@
+/**
+ * A reader's machine: what the programs of the pages import, and what they find when they run. The
+ * Internet is a mail world, the current folder a temporary one, Redis a Map, and the console paper.
+ *
+ * @module
+ */
+import { once } from 'node:events'
+import fs, { mkdtempSync, rmSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import nodemailer from 'nodemailer'
+import { expect } from 'vitest'
+import * as core from '../../src/index.js'
+import * as transports from '../../src/nodemailer/index.js'
+import * as redis from '../../src/stores/redis.js'
+import * as sqlite from '../../src/stores/sqlite.js'
+import * as testing from '../../src/testing/index.js'
+import * as tlsrpt from '../../src/tlsrpt/index.js'
+
+/** In front of each program, for the compiler. */
+export const NAMES = `
+declare const world: import('mta-sts/testing').MailWorld
+declare const expect: typeof import('vitest').expect
+declare const check: (actual: unknown, expected: unknown) => void
+declare const printed: unknown[][]
+declare const commands: string[][]
+declare const connectAndStartTls: (
+  candidate: import('mta-sts').Candidate,
+) => Promise<import('node:tls').TLSSocket>
+declare const handOver: (socket: import('node:tls').TLSSocket) => Promise<string>
+`
+
+export class Reader implements AsyncDisposable {
+  readonly modules: Readonly<Record<string, object>>
+  readonly names: Readonly<Record<string, unknown>>
+  /** How many comments behind lines of code were found to be true */
+  checked = 0
+  readonly #world: testing.MailWorld
+  readonly #folder = mkdtempSync(join(tmpdir(), 'mta-sts-reader-'))
+
+  constructor(world: testing.MailWorld) {
+    this.#world = world
+    const printed: unknown[][] = []
+    const commands: string[][] = []
+    this.modules = this.#modules(commands)
+    this.names = {
+      world,
+      expect,
+      printed,
+      commands,
+      console: { log: (...texts: unknown[]) => printed.push(texts), error: console.error },
+      check: (actual: unknown, expected: unknown) => {
+        this.checked++
+        if (Array.isArray(expected)) expect(actual).toMatchObject(expected)
+        else expect(actual).toBe(expected)
+      },
+      connectAndStartTls: (candidate: core.Candidate) => connectAndStartTls(candidate, world),
+      handOver,
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#world.close()
+    rmSync(this.#folder, { recursive: true })
+  }
+
+  #modules(commands: string[][]): Record<string, object> {
+    const world = this.#world
+    const here = (path: string) => join(this.#folder, path)
+    class MtaSts extends core.MtaSts {
+      constructor(options: core.MtaStsOptions = {}) {
+        super({ ...world.options(), ...options })
+      }
+    }
+    class TlsReporter extends tlsrpt.TlsReporter {
+      constructor(options: tlsrpt.TlsReporterOptions) {
+        super({ ...world.options(), ...options })
+      }
+    }
+    return {
+      'mta-sts': { ...core, MtaSts },
+      'mta-sts/nodemailer': {
+        mtaStsTransport: ({ sts, ...options }: transports.MtaStsTransportOptions = {}) =>
+          transports.mtaStsTransport(
+            sts ? { sts, ...options } : { ...world.options(), ...options },
+          ),
+        // Its transport has TLS options of its own, and they are told of the root
+        withMtaSts: (smartHost: object, options?: object) =>
+          transports.withMtaSts(
+            { ...smartHost, tls: { ca: world.ca } },
+            { ...world.options(), ...options },
+          ),
+      },
+      'mta-sts/testing': testing,
+      'mta-sts/tlsrpt': {
+        ...tlsrpt,
+        TlsReporter,
+        sqliteReportStore: (path: string) => tlsrpt.sqliteReportStore(here(path)),
+      },
+      'mta-sts/sqlite': { sqliteStore: (path: string) => sqlite.sqliteStore(here(path)) },
+      'mta-sts/redis': redis,
+      redis: { createClient: () => redisClient(commands) },
+      nodemailer: { __esModule: true, default: nodemailer },
+      'node:fs': {
+        readFileSync: (path: string, encoding: 'utf8') => fs.readFileSync(here(path), encoding),
+        writeFileSync: (path: string, data: string) => fs.writeFileSync(here(path), data),
+      },
+      'node:fs/promises': { readFile: (path: string) => fs.promises.readFile(here(path)) },
+    }
+  }
+}
+
+/** An empty Redis that only knows GET, and writes down what it is asked. */
+function redisClient(commands: string[][]) {
+  return {
+    on: () => undefined,
+    connect: async () => undefined,
+    sendCommand: async (args: string[]) => {
+      commands.push(args)
+      return null
+    },
+  }
+}
+
+/** What a sender of one's own does up to the end of STARTTLS, without minding replies much. */
+async function connectAndStartTls(
+  { mxHost: host, addresses, port, tls }: core.Candidate,
+  world: testing.MailWorld,
+): Promise<TLSSocket> {
+  const [address = ''] = addresses
+  const socket = world.options().connect({ purpose: 'smtp', host, address, port })
+  const say = talkOn(socket)
+  await say('')
+  await say('EHLO sender.example')
+  await say('STARTTLS')
+  const secured = connectTls({ ...tls, socket })
+  await once(secured, 'secureConnect')
+  return secured
+}
+
+async function handOver(socket: TLSSocket): Promise<string> {
+  const say = talkOn(socket)
+  await say('EHLO sender.example')
+  await say('MAIL FROM:<me@sender.example>')
+  await say('RCPT TO:<you@example.com>')
+  await say('DATA')
+  const reply = await say('Subject: Hi\r\n\r\nHello!\r\n.')
+  socket.end('QUIT\r\n')
+  return reply
+}
+
+/** Says a line, unless it is empty, and waits for the last line of the reply. */
+function talkOn(socket: Socket): (line: string) => Promise<string> {
+  const lines = createInterface({ input: socket })[Symbol.asyncIterator]()
+  return async (line) => {
+    if (line !== '') socket.write(`${line}\r\n`)
+    for (;;) {
+      const { value, done } = await lines.next()
+      if (done) throw new Error(`The connection ended at: ${line}`)
+      if (/^[23]\d\d /.test(value)) return value
+      if (!/^\d{3}-/.test(value)) throw new Error(`${line}: ${value}`)
+    }
+  }
+}
