@@ -95,8 +95,8 @@ export function describeDelivery(
 /**
  * One `info` for all domains, as Nodemailer's transports have it.
  *
- * @throws the error of the first domain when no recipient was accepted anywhere; `deliveries`,
- *   `rejected` and `rejectedErrors` are on it
+ * @throws the error of a domain when no recipient was accepted anywhere; `deliveries`, `rejected`
+ *   and `rejectedErrors` are on it, and it is `permanent` only if that is so for every recipient
  */
 export function mergeOutcomes(
   outcomes: readonly DomainOutcome[],
@@ -108,7 +108,9 @@ export function mergeOutcomes(
   const deliveries = outcomes.map(({ delivery }) => delivery)
   const delivered = outcomes.flatMap(({ result }) => result ?? [])[0]
   if (!delivered) {
-    const error = deliveries[0]?.error ?? new Error('The message has no recipients')
+    const errors = deliveries.flatMap(({ error }) => error ?? [])
+    const error = errors.find((one) => !isPermanent(one)) ?? errors[0] ?? noRecipients()
+    if (isPermanent(error) && !rejectedErrors.every(isPermanent)) error.permanent = false
     throw Object.assign(error, { rejected, rejectedErrors, deliveries })
   }
   return {
@@ -122,6 +124,14 @@ export function mergeOutcomes(
     ...message,
     deliveries,
   }
+}
+
+function noRecipients(): Error {
+  return new Error('The message has no recipients')
+}
+
+function isPermanent(error: Error): error is Error & { permanent: boolean } {
+  return 'permanent' in error && error.permanent === true
 }
 
 type RecipientError = Error & { recipient: string }

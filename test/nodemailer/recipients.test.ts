@@ -125,6 +125,22 @@ describe('several domains in one message', () => {
     expect(error.rejectedErrors).toMatchObject([{ responseCode: 550 }, { responseCode: 550 }])
   })
 
+  test('the error is permanent only when it is for every recipient', async () => {
+    const gone = stage.domain()
+    gone.dns.fails('null-mx')
+    const refused = stage.domain({ mode: 'enforce' })
+    refused.mx().fails('expired')
+
+    const error = await errorOf(stage.sender().sendMail(messageTo(gone, refused)))
+
+    // Who looks at nothing else would bounce what is only refused for now
+    expect(error).toMatchObject({ code: 'EMTASTS', policyDomain: refused.name, permanent: false })
+    expect(error.rejectedErrors).toMatchObject([
+      { recipient: `you@${gone.name}`, permanent: true },
+      { recipient: `you@${refused.name}`, permanent: false },
+    ])
+  })
+
   test('domains that share an MX fleet are held each to its own policy', async () => {
     const fleet = `mx.${stage.unusedName()}`
     const enforced = stage.domain({ mode: 'enforce', mx: [fleet] })
