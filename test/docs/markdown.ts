@@ -31,11 +31,11 @@ export function withoutCode(page: string): string {
   return lines.join('\n')
 }
 
-/** The rows of the first table behind a line of the page, the head first, without the rule. */
-export function tableAfter(page: string, line: string): string[][] {
-  const [, after] = page.split(`\n${line}\n`)
-  if (after === undefined) throw new Error(`The page has no line "${line}"`)
-  const [table = ''] = /(?:^\|.*\n)+/m.exec(after) ?? []
+/** The rows of a table behind a heading, by default the first: its head, and no rule. */
+export function tableAfter(page: string, heading: string, which = 0): string[][] {
+  const [, after] = page.split(`\n${heading}\n`)
+  const table = after?.match(/(?:^\|.*\n)+/gm)?.[which]
+  if (table === undefined) throw new Error(`The page has no such table behind "${heading}"`)
   return table
     .split('\n')
     .filter((row) => row !== '' && !/^[|\s:-]+$/.test(row))
