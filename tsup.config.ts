@@ -1,23 +1,82 @@
-import { defineConfig } from 'tsup'
+import { writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { defineConfig, type Options } from 'tsup'
 
 const entries = {
   index: 'src/index.ts',
   nodemailer: 'src/nodemailer/index.ts',
   testing: 'src/testing/index.ts',
-  sqlite: 'src/stores/sqlite.ts',
-  redis: 'src/stores/redis.ts',
+  sqlite: 'src/sqlite.ts',
+  redis: 'src/redis.ts',
   tlsrpt: 'src/tlsrpt/index.ts',
 }
 
-export default defineConfig({
-  entry: { ...entries, cli: 'src/cli/main.ts' },
-  format: ['esm', 'cjs'],
-  target: 'node20.19',
-  // One copy of each class for all entries, in both formats: instanceof holds between them
-  splitting: true,
-  // tsup sets baseUrl for its declarations, which TypeScript 6 calls deprecated
-  dts: { entry: entries, compilerOptions: { ignoreDeprecations: '6.0' } },
-  clean: true,
-  // `node:sqlite` is a module of its own name only with its prefix
-  removeNodeProtocol: false,
-})
+const target = 'node20.19'
+
+/**
+ * What esbuild has split as ES modules becomes CommonJS by esbuild too: tsup would have Sucrase do
+ * it, which puts helpers in the place of `?.` and `??`. Names of functions, classes and their public
+ * members stay, since stack traces are made of them; and no line gets so long that an uncaught error
+ * fills the screen with it.
+ */
+const commonJs: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'commonjs',
+  setup({ esbuild, onEnd }) {
+    onEnd(async ({ outputFiles = [] }) => {
+      for (const file of outputFiles) {
+        const module = await esbuild.transform(file.text, {
+          format: 'cjs',
+          platform: 'node',
+          target,
+          // Jest runs no `import()` in CommonJS
+          supported: { 'dynamic-import': false },
+        })
+        // By this Node knows what can be imported by name; it is never run, and would be dropped
+        const [footer = ''] = /^0 && \(module\.exports = .*/ms.exec(module.code) ?? []
+        // In a second step: names at the top of what is not known to be a module are left alone
+        const { code } = await esbuild.transform(module.code, {
+          target,
+          minify: true,
+          charset: 'utf8',
+          lineLimit: 500,
+          footer,
+        })
+        file.contents = Buffer.from(code)
+      }
+    })
+  },
+}
+
+/**
+ * The program is there once, as CommonJS, and so is each class: who imports gets the very same as
+ * who requires, and an error of one is an instance of the other's class.
+ */
+async function esModules(): Promise<void> {
+  const require = createRequire(import.meta.url)
+  for (const name of Object.keys(entries)) {
+    const names = Object.keys(require(`./dist/${name}.cjs`)).join(', ')
+    await writeFile(`dist/${name}.js`, `export { ${names} } from './${name}.cjs'\n`)
+    await writeFile(`dist/${name}.d.ts`, `export * from './${name}.cjs'\n`)
+  }
+}
+
+export default defineConfig([
+  {
+    entry: { ...entries, cli: 'src/cli/main.ts' },
+    format: 'esm',
+    outExtension: () => ({ js: '.cjs' }),
+    target,
+    splitting: true,
+    clean: true,
+    // `node:sqlite` is a module of its own name only with its prefix
+    removeNodeProtocol: false,
+    esbuildPlugins: [commonJs],
+    onSuccess: esModules,
+  },
+  {
+    entry: entries,
+    format: 'cjs',
+    // tsup sets baseUrl for its declarations, which TypeScript 6 calls deprecated
+    dts: { only: true, compilerOptions: { ignoreDeprecations: '6.0' } },
+  },
+])

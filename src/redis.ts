@@ -1,0 +1,12 @@
+/**
+ * A policy store in Redis, for many machines.
+ *
+ * @module mta-sts/redis
+ */
+export {
+  type IoRedisClient,
+  type NodeRedisClient,
+  type RedisClient,
+  type RedisStoreOptions,
+  redisStore,
+} from './stores/redis.js'

@@ -1,0 +1,6 @@
+/**
+ * A policy store in one SQLite file, for one or many processes on one machine.
+ *
+ * @module mta-sts/sqlite
+ */
+export { type SqliteStoreOptions, sqliteStore } from './stores/sqlite.js'
