@@ -1,0 +1,74 @@
+/**
+ * What is in the tarball, how large it is, and what those who look at packages for a living say.
+ */
+import { readFile } from 'node:fs/promises'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { packedTarball, ROOT, run } from './packed.js'
+
+const ENTRIES = ['index', 'nodemailer', 'testing', 'sqlite', 'redis', 'tlsrpt']
+const MAX_BYTES = 120_000
+
+/** Code that entries share is in a file of its own; so are declarations, by their subject */
+const SHARED = /^dist\/(chunk-[A-Z0-9]{8}\.cjs|[a-z-]+-[\w-]{8}\.d\.cts)$/
+
+let tarball = ''
+beforeAll(async () => {
+  tarball = await packedTarball()
+})
+
+async function files(): Promise<string[]> {
+  const { stdout } = await run(['tar', '-tzf', tarball])
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((path) => path.replace(/^package\//, ''))
+}
+
+describe('the tarball', () => {
+  it('holds the program, its declarations, and what one reads first', async () => {
+    const found = await files()
+    expect(found.filter((path) => !SHARED.test(path)).sort()).toEqual(
+      [
+        'CHANGELOG.md',
+        'LICENSE',
+        'README.md',
+        'package.json',
+        'dist/cli.cjs',
+        ...ENTRIES.flatMap((name) =>
+          ['cjs', 'js', 'd.cts', 'd.ts'].map((kind) => `dist/${name}.${kind}`),
+        ),
+      ].sort(),
+    )
+  })
+
+  it(`is no larger than ${MAX_BYTES} bytes`, async () => {
+    expect((await readFile(tarball)).length).toBeLessThanOrEqual(MAX_BYTES)
+  })
+})
+
+describe('what is said about the package', () => {
+  it('publint has nothing to say, and nothing to suggest', async () => {
+    const bytes = new Uint8Array(await readFile(tarball)).buffer
+    const { messages, pkg } = await publint({ pack: { tarball: bytes }, strict: true })
+    expect(messages.map((message) => formatMessage(message, pkg, { color: false }))).toEqual([])
+  })
+
+  it('attw finds the types of every entry right, for every way to resolve them', async () => {
+    const { stdout } = await run(['npx', 'attw', '--no-color', '--format', 'ascii', tarball])
+    const { exports }: { exports: Record<string, unknown> } = JSON.parse(
+      await readFile(`${ROOT}package.json`, 'utf8'),
+    )
+    const [, ...sections] = stdout.split(/^"mta-sts/m)
+    const verdicts = sections.map((section) => {
+      const [subpath = '', ...lines] = section.split('\n')
+      const ways = lines.filter((line) => line.includes(': 🟢')).map((line) => line.split(':')[0])
+      return [`.${subpath.replace('"', '')}`, ways]
+    })
+    const ways = ['node10', 'node16 (from CJS)', 'node16 (from ESM)', 'bundler']
+    expect(Object.fromEntries(verdicts)).toEqual(
+      Object.fromEntries(Object.keys(exports).map((subpath) => [subpath, ways])),
+    )
+  })
+})
