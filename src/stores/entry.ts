@@ -23,7 +23,7 @@ export const PAGE_SIZE = 100
 /** Options of the stores that look at the clock themselves. */
 export interface StoreClockOptions {
   /** The clock, in epoch milliseconds; default `Date.now` */
-  now?: () => number
+  now?: (() => number) | undefined
 }
 
 /**

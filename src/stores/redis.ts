@@ -32,7 +32,7 @@ export type RedisClient = NodeRedisClient | IoRedisClient
 /** Options of {@link redisStore}. */
 export interface RedisStoreOptions {
   /** What the names of all keys begin with; default `mta-sts:` */
-  prefix?: string
+  prefix?: string | undefined
 }
 
 /**

@@ -25,7 +25,7 @@ import {
 /** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions extends StoreClockOptions {
   /** How long an operation waits for other processes, in milliseconds; default 5_000 */
-  busyTimeout?: number
+  busyTimeout?: number | undefined
 }
 
 /**

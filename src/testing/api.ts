@@ -13,9 +13,9 @@ import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet, ReceivedMessage
 /** Options of `createMailWorld`. */
 export interface MailWorldOptions {
   /** The name the sender says in EHLO; default `sender.example` */
-  name?: string
+  name?: string | undefined
   /** How long the sender's resolver waits for an answer, asking twice; default 500 ms */
-  dnsTimeout?: number
+  dnsTimeout?: number | undefined
 }
 
 /** Made by `createMailWorld`. */

@@ -11,7 +11,7 @@ import { type ClaimedReport, NO_PROGRESS, type Progress, type ReportStore } from
 /** Options of {@link memoryReportStore}. */
 export interface MemoryReportStoreOptions {
   /** Domains and days that are kept at a time; beyond, the oldest are forgotten. Default 100000 */
-  maxDomains?: number
+  maxDomains?: number | undefined
 }
 
 interface Counted {

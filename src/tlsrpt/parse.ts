@@ -22,7 +22,7 @@ export class ReportSyntaxError extends MtaStsError {
 /** Options of {@link parseReport}. */
 export interface ParseReportOptions {
   /** In bytes, for what is read and for what comes out of gzip, each; default 16777216, 16 MiB */
-  maxSize?: number
+  maxSize?: number | undefined
 }
 
 /**

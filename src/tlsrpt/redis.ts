@@ -26,7 +26,7 @@ import { type ClaimedReport, type ReportStore, readProgress } from './store.js'
 /** Options of {@link redisReportStore}. */
 export interface RedisReportStoreOptions {
   /** What the names of all keys begin with; default `mta-sts:` */
-  prefix?: string
+  prefix?: string | undefined
 }
 
 /**

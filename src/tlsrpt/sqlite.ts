@@ -18,7 +18,7 @@ import { type ClaimedReport, NO_PROGRESS, type ReportStore, readProgress } from 
 /** Options of {@link sqliteReportStore}. */
 export interface SqliteReportStoreOptions {
   /** How long an operation waits for other processes, in milliseconds; default 5_000 */
-  busyTimeout?: number
+  busyTimeout?: number | undefined
 }
 
 /**
