@@ -102,7 +102,8 @@ export class MtaSts implements AsyncDisposable {
    * §3). Never rejects for what a remote party does.
    *
    * @param domain the recipient's domain, in A-labels or U-labels, or an address literal
-   * @throws MtaStsError `EDOMAIN` when it is no domain
+   * @throws MtaStsError `EDOMAIN` when it is no domain; `ECLOSED` when the object was closed before
+   *   it was known
    */
   getPolicy(domain: string): Promise<PolicyLookup> {
     try {
@@ -137,6 +138,7 @@ export class MtaSts implements AsyncDisposable {
    *
    * @throws DeliveryRefusedError when no MX host proved what it had to; temporary: try again later
    * @throws RoutingError when there is no host to deliver to
+   * @throws MtaStsError `ECLOSED` when the object was closed before the policy was known
    * @throws the attempt's error, when that was final or nothing else is left
    */
   async deliver<T>(domain: string, attempt: Attempt<T>, options: DeliverOptions = {}): Promise<T> {
@@ -175,7 +177,10 @@ export class MtaSts implements AsyncDisposable {
     return true
   }
 
-  /** Ends what runs in the background, and closes the store. */
+  /**
+   * Ends what runs in the background, and closes the store. A policy that is being looked up is not
+   * found out any more: who waits for it gets `ECLOSED`.
+   */
   async close(): Promise<void> {
     this.#closing.abort(new MtaStsError('The MtaSts object was closed', 'ECLOSED'))
     await this.#refresher.close()
@@ -193,7 +198,17 @@ export class MtaSts implements AsyncDisposable {
     if (known) return known
     if (typeof domain === 'string' && isAddressLiteral(domain)) return noPolicy('address-literal')
     const policyDomain = canonical(domain)
-    return this.#overrides.get(policyDomain) ?? this.#cache.get(policyDomain)
+    const override = this.#overrides.get(policyDomain)
+    return override ?? this.#unlessCutShort(this.#cache.get(policyDomain))
+  }
+
+  /** What closing has cut short knows of no policy; that must not pass for "there is none". */
+  #unlessCutShort(lookup: PolicyLookup | Promise<PolicyLookup>) {
+    if (!(lookup instanceof Promise)) return lookup
+    return lookup.then((found) => {
+      if (found.status === 'none') this.#closing.signal.throwIfAborted()
+      return found
+    })
   }
 
   async #lookAgain(domain: string): Promise<PolicyLookup> {

@@ -485,8 +485,13 @@ describe('close', () => {
       const sts = new MtaSts(stage.options({ fetchTimeout: DAY }))
       const lookup = sts.getPolicy(bob.name)
       await vi.waitFor(() => expect(stage.gets(bob)).toBe(1), 20_000)
+      const attempts: string[] = []
+      const delivery = sts.deliver(bob.name, async ({ mxHost }) => attempts.push(mxHost))
       await sts.close()
-      expect(said(await lookup)).toBe('fetch-failed')
+      // Not "there is no policy": what goes by that would go unprotected
+      await expect(lookup).rejects.toMatchObject({ code: 'ECLOSED' })
+      await expect(delivery).rejects.toMatchObject({ code: 'ECLOSED' })
+      expect(attempts).toEqual([])
     } finally {
       bob.policyHost.works()
     }

@@ -70,6 +70,8 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
   readonly #ca: StsOptions['ca']
   /** The base's twin that verifies; made when a policy asks for it */
   #verified: SmtpTransporter | undefined
+  #sending = 0
+  #closed = false
 
   constructor(base: SmtpTransporter, options: StsOptions) {
     super()
@@ -85,7 +87,11 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
     mail: MailMessage<SmartHostInfo>,
     callback: (error: Error | null, info?: SmartHostInfo) => void,
   ): void {
-    settle(this.#send(mail), callback)
+    this.#sending++
+    settle(
+      this.#send(mail).finally(() => this.#sent()),
+      callback,
+    )
   }
 
   isIdle(): boolean {
@@ -105,7 +111,14 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
   close(options: { force?: boolean } = {}): void {
     this.#base.close(options)
     this.#verified?.close(options)
-    this.#sts.close()
+    this.#closed = true
+    // What is being sent may have yet to learn the policy
+    if (this.#sending === 0 || options.force) this.#sts.close()
+  }
+
+  #sent(): void {
+    this.#sending--
+    if (this.#sending === 0 && this.#closed) this.#sts.close()
   }
 
   async #send(mail: MailMessage<SmartHostInfo>): Promise<SmartHostInfo> {

@@ -111,14 +111,17 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     this.#pool.close(options)
-    this.#sts.close()
+    // What is being sent may have yet to learn its policy
+    if (this.#sending === 0 || options.force) this.#sts.close()
     this.emit('close')
   }
 
   #sent(): void {
     this.#sending--
     if (this.isIdle()) this.emit('idle')
-    if (this.#sending === 0) this.emit('clear')
+    if (this.#sending > 0) return
+    this.emit('clear')
+    if (this.#closed) this.#sts.close()
   }
 
   async #send(mail: MailMessage<SentInfo>): Promise<SentInfo> {

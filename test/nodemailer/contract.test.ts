@@ -3,10 +3,11 @@ import { generateKeyPairSync } from 'node:crypto'
 import { getEventListeners } from 'node:events'
 import nodemailer from 'nodemailer'
 import { describe, expect, it } from 'vitest'
-import type { MtaSts, PolicyStore } from '../../src/index.js'
+import type { ConnectTarget, MtaSts, PolicyStore } from '../../src/index.js'
 import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import { deliver, errorOf, messageTo, only, useWorld } from '../e2e/support.js'
+import { deferred } from '../policy/scripted-network.js'
 
 const stage = useWorld()
 
@@ -145,6 +146,37 @@ describe('idle, close, sharing', () => {
     sender.close()
     expect(await sending).toMatchObject({ status: 'delivered' })
     await expect.poll(() => only(domain.mx().connections).closed).toBe(true)
+  })
+
+  it('close() does not cut a policy short that is being looked up', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.mx().fails('no-starttls')
+    const fetching = deferred()
+    const closed = deferred()
+    const connect = async (target: ConnectTarget) => {
+      fetching.resolve()
+      if (target.purpose === 'policy') await closed.promise
+      return stage.world.options().connect(target)
+    }
+    const sender = stage.sender({ connect })
+    const sending = errorOf(sender.sendMail(messageTo(domain)))
+    await fetching.promise
+    sender.close()
+    closed.resolve()
+    expect(await sending).toMatchObject({ code: 'EMTASTS', policyId: domain.id })
+    expect(domain.inbox).toEqual([])
+  })
+
+  it('close() by force does, and nothing of the message is said without it', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.policyHost.fails('drip')
+    stage.world.forget()
+    const sender = stage.sender({})
+    const sending = errorOf(sender.sendMail(messageTo(domain)))
+    await expect.poll(() => domain.policyHost.gets.length).toBe(1)
+    sender.close({ force: true })
+    expect(await sending).toMatchObject({ code: 'ECLOSED' })
+    expect(domain.mx().connections).toEqual([])
   })
 
   it('an MtaSts that is shared is not closed with the transport', async () => {

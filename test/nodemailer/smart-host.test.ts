@@ -1,10 +1,11 @@
 /** withMtaSts: a smart host, held to its own policy. */
 import nodemailer, { type SMTPTransportOptions, type Transporter } from 'nodemailer'
 import { afterEach, describe, expect, it } from 'vitest'
-import { DeliveryRefusedError } from '../../src/index.js'
+import { type ConnectTarget, DeliveryRefusedError } from '../../src/index.js'
 import { type SmartHostInfo, type StsOptions, withMtaSts } from '../../src/nodemailer/index.js'
 import type { MailDomain, MxFault, MxHost } from '../../src/testing/index.js'
 import { errorOf, messageTo, only, useWorld } from '../e2e/support.js'
+import { deferred } from '../policy/scripted-network.js'
 
 const stage = useWorld()
 const AUTH = { user: 'me', pass: 'secret' }
@@ -47,6 +48,26 @@ function sender(
 }
 
 describe('a smart host under enforce', () => {
+  it('close() does not cut the policy short that is being looked up', async () => {
+    const { domain, host, options } = smartHost('enforce')
+    host.fails('expired')
+    const fetching = deferred()
+    const closed = deferred()
+    const connect = async (target: ConnectTarget) => {
+      fetching.resolve()
+      if (target.purpose === 'policy') await closed.promise
+      return stage.world.options().connect(target)
+    }
+    const closing = sender(options, { connect })
+    const sending = errorOf(closing.sendMail(messageTo(domain)))
+    await fetching.promise
+    closing.close()
+    closed.resolve()
+    expect(await sending).toMatchObject({ code: 'EMTASTS', policyId: domain.id })
+    const said = host.connections.flatMap(({ lines }) => lines.map(({ text }) => text))
+    expect(said.filter((text) => text.startsWith('AUTH'))).toEqual([])
+  })
+
   it('takes mail after a login inside TLS that was verified; no recipient policy is asked for [STS-48]', async () => {
     const { domain, host, options } = smartHost('enforce')
     const recipient = stage.domain({ mode: 'enforce' })
