@@ -4,7 +4,7 @@
  * One key for each Policy Domain, `<prefix>policy:<domain>`, holds the entry as JSON; Redis itself
  * drops it when the policy expires. One key for each lock, `<prefix>lock:<name>`.
  *
- * @module mta-sts/redis
+ * @module
  */
 
 import { randomUUID } from 'node:crypto'
@@ -124,10 +124,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 `
 
-/** @internal */
 export type Command = (name: string, ...args: string[]) => Promise<unknown>
 
-/** @internal */
 export interface Adapter {
   command: Command
   /** What the client puts before every key by itself; it comes back in the replies to SCAN */
@@ -138,7 +136,6 @@ export interface Adapter {
  * Makes one of the two kinds of client. ioredis has a `sendCommand` too, so `call` decides.
  *
  * @param who the function that was given the client, for the error
- * @internal
  */
 export function adapt(client: RedisClient, who: string): Adapter {
   const notAClient = (why: string) => clientError(who, why)
@@ -225,11 +222,7 @@ function scanReply(reply: unknown): [cursor: string, keys: string[]] {
   ]
 }
 
-/**
- * A string reply, which a client may be set up to bring as a Buffer. Undefined: none.
- *
- * @internal
- */
+/** A string reply, which a client may be set up to bring as a Buffer. Undefined: none. */
 export function toText(reply: unknown): string | undefined {
   if (typeof reply === 'string') return reply
   if (reply instanceof Uint8Array) return Buffer.from(reply).toString('utf8')

@@ -6,7 +6,7 @@
  * same turn of the event loop share a transaction, and a lock that another process holds is waited
  * for with a timer, not inside SQLite.
  *
- * @module mta-sts/sqlite
+ * @module
  */
 
 import { randomUUID } from 'node:crypto'
@@ -105,13 +105,11 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Pol
 // ---- node:sqlite -------------------------------------------------------------------------------
 
 // What is used of node:sqlite; the types of Node 20 do not know it
-/** @internal */
 export interface StatementSync {
   run(...params: (string | number)[]): { changes: number | bigint }
   get(...params: (string | number)[]): unknown
   all(...params: (string | number)[]): unknown[]
 }
-/** @internal */
 export interface DatabaseSync {
   exec(sql: string): void
   prepare(sql: string): StatementSync
@@ -162,7 +160,6 @@ function textOf(row: unknown, column: string): string | undefined {
   return isRow(row) && row[column] !== undefined ? String(row[column]) : undefined
 }
 
-/** @internal */
 export function isRow(row: unknown): row is Record<string, unknown> {
   return typeof row === 'object' && row !== null
 }
@@ -173,11 +170,7 @@ function toPair(row: unknown): [policyDomain: string, text: string] {
 
 // ---- the file ----------------------------------------------------------------------------------
 
-/**
- * What a file holds. The report store of `mta-sts/tlsrpt` has a format of its own.
- *
- * @internal
- */
+/** What a file holds. The report store of `mta-sts/tlsrpt` has a format of its own. */
 export interface FileFormat<Statements> {
   /** At offset 68 of the file; `file` and other programs see by it whose the file is */
   applicationId: number
@@ -242,11 +235,7 @@ const POLICY_FILE = {
   prepare: prepareStatements,
 }
 
-/**
- * Throws as {@link sqliteStore} does.
- *
- * @internal
- */
+/** Throws as {@link sqliteStore} does. */
 export function openDatabase<S>(path: string, busyTimeout: number, format: FileFormat<S>) {
   const { DatabaseSync } = loadSqlite()
   let database: DatabaseSync | undefined
@@ -370,11 +359,7 @@ interface Write {
   reject(error: unknown): void
 }
 
-/**
- * One connection to a file that other processes write to as well.
- *
- * @internal
- */
+/** One connection to a file that other processes write to as well. */
 export class SharedFile {
   readonly #options: SharedFileOptions
   readonly #queue: Write[] = []
