@@ -76,7 +76,10 @@ export class Message {
         cause: error,
       })
     }
-    return OWN_FAULTS.has(code) ? context.stop(error) : error
+    if (!OWN_FAULTS.has(code)) return error
+    // A file or a URL may be there tomorrow; no later attempt mends an envelope
+    if (code === 'EENVELOPE') Object.assign(Object(error), { permanent: true })
+    return context.stop(error)
   }
 }
 

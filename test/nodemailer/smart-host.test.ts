@@ -48,6 +48,13 @@ function sender(
 }
 
 describe('a smart host under enforce', () => {
+  it('a message without recipients is a permanent error, as with mtaStsTransport', async () => {
+    const { host, options } = smartHost('enforce')
+    const error = await errorOf(sender(options).sendMail({ from: 'me@sender.example', text: '' }))
+    expect(error).toMatchObject({ code: 'EENVELOPE', permanent: true })
+    expect(host.inbox).toEqual([])
+  })
+
   it('close() does not cut the policy short that is being looked up', async () => {
     const { domain, host, options } = smartHost('enforce')
     host.fails('expired')
