@@ -56,6 +56,9 @@ export type Renewal = 'renewed' | 'changed' | 'failed' | 'dropped' | 'kept'
 /** A lookup that failed says nothing about the domain; it is tried again soon (D9). */
 const DNS_FAILURE_TTL = 60_000
 
+/** How exactly is known when a policy was last asked for: to put it down every time takes longer */
+const USE_PRECISION = 60_000
+
 /** A policy that nobody has asked for in this long is not fetched anew. */
 const USED_WITHIN = 30 * 86_400_000
 
@@ -86,15 +89,23 @@ export class PolicyCache {
   known(policyDomain: string): PolicyLookup | undefined {
     const now = this.#now()
     const held = this.#policies.get(policyDomain)
-    if (held !== undefined && now < held.expiresAt) {
-      held.usedAt = now
-      if (now - held.checkedAt >= this.#options.recheckInterval) {
-        this.#recheckBeside(policyDomain, held)
-      }
-      return held.lookup
-    }
+    if (held !== undefined && now < held.nothingDueUntil) return held.lookup
+    if (held !== undefined && now < held.expiresAt) return this.#use(policyDomain, held, now)
     const negative = this.#negatives.get(policyDomain)
     return negative !== undefined && now < negative.until ? negative.lookup : undefined
+  }
+
+  /** Puts down that it is used, and looks at the TXT record where that is due. */
+  #use(policyDomain: string, held: HeldPolicy, now: number): PolicyLookup {
+    const { recheckInterval } = this.#options
+    held.usedAt = now
+    if (now - held.checkedAt >= recheckInterval) this.#recheckBeside(policyDomain, held)
+    held.nothingDueUntil = Math.min(
+      held.expiresAt,
+      held.checkedAt + recheckInterval,
+      now + USE_PRECISION,
+    )
+    return held.lookup
   }
 
   /** The same, after another look at the TXT record, however short ago the last one was. */
@@ -210,7 +221,7 @@ export class PolicyCache {
   }
 
   #believe(policyDomain: string, lookup: NoPolicy, ttl: number): NoPolicy {
-    this.#negatives.set(policyDomain, { until: this.#now() + ttl, lookup })
+    this.#negatives.set(copied(policyDomain), { until: this.#now() + ttl, lookup })
     return lookup
   }
 
@@ -271,7 +282,7 @@ export class PolicyCache {
 
   /** From now on it applies; what was believed before does not come back when it expires. */
   #take(policyDomain: string, held: HeldPolicy): void {
-    this.#policies.set(policyDomain, held)
+    this.#policies.set(copied(policyDomain), held)
     this.#negatives.delete(policyDomain)
   }
 
@@ -313,4 +324,12 @@ function problemOf(record: RecordLookup): TlsFailure | undefined {
     return { resultType: 'sts-policy-fetch-error', reason: 'record-gone' }
   }
   return record.failure
+}
+
+/**
+ * A name to be kept. In V8 a part of a string holds on to the whole, and that may be a header with
+ * a thousand recipients; a copy is also found sooner.
+ */
+function copied(policyDomain: string): string {
+  return Buffer.from(policyDomain).toString()
 }

@@ -14,7 +14,7 @@ import type { Resolver } from '../dns/resolver.js'
 import { MtaStsError, PolicySyntaxError, type TlsFailure } from '../errors.js'
 import { type TrustedRoots, verifiedTls } from '../tls/options.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
-import { MAX_POLICY_BYTES, type Policy, parsePolicy } from './policy.js'
+import { MAX_POLICY_BYTES, type Policy, readPolicy } from './policy.js'
 
 export interface FetchOptions {
   resolver: Resolver
@@ -129,8 +129,7 @@ async function getFrom(socket: Socket, host: string, options: GetOptions): Promi
     await handshake(secured)
     const response = await get(secured, host)
     checkHead(response)
-    const body = await readBody(response)
-    return { kind: 'fetched', policy: parsePolicy(body), body: new TextDecoder().decode(body) }
+    return { kind: 'fetched', ...readPolicy(await readBody(response)) }
   } catch (error) {
     if (signal.aborted) return failed('sts-policy-fetch-error', 'timeout', error)
     return classify(error)

@@ -11,17 +11,32 @@ import { isPolicyId } from './record.js'
 import type { StoredPolicy } from './store.js'
 
 /** All times in epoch milliseconds. */
-export interface HeldPolicy {
-  readonly id: string
-  readonly policy: Policy
+export class HeldPolicy {
   readonly fetchedAt: number
   readonly expiresAt: number
-  /** When a delivery last asked for it */
+  /** When a delivery last asked for it, to the minute */
   usedAt: number
   /** When its TXT record was last looked at */
   checkedAt: number
+  /** Before that a delivery is told what is here, and nothing else has to be thought of */
+  nothingDueUntil = Number.NEGATIVE_INFINITY
   /** What a delivery is told, made once */
   lookup: FoundPolicy
+
+  constructor(
+    lookup: FoundPolicy,
+    times: Pick<HeldPolicy, 'fetchedAt' | 'expiresAt' | 'usedAt' | 'checkedAt'>,
+  ) {
+    this.lookup = lookup
+    this.fetchedAt = times.fetchedAt
+    this.expiresAt = times.expiresAt
+    this.usedAt = times.usedAt
+    this.checkedAt = times.checkedAt
+  }
+
+  get id(): string {
+    return this.lookup.id
+  }
 }
 
 export interface FetchedPolicy {
@@ -47,7 +62,7 @@ export function hold(
     source: 'cache',
     body,
   })
-  return { id, policy, fetchedAt, expiresAt, ...times, lookup }
+  return new HeldPolicy(lookup, { fetchedAt, expiresAt, ...times })
 }
 
 /** Puts down, or takes back, what went wrong when the domain was last looked at. */

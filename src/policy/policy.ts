@@ -14,6 +14,7 @@
  *
  * @module
  */
+import { isUtf8 } from 'node:buffer'
 import {
   type Field,
   fieldNameProblem,
@@ -76,7 +77,22 @@ interface Line extends Field {
  * @throws PolicySyntaxError, whose `line` counts from 1 and is 0 if the file as a whole is wrong
  */
 export function parsePolicy(body: string | Uint8Array): Policy {
-  const lines = parseLines(decode(body))
+  return parseText(policyText(body))
+}
+
+/**
+ * The same, and the text that it was read from, of which the policy's strings are parts: whoever
+ * keeps both keeps the text once.
+ *
+ * @throws PolicySyntaxError as {@link parsePolicy} does
+ */
+export function readPolicy(bytes: Uint8Array): { policy: Policy; body: string } {
+  const body = policyText(bytes)
+  return { policy: parseText(body), body }
+}
+
+function parseText(text: string): Policy {
+  const lines = parseLines(text)
   const fields = firstOfEach(lines)
   checkVersion(required(fields, 'version'))
   const mode = parseMode(required(fields, 'mode'))
@@ -108,19 +124,18 @@ export function formatPolicy(policy: Policy): string {
   return body
 }
 
-function decode(body: string | Uint8Array): string {
+/** Without the byte order mark (T2). */
+function policyText(body: string | Uint8Array): string {
   checkLength(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength)
   const text = typeof body === 'string' ? body : decodeUtf8(body)
   return text.startsWith('\u{feff}') ? text.slice(1) : text
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    // ignoreBOM leaves the mark in: it would be taken off here, and a second one by `decode`.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
+  if (!isUtf8(bytes)) {
     throw new PolicySyntaxError('The policy file must be UTF-8, and it is not', WHOLE_FILE)
   }
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
 }
 
 function checkLength(bytes: number): void {
@@ -133,11 +148,13 @@ function checkLength(bytes: number): void {
 
 function parseLines(text: string): Line[] {
   const lines: Line[] = []
-  const contents = text.replaceAll('\r\n', '\n').split('\n')
+  const contents = text.split('\n')
   // Counted by hand: `entries` takes twice as long over a file of short lines.
   for (let index = 0; index < contents.length; index++) {
     const content = contents[index] ?? ''
-    const line = content === '' ? undefined : parseLine(content, index + 1)
+    // What the last line ends with is no end of a line
+    const ended = content.endsWith('\r') && index < contents.length - 1
+    const line = parseLine(ended ? content.slice(0, -1) : content, index + 1)
     if (line !== undefined) lines.push(line)
   }
   return lines
