@@ -94,8 +94,13 @@ export function firstOfEach<F extends Field>(fields: readonly F[]): F[] {
 
 /** Without spaces and tabs at both ends: WSP of RFC 5234, where `trim` would take more. */
 export function trimWhiteSpace(text: string): string {
-  let start = 0
-  let end = text.length
+  return trimmedPart(text, 0, text.length)
+}
+
+/** The same of a part of the text. */
+export function trimmedPart(text: string, from: number, to: number): string {
+  let start = from
+  let end = to
   while (start < end && isWhiteSpace(text, start)) start++
   while (end > start && isWhiteSpace(text, end - 1)) end--
   return text.slice(start, end)

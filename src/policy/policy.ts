@@ -20,6 +20,7 @@ import {
   fieldNameProblem,
   firstOfEach,
   isFieldName,
+  trimmedPart,
   trimWhiteSpace,
 } from '../dns/tag-list.js'
 import { escapeRemoteText, PolicySyntaxError } from '../errors.js'
@@ -48,15 +49,20 @@ export const MAX_POLICY_BYTES = 64 * 1024
 /** The longest `max_age`, about a year, in seconds (RFC 8461 §3.2). More counts as this much. */
 export const MAX_AGE_LIMIT = 31557600
 
+const BOM = 0xfeff
+const CR = 0x0d
+const COLON = 0x3a
+
 /** Stands for the whole file in {@link PolicySyntaxError.line}. */
 const WHOLE_FILE = 0
 
 const VERSION = 'STSv1'
 const MODES: readonly PolicyMode[] = ['enforce', 'testing', 'none']
-const DEFINED_FIELDS: readonly string[] = ['version', 'mode', 'mx', 'max_age']
+const UPPER_CASE = /[A-Z]/
 const MAX_AGE = /^[0-9]{1,10}$/
 const MX_RULE = 'must be one host name in A-labels, or "*." and one'
-const PRINTABLE_ASCII = /^[ -~]*$/
+/** Lines of ASCII without control characters, tabs included. */
+const PRINTABLE_LINES = /^[ -~]*(?:\r?\n[ -~]*)*$/
 // What `sts-policy-ext-value` leaves out: control characters of ASCII, and half a surrogate pair,
 // which has no UTF-8.
 const UNPRINTABLE = /[^ -~\u{80}-\u{d7ff}\u{e000}-\u{10ffff}]/u
@@ -64,6 +70,35 @@ const UNPRINTABLE = /[^ -~\u{80}-\u{d7ff}\u{e000}-\u{10ffff}]/u
 /** A field and where it stands, from line 1 on. */
 interface Line extends Field {
   readonly line: number
+}
+
+/** The lines of a policy file that hold fields. Of those that come twice the first counts. */
+class Lines {
+  version: Line | undefined
+  mode: Line | undefined
+  maxAge: Line | undefined
+  readonly mx: Line[] = []
+  /** Doubled ones included */
+  readonly others: Line[] = []
+
+  add(line: Line): void {
+    switch (line.name) {
+      case 'version':
+        this.version ??= line
+        break
+      case 'mode':
+        this.mode ??= line
+        break
+      case 'mx':
+        this.mx.push(line)
+        break
+      case 'max_age':
+        this.maxAge ??= line
+        break
+      default:
+        this.others.push(line)
+    }
+  }
 }
 
 /**
@@ -93,14 +128,14 @@ export function readPolicy(bytes: Uint8Array): { policy: Policy; body: string } 
 
 function parseText(text: string): Policy {
   const lines = parseLines(text)
-  const fields = firstOfEach(lines)
-  checkVersion(required(fields, 'version'))
-  const mode = parseMode(required(fields, 'mode'))
-  const mx = lines.filter(({ name }) => name === 'mx').map(parseMx)
-  if (mx.length === 0 && mode !== 'none') throw missing('mx')
-  const maxAge = parseMaxAge(required(fields, 'max_age'))
-  const extensions = fields.filter(({ name }) => !DEFINED_FIELDS.includes(name)).map(withoutLine)
-  return { version: VERSION, mode, mx, maxAge, ...(extensions.length > 0 ? { extensions } : {}) }
+  checkVersion(lines.version ?? missing('version'))
+  const mode = parseMode(lines.mode ?? missing('mode'))
+  const mx = lines.mx.map(parseMx)
+  if (mx.length === 0 && mode !== 'none') missing('mx')
+  const maxAge = parseMaxAge(lines.maxAge ?? missing('max_age'))
+  const policy: Policy = { version: VERSION, mode, mx, maxAge }
+  if (lines.others.length > 0) policy.extensions = firstOfEach(lines.others).map(withoutLine)
+  return policy
 }
 
 /**
@@ -128,14 +163,15 @@ export function formatPolicy(policy: Policy): string {
 function policyText(body: string | Uint8Array): string {
   checkLength(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength)
   const text = typeof body === 'string' ? body : decodeUtf8(body)
-  return text.startsWith('\u{feff}') ? text.slice(1) : text
+  return text.charCodeAt(0) === BOM ? text.slice(1) : text
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
   if (!isUtf8(bytes)) {
     throw new PolicySyntaxError('The policy file must be UTF-8, and it is not', WHOLE_FILE)
   }
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+  const { buffer, byteOffset, byteLength } = bytes
+  return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, byteLength)).toString()
 }
 
 function checkLength(bytes: number): void {
@@ -146,56 +182,75 @@ function checkLength(bytes: number): void {
   )
 }
 
-function parseLines(text: string): Line[] {
-  const lines: Line[] = []
-  const contents = text.split('\n')
-  // Counted by hand: `entries` takes twice as long over a file of short lines.
-  for (let index = 0; index < contents.length; index++) {
-    const content = contents[index] ?? ''
+function parseLines(text: string): Lines {
+  const lines = new Lines()
+  // One look at the whole, after which most files need none at their parts
+  const printable = PRINTABLE_LINES.test(text)
+  let start = 0
+  for (let number = 1; ; number++) {
+    const newline = text.indexOf('\n', start)
+    const end = newline < 0 ? text.length : newline
     // What the last line ends with is no end of a line
-    const ended = content.endsWith('\r') && index < contents.length - 1
-    const line = parseLine(ended ? content.slice(0, -1) : content, index + 1)
-    if (line !== undefined) lines.push(line)
+    const ended = newline > start && text.charCodeAt(newline - 1) === CR
+    const line = parseLine(text, { start, end: ended ? end - 1 : end, number, printable })
+    if (line !== undefined) lines.add(line)
+    if (newline < 0) return lines
+    start = newline + 1
   }
-  return lines
+}
+
+interface Span {
+  start: number
+  end: number
+  /** Of the line */
+  number: number
+  printable: boolean
 }
 
 /** The field on a line; undefined if the line is blank. */
-function parseLine(content: string, line: number): Line | undefined {
-  const colon = content.indexOf(':')
+function parseLine(text: string, { start, end, number, printable }: Span): Line | undefined {
+  const colon = indexOfColon(text, start, end)
   if (colon < 0) {
-    if (trimWhiteSpace(content) === '') return undefined
+    const content = trimmedPart(text, start, end)
+    if (content === '') return undefined
+    const found = escapeRemoteText(text.slice(start, end))
     throw new PolicySyntaxError(
-      `A line of a policy file must be "name: value", but it is "${escapeRemoteText(content)}"`,
-      line,
+      `A line of a policy file must be "name: value", but it is "${found}"`,
+      number,
     )
   }
-  const value = trimWhiteSpace(content.slice(colon + 1))
-  const field = { name: content.slice(0, colon), value, line }
-  const problem = fieldProblem(field)
-  if (problem !== undefined) throw new PolicySyntaxError(problem, line)
+  const value = trimmedPart(text, colon + 1, end)
+  const field = { name: text.slice(start, colon), value, line: number }
+  const problem = fieldProblem(field, printable)
+  if (problem !== undefined) throw new PolicySyntaxError(problem, number)
   return field
 }
 
+/** `indexOf` would look through the rest of the file, once for each line that has none. */
+function indexOfColon(text: string, start: number, end: number): number {
+  for (let index = start; index < end; index++) {
+    if (text.charCodeAt(index) === COLON) return index
+  }
+  return -1
+}
+
 /** Unlike a value in the TXT record, this one may hold spaces and all of Unicode. */
-function fieldProblem({ name, value }: Field): string | undefined {
-  if (!isFieldName(name)) return fieldNameProblem(name)
+function fieldProblem({ name, value }: Field, printable = false): string | undefined {
+  if (!isDefined(name) && !isFieldName(name)) return fieldNameProblem(name)
   if (value === '') return `The field "${name}" has no value`
-  // The second expression is slow to begin with, and nearly every value is done by the first.
-  if (!PRINTABLE_ASCII.test(value) && UNPRINTABLE.test(value)) {
+  if (!printable && UNPRINTABLE.test(value)) {
     return `The value of "${name}" must not hold control characters: "${escapeRemoteText(value)}"`
   }
   return undefined
 }
 
-function required(fields: readonly Line[], name: string): Line {
-  const field = fields.find((candidate) => candidate.name === name)
-  if (field === undefined) throw missing(name)
-  return field
+function isDefined(name: string): boolean {
+  return name === 'mx' || name === 'version' || name === 'mode' || name === 'max_age'
 }
 
-function missing(name: string): PolicySyntaxError {
-  return new PolicySyntaxError(`The policy file has no "${name}" field`, WHOLE_FILE)
+/** @throws PolicySyntaxError */
+function missing(name: string): never {
+  throw new PolicySyntaxError(`The policy file has no "${name}" field`, WHOLE_FILE)
 }
 
 function checkVersion({ value, line }: Line): void {
@@ -212,7 +267,7 @@ function parseMx({ value, line }: Line): string {
   const pattern = value.endsWith('.') ? value.slice(0, -1) : value
   // Before the change to lower case, which would make ASCII of some letters that are not.
   if (!isMxPattern(pattern)) throw wrong('mx', MX_RULE, { value, line })
-  return pattern.toLowerCase()
+  return UPPER_CASE.test(pattern) ? pattern.toLowerCase() : pattern
 }
 
 function parseMaxAge({ value, line }: Line): number {
@@ -244,7 +299,7 @@ function checkPolicy({ version, mode, mx, maxAge, extensions }: Policy): void {
       throw wrong('mx', `${MX_RULE}, in lower case`, { value, line })
     }
   }
-  if (mx.length === 0 && mode !== 'none') throw missing('mx')
+  if (mx.length === 0 && mode !== 'none') missing('mx')
   if (!Number.isInteger(maxAge) || maxAge < 0 || maxAge > MAX_AGE_LIMIT) {
     throw wrong('max_age', `must be whole seconds from 0 to ${MAX_AGE_LIMIT}`, {
       value: maxAge,
@@ -258,7 +313,7 @@ function checkExtensions(extensions: readonly Field[]): void {
   for (const { name, value } of extensions) {
     const problem = fieldProblem({ name, value })
     if (problem !== undefined) throw new PolicySyntaxError(problem, WHOLE_FILE)
-    if (DEFINED_FIELDS.includes(name)) {
+    if (isDefined(name)) {
       throw wrong(name, 'is no extension', { value, line: WHOLE_FILE })
     }
     if (value !== trimWhiteSpace(value)) {
