@@ -1,5 +1,6 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { basename } from 'node:path'
 import { defineConfig, type Options } from 'tsup'
 
 const entries = {
@@ -13,6 +14,18 @@ const entries = {
 
 const target = 'node20.19'
 
+/** Names in what is not known to be a module are left alone at its top */
+const small = { target, minify: true, charset: 'utf8', lineLimit: 500 } as const
+
+/**
+ * What is an ES module of its own. The transports: Nodemailer is there in both formats, and a program
+ * that imports it must not be made to load the other one as well. The command: nobody requires it.
+ */
+const modules = new Map([
+  ['nodemailer', ''],
+  ['cli', ''],
+])
+
 /**
  * What esbuild has split as ES modules becomes CommonJS by esbuild too: tsup would have Sucrase do
  * it, which puts helpers in the place of `?.` and `??`. Names of functions, classes and their public
@@ -24,6 +37,10 @@ const commonJs: NonNullable<Options['esbuildPlugins']>[number] = {
   setup({ esbuild, onEnd }) {
     onEnd(async ({ outputFiles = [] }) => {
       for (const file of outputFiles) {
+        const name = basename(file.path, '.cjs')
+        if (modules.has(name)) {
+          modules.set(name, (await esbuild.transform(file.text, { ...small, format: 'esm' })).code)
+        }
         const module = await esbuild.transform(file.text, {
           format: 'cjs',
           platform: 'node',
@@ -33,14 +50,8 @@ const commonJs: NonNullable<Options['esbuildPlugins']>[number] = {
         })
         // By this Node knows what can be imported by name; it is never run, and would be dropped
         const [footer = ''] = /^0 && \(module\.exports = .*/ms.exec(module.code) ?? []
-        // In a second step: names at the top of what is not known to be a module are left alone
-        const { code } = await esbuild.transform(module.code, {
-          target,
-          minify: true,
-          charset: 'utf8',
-          lineLimit: 500,
-          footer,
-        })
+        // In a second step, in which it is no module
+        const { code } = await esbuild.transform(module.code, { ...small, footer })
         file.contents = Buffer.from(code)
       }
     })
@@ -58,6 +69,8 @@ async function esModules(): Promise<void> {
     await writeFile(`dist/${name}.js`, `export { ${names} } from './${name}.cjs'\n`)
     await writeFile(`dist/${name}.d.ts`, `export * from './${name}.cjs'\n`)
   }
+  for (const [name, code] of modules) await writeFile(`dist/${name}.js`, code)
+  await rm('dist/cli.cjs')
 }
 
 export default defineConfig([

@@ -125,16 +125,29 @@ for (const [name, entry] of calls) {
 })
 
 it('what is imported is what is required: one class, whoever asks for it', async () => {
+  const others = ENTRIES.filter((id) => id !== 'mta-sts/nodemailer')
+  expect(others).toHaveLength(ENTRIES.length - 1)
   const code = `
 import { createRequire } from 'node:module'
 const require = createRequire(import.meta.url)
-for (const id of ${JSON.stringify(ENTRIES)}) {
+for (const id of ${JSON.stringify(others)}) {
   const [imported, required] = [await import(id), require(id)]
   for (const name of Object.keys(required)) {
     if (imported[name] !== required[name]) console.log(id, name)
   }
 }`
   expect(await play(folder, 'mjs', code)).toBe('')
+})
+
+it('who imports the transports gets the Nodemailer that can be imported, and no second one', async () => {
+  const code = `
+import { createRequire } from 'node:module'
+import 'nodemailer'
+import 'mta-sts/nodemailer'
+import 'mta-sts'
+const loaded = Object.keys(createRequire(import.meta.url).cache)
+console.log(loaded.some((path) => path.includes('mta-sts')), loaded.filter((path) => path.includes('nodemailer/')))`
+  expect(await play(folder, 'mjs', code)).toBe('true []\n')
 })
 
 it('the command runs', async () => {

@@ -35,7 +35,7 @@ describe('the tarball', () => {
         'LICENSE',
         'README.md',
         'package.json',
-        'dist/cli.cjs',
+        'dist/cli.js',
         ...ENTRIES.flatMap((name) =>
           ['cjs', 'js', 'd.cts', 'd.ts'].map((kind) => `dist/${name}.${kind}`),
         ),
