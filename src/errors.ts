@@ -36,10 +36,7 @@ export interface TlsFailure {
   cause?: unknown
 }
 
-/**
- * The base of every error that this package makes itself. Their fields are set in constructors:
- * tsup's CommonJS build takes the names of classes that initialise them elsewhere.
- */
+/** The base of every error that this package makes itself. */
 export class MtaStsError extends Error {
   /** A stable word for programs: `EMTASTS`, `EDNS`, `EENVELOPE`, ... */
   readonly code: string

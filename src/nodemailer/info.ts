@@ -95,8 +95,8 @@ export function describeDelivery(
 /**
  * One `info` for all domains, as Nodemailer's transports have it.
  *
- * @throws the error of a domain when no recipient was accepted anywhere; `deliveries`, `rejected`
- *   and `rejectedErrors` are on it, and it is `permanent` only if that is so for every recipient
+ * @throws the error of the first domain when no recipient was accepted anywhere; `deliveries`,
+ *   `rejected` and `rejectedErrors` are on it, and it is `permanent` only if every one of them is
  */
 export function mergeOutcomes(
   outcomes: readonly DomainOutcome[],
@@ -108,9 +108,10 @@ export function mergeOutcomes(
   const deliveries = outcomes.map(({ delivery }) => delivery)
   const delivered = outcomes.flatMap(({ result }) => result ?? [])[0]
   if (!delivered) {
-    const errors = deliveries.flatMap(({ error }) => error ?? [])
-    const error = errors.find((one) => !isPermanent(one)) ?? errors[0] ?? noRecipients()
-    if (isPermanent(error) && !rejectedErrors.every(isPermanent)) error.permanent = false
+    const first = deliveries[0]?.error ?? new Error('The message has no recipients')
+    // Who looks at nothing else must not bounce to recipients who were only refused for now
+    const undecided = isPermanent(first) && !rejectedErrors.every(isPermanent)
+    const error = undecided ? Object.assign(copyOf(first), { permanent: false }) : first
     throw Object.assign(error, { rejected, rejectedErrors, deliveries })
   }
   return {
@@ -126,11 +127,7 @@ export function mergeOutcomes(
   }
 }
 
-function noRecipients(): Error {
-  return new Error('The message has no recipients')
-}
-
-function isPermanent(error: Error): error is Error & { permanent: boolean } {
+function isPermanent(error: Error): boolean {
   return 'permanent' in error && error.permanent === true
 }
 
@@ -152,11 +149,12 @@ function recipientOf(error: object): string {
   return 'recipient' in error ? String(error.recipient) : ''
 }
 
-/** A copy of its own: class, code, message and all, with the recipient that it is about. */
+/** An error of its own, with the recipient that it is about. */
 function forRecipient(error: Error, recipient: string): RecipientError {
-  const copy: Error = Object.create(
-    Object.getPrototypeOf(error),
-    Object.getOwnPropertyDescriptors(error),
-  )
-  return Object.assign(withPermanence(copy), { recipient })
+  return Object.assign(withPermanence(copyOf(error)), { recipient })
+}
+
+/** Class, code, message and all. */
+function copyOf(error: Error): Error {
+  return Object.create(Object.getPrototypeOf(error), Object.getOwnPropertyDescriptors(error))
 }

@@ -16,6 +16,7 @@ import type { FailureDetails, ReportedPolicy, TlsReport } from './report.js'
 export class ReportSyntaxError extends MtaStsError {
   constructor(message: string, options?: ErrorOptions) {
     super(`This is no TLS report: ${message}`, 'EREPORTSYNTAX', options)
+    this.name = 'ReportSyntaxError'
   }
 }
 

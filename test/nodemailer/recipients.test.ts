@@ -134,7 +134,11 @@ describe('several domains in one message', () => {
     const error = await errorOf(stage.sender().sendMail(messageTo(gone, refused)))
 
     // Who looks at nothing else would bounce what is only refused for now
-    expect(error).toMatchObject({ code: 'EMTASTS', policyDomain: refused.name, permanent: false })
+    expect(error).toMatchObject({ code: 'ENULLMX', policyDomain: gone.name, permanent: false })
+    expect(error.deliveries).toMatchObject([
+      { error: { permanent: true } },
+      { error: { permanent: false } },
+    ])
     expect(error.rejectedErrors).toMatchObject([
       { recipient: `you@${gone.name}`, permanent: true },
       { recipient: `you@${refused.name}`, permanent: false },

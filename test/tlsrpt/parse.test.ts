@@ -243,7 +243,11 @@ describe('parseReport', () => {
   ])('refuses %s', (_, bytes, message) => {
     const error = errorOf(() => parseReport(bytes))
     expect(error).toBeInstanceOf(ReportSyntaxError)
-    expect(error).toMatchObject({ code: 'EREPORTSYNTAX', message: expect.stringMatching(message) })
+    expect(error).toMatchObject({
+      name: 'ReportSyntaxError',
+      code: 'EREPORTSYNTAX',
+      message: expect.stringMatching(message),
+    })
   })
 
   it('throws nothing but ReportSyntaxError, whatever comes', () => {
