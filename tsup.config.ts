@@ -69,8 +69,37 @@ async function esModules(): Promise<void> {
     await writeFile(`dist/${name}.js`, `export { ${names} } from './${name}.cjs'\n`)
     await writeFile(`dist/${name}.d.ts`, `export * from './${name}.cjs'\n`)
   }
-  for (const [name, code] of modules) await writeFile(`dist/${name}.js`, code)
+  for (const [name, code] of modules) {
+    const parts = new Map<string, string>()
+    const file = `${name}-parts.cjs`
+    await writeFile(`dist/${name}.js`, code.replace(PARTS, from(file, parts)))
+    await writeFile(`dist/${file}`, commonJsOf(parts))
+  }
   await rm('dist/cli.cjs')
+}
+
+/** As esbuild writes it: `import {a as b, c} from "./chunk-ABC.cjs";` */
+const PARTS = /import\s*\{([^}]*)\}\s*from\s*"(\.\/chunk-\w+\.cjs)";/g
+
+/**
+ * What an ES module needs of the program comes from one small file: Node reads through every
+ * CommonJS file that is imported, to see what it exports, and the parts are not small.
+ */
+function from(file: string, parts: Map<string, string>) {
+  return (_: string, names: string, chunk: string) => {
+    for (const name of names.split(',').map((one) => one.trim().split(' as ')[0] ?? '')) {
+      const known = parts.get(name) ?? chunk
+      if (known !== chunk) throw new Error(`${name} is exported by ${known} and by ${chunk}`)
+      parts.set(name, chunk)
+    }
+    return `import{${names}}from"./${file}";`
+  }
+}
+
+function commonJsOf(parts: ReadonlyMap<string, string>): string {
+  const names = [...parts.keys()].join()
+  const getters = [...parts].map(([name, chunk]) => `${name}:require("${chunk}").${name}`).join()
+  return `"use strict";module.exports={${getters}};0&&(module.exports={${names}});\n`
 }
 
 export default defineConfig([

@@ -36,6 +36,8 @@ describe('the tarball', () => {
         'README.md',
         'package.json',
         'dist/cli.js',
+        'dist/cli-parts.cjs',
+        'dist/nodemailer-parts.cjs',
         ...ENTRIES.flatMap((name) =>
           ['cjs', 'js', 'd.cts', 'd.ts'].map((kind) => `dist/${name}.${kind}`),
         ),

@@ -4,26 +4,25 @@
  * @module
  */
 import { execFile } from 'node:child_process'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { installedPackage } from '../../package/packed.js'
 import { type Benchmark, MANY_SHORT, pairedRow, planFor } from '../benchmark.js'
 import { alternate } from '../pairs.js'
 
-/** Beside the directory that this module is compiled into: see compile.ts. */
-const PACKAGE = fileURLToPath(new URL('../package/', import.meta.url))
-
-const OURS = ['index.js', 'nodemailer.js'].map((file) => pathToFileURL(PACKAGE + file).href)
-const THEIRS = [import.meta.resolve('nodemailer')]
-
 export const start: Benchmark = async (mode) => {
+  const folder = await installedPackage('nodemailer')
   const bytes = { ours: [] as number[], theirs: [] as number[] }
   const leg = (side: 'ours' | 'theirs', modules: readonly string[]) => async () => {
-    const cost = await importing(modules)
+    const cost = await importing(modules, folder)
     bytes[side].push(cost.bytes)
     return cost.ms
   }
   const plan = planFor(mode, MANY_SHORT)
-  const times = await alternate({ ours: leg('ours', OURS), theirs: leg('theirs', THEIRS) }, plan)
+  const ours = leg('ours', ['mta-sts', 'mta-sts/nodemailer'])
+  const theirs = leg('theirs', ['nodemailer'])
+  const times = await alternate({ ours, theirs }, plan)
+  await rm(folder, { recursive: true })
   const what = 'import of mta-sts and mta-sts/nodemailer into bare node'
   const beside = 'import of nodemailer alone, which is among them'
   return {
@@ -61,9 +60,13 @@ const PROGRAM = `
   process.stdout.write(JSON.stringify({ ms, bytes }))
 `
 
-async function importing(modules: readonly string[]): Promise<{ ms: number; bytes: number }> {
+/** In a process of its own, of a program that has the package installed. */
+async function importing(
+  modules: readonly string[],
+  folder: string,
+): Promise<{ ms: number; bytes: number }> {
   const args = ['--expose-gc', '--input-type=module', '--eval', PROGRAM, '--', ...modules]
-  const { stdout } = await promisify(execFile)(process.execPath, args)
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: folder })
   return JSON.parse(stdout) as { ms: number; bytes: number }
 }
 
