@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Resolver } from './resolver.js'
+import { isAbsence, type Resolver } from './resolver.js'
 
 /** While deliveries overlap, an answer is used again for so long, in milliseconds. */
 const REUSE = 1000
@@ -85,14 +85,22 @@ class Answers<T> {
     }
     const timer = setTimeout(settled, this.#timeout).unref()
     this.#asking.set(name, answer)
-    answer.then(() => {
-      settled()
-      if (this.#isReused()) this.#give(name, answer)
-    }, settled)
+    answer.then(
+      () => {
+        settled()
+        this.#give(name, answer)
+      },
+      (error: unknown) => {
+        settled()
+        // Most hosts have no IPv6 address, and that is an answer
+        if (isAbsence(error)) this.#give(name, answer)
+      },
+    )
     return answer
   }
 
   #give(name: string, answer: Promise<T>): void {
+    if (!this.#isReused()) return
     const given = this.#lately()
     if (given.size === 0) this.#since = performance.now()
     given.set(name, answer)

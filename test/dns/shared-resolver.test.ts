@@ -178,6 +178,20 @@ describe('while deliveries overlap', () => {
     }
   })
 
+  test.each(['ENODATA', 'ENOTFOUND'])('%s is an answer, too', async (code) => {
+    let asked = 0
+    const resolve6 = async () => {
+      asked++
+      throw dnsError(code)
+    }
+    const shared = new SharedResolver({ ...resolverOf({}), resolve6 }, TIMEOUT)
+    await shared.during(async () => {
+      await expect(shared.resolve6('a.example')).rejects.toMatchObject({ code })
+      await expect(shared.resolve6('a.example')).rejects.toMatchObject({ code })
+    })
+    expect(asked).toBe(1)
+  })
+
   test('a question that failed is asked again', async () => {
     let works = false
     const resolve4 = async () => {
