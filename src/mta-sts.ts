@@ -15,8 +15,8 @@ import {
   type TlsDemand,
 } from './delivery/plan.js'
 import { isAddressLiteral, toALabels } from './dns/domain-name.js'
+import { Lookups } from './dns/lookups.js'
 import { ask } from './dns/resolver.js'
-import { SharedResolver } from './dns/shared-resolver.js'
 import {
   describeFailure,
   escapeRemoteText,
@@ -62,7 +62,7 @@ export class MtaSts implements AsyncDisposable {
   /** How TCP connections are opened: the option of this name, or its default */
   readonly connect: Connect
   readonly #settings: Settings
-  readonly #resolver: SharedResolver
+  readonly #lookups: Lookups
   readonly #store: GuardedStore
   readonly #cache: PolicyCache
   readonly #refresher: Refresher
@@ -72,9 +72,8 @@ export class MtaSts implements AsyncDisposable {
 
   /** @throws TypeError that names the option which is wrong */
   constructor(options: MtaStsOptions = {}) {
-    const given = resolveOptions(options)
-    this.#resolver = new SharedResolver(given.resolver, given.dnsTimeout)
-    const settings = { ...given, resolver: this.#resolver }
+    const settings = resolveOptions(options)
+    this.#lookups = new Lookups(settings)
     // As many listeners as there are GETs at a time
     setMaxListeners(0, this.#closing.signal)
     this.#settings = settings
@@ -123,7 +122,7 @@ export class MtaSts implements AsyncDisposable {
     { demand = 'policy', route = 'mx' }: Pick<DeliverOptions, 'demand' | 'route'> = {},
   ): Promise<DeliveryPlan> {
     const lookup = this.#lookup(domain)
-    const options = { ...this.#settings, demand }
+    const options = { ...this.#settings, lookups: this.#lookups, demand }
     if (isAddressLiteral(domain)) return planForLiteral(domain, await lookup, options)
     const policyDomain = canonical(domain)
     return route === 'mx'
@@ -147,7 +146,7 @@ export class MtaSts implements AsyncDisposable {
       lookAgain: () => this.#lookAgain(domain),
       signal: options.signal,
     }
-    return this.#resolver.during(() => deliver(steps, attempt))
+    return this.#lookups.during(() => deliver(steps, attempt))
   }
 
   /**

@@ -7,9 +7,9 @@
  */
 import type { BlockList } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import { isBlocked, lookupAddresses } from '../dns/addresses.js'
+import { isBlocked } from '../dns/addresses.js'
 import { parseAddressLiteral, toALabels } from '../dns/domain-name.js'
-import { ask, type Resolver } from '../dns/resolver.js'
+import type { Lookups } from '../dns/lookups.js'
 import { escapeRemoteText, RoutingError, type TlsFailure } from '../errors.js'
 import type { FoundPolicy, PolicyLookup } from '../policy/lookup.js'
 import { matchesMx } from '../policy/mx-pattern.js'
@@ -61,9 +61,7 @@ export interface DeliveryPlan {
 }
 
 export interface PlanOptions {
-  resolver: Resolver
-  /** For a DNS query, in milliseconds */
-  dnsTimeout: number
+  lookups: Lookups
   blockedAddresses: BlockList
   minimumSecurity: MinimumSecurity
   roots: TrustedRoots
@@ -137,8 +135,7 @@ export function planForLiteral(
 
 /** RFC 5321 §5.1 and RFC 7505: by preference, equal ones shuffled; no MX means the domain itself. */
 async function lookupMxHosts(policyDomain: string, options: PlanOptions): Promise<MxHost[]> {
-  const { resolver, dnsTimeout } = options
-  const answer = await ask(() => resolver.resolveMx(policyDomain), dnsTimeout)
+  const answer = await options.lookups.mx(policyDomain)
   if (answer.kind === 'absent') return [{ mxHost: policyDomain, preference: 0 }]
   if (answer.kind === 'failed') {
     throw new RoutingError(
@@ -192,7 +189,7 @@ async function consider(
   }
   // A name that is none can neither be looked up nor be sent as SNI
   if (toALabels(mxHost) === undefined) return { refused: [unusable(mxHost, 'invalid-mx-host')] }
-  const { addresses, blocked, problem, cause } = await lookupAddresses(mxHost, options)
+  const { addresses, blocked, problem, cause } = await options.lookups.addresses(mxHost)
   const refused = blocked.map((address) => unusable(mxHost, 'blocked-address', { address }))
   if (problem) {
     return { refused: blocked.length > 0 ? refused : [unusable(mxHost, problem, { cause })] }
@@ -226,17 +223,18 @@ function unusable(
   return { resultType: 'validation-failure', reason, mxHost, ...details }
 }
 
+const AUTHENTICATED: Security = Object.freeze({ level: 'authenticated', by: 'sts' })
+
 /** RFC 8461 §5: what the policy's mode asks for, and never less than the operator does. */
 export function requiredSecurity(
   lookup: PolicyLookup,
   { minimumSecurity, demand }: Pick<PlanOptions, 'minimumSecurity' | 'demand'>,
 ): Security {
-  const authenticated: Security = { level: 'authenticated', by: 'sts' }
-  if (demand === 'require') return authenticated
+  if (demand === 'require') return AUTHENTICATED
   // RFC 8689 §3: the sender of this message would rather have it delivered than protected
   if (demand === 'optional') return audited({ level: 'opportunistic' }, lookup)
-  if (minimumSecurity === 'authenticated') return authenticated
-  if (hasPolicy(lookup) && lookup.policy.mode === 'enforce') return authenticated
+  if (minimumSecurity === 'authenticated') return AUTHENTICATED
+  if (hasPolicy(lookup) && lookup.policy.mode === 'enforce') return AUTHENTICATED
   return audited({ level: minimumSecurity }, lookup)
 }
 

@@ -47,20 +47,14 @@ export async function ask<T>(query: () => Promise<T[]>, timeout: number): Promis
     if (!Array.isArray(records)) throw new TypeError('The resolver did not return an array')
     return records.length === 0 ? { kind: 'absent', nxdomain: false } : { kind: 'found', records }
   } catch (cause) {
-    if (isAbsence(cause)) return { kind: 'absent', nxdomain: cause.code === 'ENOTFOUND' }
-    return {
-      kind: 'failed',
-      error: cause instanceof Error ? cause : new Error(textOfThrown(cause)),
-    }
+    const error = cause instanceof Error ? cause : new Error(textOfThrown(cause))
+    const code = 'code' in error ? error.code : undefined
+    if (code === 'ENODATA') return { kind: 'absent', nxdomain: false }
+    if (code === 'ENOTFOUND') return { kind: 'absent', nxdomain: true }
+    return { kind: 'failed', error }
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** Is it the DNS's own answer that there is no such record (`ENODATA`), or name (`ENOTFOUND`)? */
-export function isAbsence(error: unknown): error is Error & { code: string } {
-  if (!(error instanceof Error) || !('code' in error)) return false
-  return error.code === 'ENODATA' || error.code === 'ENOTFOUND'
 }
 
 function timeoutError(timeout: number): Error {

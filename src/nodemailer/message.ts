@@ -22,7 +22,7 @@ export class Message {
   /** With all recipients */
   readonly envelope: ReturnType<MimeNode['getEnvelope']>
   readonly #mail: MailMessage
-  readonly #controller = new AbortController()
+  #release = () => {}
 
   constructor(mail: MailMessage) {
     this.#mail = mail
@@ -30,20 +30,23 @@ export class Message {
     this.envelope = mail.message.getEnvelope()
     this.source = new MessageSource(mail.message)
     this.demand = demandOf(mail)
-    const { signal } = mail.data
-    if (!signal) return
-    this.signal = this.#controller.signal
-    setMaxListeners(0, this.signal)
-    if (signal.aborted) this.#onAbort()
-    signal.addEventListener('abort', this.#onAbort, { once: true })
+    if (mail.data.signal) this.signal = this.#follow(mail.data.signal)
   }
 
   /** Lets go of the user's signal. */
   release(): void {
-    this.#mail.data.signal?.removeEventListener('abort', this.#onAbort)
+    this.#release()
   }
 
-  readonly #onAbort = () => this.#controller.abort(this.#mail.data.signal?.reason)
+  #follow(signal: AbortSignal): AbortSignal {
+    const controller = new AbortController()
+    setMaxListeners(0, controller.signal)
+    const onAbort = () => controller.abort(signal.reason)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    this.#release = () => signal.removeEventListener('abort', onAbort)
+    return controller.signal
+  }
 
   /** For these recipients; a new object each time, since SMTPConnection writes to it (D10). */
   envelopeFor(recipients: string[]): SMTPEnvelope {

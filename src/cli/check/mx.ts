@@ -7,6 +7,7 @@
 import { candidate, type DeliveryPlan, planDelivery } from '../../delivery/plan.js'
 import { lookupAddresses } from '../../dns/addresses.js'
 import { toALabels } from '../../dns/domain-name.js'
+import { Lookups } from '../../dns/lookups.js'
 import { ask } from '../../dns/resolver.js'
 import { RoutingError, type TlsFailure } from '../../errors.js'
 import type { Settings } from '../../options.js'
@@ -61,8 +62,9 @@ async function planFor(
   lookup: PolicyLookup,
   settings: Settings,
 ): Promise<DeliveryPlan | RoutingError> {
+  const lookups = new Lookups(settings)
   try {
-    return await planDelivery(policyDomain, lookup, { ...settings, demand: 'policy' })
+    return await planDelivery(policyDomain, lookup, { ...settings, lookups, demand: 'policy' })
   } catch (error) {
     if (error instanceof RoutingError) return error
     throw error

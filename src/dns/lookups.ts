@@ -1,0 +1,107 @@
+/**
+ * What the DNS says of mail hosts, for deliveries that run side by side: a thousand messages to one
+ * domain are few questions for its MX hosts, while a message that is alone asks for itself.
+ *
+ * @module
+ */
+import type { BlockList } from 'node:net'
+import { type AddressLookup, lookupAddresses } from './addresses.js'
+import { type Answer, ask, type Resolver } from './resolver.js'
+
+export interface LookupOptions {
+  resolver: Resolver
+  /** For a DNS query, in milliseconds */
+  dnsTimeout: number
+  blockedAddresses: BlockList
+}
+
+/** As `node:dns` has it. */
+export interface MxRecord {
+  exchange: string
+  priority: number
+}
+
+/** While deliveries overlap, an answer is used again for so long, in milliseconds. */
+const REUSE = 1000
+
+/** Its methods never reject: that a lookup failed is part of the answer. */
+export class Lookups {
+  readonly #mx: Answers<Answer<MxRecord>>
+  readonly #addresses: Answers<AddressLookup>
+  #underWay = 0
+
+  constructor(options: LookupOptions) {
+    const { resolver, dnsTimeout } = options
+    this.#mx = new Answers({
+      lookup: (domain) => ask(() => resolver.resolveMx(domain), dnsTimeout),
+      isKept: ({ kind }) => this.#underWay > 0 && kind !== 'failed',
+    })
+    this.#addresses = new Answers({
+      lookup: (host) => lookupAddresses(host, options),
+      isKept: ({ problem }) => this.#underWay > 0 && problem !== 'dns-failure',
+    })
+  }
+
+  /** The MX records of a domain, in no order. */
+  async mx(domain: string): Promise<Answer<MxRecord>> {
+    return this.#mx.of(domain)
+  }
+
+  async addresses(host: string): Promise<AddressLookup> {
+    return this.#addresses.of(host)
+  }
+
+  /** Answers are used again for as long as something is under way; then they are forgotten. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#underWay++
+    try {
+      return await work()
+    } finally {
+      this.#underWay--
+      if (this.#underWay === 0) for (const answers of [this.#mx, this.#addresses]) answers.forget()
+    }
+  }
+}
+
+/** By the name that is asked about. */
+class Answers<T> {
+  readonly #options: { lookup(name: string): Promise<T>; isKept(answer: T): boolean }
+  readonly #asking = new Map<string, Promise<T>>()
+  /** All given since `#since`; let go of together, so that they are as many as a second brings */
+  #given = new Map<string, T>()
+  #since = 0
+
+  constructor(options: { lookup(name: string): Promise<T>; isKept(answer: T): boolean }) {
+    this.#options = options
+  }
+
+  of(name: string): T | Promise<T> {
+    if (performance.now() - this.#since > REUSE) this.forget()
+    return this.#given.get(name) ?? this.#asking.get(name) ?? this.#ask(name)
+  }
+
+  forget(): void {
+    if (this.#given.size > 0) this.#given = new Map()
+  }
+
+  #ask(name: string): Promise<T> {
+    const answer = this.#options.lookup(name)
+    this.#asking.set(name, answer)
+    return this.#landed(name, answer)
+  }
+
+  async #landed(name: string, asked: Promise<T>): Promise<T> {
+    try {
+      const answer = await asked
+      if (this.#options.isKept(answer)) this.#give(name, answer)
+      return answer
+    } finally {
+      this.#asking.delete(name)
+    }
+  }
+
+  #give(name: string, answer: T): void {
+    if (this.#given.size === 0) this.#since = performance.now()
+    this.#given.set(name, answer)
+  }
+}

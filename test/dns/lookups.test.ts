@@ -1,0 +1,164 @@
+import { BlockList } from 'node:net'
+import { describe, expect, test, vi } from 'vitest'
+import { Lookups } from '../../src/dns/lookups.js'
+import type { Resolver } from '../../src/dns/resolver.js'
+import { dnsError, resolverOf } from '../tls/support.js'
+
+function lookupsWith(resolver: Resolver, dnsTimeout = 10_000): Lookups {
+  return new Lookups({ resolver, dnsTimeout, blockedAddresses: new BlockList() })
+}
+
+interface Question {
+  name: string
+  answer(exchange: string): void
+  fail(error: Error): void
+}
+
+/** A resolver whose MX answers are given by hand. */
+function byHand(): { resolver: Resolver; questions: Question[] } {
+  const questions: Question[] = []
+  const resolveMx = (name: string) =>
+    new Promise<Array<{ exchange: string; priority: number }>>((resolve, reject) => {
+      const answer = (exchange: string) => resolve([{ exchange, priority: 10 }])
+      questions.push({ name, answer, fail: reject })
+    })
+  return { resolver: { ...resolverOf({}), resolveMx }, questions }
+}
+
+const found = (exchange: string) => ({ kind: 'found', records: [{ exchange, priority: 10 }] })
+
+describe('a question', () => {
+  test('that is being asked is not asked a second time', async () => {
+    const { resolver, questions } = byHand()
+    const lookups = lookupsWith(resolver)
+    const answers = [lookups.mx('a.example'), lookups.mx('a.example')]
+    const other = lookups.mx('b.example')
+    expect(questions.map(({ name }) => name)).toEqual(['a.example', 'b.example'])
+    questions[0]?.answer('mx.a.example')
+    questions[1]?.answer('mx.b.example')
+    expect(await Promise.all(answers)).toEqual([found('mx.a.example'), found('mx.a.example')])
+    expect(await other).toEqual(found('mx.b.example'))
+  })
+
+  test('that was answered, or failed, is, when nothing is under way: nothing is kept', async () => {
+    const { resolver, questions } = byHand()
+    const lookups = lookupsWith(resolver)
+    const first = lookups.mx('a.example')
+    questions[0]?.answer('mx1.a.example')
+    expect(await first).toEqual(found('mx1.a.example'))
+    const second = lookups.mx('a.example')
+    questions[1]?.fail(dnsError('ESERVFAIL'))
+    expect(await second).toMatchObject({ kind: 'failed', error: { code: 'ESERVFAIL' } })
+    const third = lookups.mx('a.example')
+    questions[2]?.answer('mx3.a.example')
+    expect(await third).toEqual(found('mx3.a.example'))
+  })
+
+  test('that is never answered does not stand in the way of the next for ever', async () => {
+    vi.useFakeTimers()
+    try {
+      const { resolver, questions } = byHand()
+      const lookups = lookupsWith(resolver, 1000)
+      const silent = [lookups.mx('a.example')]
+      await vi.advanceTimersByTimeAsync(999)
+      silent.push(lookups.mx('a.example'))
+      expect(questions).toHaveLength(1)
+      await vi.advanceTimersByTimeAsync(1)
+      const timeout = { kind: 'failed', error: { code: 'ETIMEOUT' } }
+      expect(await Promise.all(silent)).toMatchObject([timeout, timeout])
+      const next = lookups.mx('a.example')
+      expect(questions).toHaveLength(2)
+      // The answer to the first, late, is not taken for one to the second
+      questions[0]?.answer('old.a.example')
+      questions[1]?.answer('new.a.example')
+      expect(await next).toEqual(found('new.a.example'))
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe('while deliveries overlap', () => {
+  /** Gives another answer every time. */
+  function counting(): Lookups {
+    let asked = 0
+    return lookupsWith({
+      ...resolverOf({}),
+      resolve4: async () => [`192.0.2.${++asked}`],
+      resolveMx: async () => [{ exchange: `mx${++asked}.example`, priority: 10 }],
+    })
+  }
+
+  test.each(['mx', 'addresses'] as const)(
+    '%s: an answer is used again, and forgotten with the last of them',
+    async (type) => {
+      const lookups = counting()
+      let first: unknown
+      await lookups.during(async () => {
+        await lookups.during(async () => {
+          first = await lookups[type]('a.example')
+          expect(await lookups[type]('a.example')).toBe(first)
+          expect(await lookups[type]('b.example')).not.toEqual(first)
+        })
+        expect(await lookups[type]('a.example')).toBe(first)
+      })
+      await lookups.during(async () => {
+        expect(await lookups[type]('a.example')).not.toEqual(first)
+      })
+    },
+  )
+
+  test('one that fails lets go of them, too', async () => {
+    const lookups = counting()
+    const failing = lookups.during(async () => {
+      await lookups.mx('a.example')
+      throw new Error('no MX host would have it')
+    })
+    await expect(failing).rejects.toThrow('no MX host would have it')
+    expect(await lookups.mx('a.example')).toEqual(found('mx2.example'))
+  })
+
+  test('an answer is used for a second, and no longer', async () => {
+    vi.useFakeTimers()
+    try {
+      const lookups = counting()
+      await lookups.during(async () => {
+        expect(await lookups.mx('a.example')).toEqual(found('mx1.example'))
+        vi.advanceTimersByTime(1000)
+        expect(await lookups.mx('a.example')).toEqual(found('mx1.example'))
+        vi.advanceTimersByTime(1)
+        expect(await lookups.mx('a.example')).toEqual(found('mx2.example'))
+        vi.advanceTimersByTime(1000)
+        expect(await lookups.mx('a.example')).toEqual(found('mx2.example'))
+      })
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  /** The first question fails or finds nothing, and so on; how often it was asked in the end. */
+  async function askTwice(type: 'mx' | 'addresses', code: string): Promise<number> {
+    let asked = 0
+    const fail = async () => {
+      asked++
+      throw dnsError(code)
+    }
+    const lookups = lookupsWith({ ...resolverOf({}), resolveMx: fail, resolve4: fail })
+    await lookups.during(async () => {
+      await lookups[type]('a.example')
+      await lookups[type]('a.example')
+    })
+    return asked
+  }
+
+  test.each(['mx', 'addresses'] as const)('%s: that there is none is an answer', async (type) => {
+    expect(await askTwice(type, 'ENODATA')).toBe(1)
+    expect(await askTwice(type, 'ENOTFOUND')).toBe(1)
+  })
+
+  test.each(['mx', 'addresses'] as const)('%s: what failed is asked again', async (type) => {
+    expect(await askTwice(type, 'ESERVFAIL')).toBe(2)
+    expect(await askTwice(type, 'ETIMEOUT')).toBe(2)
+  })
+})
