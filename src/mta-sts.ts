@@ -9,6 +9,7 @@ import type { Connect } from './connect.js'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import {
   type DeliveryPlan,
+  type PlanOptions,
   planDelivery,
   planForLiteral,
   planForSmartHost,
@@ -63,6 +64,7 @@ export class MtaSts implements AsyncDisposable {
   readonly connect: Connect
   readonly #settings: Settings
   readonly #lookups: Lookups
+  readonly #planOptions: Readonly<Record<TlsDemand, PlanOptions>>
   readonly #store: GuardedStore
   readonly #cache: PolicyCache
   readonly #refresher: Refresher
@@ -74,6 +76,12 @@ export class MtaSts implements AsyncDisposable {
   constructor(options: MtaStsOptions = {}) {
     const settings = resolveOptions(options)
     this.#lookups = new Lookups(settings)
+    const plans = { ...settings, lookups: this.#lookups }
+    this.#planOptions = {
+      policy: { ...plans, demand: 'policy' },
+      require: { ...plans, demand: 'require' },
+      optional: { ...plans, demand: 'optional' },
+    }
     // As many listeners as there are GETs at a time
     setMaxListeners(0, this.#closing.signal)
     this.#settings = settings
@@ -122,7 +130,7 @@ export class MtaSts implements AsyncDisposable {
     { demand = 'policy', route = 'mx' }: Pick<DeliverOptions, 'demand' | 'route'> = {},
   ): Promise<DeliveryPlan> {
     const lookup = this.#lookup(domain)
-    const options = { ...this.#settings, lookups: this.#lookups, demand }
+    const options = this.#planOptions[demand]
     if (isAddressLiteral(domain)) return planForLiteral(domain, await lookup, options)
     const policyDomain = canonical(domain)
     return route === 'mx'

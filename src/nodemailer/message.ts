@@ -51,12 +51,10 @@ export class Message {
   /** For these recipients; a new object each time, since SMTPConnection writes to it (D10). */
   envelopeFor(recipients: string[]): SMTPEnvelope {
     const { dsn } = this.#mail.data
-    return {
-      ...this.envelope,
-      to: recipients,
-      ...(dsn === undefined ? {} : { dsn }),
-      ...(this.demand === 'require' ? { requireTLSExtensionEnabled: true } : {}),
-    }
+    const envelope: SMTPEnvelope = { ...this.envelope, to: recipients }
+    if (dsn !== undefined) envelope.dsn = dsn
+    if (this.demand === 'require') envelope.requireTLSExtensionEnabled = true
+    return envelope
   }
 
   /** The body for one attempt; ends the delivery when there is none to be had any more. */

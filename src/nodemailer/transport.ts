@@ -266,11 +266,12 @@ async function mapBounded<T, R>(
   limit: number,
   map: (item: T) => Promise<R>,
 ): Promise<R[]> {
+  if (items.length <= limit) return Promise.all(items.map(map))
   const results = new Array<R>(items.length)
   const entries = items.entries()
   const worker = async () => {
     for (const [index, item] of entries) results[index] = await map(item)
   }
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
+  await Promise.all(Array.from({ length: limit }, worker))
   return results
 }
