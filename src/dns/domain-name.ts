@@ -48,7 +48,7 @@ export function isHostName(name: string): boolean {
 
 /** The same by the letters alone: `Domain` of RFC 5321 §4.1.2 lets `192.0.2.1` through as well. */
 export function isDomainSyntax(name: string): boolean {
-  return hasLabels(name, HOST_NAME_CHARS)
+  return lastLabel(name, HOST_NAME_CHARS) >= 0
 }
 
 /** Is it `[192.0.2.1]` or `[IPv6:2001:db8::1]`? */
@@ -81,20 +81,22 @@ export function domainOfMailbox(address: string): string | undefined {
  * runs for every MX host and every line of a policy, and costs a third of a regular expression.
  */
 function isName(name: string, chars: Uint8Array): boolean {
-  return hasLabels(name, chars) && !isNumber(name, name.lastIndexOf('.') + 1)
+  const last = lastLabel(name, chars)
+  return last >= 0 && !isNumber(name, last)
 }
 
-function hasLabels(name: string, chars: Uint8Array): boolean {
-  if (name.length > MAX_NAME_LENGTH) return false
+/** Where the last label begins; -1 if there is something else than labels. */
+function lastLabel(name: string, chars: Uint8Array): number {
+  if (name.length > MAX_NAME_LENGTH) return -1
   let start = 0
   for (let index = 0; index < name.length; index++) {
     const char = name.charCodeAt(index)
     if (char === DOT) {
-      if (!isLabel(name, start, index)) return false
+      if (!isLabel(name, start, index)) return -1
       start = index + 1
-    } else if (chars[char] !== 1) return false
+    } else if (chars[char] !== 1) return -1
   }
-  return isLabel(name, start, name.length)
+  return isLabel(name, start, name.length) ? start : -1
 }
 
 function isLabel(name: string, start: number, end: number): boolean {

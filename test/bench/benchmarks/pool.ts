@@ -16,7 +16,7 @@ export const DOMAIN = 'pool0.example'
 export const RECIPIENT = `someone@${DOMAIN}`
 
 /** Of a program with a queue: more than there are connections, so that none is ever idle. */
-export const IN_FLIGHT = Number(process.env.IN_FLIGHT ?? 50)
+export const IN_FLIGHT = 50
 
 /** Of both. */
 export const LIMITS = { maxConnections: 5, maxMessages: 100 }
