@@ -15,7 +15,7 @@ const entries = {
 const target = 'node20.19'
 
 /** Names in what is not known to be a module are left alone at its top */
-const small = { target, minify: true, charset: 'utf8', lineLimit: 500 } as const
+const small = { target, minify: true, charset: 'utf8', lineLimit: 600 } as const
 
 /**
  * What is an ES module of its own. The transports: Nodemailer is there in both formats, and a program
@@ -39,7 +39,10 @@ const commonJs: NonNullable<Options['esbuildPlugins']>[number] = {
       for (const file of outputFiles) {
         const name = basename(file.path, '.cjs')
         if (modules.has(name)) {
-          modules.set(name, (await esbuild.transform(file.text, { ...small, format: 'esm' })).code)
+          // The command catches its errors itself
+          const lineLimit = name === 'cli' ? 0 : small.lineLimit
+          const options = { ...small, lineLimit, format: 'esm' } as const
+          modules.set(name, (await esbuild.transform(file.text, options)).code)
         }
         const module = await esbuild.transform(file.text, {
           format: 'cjs',
@@ -51,11 +54,22 @@ const commonJs: NonNullable<Options['esbuildPlugins']>[number] = {
         // By this Node knows what can be imported by name; it is never run, and would be dropped
         const [footer = ''] = /^0 && \(module\.exports = .*/ms.exec(module.code) ?? []
         // In a second step, in which it is no module
-        const { code } = await esbuild.transform(module.code, { ...small, footer })
+        const { code } = await esbuild.transform(shortened(module.code), { ...small, footer })
         file.contents = Buffer.from(code)
       }
     })
   },
+}
+
+/** `import_node_net.isIP` as `$$1.isIP`: esbuild's own names for modules say nothing that is missed. */
+function shortened(code: string): string {
+  if (/\$\$\d/.test(code)) throw new Error('$$1 is a name already')
+  const names = new Map<string, string>()
+  return code.replace(/\bimport_\w+/g, (name) => {
+    const short = names.get(name) ?? `$$${names.size}`
+    names.set(name, short)
+    return short
+  })
 }
 
 /**
