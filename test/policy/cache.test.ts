@@ -278,16 +278,31 @@ describe('policy, not expired, due for a look', () => {
     await sts.close()
   })
 
-  it('recheckInterval says when', async () => {
-    const under = await holding({ recheckInterval: 10 * SECOND })
-    stage.clock.advance(10 * SECOND - 1)
-    under.cache.get(bob.name)
-    await turns()
-    expect(stage.txt(bob)).toBe(0)
-    stage.clock.advance(1)
-    under.cache.get(bob.name)
-    await landing(under)
-    expect(stage.txt(bob)).toBe(1)
+  it('[STS-29] recheckInterval says when, however often the policy is used before', async () => {
+    const store = memoryStore()
+    await store.set(bob.name, storedPolicy(stage.clock.now()))
+    const resolver = scriptedResolver(async () => announcing('stored1'))
+    const sts = new MtaSts({
+      ...SMALL,
+      store,
+      resolver,
+      connect: noConnect,
+      now: stage.clock.now,
+      refreshInterval: 0,
+      recheckInterval: 10 * SECOND,
+    })
+    const looksAfter = async (milliseconds: number) => {
+      stage.clock.advance(milliseconds)
+      expect(said(await sts.getPolicy(bob.name))).toBe('enforce stored1')
+      await turns()
+      return resolver.asked.length
+    }
+    expect(await looksAfter(0)).toBe(1)
+    for (const age of [0, 1, 5000, 4998]) expect(await looksAfter(age)).toBe(1)
+    expect(await looksAfter(1)).toBe(2)
+    expect(await looksAfter(9999)).toBe(2)
+    expect(await looksAfter(1)).toBe(3)
+    await sts.close()
   })
 
   it('[STS-30] a new id leads to one GET beside the delivery; the next one gets the new policy', async () => {
