@@ -44,6 +44,9 @@ export const burst: Benchmark = async (mode) => {
     return countOf(await Promise.all(Array.from({ length: count }, deliver)), 'enforce')
   })
   const figures = await alternate({ ours: ours.run, theirs: theirs.run }, planFor(mode))
+  // No matter of speed
+  const most = Math.max(...ours.queries, ...ours.gets)
+  if (most !== 1) throw new Error(`The domain was asked ${most} times, and not once`)
   const what = `for ${count} deliveries at once to one unknown domain`
   const beside = 'getPolicy of mailauth'
   const counted = (name: string, us: readonly number[], them: readonly number[]): Row => ({
