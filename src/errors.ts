@@ -142,7 +142,7 @@ export class DeliveryRefusedError extends MtaStsError {
         : 'what the sender asks for (minimumSecurity or REQUIRETLS)'
     const list = details.failures.map(describeFailure).join('; ')
     super(
-      `Not delivered to ${escapeRemoteText(details.policyDomain)}: no MX host proved ${why} (${list}). Nothing was sent; try again later.`,
+      `Not delivered to ${escapeRemoteText(details.policyDomain)}: no host proved ${why} (${list}). Nothing was sent; try again later.`,
       'EMTASTS',
       { cause: details.cause },
     )

@@ -143,7 +143,7 @@ describe('DeliveryRefusedError', () => {
       mode: 'enforce',
       failures: [{ resultType: 'validation-failure', reason: '\u{1b}', mxHost: 'x\r\n' }],
     })
-    expect(message).toContain(`Not delivered to a\\u{a}${'b'.repeat(198)}…: no MX host`)
+    expect(message).toContain(`Not delivered to a\\u{a}${'b'.repeat(198)}…: no host`)
     expect(message).toContain('(x\\u{d}\\u{a}: validation-failure (\\u{1b}))')
   })
 

@@ -20,7 +20,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   ],
   'own-sender.ts': [
     '250 ',
-    'Not delivered to bob.example: no MX host proved what its MTA-STS policy asks for ' +
+    'Not delivered to bob.example: no host proved what its MTA-STS policy asks for ' +
       '(mx1.bob.example: certificate-expired; mx2.bob.example: starttls-not-supported).',
     '\n1 message arrived\n',
   ],
@@ -41,7 +41,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'queue.ts': [
     'to Bob, attempt 1: Not delivered to bob.example: ',
     // By a worker that can no longer find the policy, but in Redis
-    'to Bob, attempt 2: Not delivered to bob.example: no MX host proved what its MTA-STS policy ' +
+    'to Bob, attempt 2: Not delivered to bob.example: no host proved what its MTA-STS policy ' +
       'asks for (mx.bob.example: certificate-expired). Nothing was sent; try again later.\n' +
       '  in the queue again for bob@bob.example\n',
     'to Bob, attempt 3: delivered\n',
