@@ -6,7 +6,7 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { MtaStsError, textOfThrown } from './errors.js'
+import { errorOfThrown, MtaStsError } from './errors.js'
 
 /** One address that is about to be connected to. */
 export interface ConnectTarget {
@@ -103,7 +103,7 @@ export function connectFirst(
           finish(() => resolve({ socket, target, remaining }))
         },
         (thrown: unknown) => {
-          const error = thrown instanceof Error ? thrown : new Error(textOfThrown(thrown))
+          const error = errorOfThrown(thrown)
           if (options.signal?.aborted) return finish(() => reject(options.signal?.reason))
           failed.push({ target, error })
           if (failed.length === targets.length) finish(() => reject(new ConnectError(failed)))
@@ -161,7 +161,8 @@ function connectOne(
   })
 }
 
-function discard(socket: Socket | undefined): void {
+/** Ends a socket, if there is one, that nobody listens to any more. */
+export function discard(socket: Socket | undefined): void {
   socket?.on('error', ignore).destroy()
 }
 

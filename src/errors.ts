@@ -172,6 +172,11 @@ export function textOfThrown(thrown: unknown): string {
   }
 }
 
+/** What was thrown, if it is an error, or else one that says it. */
+export function errorOfThrown(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(textOfThrown(thrown))
+}
+
 const REMOTE_TEXT_LIMIT = 200
 
 /**

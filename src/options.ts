@@ -3,12 +3,14 @@
  *
  * @module
  */
+
 import { BlockList, type Socket } from 'node:net'
 import { type Connect, type ConnectTarget, connectDirectly } from './connect.js'
 import type { MinimumSecurity } from './delivery/plan.js'
 import { defaultBlockedAddresses } from './dns/addresses.js'
 import { toALabels } from './dns/domain-name.js'
 import { defaultResolver, type Resolver } from './dns/resolver.js'
+import { textOfThrown } from './errors.js'
 import { formatPolicy, type Policy } from './policy/policy.js'
 import type { PolicyStore } from './policy/store.js'
 import { type TrustedRoots, trustedRoots } from './tls/options.js'
@@ -174,7 +176,7 @@ function roots(ca: MtaStsOptions['ca']): TrustedRoots {
   try {
     return trustedRoots(ca)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = textOfThrown(cause)
     const message = `The option "ca" must be certificates in PEM form, but ${why}`
     throw Object.assign(new TypeError(message, { cause }), { code: 'ECONFIG' })
   }
@@ -213,7 +215,7 @@ function checkPinned(domain: string, policy: Policy): void {
   try {
     formatPolicy(policy)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = textOfThrown(cause)
     throw Object.assign(
       new TypeError(`The option "overrides" must hold 'off' or a policy for ${domain}: ${why}`, {
         cause,

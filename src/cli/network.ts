@@ -7,7 +7,7 @@ import { promises as dns } from 'node:dns'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import type { Resolver } from '../dns/resolver.js'
-import { escapeRemoteText } from '../errors.js'
+import { escapeRemoteText, textOfThrown } from '../errors.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from '../options.js'
 import { wholeNumber } from './arguments.js'
 import { type CliContext, UsageError } from './context.js'
@@ -56,7 +56,7 @@ async function rootsIn(file: string): Promise<Buffer> {
   try {
     return await readFile(file)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = textOfThrown(cause)
     throw new UsageError(`--ca: the file cannot be read (${why}).`, { cause })
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../errors.js'
+import { escapeRemoteText, textOfThrown } from '../errors.js'
 import { VERSION } from '../nodemailer/version.js'
 import { cache } from './cache/command.js'
 import { check } from './check/command.js'
@@ -74,7 +74,7 @@ function asksForHelp(argv: readonly string[]): boolean {
 function describe(error: unknown, argv: readonly string[]): string {
   const debug = argv.includes('--debug')
   if (debug && error instanceof Error) return `mta-sts: ${error.stack}${causes(error)}\n`
-  const message = error instanceof Error ? error.message : String(error)
+  const message = textOfThrown(error)
   const hint = error instanceof UsageError ? `Try "${helpFor(argv)}".\n` : ''
   return `mta-sts: ${message}\n${hint}`
 }

@@ -63,16 +63,21 @@ export class Lookups {
   }
 }
 
+interface Question<T> {
+  lookup(name: string): Promise<T>
+  isKept(answer: T): boolean
+}
+
 /** By the name that is asked about. */
 class Answers<T> {
-  readonly #options: { lookup(name: string): Promise<T>; isKept(answer: T): boolean }
+  readonly #question: Question<T>
   readonly #asking = new Map<string, Promise<T>>()
   /** All given since `#since`; let go of together, so that they are as many as a second brings */
   #given = new Map<string, T>()
   #since = 0
 
-  constructor(options: { lookup(name: string): Promise<T>; isKept(answer: T): boolean }) {
-    this.#options = options
+  constructor(question: Question<T>) {
+    this.#question = question
   }
 
   of(name: string): T | Promise<T> {
@@ -85,15 +90,15 @@ class Answers<T> {
   }
 
   #ask(name: string): Promise<T> {
-    const answer = this.#options.lookup(name)
-    this.#asking.set(name, answer)
-    return this.#landed(name, answer)
+    const asking = this.#lookup(name)
+    this.#asking.set(name, asking)
+    return asking
   }
 
-  async #landed(name: string, asked: Promise<T>): Promise<T> {
+  async #lookup(name: string): Promise<T> {
     try {
-      const answer = await asked
-      if (this.#options.isKept(answer)) this.#give(name, answer)
+      const answer = await this.#question.lookup(name)
+      if (this.#question.isKept(answer)) this.#give(name, answer)
       return answer
     } finally {
       this.#asking.delete(name)

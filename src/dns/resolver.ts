@@ -5,7 +5,7 @@
  * @module
  */
 import { promises as dns } from 'node:dns'
-import { textOfThrown } from '../errors.js'
+import { errorOfThrown } from '../errors.js'
 
 /** What of `node:dns/promises` is used; any object of this shape will do. */
 export interface Resolver {
@@ -47,7 +47,7 @@ export async function ask<T>(query: () => Promise<T[]>, timeout: number): Promis
     if (!Array.isArray(records)) throw new TypeError('The resolver did not return an array')
     return records.length === 0 ? { kind: 'absent', nxdomain: false } : { kind: 'found', records }
   } catch (cause) {
-    const error = cause instanceof Error ? cause : new Error(textOfThrown(cause))
+    const error = errorOfThrown(cause)
     const code = 'code' in error ? error.code : undefined
     if (code === 'ENODATA') return { kind: 'absent', nxdomain: false }
     if (code === 'ENOTFOUND') return { kind: 'absent', nxdomain: true }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { textOfThrown } from '../errors.js'
+import { errorOfThrown } from '../errors.js'
 
 /** Calls back outside the promise: what the callback throws is thrown where it can be seen. */
 export function settle<T>(
@@ -19,7 +19,7 @@ export function settle<T>(
 /** The error to report for what was thrown, which an aborted signal explains better. */
 export function errorOf(thrown: unknown, signal: AbortSignal | undefined): Error {
   if (signal?.aborted) return abortError(signal)
-  return thrown instanceof Error ? thrown : new Error(textOfThrown(thrown))
+  return errorOfThrown(thrown)
 }
 
 /** Nodemailer says since its version 10 whether a reply is final; before that its code tells. */

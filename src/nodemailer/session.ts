@@ -307,8 +307,8 @@ export class Session {
    */
   fits({ port, addresses, security }: Candidate): boolean {
     if (port !== this.#state.port || !addresses.includes(this.facts.address)) return false
-    const same = this.#state.security
-    return same === security || isDeepStrictEqual(same, security) || this.#provedEnough(security)
+    const own = this.#state.security
+    return own === security || isDeepStrictEqual(own, security) || this.#provedEnough(security)
   }
 
   #provedEnough({ level }: Security): boolean {

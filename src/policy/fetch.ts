@@ -8,7 +8,7 @@
 import { type IncomingMessage, request } from 'node:http'
 import type { BlockList, Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import { type Connect, type ConnectTarget, connectFirst } from '../connect.js'
+import { type Connect, type ConnectTarget, connectFirst, discard } from '../connect.js'
 import { lookupAddresses } from '../dns/addresses.js'
 import type { Resolver } from '../dns/resolver.js'
 import { MtaStsError, PolicySyntaxError, type TlsFailure } from '../errors.js'
@@ -135,8 +135,8 @@ async function getFrom(socket: Socket, host: string, options: GetOptions): Promi
     return classify(error)
   } finally {
     signal.removeEventListener('abort', abort)
-    secured?.on('error', ignore).destroy()
-    socket.on('error', ignore).destroy()
+    discard(secured)
+    discard(socket)
   }
 }
 
@@ -241,5 +241,3 @@ function failed(
     },
   }
 }
-
-function ignore(): void {}

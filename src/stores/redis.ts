@@ -8,7 +8,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { escapeRemoteText, MtaStsError } from '../errors.js'
+import { escapeRemoteText, MtaStsError, textOfThrown } from '../errors.js'
 import type { PolicyStore } from '../policy/store.js'
 import { CLOCK_TOLERANCE, decodeEntry, decodePages, encodeEntry, PAGE_SIZE } from './entry.js'
 
@@ -174,7 +174,7 @@ function withContext(send: Command): Command {
     try {
       return await send(name, ...args)
     } catch (error) {
-      const why = escapeRemoteText(error instanceof Error ? error.message : String(error))
+      const why = escapeRemoteText(textOfThrown(error))
       throw new MtaStsError(
         `The store in Redis failed at ${name}: ${why}. Check the server and the client's connection.`,
         'ESTORE',

@@ -11,7 +11,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { MtaStsError } from '../errors.js'
+import { MtaStsError, textOfThrown } from '../errors.js'
 import type { PolicyStore } from '../policy/store.js'
 import {
   CLOCK_TOLERANCE,
@@ -150,10 +150,6 @@ function resultCode(error: unknown): number | undefined {
 /** Another process holds the lock: said by SQLite itself, or the cause of an error of ours. */
 function isBusy(error: unknown): boolean {
   return resultCode(error instanceof MtaStsError ? error.cause : error) === SQLITE_BUSY
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function textOf(row: unknown, column: string): string | undefined {
@@ -319,7 +315,7 @@ function formatError(path: string, why: string, cause?: unknown): MtaStsError {
 
 function openError(error: unknown, path: string): MtaStsError {
   if (error instanceof MtaStsError) return error
-  const why = messageOf(error)
+  const why = textOfThrown(error)
   switch (resultCode(error)) {
     case SQLITE_NOTADB:
       return formatError(path, `is not a SQLite database (${why}). Name another file`, error)
@@ -471,6 +467,6 @@ function operationError(error: unknown, path: string): MtaStsError {
   const hint = isBusy(error)
     ? 'Another process holds it for too long.'
     : 'Check the disk and who else writes there.'
-  const message = `The store ${path} failed: ${messageOf(error)}. ${hint}`
+  const message = `The store ${path} failed: ${textOfThrown(error)}. ${hint}`
   return new MtaStsError(message, 'ESTORE', { cause: error })
 }

@@ -7,10 +7,16 @@
 import { request } from 'node:http'
 import type { BlockList, Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import { type Connect, type Connected, type ConnectTarget, connectFirst } from '../connect.js'
+import {
+  type Connect,
+  type Connected,
+  type ConnectTarget,
+  connectFirst,
+  discard,
+} from '../connect.js'
 import { lookupAddresses } from '../dns/addresses.js'
 import type { Resolver } from '../dns/resolver.js'
-import { escapeRemoteText, MtaStsError } from '../errors.js'
+import { escapeRemoteText, MtaStsError, textOfThrown } from '../errors.js'
 import { type TrustedRoots, verifiedTls } from '../tls/options.js'
 
 export interface PostOptions {
@@ -41,7 +47,7 @@ export async function postReport(url: URL, body: Buffer, options: PostOptions): 
   } catch (cause) {
     deadline.signal.throwIfAborted()
     if (cause instanceof MtaStsError && cause.code === 'EREPORTPOST') throw cause
-    throw problem(url, cause instanceof Error ? cause.message : String(cause), cause)
+    throw problem(url, textOfThrown(cause), cause)
   } finally {
     clearTimeout(timer)
   }
@@ -60,7 +66,7 @@ async function post(url: URL, body: Buffer, options: Sending): Promise<number> {
     return await exchange(socket, url, body)
   } finally {
     options.signal.removeEventListener('abort', abort)
-    socket.on('error', ignore).destroy()
+    discard(socket)
   }
 }
 
@@ -97,8 +103,8 @@ function secure(socket: Socket, host: string, { roots, signal }: Sending): Promi
   const secured = connectTls({ socket, ...verifiedTls(host, roots), ALPNProtocols: ['http/1.1'] })
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
-      secured.on('error', ignore).destroy()
-      socket.on('error', ignore).destroy()
+      discard(secured)
+      discard(socket)
       settle(() => reject(error))
     }
     const onClose = () => fail(new Error('The connection was closed in the handshake'))
@@ -144,5 +150,3 @@ function problem(url: URL, why: string, cause?: unknown): MtaStsError {
     { cause },
   )
 }
-
-function ignore(): void {}

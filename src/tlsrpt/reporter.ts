@@ -5,7 +5,7 @@
  * @module
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { escapeRemoteText } from '../errors.js'
+import { escapeRemoteText, textOfThrown } from '../errors.js'
 import { type EventName, publish } from '../events.js'
 import { Backlog } from './backlog.js'
 import { Collector } from './collector.js'
@@ -169,7 +169,7 @@ export class TlsReporter implements AsyncDisposable {
 
   #storeFailed(operation: string, error: unknown): void {
     publish('mta-sts:store-failure', () => ({ operation: `tlsrpt ${operation}`, error }))
-    const message = error instanceof Error ? error.message : String(error)
+    const message = textOfThrown(error)
     this.#settings.logger?.error(
       { tnx: 'tlsrpt', operation, err: error },
       'The store of TLS reports failed (%s): %s',

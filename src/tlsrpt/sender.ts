@@ -13,7 +13,7 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { escapeRemoteText, MtaStsError } from '../errors.js'
+import { escapeRemoteText, MtaStsError, textOfThrown } from '../errors.js'
 import type { Destination } from './destination.js'
 import { hasFailures, makeFile, type ReportFile } from './file.js'
 import { postReport } from './https.js'
@@ -194,7 +194,7 @@ interface Attempt {
 }
 
 function notTaken(destination: Destination, cause: unknown): MtaStsError {
-  const why = cause instanceof Error ? cause.message : String(cause)
+  const why = textOfThrown(cause)
   return new MtaStsError(
     `${escapeRemoteText(destination.uri)} did not take it: ${escapeRemoteText(why)}`,
     'EREPORT',

@@ -5,7 +5,7 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { escapeRemoteText } from '../../errors.js'
+import { escapeRemoteText, textOfThrown } from '../../errors.js'
 import type { TlsReport } from '../../tlsrpt/report.js'
 
 export interface FoundReport {
@@ -76,5 +76,5 @@ async function* filesBelow(folder: string): AsyncGenerator<{ file: string; named
 }
 
 function messageOf(error: unknown): string {
-  return escapeRemoteText(error instanceof Error ? error.message : String(error))
+  return escapeRemoteText(textOfThrown(error))
 }
