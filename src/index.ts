@@ -3,11 +3,11 @@
  *
  * @module mta-sts
  */
-export type { Connect, ConnectTarget } from './connect.js'
+
 export type { Attempt, DeliveryContext } from './delivery/deliver.js'
 export type { Candidate, DeliveryPlan, MinimumSecurity, TlsDemand } from './delivery/plan.js'
 export type { Resolver } from './dns/resolver.js'
-export type { Field } from './dns/tag-list.js'
+export type { Field } from './dns/txt-record.js'
 export {
   DeliveryRefusedError,
   MtaStsError,
@@ -29,12 +29,13 @@ export type {
   StoreFailureEvent,
 } from './events.js'
 export { type DeliverOptions, MtaSts } from './mta-sts.js'
+export type { Connect, ConnectTarget } from './net/connect.js'
 export type { Logger, MtaStsOptions } from './options.js'
 export type { FoundPolicy, NoPolicy, PolicyLookup } from './policy/lookup.js'
 export { matchesMx } from './policy/mx-pattern.js'
-export { formatPolicy, type Policy, type PolicyMode, parsePolicy } from './policy/policy.js'
+export { formatPolicy, type Policy, type PolicyMode, parsePolicy } from './policy/policy-file.js'
 export { formatRecord, parseRecord, type StsRecord, selectRecord } from './policy/record.js'
-export type { RefreshSummary } from './policy/refresh.js'
+export type { RefreshSummary } from './policy/renewal.js'
 export type { PolicyStore, StoredPolicy } from './policy/store.js'
 export { checkServerIdentity } from './tls/identity.js'
 export type { Security, TlsaRecord } from './tls/security.js'

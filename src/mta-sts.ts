@@ -5,7 +5,6 @@
  * @module
  */
 import { setMaxListeners } from 'node:events'
-import type { Connect } from './connect.js'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import {
   type DeliveryPlan,
@@ -16,8 +15,8 @@ import {
   type TlsDemand,
 } from './delivery/plan.js'
 import { isAddressLiteral, toALabels } from './dns/domain-name.js'
-import { Lookups } from './dns/lookups.js'
 import { ask } from './dns/resolver.js'
+import { Lookups } from './dns/shared-lookups.js'
 import {
   describeFailure,
   escapeRemoteText,
@@ -26,13 +25,14 @@ import {
   textOfThrown,
 } from './errors.js'
 import { publish } from './events.js'
+import type { Connect } from './net/connect.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
+import { hold } from './policy/cached-policy.js'
 import { GuardedStore } from './policy/guarded-store.js'
-import { hold } from './policy/held.js'
 import { appliedPolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
-import { formatPolicy, type Policy } from './policy/policy.js'
-import { Refresher, type RefreshSummary } from './policy/refresh.js'
+import { formatPolicy, type Policy } from './policy/policy-file.js'
+import { Refresher, type RefreshSummary } from './policy/renewal.js'
 
 /** How long a policy store may take for an answer before memory goes on alone, in milliseconds. */
 const STORE_TIMEOUT = 2000

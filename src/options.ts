@@ -5,13 +5,13 @@
  */
 
 import { BlockList, type Socket } from 'node:net'
-import { type Connect, type ConnectTarget, connectDirectly } from './connect.js'
 import type { MinimumSecurity } from './delivery/plan.js'
 import { defaultBlockedAddresses } from './dns/addresses.js'
 import { toALabels } from './dns/domain-name.js'
 import { defaultResolver, type Resolver } from './dns/resolver.js'
 import { textOfThrown } from './errors.js'
-import { formatPolicy, type Policy } from './policy/policy.js'
+import { type Connect, type ConnectTarget, connectDirectly } from './net/connect.js'
+import { formatPolicy, type Policy } from './policy/policy-file.js'
 import type { PolicyStore } from './policy/store.js'
 import { type TrustedRoots, trustedRoots } from './tls/options.js'
 

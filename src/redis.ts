@@ -9,4 +9,4 @@ export {
   type RedisClient,
   type RedisStoreOptions,
   redisStore,
-} from './stores/redis.js'
+} from './policy/stores/redis.js'

@@ -3,4 +3,4 @@
  *
  * @module mta-sts/sqlite
  */
-export { type SqliteStoreOptions, sqliteStore } from './stores/sqlite.js'
+export { type SqliteStoreOptions, sqliteStore } from './policy/stores/sqlite.js'

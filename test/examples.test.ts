@@ -8,7 +8,7 @@ import { basename, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { installedPackage, ROOT, run } from './package/packed.js'
-import { whyNoRedis } from './stores/redis-server.js'
+import { whyNoRedis } from './policy/stores/redis-server.js'
 
 /** Programs that show something: what they print, among other things. */
 const EXPECTED: Readonly<Record<string, readonly string[]>> = {

@@ -1,8 +1,8 @@
 /** The front: what `getPolicy` takes, what it never does, and the options it is made with. */
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { ConnectTarget } from '../src/connect.js'
 import { MtaSts } from '../src/mta-sts.js'
+import type { ConnectTarget } from '../src/net/connect.js'
 import type { MtaStsOptions } from '../src/options.js'
 import type { MailDomain } from '../src/testing/index.js'
 import {

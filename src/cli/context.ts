@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Connect } from '../connect.js'
+
 import type { Resolver } from '../dns/resolver.js'
 import { MtaStsError } from '../errors.js'
+import type { Connect } from '../net/connect.js'
 
 /** What is used of `process.stdout` and `process.stderr`. */
 export interface Output {

@@ -4,7 +4,7 @@
  * @module
  */
 import { escapeRemoteText, textOfThrown } from '../errors.js'
-import { VERSION } from '../nodemailer/version.js'
+import { VERSION } from '../version.js'
 import { cache } from './cache/command.js'
 import { check } from './check/command.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from './context.js'

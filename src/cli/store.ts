@@ -35,7 +35,7 @@ async function openSqlite(path: string): Promise<OpenStore> {
   await access(path).catch((cause) => {
     throw new MtaStsError(`There is no store ${escapeRemoteText(path)}.`, 'ESTOREOPEN', { cause })
   })
-  const { sqliteStore } = await import('../stores/sqlite.js')
+  const { sqliteStore } = await import('../policy/stores/sqlite.js')
   const store = sqliteStore(path)
   return {
     store,
@@ -46,7 +46,7 @@ async function openSqlite(path: string): Promise<OpenStore> {
 }
 
 async function openRedis(url: string, prefix: string | undefined): Promise<OpenStore> {
-  const { redisStore } = await import('../stores/redis.js')
+  const { redisStore } = await import('../policy/stores/redis.js')
   const { createClient } = await import('redis').catch((cause) => {
     const message = 'A store in Redis needs the package redis: npm install redis.'
     throw new MtaStsError(message, 'ESTOREOPEN', { cause })

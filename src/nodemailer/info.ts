@@ -7,8 +7,8 @@
 import type { NodemailerError, SentMessageInfo } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import { DeliveryRefusedError, type TlsFailure } from '../errors.js'
-import type { DomainGroup } from './envelope.js'
-import { withPermanence } from './outcome.js'
+import { withPermanence } from './errors.js'
+import type { DomainGroup } from './recipients.js'
 import type { SendResult, SessionFacts } from './session.js'
 
 /** What became of one recipient domain. */

@@ -10,13 +10,13 @@ import { TLSSocket } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
 import type { SMTPConnectionOptions, SMTPEnvelope } from 'nodemailer'
 import SMTPConnection from 'nodemailer/lib/smtp-connection/index.js'
-import { type Connect, type ConnectTarget, connectFirst } from '../connect.js'
 import type { Candidate } from '../delivery/plan.js'
 import { MtaStsError, type TlsFailure, TlsFailureError } from '../errors.js'
 import { type AppliedPolicy, publish } from '../events.js'
+import { type Connect, type ConnectTarget, connectFirst } from '../net/connect.js'
 import type { Security } from '../tls/security.js'
 import { failedHandshake } from '../tls/verdict.js'
-import { withPermanence } from './outcome.js'
+import { withPermanence } from './errors.js'
 
 /** All durations in milliseconds. */
 export interface SessionOptions {

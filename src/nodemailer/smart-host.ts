@@ -15,21 +15,21 @@ import nodemailer, {
   type Transport,
   type Transporter,
 } from 'nodemailer'
-import { type Connect, connectFirst } from '../connect.js'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import { lookupAddresses } from '../dns/addresses.js'
 import { toALabels } from '../dns/domain-name.js'
 import { defaultResolver } from '../dns/resolver.js'
 import { TlsFailureError } from '../errors.js'
+import { type Connect, connectFirst } from '../net/connect.js'
 import { optionError } from '../options.js'
 import { checkServerIdentity } from '../tls/identity.js'
 import { failedHandshake, isHandshakeError } from '../tls/verdict.js'
+import { VERSION } from '../version.js'
+import { type StsInUse, type StsOptions, stsOf } from './core.js'
+import { errorOf, settle, withPermanence } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { Message } from './message.js'
-import { errorOf, settle, withPermanence } from './outcome.js'
-import { type StsInUse, type StsOptions, stsOf } from './sts.js'
-import { VERSION } from './version.js'
 
 /** Nodemailer's `info`, and what became of the smart host's policy. */
 export interface SmartHostInfo extends SMTPSentMessageInfo {

@@ -14,11 +14,11 @@
 import { LRUCache } from 'lru-cache'
 import type { TlsFailure } from '../errors.js'
 import { FetchBackoff } from './backoff.js'
-import { lookupRecord, type RecordLookup } from './discover.js'
+import { type HeldPolicy, hold, NEVER_CHECKED, noteFailure } from './cached-policy.js'
 import { type FetchOptions, fetchPolicy } from './fetch.js'
 import type { GuardedStore } from './guarded-store.js'
-import { type HeldPolicy, hold, NEVER_CHECKED, noteFailure } from './held.js'
 import { type NoPolicy, noPolicy, type PolicyLookup } from './lookup.js'
+import { lookupRecord, type RecordLookup } from './record-lookup.js'
 
 /** All durations in milliseconds. */
 export interface CacheOptions {

@@ -8,13 +8,13 @@
 import { type IncomingMessage, request } from 'node:http'
 import type { BlockList, Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import { type Connect, type ConnectTarget, connectFirst, discard } from '../connect.js'
 import { lookupAddresses } from '../dns/addresses.js'
 import type { Resolver } from '../dns/resolver.js'
 import { MtaStsError, PolicySyntaxError, type TlsFailure } from '../errors.js'
+import { type Connect, type ConnectTarget, connectFirst, discard } from '../net/connect.js'
 import { type TrustedRoots, verifiedTls } from '../tls/options.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
-import { MAX_POLICY_BYTES, type Policy, readPolicy } from './policy.js'
+import { MAX_POLICY_BYTES, type Policy, readPolicy } from './policy-file.js'
 
 export interface FetchOptions {
   resolver: Resolver

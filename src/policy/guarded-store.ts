@@ -6,7 +6,7 @@
  * @module
  */
 import { toALabels } from '../dns/domain-name.js'
-import { fromStored, type HeldPolicy, toStored } from './held.js'
+import { fromStored, type HeldPolicy, toStored } from './cached-policy.js'
 import type { PolicyStore, StoredPolicy } from './store.js'
 
 export interface GuardedStoreOptions {

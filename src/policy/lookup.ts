@@ -5,7 +5,7 @@
  */
 import type { TlsFailure } from '../errors.js'
 import type { AppliedPolicy } from '../events.js'
-import type { Policy } from './policy.js'
+import type { Policy } from './policy-file.js'
 
 /** A policy applies. Its `mode` may be `none`, which asks for nothing. */
 export interface FoundPolicy {

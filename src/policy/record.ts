@@ -12,7 +12,7 @@ import {
   firstOfEach,
   parseTagList,
   selectRecords,
-} from '../dns/tag-list.js'
+} from '../dns/txt-record.js'
 import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
 
 /** The TXT record at `_mta-sts.` + Policy Domain (RFC 8461 §3.1), parsed. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { KeyObject, webcrypto } from 'node:crypto'
-import type { X509 } from './peers.js'
+import type { X509 } from './optional-packages.js'
 
 /** What a certificate says. What is left out is as it should be. */
 export interface CertificateSpec {

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Answer, DecodedPacket, Packet, Question } from 'dns-packet'
 import type { DnsQuery } from './log.js'
-import type { DnsPacket } from './peers.js'
+import type { DnsPacket } from './optional-packages.js'
 import type { Zone, ZoneAnswer, ZoneRecord } from './zone.js'
 
 type Over = DnsQuery['over']

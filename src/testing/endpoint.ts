@@ -13,7 +13,7 @@ import type { WorldClock } from './clock.js'
 import type { LookupFault } from './faults.js'
 import type { WorldLog } from './log.js'
 import type { Accept } from './loopback.js'
-import type { Peers } from './peers.js'
+import type { Peers } from './optional-packages.js'
 import type { Zone } from './zone.js'
 
 /** What every part of a world is made with. */

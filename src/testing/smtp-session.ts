@@ -8,7 +8,7 @@ import type { Socket } from 'node:net'
 import type { SMTPServer } from 'smtp-server'
 import { type MxFault, parseReply, type ReplyFault } from './faults.js'
 import type { Line, MxConnection } from './log.js'
-import type { SmtpConnectionClass } from './peers.js'
+import type { SmtpConnectionClass } from './optional-packages.js'
 
 export interface SmtpSessionSetup {
   server: SMTPServer

@@ -6,7 +6,7 @@
  */
 export type { CountLimits, DomainCounts, PolicyCounts } from './counts.js'
 export type { Day } from './day.js'
-export type { DkimKey, DkimKeys, ReportMail, ReportTransporter } from './mail.js'
+export type { DkimKey, DkimKeys, ReportMail, ReportTransporter } from './mail-report.js'
 export { type MemoryReportStoreOptions, memoryReportStore } from './memory.js'
 export type { TlsReporterOptions } from './options.js'
 export { type ParseReportOptions, parseReport, ReportSyntaxError } from './parse.js'

@@ -13,8 +13,13 @@ import {
 } from '../options.js'
 import type { CollectorOptions } from './collector.js'
 import { plainMailbox } from './destination.js'
-import type { PostOptions } from './https.js'
-import { checkDkim, type DkimKeys, type MailSettings, type ReportTransporter } from './mail.js'
+import {
+  checkDkim,
+  type DkimKeys,
+  type MailSettings,
+  type ReportTransporter,
+} from './mail-report.js'
+import type { PostOptions } from './post-report.js'
 import type { ReportStore } from './store.js'
 
 /** Durations are in milliseconds. */

@@ -13,7 +13,7 @@ import {
   parseTagList,
   selectRecords,
   trimWhiteSpace,
-} from '../dns/tag-list.js'
+} from '../dns/txt-record.js'
 import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
 import { type Destination, destinationOf } from './destination.js'
 

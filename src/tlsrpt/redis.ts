@@ -9,7 +9,7 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { adapt, type Command, type RedisClient, toText } from '../stores/redis.js'
+import { adapt, type Command, type RedisClient, toText } from '../policy/stores/redis.js'
 import {
   type DomainCounts,
   type PolicyCounts,

@@ -4,7 +4,7 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { type DatabaseSync, isRow, openDatabase, SharedFile } from '../stores/sqlite.js'
+import { type DatabaseSync, isRow, openDatabase, SharedFile } from '../policy/stores/sqlite.js'
 import {
   addCounts,
   type DomainCounts,

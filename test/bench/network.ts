@@ -8,7 +8,7 @@ import { promises as dns } from 'node:dns'
 import { connect, type Socket } from 'node:net'
 import type { ConnectTarget } from 'mta-sts'
 import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/peers.js'
+import { loadPeers } from '../../src/testing/optional-packages.js'
 import { Server } from './servers/server.js'
 
 export interface NetworkOptions {

@@ -2,9 +2,9 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
-import { redisStore } from '../../src/stores/redis.js'
-import { sqliteStore } from '../../src/stores/sqlite.js'
-import { RedisServer } from '../stores/redis-server.js'
+import { redisStore } from '../../src/policy/stores/redis.js'
+import { sqliteStore } from '../../src/policy/stores/sqlite.js'
+import { RedisServer } from '../policy/stores/redis-server.js'
 import { hasSqlite, type Stage, useWorld } from './support.js'
 
 const DAY = 86_400_000

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { latestTimeOf } from '../../src/cli/check/id-time.js'
-import { sqliteStore } from '../../src/stores/sqlite.js'
+import { sqliteStore } from '../../src/policy/stores/sqlite.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import { adviceCodes, hasSqlite, useWorld } from './support.js'
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
-import type { CheckOutput, CheckReport } from '../../src/cli/check/report.js'
+import type { CheckOutput, CheckReport } from '../../src/cli/check/findings.js'
 import type { CliContext } from '../../src/cli/context.js'
 import { run } from '../../src/cli/run.js'
 import {

@@ -13,7 +13,7 @@ import {
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import type { ConnectTarget, Resolver } from '../../src/index.js'
 import { CertificateAuthority } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/peers.js'
+import { loadPeers } from '../../src/testing/optional-packages.js'
 
 /** The other end of a connection, line by line. */
 export class Peer {

@@ -6,7 +6,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CertificateAuthority, type CertificateSpec } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/peers.js'
+import { loadPeers } from '../../src/testing/optional-packages.js'
 import type { Certificate } from './vocabulary.js'
 
 interface Named {

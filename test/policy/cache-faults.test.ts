@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { MtaStsOptions } from '../../src/options.js'
 import type { PolicyLookup } from '../../src/policy/lookup.js'
-import { Refresher } from '../../src/policy/refresh.js'
-import { memoryStore } from '../../src/stores/memory.js'
+import { Refresher } from '../../src/policy/renewal.js'
+import { memoryStore } from '../../src/policy/stores/memory.js'
 import type { MailDomain, NamedPolicyHostFault } from '../../src/testing/index.js'
 import {
   announcing,

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { PolicyLookup } from '../../src/policy/lookup.js'
-import { memoryStore } from '../../src/stores/memory.js'
+import { memoryStore } from '../../src/policy/stores/memory.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,

@@ -2,10 +2,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
+import { fromStored } from '../../src/policy/cached-policy.js'
 import { GuardedStore } from '../../src/policy/guarded-store.js'
-import { fromStored } from '../../src/policy/held.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
-import { memoryStore } from '../../src/stores/memory.js'
+import { memoryStore } from '../../src/policy/stores/memory.js'
 import {
   announcing,
   DAY,

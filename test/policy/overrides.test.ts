@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import { type MtaStsOptions, resolveOptions } from '../../src/options.js'
-import type { Policy } from '../../src/policy/policy.js'
-import { memoryStore } from '../../src/stores/memory.js'
+import type { Policy } from '../../src/policy/policy-file.js'
+import { memoryStore } from '../../src/policy/stores/memory.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,

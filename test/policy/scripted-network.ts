@@ -11,7 +11,7 @@ import type { FetchOptions } from '../../src/policy/fetch.js'
 import { GuardedStore } from '../../src/policy/guarded-store.js'
 import type { PolicyLookup } from '../../src/policy/lookup.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
-import { memoryStore } from '../../src/stores/memory.js'
+import { memoryStore } from '../../src/policy/stores/memory.js'
 import {
   createMailWorld,
   type DomainOptions,

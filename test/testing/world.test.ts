@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { AddressPlan } from '../../src/testing/addresses.js'
 import { createMailWorld, FAULTS } from '../../src/testing/index.js'
-import { loadPeers } from '../../src/testing/peers.js'
+import { loadPeers } from '../../src/testing/optional-packages.js'
 import { codeOf, deliver, dial, get, RawClient, session, tlsTo } from './support.js'
 
 describe('a world', () => {

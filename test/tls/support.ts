@@ -15,10 +15,10 @@ import {
   type TlsOptions,
   connect as tlsConnect,
 } from 'node:tls'
-import type { ConnectTarget } from '../../src/connect.js'
 import type { Resolver } from '../../src/dns/resolver.js'
+import type { ConnectTarget } from '../../src/net/connect.js'
 import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/peers.js'
+import { loadPeers } from '../../src/testing/optional-packages.js'
 
 export const { x509 } = await loadPeers()
 

@@ -16,8 +16,8 @@ import {
   type TlsReport,
   TlsReporter,
 } from '../../src/tlsrpt/index.js'
-import { RedisServer, whyNoRedis } from '../stores/redis-server.js'
-import { rawSqlite } from '../stores/sqlite-task.js'
+import { RedisServer, whyNoRedis } from '../policy/stores/redis-server.js'
+import { rawSqlite } from '../policy/stores/sqlite-task.js'
 import {
   type Death,
   DOMAINS,

@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import { Redis as IoRedis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { sqliteStore } from '../../src/stores/sqlite.js'
+import { sqliteStore } from '../../src/policy/stores/sqlite.js'
 import {
   memoryReportStore,
   type ReportStore,
   redisReportStore,
   sqliteReportStore,
 } from '../../src/tlsrpt/index.js'
-import { RedisServer, whyNoRedis } from '../stores/redis-server.js'
-import { type RawSqlite, rawSqlite } from '../stores/sqlite-task.js'
+import { RedisServer, whyNoRedis } from '../policy/stores/redis-server.js'
+import { type RawSqlite, rawSqlite } from '../policy/stores/sqlite-task.js'
 import { conformance } from './conformance.js'
 import { counts } from './support.js'
 

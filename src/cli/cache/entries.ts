@@ -4,7 +4,7 @@
  * @module
  */
 import { MtaStsError } from '../../errors.js'
-import { type PolicyMode, parsePolicy } from '../../policy/policy.js'
+import { type PolicyMode, parsePolicy } from '../../policy/policy-file.js'
 import type { PolicyStore, StoredPolicy } from '../../policy/store.js'
 import type { CliContext } from '../context.js'
 

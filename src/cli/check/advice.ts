@@ -6,8 +6,14 @@
 import { escapeRemoteText } from '../../errors.js'
 import { listed } from '../layout.js'
 import { DAY, day, span } from '../time.js'
+import type {
+  Advice,
+  AdviceCode,
+  CheckReport,
+  MxHostCheck,
+  PolicyAddressCheck,
+} from './findings.js'
 import { latestTimeOf } from './id-time.js'
-import type { Advice, AdviceCode, CheckReport, MxHostCheck, PolicyAddressCheck } from './report.js'
 
 export interface AdviceContext {
   now: number

@@ -20,8 +20,8 @@ import { openNetwork } from '../network.js'
 import { openStore } from '../store.js'
 import { painter, progressOn } from '../terminal.js'
 import { type ExamineOptions, examine } from './examine.js'
+import type { CheckOutput, CheckReport } from './findings.js'
 import { renderReport } from './render.js'
-import type { CheckOutput, CheckReport } from './report.js'
 
 const OPTIONS = {
   ...COMMON_OPTIONS,

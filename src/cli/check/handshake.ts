@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { MtaStsError, type TlsFailure } from '../../errors.js'
 import type { Security } from '../../tls/security.js'
-import type { CertificateFacts } from './report.js'
+import type { CertificateFacts } from './findings.js'
 
 /** Judged as if it had to be authenticated, and not ended where it is not. */
 export const AUDITED: Security = { level: 'opportunistic', audit: 'sts' }

@@ -4,14 +4,14 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { connectFirst } from '../../connect.js'
 import type { Candidate } from '../../delivery/plan.js'
 import { escapeRemoteText, MtaStsError, type TlsFailure } from '../../errors.js'
+import { connectFirst } from '../../net/connect.js'
 import type { Settings } from '../../options.js'
 import { failedHandshake } from '../../tls/verdict.js'
+import type { MxSession } from './findings.js'
 import { type Handshake, shakeHands, within } from './handshake.js'
 import { causeOf, isNoRoute, problemOf } from './problem.js'
-import type { MxSession } from './report.js'
 import { type Reply, SmtpDialogue } from './smtp-dialogue.js'
 
 export interface SessionOptions {

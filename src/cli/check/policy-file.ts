@@ -5,8 +5,8 @@
  */
 import { PolicySyntaxError } from '../../errors.js'
 import type { PolicyFetch } from '../../policy/fetch.js'
+import type { PolicyCheck, PolicyLine } from './findings.js'
 import { problemOf } from './problem.js'
-import type { PolicyCheck, PolicyLine } from './report.js'
 
 /** `null`: there is no file that could be shown. */
 export function checkPolicyFile(

@@ -5,17 +5,17 @@
  */
 import { type IncomingMessage, request } from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import { connectFirst } from '../../connect.js'
 import { lookupAddresses } from '../../dns/addresses.js'
 import type { Resolver } from '../../dns/resolver.js'
+import { connectFirst } from '../../net/connect.js'
 import type { Settings } from '../../options.js'
 import { fetchPolicy, type PolicyFetch } from '../../policy/fetch.js'
-import { MAX_POLICY_BYTES } from '../../policy/policy.js'
+import { MAX_POLICY_BYTES } from '../../policy/policy-file.js'
 import { tlsOptions } from '../../tls/options.js'
 import { judge } from '../../tls/verdict.js'
+import type { PolicyAddressCheck, PolicyHostCheck } from './findings.js'
 import { AUDITED, shakeHands, within } from './handshake.js'
 import { isNoRoute, problemOf } from './problem.js'
-import type { PolicyAddressCheck, PolicyHostCheck } from './report.js'
 
 /** What a policy host is like, and what a sender gets from it. */
 export interface PolicyHostInspection {

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { ConnectError } from '../../connect.js'
+
 import { escapeRemoteText, PolicySyntaxError, type TlsFailure } from '../../errors.js'
+import { ConnectError } from '../../net/connect.js'
 import { listed } from '../layout.js'
 import { span } from '../time.js'
-import type { CertificateFacts, Problem } from './report.js'
+import type { CertificateFacts, Problem } from './findings.js'
 
 /** What is known beside the failure itself. */
 export interface Circumstances {

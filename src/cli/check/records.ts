@@ -4,12 +4,12 @@
  * @module
  */
 import type { Answer } from '../../dns/resolver.js'
-import { selectRecords } from '../../dns/tag-list.js'
+import { selectRecords } from '../../dns/txt-record.js'
 import { RecordSyntaxError } from '../../errors.js'
 import { examineRecords } from '../../policy/record.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
+import type { RecordCheck, RecordStatus, TlsRptCheck } from './findings.js'
 import { causeOf } from './problem.js'
-import type { RecordCheck, RecordStatus, TlsRptCheck } from './report.js'
 
 type TxtAnswer = Answer<string[]>
 

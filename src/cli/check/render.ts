@@ -8,7 +8,6 @@ import { matchesMx } from '../../policy/mx-pattern.js'
 import { type Block, formatBlock, formatRemark, listed, type Mark } from '../layout.js'
 import type { Paint } from '../terminal.js'
 import { span } from '../time.js'
-import { describeProblem } from './problem.js'
 import type {
   CertificateFacts,
   CheckReport,
@@ -21,7 +20,8 @@ import type {
   RecordCheck,
   TlsRptCheck,
   Verdict,
-} from './report.js'
+} from './findings.js'
+import { describeProblem } from './problem.js'
 
 /** Ends with a line break. */
 export function renderReport(report: CheckReport, paint: Paint, now: number): string {

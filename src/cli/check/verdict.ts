@@ -6,8 +6,8 @@
 import { escapeRemoteText } from '../../errors.js'
 import { EXIT } from '../context.js'
 import { listed } from '../layout.js'
+import type { CheckReport, MxHostCheck, PolicyHostCheck, Problem, Verdict } from './findings.js'
 import { briefly } from './problem.js'
-import type { CheckReport, MxHostCheck, PolicyHostCheck, Problem, Verdict } from './report.js'
 
 type Findings = Pick<CheckReport, 'record' | 'policyHost' | 'policy' | 'mx'>
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { escapeRemoteText } from '../../errors.js'
-import { MAX_AGE_LIMIT, type PolicyMode } from '../../policy/policy.js'
+import { MAX_AGE_LIMIT, type PolicyMode } from '../../policy/policy-file.js'
 import {
   COMMON_HELP,
   COMMON_OPTIONS,

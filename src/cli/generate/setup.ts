@@ -12,7 +12,12 @@ import {
   PolicySyntaxError,
   RecordSyntaxError,
 } from '../../errors.js'
-import { formatPolicy, type Policy, type PolicyMode, parsePolicy } from '../../policy/policy.js'
+import {
+  formatPolicy,
+  type Policy,
+  type PolicyMode,
+  parsePolicy,
+} from '../../policy/policy-file.js'
 import { formatRecord, parseRecord, type StsRecord } from '../../policy/record.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
 import { UsageError } from '../context.js'

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { parsePolicy } from '../../policy/policy.js'
+import { parsePolicy } from '../../policy/policy-file.js'
 import type { FailureDetails, ReportedPolicy, TlsReport } from '../../tlsrpt/report.js'
 
 /** What one sender saw of one domain on one day, under one policy. */

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
-import { memoryStore } from '../../src/stores/memory.js'
+import { memoryStore } from '../../src/policy/stores/memory.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,

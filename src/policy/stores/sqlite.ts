@@ -11,8 +11,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { MtaStsError, textOfThrown } from '../errors.js'
-import type { PolicyStore } from '../policy/store.js'
+import { MtaStsError, textOfThrown } from '../../errors.js'
+import type { PolicyStore } from '../store.js'
 import {
   CLOCK_TOLERANCE,
   decodeEntry,
@@ -20,7 +20,7 @@ import {
   encodeEntry,
   PAGE_SIZE,
   type StoreClockOptions,
-} from './entry.js'
+} from './entry-json.js'
 
 /** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions extends StoreClockOptions {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Resolver } from '../../src/dns/resolver.js'
 import { RecordSyntaxError } from '../../src/errors.js'
-import { lookupRecord } from '../../src/policy/discover.js'
+import { lookupRecord } from '../../src/policy/record-lookup.js'
 import { createMailWorld, type MailWorld } from '../../src/testing/index.js'
 import { dnsError, resolverOf } from '../tls/support.js'
 

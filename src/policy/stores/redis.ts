@@ -8,9 +8,9 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { escapeRemoteText, MtaStsError, textOfThrown } from '../errors.js'
-import type { PolicyStore } from '../policy/store.js'
-import { CLOCK_TOLERANCE, decodeEntry, decodePages, encodeEntry, PAGE_SIZE } from './entry.js'
+import { escapeRemoteText, MtaStsError, textOfThrown } from '../../errors.js'
+import type { PolicyStore } from '../store.js'
+import { CLOCK_TOLERANCE, decodeEntry, decodePages, encodeEntry, PAGE_SIZE } from './entry-json.js'
 
 /** What is used of a client of the package `redis`, made by `createClient` or `createClientPool`. */
 export interface NodeRedisClient {

@@ -22,7 +22,7 @@ import {
   isFieldName,
   trimmedPart,
   trimWhiteSpace,
-} from '../dns/tag-list.js'
+} from '../dns/txt-record.js'
 import { escapeRemoteText, PolicySyntaxError } from '../errors.js'
 import { isMxPattern } from './mx-pattern.js'
 

@@ -3,7 +3,7 @@
  * waits for its task, and prints one line to stdout for each write that was acknowledged.
  */
 
-import { sqliteStore } from '../../src/stores/sqlite.js'
+import { sqliteStore } from '../../../src/policy/stores/sqlite.js'
 import { waitForLock } from './helpers.js'
 import { type ChildTask, domainOf, entryOf } from './sqlite-task.js'
 

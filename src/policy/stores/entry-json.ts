@@ -7,8 +7,8 @@
  * @module
  */
 
-import { escapeRemoteText, MtaStsError } from '../errors.js'
-import type { StoredPolicy } from '../policy/store.js'
+import { escapeRemoteText, MtaStsError } from '../../errors.js'
+import type { StoredPolicy } from '../store.js'
 
 /**
  * How far ahead of the store's clock `fetchedAt` may be, in milliseconds, and still count as newer.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { memoryStore } from '../../src/stores/memory.js'
+import { memoryStore } from '../../../src/policy/stores/memory.js'
 import { conformance } from './conformance.js'
 import { entry, lockOf, mustLock } from './helpers.js'
 

@@ -1,7 +1,7 @@
 import { BlockList } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
-import { Lookups } from '../../src/dns/lookups.js'
 import type { Resolver } from '../../src/dns/resolver.js'
+import { Lookups } from '../../src/dns/shared-lookups.js'
 import { dnsError, resolverOf } from '../tls/support.js'
 
 function lookupsWith(resolver: Resolver, dnsTimeout = 10_000): Lookups {

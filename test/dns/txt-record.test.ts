@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { firstOfEach, parseTagList, selectRecords, trimWhiteSpace } from '../../src/dns/tag-list.js'
+import {
+  firstOfEach,
+  parseTagList,
+  selectRecords,
+  trimWhiteSpace,
+} from '../../src/dns/txt-record.js'
 import { RecordSyntaxError } from '../../src/errors.js'
 
 const STS = { version: 'STSv1' }

@@ -1,7 +1,7 @@
 /** What the tests of the stores and their child processes share. Knows nothing of vitest. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
+import type { PolicyStore, StoredPolicy } from '../../../src/policy/store.js'
 
 export const HOUR = 3_600_000
 export const DAY = 24 * HOUR

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { sqliteStore } from '../../src/stores/sqlite.js'
+import { sqliteStore } from '../../../src/policy/stores/sqlite.js'
 import { listed } from './helpers.js'
 import { type ChildTask, domainOf, entryOf, type RawSqlite, rawSqlite } from './sqlite-task.js'
 

@@ -5,8 +5,8 @@
  */
 import type { TlsFailure } from '../errors.js'
 import type { FoundPolicy } from './lookup.js'
-import type { Policy } from './policy.js'
-import { parsePolicy } from './policy.js'
+import type { Policy } from './policy-file.js'
+import { parsePolicy } from './policy-file.js'
 import { isPolicyId } from './record.js'
 import type { StoredPolicy } from './store.js'
 

@@ -6,7 +6,7 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { errorOfThrown, MtaStsError } from './errors.js'
+import { errorOfThrown, MtaStsError } from '../errors.js'
 
 /** One address that is about to be connected to. */
 export interface ConnectTarget {

@@ -1,6 +1,7 @@
 import { type EventEmitter, getEventListeners } from 'node:events'
 import { createServer, type Socket, connect as tcpConnect } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { MtaStsError } from '../../src/errors.js'
 import {
   type Connect,
   ConnectError,
@@ -9,9 +10,8 @@ import {
   type ConnectTarget,
   connectDirectly,
   connectFirst,
-} from '../src/connect.js'
-import { MtaStsError } from '../src/errors.js'
-import { openSocket, type Route, Servers, Wire } from './tls/support.js'
+} from '../../src/net/connect.js'
+import { openSocket, type Route, Servers, Wire } from '../tls/support.js'
 
 const HOST = 'mx.example.com'
 const servers = new Servers()

@@ -1,9 +1,14 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import nodemailer from 'nodemailer'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { makeFile, type ReportFile } from '../../src/tlsrpt/file.js'
 import { type DkimKey, parseReport, type ReportMail, TlsReporter } from '../../src/tlsrpt/index.js'
-import { checkDkim, composeMail, type MailSettings, mailReport } from '../../src/tlsrpt/mail.js'
+import {
+  checkDkim,
+  composeMail,
+  type MailSettings,
+  mailReport,
+} from '../../src/tlsrpt/mail-report.js'
+import { makeFile, type ReportFile } from '../../src/tlsrpt/report-file.js'
 import { headerOf, problemWith, Receiver } from './receiver.js'
 import {
   counts,

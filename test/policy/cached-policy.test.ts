@@ -1,8 +1,14 @@
 /** A policy in memory and its form in a store: which of them may be believed. */
 import { describe, expect, it } from 'vitest'
 import type { TlsFailure } from '../../src/errors.js'
-import { fromStored, hold, NEVER_CHECKED, noteFailure, toStored } from '../../src/policy/held.js'
-import { parsePolicy } from '../../src/policy/policy.js'
+import {
+  fromStored,
+  hold,
+  NEVER_CHECKED,
+  noteFailure,
+  toStored,
+} from '../../src/policy/cached-policy.js'
+import { parsePolicy } from '../../src/policy/policy-file.js'
 import type { StoredPolicy } from '../../src/policy/store.js'
 import { DAY, HOUR, MINUTE, policyText, storedPolicy, WEEK } from './scripted-network.js'
 

@@ -9,7 +9,7 @@
  * @module
  */
 import type { ResultType } from '../../errors.js'
-import type { PolicyMode } from '../../policy/policy.js'
+import type { PolicyMode } from '../../policy/policy-file.js'
 import type { ExitStatus } from '../context.js'
 
 /** What `mta-sts check --json` prints. */

@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { PolicyStore, StoredPolicy } from '../policy/store.js'
-import { checkEntry, mayReplace, type StoreClockOptions } from './entry.js'
+import type { PolicyStore, StoredPolicy } from '../store.js'
+import { checkEntry, mayReplace, type StoreClockOptions } from './entry-json.js'
 
 /**
  * A policy store in memory.

@@ -1,6 +1,6 @@
 /** What sqlite-processes.test.ts and its child processes both know. */
 
-import type { StoredPolicy } from '../../src/policy/store.js'
+import type { StoredPolicy } from '../../../src/policy/store.js'
 
 export type ChildTask =
   | { do: 'write'; path: string; writer: number; count: number; lanes: number }

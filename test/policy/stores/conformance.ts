@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, it } from 'vitest'
-import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
+import type { PolicyStore, StoredPolicy } from '../../../src/policy/store.js'
 import { DAY, entry, HOUR, listed, listOf, lockOf, mustLock, waitForLock } from './helpers.js'
 
 export interface StoreUnderTest {

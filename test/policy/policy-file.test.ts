@@ -9,7 +9,7 @@ import {
   type Policy,
   type PolicyMode,
   parsePolicy,
-} from '../../src/policy/policy.js'
+} from '../../src/policy/policy-file.js'
 
 interface PolicyCase {
   name: string

@@ -7,16 +7,16 @@
 import { request } from 'node:http'
 import type { BlockList, Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { lookupAddresses } from '../dns/addresses.js'
+import type { Resolver } from '../dns/resolver.js'
+import { escapeRemoteText, MtaStsError, textOfThrown } from '../errors.js'
 import {
   type Connect,
   type Connected,
   type ConnectTarget,
   connectFirst,
   discard,
-} from '../connect.js'
-import { lookupAddresses } from '../dns/addresses.js'
-import type { Resolver } from '../dns/resolver.js'
-import { escapeRemoteText, MtaStsError, textOfThrown } from '../errors.js'
+} from '../net/connect.js'
 import { type TrustedRoots, verifiedTls } from '../tls/options.js'
 
 export interface PostOptions {

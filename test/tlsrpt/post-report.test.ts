@@ -11,13 +11,13 @@ import {
 import type { Duplex } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { ConnectTarget } from '../../src/connect.js'
 import { defaultBlockedAddresses } from '../../src/dns/addresses.js'
+import type { ConnectTarget } from '../../src/net/connect.js'
 import { CertificateAuthority } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/peers.js'
+import { loadPeers } from '../../src/testing/optional-packages.js'
 import { trustedRoots } from '../../src/tls/options.js'
-import { type PostOptions, postReport } from '../../src/tlsrpt/https.js'
 import { parseReport, TlsReporter } from '../../src/tlsrpt/index.js'
+import { type PostOptions, postReport } from '../../src/tlsrpt/post-report.js'
 import {
   DAY,
   FakeResolver,
