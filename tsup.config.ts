@@ -10,6 +10,7 @@ const entries = {
   sqlite: 'src/sqlite.ts',
   redis: 'src/redis.ts',
   tlsrpt: 'src/tlsrpt/index.ts',
+  dane: 'src/dane/index.ts',
 }
 
 const target = 'node20.19'

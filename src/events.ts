@@ -9,7 +9,7 @@
  * @module
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { TlsFailure } from './errors.js'
+import type { TlsFailure } from './tls/failures.js'
 
 /** The policy under which something happened, in the terms of RFC 8460 §4.4. */
 export interface AppliedPolicy {

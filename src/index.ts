@@ -5,19 +5,11 @@
  */
 
 export type { Attempt, DeliveryContext } from './delivery/deliver.js'
+export { DeliveryRefusedError, RoutingError } from './delivery/errors.js'
 export type { Candidate, DeliveryPlan, MinimumSecurity, TlsDemand } from './delivery/plan.js'
 export type { Resolver } from './dns/resolver.js'
 export type { Field } from './dns/txt-record.js'
-export {
-  DeliveryRefusedError,
-  MtaStsError,
-  PolicySyntaxError,
-  RecordSyntaxError,
-  type ResultType,
-  RoutingError,
-  type TlsFailure,
-  TlsFailureError,
-} from './errors.js'
+export { MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
 export type {
   AppliedPolicy,
   DeliveryEvent,
@@ -37,5 +29,6 @@ export { formatPolicy, type Policy, type PolicyMode, parsePolicy } from './polic
 export { formatRecord, parseRecord, type StsRecord, selectRecord } from './policy/record.js'
 export type { RefreshSummary } from './policy/renewal.js'
 export type { PolicyStore, StoredPolicy } from './policy/store.js'
+export { type ResultType, type TlsFailure, TlsFailureError } from './tls/failures.js'
 export { checkServerIdentity } from './tls/identity.js'
-export type { Security, TlsaRecord } from './tls/security.js'
+export type { Proof, Security, TlsaRecord } from './tls/security.js'

@@ -17,13 +17,7 @@ import {
 import { isAddressLiteral, toALabels } from './dns/domain-name.js'
 import { ask } from './dns/resolver.js'
 import { Lookups } from './dns/shared-lookups.js'
-import {
-  describeFailure,
-  escapeRemoteText,
-  MtaStsError,
-  type TlsFailure,
-  textOfThrown,
-} from './errors.js'
+import { MtaStsError } from './errors.js'
 import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
@@ -33,6 +27,8 @@ import { GuardedStore } from './policy/guarded-store.js'
 import { appliedPolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
+import { escapeRemoteText, textOfThrown } from './text.js'
+import { describeFailure, type TlsFailure } from './tls/failures.js'
 
 /** How long a policy store may take for an answer before memory goes on alone, in milliseconds. */
 const STORE_TIMEOUT = 2000

@@ -6,13 +6,14 @@
 
 import { BlockList, type Socket } from 'node:net'
 import type { MinimumSecurity } from './delivery/plan.js'
-import { defaultBlockedAddresses } from './dns/addresses.js'
 import { toALabels } from './dns/domain-name.js'
 import { defaultResolver, type Resolver } from './dns/resolver.js'
-import { textOfThrown } from './errors.js'
+import { defaultBlockedAddresses } from './net/blocked-addresses.js'
 import { type Connect, type ConnectTarget, connectDirectly } from './net/connect.js'
+import { MAX_TIMER, number, optionError } from './option-checks.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import type { PolicyStore } from './policy/store.js'
+import { textOfThrown } from './text.js'
 import { type TrustedRoots, trustedRoots } from './tls/options.js'
 
 /** Nodemailer's kind of logger: bunyan, pino and their like. */
@@ -119,37 +120,10 @@ export function resolveOptions(options: MtaStsOptions): Settings {
   }
 }
 
-/** What a timer of Node can count to, in milliseconds; beyond it fires at once. */
-export const MAX_TIMER = 2 ** 31 - 1
-
 /** The caches make room for all of them at once. */
 const MAX_ENTRIES = 10_000_000
 
 const RESOLVER_METHODS = ['resolveTxt', 'resolveMx', 'resolve4', 'resolve6'] as const
-
-/** The error for an option that is wrong: it names the field and says what it must be. */
-export function optionError(field: string, must: string, value: unknown): TypeError {
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 100)) : typeName(value)
-  return Object.assign(new TypeError(`The option "${field}" ${must}, but it is ${shown}`), {
-    code: 'ECONFIG',
-  })
-}
-
-/** A whole number in its bounds, or the default. */
-export function number<K extends string>(
-  options: { [P in K]?: number | undefined },
-  field: K,
-  bounds: { default: number; min: number; max?: number },
-): number {
-  const value: unknown = options[field]
-  if (value === undefined) return bounds.default
-  const { min, max = Number.MAX_SAFE_INTEGER } = bounds
-  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) {
-    return value
-  }
-  const upTo = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min} to ${max}`
-  throw optionError(field, `must be a whole number, ${upTo}`, value)
-}
 
 /** An object with these methods, or undefined; no logger may be said as false. */
 function object<K extends keyof MtaStsOptions>(
@@ -223,10 +197,4 @@ function checkPinned(domain: string, policy: Policy): void {
       { code: 'ECONFIG' },
     )
   }
-}
-
-function typeName(value: unknown): string {
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
-  return typeof value === 'number' ? String(value) : `of type ${typeof value}`
 }

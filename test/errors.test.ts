@@ -1,15 +1,13 @@
 import { describe, expect, test } from 'vitest'
+import { DeliveryRefusedError, RoutingError } from '../src/delivery/errors.js'
+import { MtaStsError, PolicySyntaxError, RecordSyntaxError } from '../src/errors.js'
+import { escapeRemoteText } from '../src/text.js'
 import {
-  DeliveryRefusedError,
   describeFailure,
-  escapeRemoteText,
-  MtaStsError,
-  PolicySyntaxError,
+  type FailureReason,
   RESULT_TYPES,
-  RecordSyntaxError,
-  RoutingError,
   TlsFailureError,
-} from '../src/errors.js'
+} from '../src/tls/failures.js'
 
 describe('escapeRemoteText', () => {
   test.each([
@@ -83,7 +81,11 @@ describe('describeFailure', () => {
       'mx.example.com: certificate-expired',
     ],
     [
-      { resultType: 'validation-failure', reason: 'a\nb', mxHost: 'mx\u{202e}.example' },
+      {
+        resultType: 'validation-failure',
+        reason: 'a\nb' as FailureReason,
+        mxHost: 'mx\u{202e}.example',
+      },
       'mx\\u{202e}.example: validation-failure (a\\u{a}b)',
     ],
   ] as const)('%j', (failure, text) => {
@@ -141,7 +143,9 @@ describe('DeliveryRefusedError', () => {
     const { message } = new DeliveryRefusedError({
       policyDomain: `a\n${'b'.repeat(300)}`,
       mode: 'enforce',
-      failures: [{ resultType: 'validation-failure', reason: '\u{1b}', mxHost: 'x\r\n' }],
+      failures: [
+        { resultType: 'validation-failure', reason: '\u{1b}' as FailureReason, mxHost: 'x\r\n' },
+      ],
     })
     expect(message).toContain(`Not delivered to a\\u{a}${'b'.repeat(198)}…: no host`)
     expect(message).toContain('(x\\u{d}\\u{a}: validation-failure (\\u{1b}))')

@@ -25,6 +25,7 @@ import {
   type PolicyFailureEvent,
   type PolicyLookup,
   type PolicyStore,
+  type Proof,
   parsePolicy,
   parseRecord,
   type RefreshEvent,
@@ -109,13 +110,12 @@ describe('mta-sts', () => {
       'opportunistic' | 'encrypted' | 'authenticated'
     >()
     type Authenticated = Extract<Security, { level: 'authenticated' }>
-    expectTypeOf<Authenticated['by']>().toEqualTypeOf<'sts' | 'dane'>()
-    expectTypeOf<Extract<Authenticated, { by: 'dane' }>['tlsa']>().toEqualTypeOf<
-      readonly TlsaRecord[]
-    >()
-    expectTypeOf<{ level: 'encrypted'; audit: 'sts' }>().toExtend<Security>()
+    expectTypeOf<Authenticated['proofs']>().toEqualTypeOf<readonly [Proof, ...Proof[]]>()
+    expectTypeOf<Proof['by']>().toEqualTypeOf<'sts' | 'dane'>()
+    expectTypeOf<Extract<Proof, { by: 'dane' }>['tlsa']>().toEqualTypeOf<readonly TlsaRecord[]>()
+    expectTypeOf<{ level: 'encrypted'; audit: { by: 'sts' } }>().toExtend<Security>()
     expectTypeOf<{ level: 'authenticated' }>().not.toExtend<Security>()
-    expectTypeOf<{ level: 'authenticated'; by: 'dane' }>().not.toExtend<Security>()
+    expectTypeOf<{ level: 'authenticated'; proofs: [] }>().not.toExtend<Security>()
     expectTypeOf<{ level: 'none' }>().not.toExtend<Security>()
   })
 

@@ -5,7 +5,7 @@
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { toALabels } from '../dns/domain-name.js'
-import { escapeRemoteText } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 import { UsageError } from './context.js'
 
 type Options = NonNullable<ParseArgsConfig['options']>

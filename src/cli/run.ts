@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { escapeRemoteText, textOfThrown } from '../errors.js'
+import { escapeRemoteText, textOfThrown } from '../text.js'
 import { VERSION } from '../version.js'
 import { cache } from './cache/command.js'
 import { check } from './check/command.js'

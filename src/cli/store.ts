@@ -4,8 +4,9 @@
  * @module
  */
 import { access } from 'node:fs/promises'
-import { escapeRemoteText, MtaStsError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
 import type { PolicyStore } from '../policy/store.js'
+import { escapeRemoteText } from '../text.js'
 import { UsageError } from './context.js'
 
 export interface OpenStore {

@@ -4,16 +4,13 @@
  *
  * @module
  */
-import {
-  DeliveryRefusedError,
-  escapeRemoteText,
-  RoutingError,
-  type TlsFailure,
-  TlsFailureError,
-} from '../errors.js'
+
 import { type AppliedPolicy, publish } from '../events.js'
 import { appliedPolicy, type PolicyLookup } from '../policy/lookup.js'
+import { escapeRemoteText } from '../text.js'
+import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
+import { DeliveryRefusedError, RoutingError } from './errors.js'
 import type { Candidate, DeliveryPlan } from './plan.js'
 
 /** What an attempt may want to know, and to say. */

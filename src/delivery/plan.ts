@@ -7,15 +7,17 @@
  */
 import type { BlockList } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import { isBlocked } from '../dns/addresses.js'
 import { parseAddressLiteral, toALabels } from '../dns/domain-name.js'
 import type { Lookups } from '../dns/shared-lookups.js'
-import { escapeRemoteText, RoutingError, type TlsFailure } from '../errors.js'
+import { isBlocked } from '../net/blocked-addresses.js'
 import type { FoundPolicy, PolicyLookup } from '../policy/lookup.js'
 import { matchesMx } from '../policy/mx-pattern.js'
+import { escapeRemoteText } from '../text.js'
+import type { FailureReason, TlsFailure } from '../tls/failures.js'
 import { type TrustedRoots, tlsOptions } from '../tls/options.js'
 import type { Security } from '../tls/security.js'
 import { judge } from '../tls/verdict.js'
+import { RoutingError } from './errors.js'
 
 /** What a connection must prove where no policy asks for more. */
 export type MinimumSecurity = 'opportunistic' | 'encrypted' | 'authenticated'
@@ -217,13 +219,16 @@ function isBinding(lookup: PolicyLookup, demand: TlsDemand): boolean {
 
 function unusable(
   mxHost: string,
-  reason: string,
+  reason: FailureReason,
   details: { address?: string; cause?: unknown } = {},
 ): TlsFailure {
   return { resultType: 'validation-failure', reason, mxHost, ...details }
 }
 
-const AUTHENTICATED: Security = Object.freeze({ level: 'authenticated', by: 'sts' })
+const AUTHENTICATED: Security = Object.freeze({
+  level: 'authenticated',
+  proofs: [{ by: 'sts' }] as const,
+})
 
 /** RFC 8461 §5: what the policy's mode asks for, and never less than the operator does. */
 export function requiredSecurity(
@@ -243,7 +248,7 @@ function audited(
   security: { level: 'opportunistic' } | { level: 'encrypted' },
   lookup: PolicyLookup,
 ): Security {
-  return hasPolicy(lookup) ? { ...security, audit: 'sts' } : security
+  return hasPolicy(lookup) ? { ...security, audit: { by: 'sts' } } : security
 }
 
 export function candidate(

@@ -5,7 +5,7 @@
  * @module
  */
 import { promises as dns } from 'node:dns'
-import { errorOfThrown } from '../errors.js'
+import { errorOfThrown } from '../text.js'
 
 /** What of `node:dns/promises` is used; any object of this shape will do. */
 export interface Resolver {

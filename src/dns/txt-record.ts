@@ -10,7 +10,9 @@
  *
  * @module
  */
-import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
+
+import { RecordSyntaxError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 
 /** A field of a record or of a policy file. An array of these keeps order, whatever the names. */
 export interface Field {

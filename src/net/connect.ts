@@ -6,7 +6,8 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { errorOfThrown, MtaStsError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
+import { errorOfThrown } from '../text.js'
 
 /** One address that is about to be connected to. */
 export interface ConnectTarget {

@@ -6,7 +6,8 @@
 import type { SMTPConnectionOptions } from 'nodemailer'
 import { getLogger } from 'nodemailer/lib/shared/index.js'
 import { MtaSts } from '../mta-sts.js'
-import { type MtaStsOptions, optionError } from '../options.js'
+import { optionError } from '../option-checks.js'
+import type { MtaStsOptions } from '../options.js'
 
 /** The options of `MtaSts`, or an `MtaSts` in their place. */
 export interface StsOptions extends Omit<MtaStsOptions, 'logger'> {

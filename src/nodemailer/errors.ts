@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errorOfThrown } from '../errors.js'
+import { errorOfThrown } from '../text.js'
 
 /** Calls back outside the promise: what the callback throws is thrown where it can be seen. */
 export function settle<T>(

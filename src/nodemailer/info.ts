@@ -6,7 +6,8 @@
  */
 import type { NodemailerError, SentMessageInfo } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
-import { DeliveryRefusedError, type TlsFailure } from '../errors.js'
+import { DeliveryRefusedError } from '../delivery/errors.js'
+import type { TlsFailure } from '../tls/failures.js'
 import { withPermanence } from './errors.js'
 import type { DomainGroup } from './recipients.js'
 import type { SendResult, SessionFacts } from './session.js'

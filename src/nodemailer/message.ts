@@ -10,7 +10,8 @@ import { buffer } from 'node:stream/consumers'
 import type { MailMessage, SMTPEnvelope } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate, TlsDemand } from '../delivery/plan.js'
-import { MtaStsError, TlsFailureError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
+import { TlsFailureError } from '../tls/failures.js'
 
 type MimeNode = MailMessage['message']
 

@@ -4,7 +4,8 @@
  * @module
  */
 import { domainOfMailbox, isAddressLiteral, toALabels } from '../dns/domain-name.js'
-import { escapeRemoteText, MtaStsError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 
 /** The recipients that one delivery is for. */
 export interface DomainGroup {

@@ -11,9 +11,10 @@ import { isDeepStrictEqual } from 'node:util'
 import type { SMTPConnectionOptions, SMTPEnvelope } from 'nodemailer'
 import SMTPConnection from 'nodemailer/lib/smtp-connection/index.js'
 import type { Candidate } from '../delivery/plan.js'
-import { MtaStsError, type TlsFailure, TlsFailureError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
 import { type AppliedPolicy, publish } from '../events.js'
 import { type Connect, type ConnectTarget, connectFirst } from '../net/connect.js'
+import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import type { Security } from '../tls/security.js'
 import { failedHandshake } from '../tls/verdict.js'
 import { withPermanence } from './errors.js'
@@ -236,7 +237,7 @@ class SessionSetup {
         version: socket.getProtocol() ?? 'unknown',
         cipher: socket.getCipher()?.name ?? 'unknown',
       },
-      proved: security.level === 'authenticated' ? security.by : 'nothing',
+      proved: security.level === 'authenticated' ? security.proofs[0].by : 'nothing',
     }
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { LRUCache } from 'lru-cache'
-import type { TlsFailure } from '../errors.js'
+import type { TlsFailure } from '../tls/failures.js'
 
 interface Wait {
   attempts: number

@@ -12,7 +12,7 @@
  * @module
  */
 import { LRUCache } from 'lru-cache'
-import type { TlsFailure } from '../errors.js'
+import type { TlsFailure } from '../tls/failures.js'
 import { FetchBackoff } from './backoff.js'
 import { type HeldPolicy, hold, NEVER_CHECKED, noteFailure } from './cached-policy.js'
 import { type FetchOptions, fetchPolicy } from './fetch.js'

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TlsFailure } from '../errors.js'
+import type { TlsFailure } from '../tls/failures.js'
 import type { FoundPolicy } from './lookup.js'
 import type { Policy } from './policy-file.js'
 import { parsePolicy } from './policy-file.js'

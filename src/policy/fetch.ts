@@ -10,8 +10,9 @@ import type { BlockList, Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { lookupAddresses } from '../dns/addresses.js'
 import type { Resolver } from '../dns/resolver.js'
-import { MtaStsError, PolicySyntaxError, type TlsFailure } from '../errors.js'
+import { MtaStsError, PolicySyntaxError } from '../errors.js'
 import { type Connect, type ConnectTarget, connectFirst, discard } from '../net/connect.js'
+import type { FailureReason, TlsFailure } from '../tls/failures.js'
 import { type TrustedRoots, verifiedTls } from '../tls/options.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
 import { MAX_POLICY_BYTES, type Policy, readPolicy } from './policy-file.js'
@@ -173,8 +174,8 @@ function get(socket: TLSSocket, host: string): Promise<IncomingMessage> {
 
 /** An answer that is none of the policy, with the word for it. */
 class UnusableAnswer extends MtaStsError {
-  readonly reason: string
-  constructor(reason: string, message: string) {
+  readonly reason: FailureReason
+  constructor(reason: FailureReason, message: string) {
     super(message, 'EPOLICYFETCH')
     this.reason = reason
   }
@@ -222,14 +223,14 @@ function classify(error: unknown): PolicyFetch {
   if (error instanceof UnusableAnswer) return failed('sts-policy-fetch-error', error.reason, error)
   if (isCertificateError(error)) {
     const { resultType, reason } = failedHandshake(error)
-    return failed('sts-webpki-invalid', reason ?? resultType, error)
+    return failed('sts-webpki-invalid', reason ?? (resultType as FailureReason), error)
   }
   return failed('sts-policy-fetch-error', 'connection-failed', error)
 }
 
 function failed(
   resultType: TlsFailure['resultType'],
-  reason: string | undefined,
+  reason: FailureReason | undefined,
   cause?: unknown,
 ): PolicyFetch {
   return {

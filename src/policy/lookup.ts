@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { TlsFailure } from '../errors.js'
+
 import type { AppliedPolicy } from '../events.js'
+import type { TlsFailure } from '../tls/failures.js'
 import type { Policy } from './policy-file.js'
 
 /** A policy applies. Its `mode` may be `none`, which asks for nothing. */

@@ -23,7 +23,8 @@ import {
   trimmedPart,
   trimWhiteSpace,
 } from '../dns/txt-record.js'
-import { escapeRemoteText, PolicySyntaxError } from '../errors.js'
+import { PolicySyntaxError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 import { isMxPattern } from './mx-pattern.js'
 
 /** What a policy asks of senders (RFC 8461 §5). */

@@ -5,7 +5,7 @@
  * @module
  */
 import { ask, type Resolver } from '../dns/resolver.js'
-import type { TlsFailure } from '../errors.js'
+import type { FailureReason, TlsFailure } from '../tls/failures.js'
 import { examineRecords } from './record.js'
 
 /** What the TXT record says. `gone`, `invalid` and `failed`: no id is to be had from it. */
@@ -58,7 +58,7 @@ function isTextRecord(record: unknown): boolean {
 
 function failure(
   resultType: TlsFailure['resultType'],
-  reason: string,
+  reason: FailureReason,
   cause?: unknown,
 ): TlsFailure {
   return cause === undefined ? { resultType, reason } : { resultType, reason, cause }

@@ -13,7 +13,8 @@ import {
   parseTagList,
   selectRecords,
 } from '../dns/txt-record.js'
-import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
+import { RecordSyntaxError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 
 /** The TXT record at `_mta-sts.` + Policy Domain (RFC 8461 §3.1), parsed. */
 export interface StsRecord {

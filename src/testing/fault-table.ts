@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { describeFailure, type ResultType, type TlsFailure } from '../errors.js'
+import {
+  describeFailure,
+  type FailureReason,
+  type ResultType,
+  type TlsFailure,
+} from '../tls/failures.js'
 import type { DnsFault, NamedMxFault, NamedPolicyHostFault } from './faults.js'
 
 /**
@@ -61,12 +66,21 @@ const delivered = (plays: string, verdict = 'delivered, authenticated'): Row => 
 
 const EXPIRED: Failure = { resultType: 'certificate-expired' }
 const MISMATCH: Failure = { resultType: 'certificate-host-mismatch' }
-const noStartTls = (reason: string): Failure => ({ resultType: 'starttls-not-supported', reason })
-const notTrusted = (reason: string): Failure => ({ resultType: 'certificate-not-trusted', reason })
-const invalid = (reason: string): Failure => ({ resultType: 'validation-failure', reason })
-const fetchError = (reason: string): Failure => ({ resultType: 'sts-policy-fetch-error', reason })
-const webPki = (reason: string): Failure => ({ resultType: 'sts-webpki-invalid', reason })
-const badRecord = (reason: string): Failure => ({ resultType: 'sts-policy-invalid', reason })
+const noStartTls = (reason: FailureReason): Failure => ({
+  resultType: 'starttls-not-supported',
+  reason,
+})
+const notTrusted = (reason: FailureReason): Failure => ({
+  resultType: 'certificate-not-trusted',
+  reason,
+})
+const invalid = (reason: FailureReason): Failure => ({ resultType: 'validation-failure', reason })
+const fetchError = (reason: FailureReason): Failure => ({
+  resultType: 'sts-policy-fetch-error',
+  reason,
+})
+const webPki = (reason: FailureReason): Failure => ({ resultType: 'sts-webpki-invalid', reason })
+const badRecord = (reason: FailureReason): Failure => ({ resultType: 'sts-policy-invalid', reason })
 
 const MX: Record<NamedMxFault, Row> = {
   'no-starttls': refused('STARTTLS is neither offered nor accepted', noStartTls('not-offered')),

@@ -8,7 +8,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { PeerCertificate } from 'node:tls'
 import { isHostName } from '../dns/domain-name.js'
-import { escapeRemoteText } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 
 /**
  * For `tls.connect`'s option of the same name: undefined when one of the certificate's DNS names

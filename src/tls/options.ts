@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls'
 import { checkServerIdentity } from './identity.js'
-import type { Security } from './security.js'
+import type { Proof, Security } from './security.js'
 
 /** The trusted roots and the lowest TLS version, read once for all connections. */
 export type TrustedRoots = SecureContext
@@ -64,12 +64,16 @@ function unverifiedTls(host: string, roots: TrustedRoots): ConnectionOptions {
   return { ...verifiedTls(host, roots), rejectUnauthorized: false }
 }
 
+function isSts({ by }: Proof): boolean {
+  return by === 'sts'
+}
+
 /** What an MX host is connected to with. A session is never resumed: Node would skip the check. */
 export function tlsOptions(
   host: string,
   security: Security,
   roots: TrustedRoots,
 ): ConnectionOptions {
-  const verified = security.level === 'authenticated' && security.by === 'sts'
+  const verified = security.level === 'authenticated' && security.proofs.some(isSts)
   return verified ? verifiedTls(host, roots) : unverifiedTls(host, roots)
 }

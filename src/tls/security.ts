@@ -1,11 +1,11 @@
 /**
- * What a connection to an MX host must prove. It is decided once, in `delivery/plan.ts`, and
- * carried to the socket; nothing else may say how safe a connection has to be.
+ * What a connection to an MX host must prove. Decided once, in `delivery/plan.ts`, and carried to
+ * the socket; nothing else may say how safe a connection has to be.
  *
  * @module
  */
 
-/** A TLSA record as DANE matches it (RFC 6698 §2.1). */
+/** A TLSA record (RFC 6698 §2.1). */
 export interface TlsaRecord {
   /** 2 (DANE-TA) or 3 (DANE-EE); RFC 7672 §3.1 */
   usage: number
@@ -13,22 +13,39 @@ export interface TlsaRecord {
   selector: number
   /** 0: exact, 1: SHA-256, 2: SHA-512 */
   matchingType: number
-  /** What the certificate, or its key, or a hash of it must be equal to */
+  /** The certificate, its key, or a hash of either */
   data: Uint8Array
 }
 
-/** Judge as if `authenticated` by this, report, and deliver all the same: mode `testing`. */
-export type Audit = 'sts'
+/**
+ * One way to authenticate an MX host:
+ * - `sts`: a chain to a trusted root, a DNS-ID for the MX host, not expired, TLS 1.2 or higher
+ *   (RFC 8461 §4)
+ * - `dane`: one of the TLSA records matches (RFC 7672 §3)
+ */
+export type Proof =
+  | { by: 'sts' }
+  | {
+      by: 'dane'
+      /** The usable records of the host: never empty */
+      tlsa: readonly TlsaRecord[]
+      /** The TLSA base domain: SNI holds it (RFC 7672 §8.1) */
+      base: string
+      /** Reference identifiers for DANE-TA (RFC 7672 §3.2.2) */
+      names: readonly string[]
+    }
 
 /**
  * - `opportunistic`: STARTTLS if it works, nothing proved; plaintext otherwise
  * - `encrypted`: TLS is a must, nothing is proved about the peer
- * - `authenticated` by `sts`: a chain to a trusted root, a DNS-ID for the MX host, not expired,
- *   TLS 1.2 or higher (RFC 8461 §4)
- * - `authenticated` by `dane`: one of the TLSA records matches (RFC 7672)
+ * - `authenticated`: every one of `proofs` must hold
+ *
+ * `audit` is judged and recorded, and never stops a delivery: mode `testing`.
  */
 export type Security =
-  | { level: 'opportunistic'; audit?: Audit }
-  | { level: 'encrypted'; audit?: Audit }
-  | { level: 'authenticated'; by: 'sts' }
-  | { level: 'authenticated'; by: 'dane'; tlsa: readonly TlsaRecord[] }
+  | { level: 'opportunistic'; audit?: Proof }
+  | { level: 'encrypted'; audit?: Proof }
+  | { level: 'authenticated'; proofs: readonly [Proof, ...Proof[]]; audit?: Proof }
+
+/** The names of the proofs that a connection gave. */
+export type Proved = readonly Proof['by'][]

@@ -5,17 +5,20 @@
  * @module
  */
 import type { TLSSocket } from 'node:tls'
-import type { ResultType, TlsFailure } from '../errors.js'
+import type { FailureReason, ResultType, TlsFailure } from './failures.js'
 import { checkServerIdentity } from './identity.js'
 import type { Security } from './security.js'
 
 interface Verdict {
   resultType: ResultType
-  reason?: string
+  reason?: FailureReason
 }
 
-const notTrusted = (reason: string): Verdict => ({ resultType: 'certificate-not-trusted', reason })
-const invalid = (reason: string): Verdict => ({ resultType: 'validation-failure', reason })
+const notTrusted = (reason: FailureReason): Verdict => ({
+  resultType: 'certificate-not-trusted',
+  reason,
+})
+const invalid = (reason: FailureReason): Verdict => ({ resultType: 'validation-failure', reason })
 
 /** Node's names for OpenSSL's X509_V_ERR_*, and its own. */
 const CERTIFICATE_VERDICTS: ReadonlyMap<string, Verdict> = new Map([
@@ -91,7 +94,7 @@ function judgePkix(socket: TLSSocket, host: string): TlsFailure | undefined {
   const chainError: unknown = socket.authorizationError
   if (chainError) {
     const code = typeof chainError === 'string' ? chainError : codeOf(chainError)
-    const verdict = CERTIFICATE_VERDICTS.get(code) ?? notTrusted(kebab(code))
+    const verdict = CERTIFICATE_VERDICTS.get(code) ?? notTrusted('unspecified')
     return { ...verdict, cause: chainError }
   }
   const nameError = checkServerIdentity(host, socket.getPeerCertificate())
@@ -132,7 +135,3 @@ const OPENSSL_TEXTS: ReadonlyMap<string, string> = new Map([
   ['path length constraint exceeded', 'PATH_LENGTH_EXCEEDED'],
   ['unsuitable certificate purpose', 'INVALID_PURPOSE'],
 ])
-
-function kebab(code: string): string {
-  return code.toLowerCase().replaceAll('_', '-').slice(0, 60)
-}

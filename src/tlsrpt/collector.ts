@@ -6,8 +6,9 @@
  */
 import { isIPv4 } from 'node:net'
 import { toALabels } from '../dns/domain-name.js'
-import { escapeRemoteText, RESULT_TYPES, type TlsFailure } from '../errors.js'
 import type { AppliedPolicy, PolicyFailureEvent, SessionEvent } from '../events.js'
+import { escapeRemoteText } from '../text.js'
+import { RESULT_TYPES, type TlsFailure } from '../tls/failures.js'
 import {
   type CountLimits,
   type DomainCounts,

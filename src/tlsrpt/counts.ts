@@ -5,7 +5,8 @@
  * @module
  */
 import { createHash } from 'node:crypto'
-import { MtaStsError, RESULT_TYPES } from '../errors.js'
+import { MtaStsError } from '../errors.js'
+import { RESULT_TYPES } from '../tls/failures.js'
 import type { Day } from './day.js'
 import type { FailureDescription, PolicyDescription } from './report.js'
 

@@ -9,7 +9,8 @@
  */
 import { createPrivateKey, type KeyLike, KeyObject, type PrivateKeyInput } from 'node:crypto'
 import { toALabels } from '../dns/domain-name.js'
-import { escapeRemoteText, MtaStsError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 import type { Reporter, ReportFile } from './report-file.js'
 
 /** What is used of a transporter that `nodemailer.createTransport` made. */

@@ -4,13 +4,8 @@
  * @module
  */
 import { toALabels } from '../dns/domain-name.js'
-import {
-  type MtaStsOptions,
-  number,
-  optionError,
-  resolveOptions,
-  type Settings,
-} from '../options.js'
+import { number, optionError } from '../option-checks.js'
+import { type MtaStsOptions, resolveOptions, type Settings } from '../options.js'
 import type { CollectorOptions } from './collector.js'
 import { plainMailbox } from './destination.js'
 import {

@@ -8,7 +8,8 @@
  * @module
  */
 import { gunzipSync } from 'node:zlib'
-import { escapeRemoteText, MtaStsError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 import { decodePart, type LeafPart, leafParts } from './mime.js'
 import type { FailureDetails, ReportedPolicy, TlsReport } from './report.js'
 

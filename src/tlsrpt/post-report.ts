@@ -9,7 +9,7 @@ import type { BlockList, Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { lookupAddresses } from '../dns/addresses.js'
 import type { Resolver } from '../dns/resolver.js'
-import { escapeRemoteText, MtaStsError, textOfThrown } from '../errors.js'
+import { MtaStsError } from '../errors.js'
 import {
   type Connect,
   type Connected,
@@ -17,6 +17,7 @@ import {
   connectFirst,
   discard,
 } from '../net/connect.js'
+import { escapeRemoteText, textOfThrown } from '../text.js'
 import { type TrustedRoots, verifiedTls } from '../tls/options.js'
 
 export interface PostOptions {

@@ -14,7 +14,8 @@ import {
   selectRecords,
   trimWhiteSpace,
 } from '../dns/txt-record.js'
-import { escapeRemoteText, RecordSyntaxError } from '../errors.js'
+import { RecordSyntaxError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
 import { type Destination, destinationOf } from './destination.js'
 
 /** The TXT record at `_smtp._tls.` + domain (RFC 8460 §3), parsed. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ResultType } from '../errors.js'
+import type { ResultType } from '../tls/failures.js'
 
 /** `policy-type` of RFC 8460 §4.4. */
 export type PolicyType = 'sts' | 'tlsa' | 'no-policy-found'

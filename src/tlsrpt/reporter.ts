@@ -5,8 +5,8 @@
  * @module
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { escapeRemoteText, textOfThrown } from '../errors.js'
 import { type EventName, publish } from '../events.js'
+import { escapeRemoteText, textOfThrown } from '../text.js'
 import { Backlog } from './backlog.js'
 import { Collector } from './collector.js'
 import {

@@ -13,7 +13,8 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { escapeRemoteText, MtaStsError, textOfThrown } from '../errors.js'
+import { MtaStsError } from '../errors.js'
+import { escapeRemoteText, textOfThrown } from '../text.js'
 import type { Destination } from './destination.js'
 import { mailReport } from './mail-report.js'
 import type { ReporterSettings } from './options.js'

@@ -69,7 +69,7 @@ describe('a session', () => {
     const host = { mxHost: 'mx.example', preference: 0, addresses: ['127.0.0.1'] }
     const audited = candidate(
       host,
-      { level: 'opportunistic', audit: 'sts' },
+      { level: 'opportunistic', audit: { by: 'sts' } },
       { roots: settings.roots, port },
     )
     return trySession(audited, '127.0.0.1', { settings, timeout, name: 'me.example' })

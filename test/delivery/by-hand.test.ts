@@ -36,7 +36,7 @@ describe('plan', () => {
         preference: (index + 1) * 10,
         addresses: [mx.ipv4],
         port: 25,
-        security: { level: 'authenticated', by: 'sts' },
+        security: { level: 'authenticated', proofs: [{ by: 'sts' }] },
       })),
     )
     expect(plan.candidates.map(({ tls }) => tls)).toMatchObject([
@@ -60,7 +60,7 @@ describe('plan', () => {
   })
 
   test.each([
-    ['testing', { level: 'opportunistic', audit: 'sts' }],
+    ['testing', { level: 'opportunistic', audit: { by: 'sts' } }],
     ['none', { level: 'opportunistic' }],
     [undefined, { level: 'opportunistic' }],
   ] as const)(

@@ -256,7 +256,7 @@ describe('the order of equal preferences', () => {
 describe('what must be proved', () => {
   const OPPORTUNISTIC = { level: 'opportunistic' }
   const ENCRYPTED = { level: 'encrypted' }
-  const AUTHENTICATED = { level: 'authenticated', by: 'sts' }
+  const AUTHENTICATED = { level: 'authenticated', proofs: [{ by: 'sts' }] }
   const audit = 'sts'
 
   test.each([

@@ -1,7 +1,8 @@
 import { BlockList } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { defaultBlockedAddresses, isBlocked, lookupAddresses } from '../../src/dns/addresses.js'
+import { lookupAddresses } from '../../src/dns/addresses.js'
 import type { Resolver } from '../../src/dns/resolver.js'
+import { defaultBlockedAddresses, isBlocked } from '../../src/net/blocked-addresses.js'
 import { dnsError, type Records, resolverOf } from '../tls/support.js'
 
 const lookup = (records: Records, blockedAddresses = defaultBlockedAddresses()) =>

@@ -1,7 +1,7 @@
 /** After a GET that failed: how long the same id waits. */
 import { describe, expect, it } from 'vitest'
-import type { TlsFailure } from '../../src/errors.js'
 import { FetchBackoff } from '../../src/policy/backoff.js'
+import type { TlsFailure } from '../../src/tls/failures.js'
 import { HOUR, MINUTE } from './scripted-network.js'
 
 const FIVE_MINUTES = 5 * MINUTE

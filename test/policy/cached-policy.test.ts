@@ -1,6 +1,5 @@
 /** A policy in memory and its form in a store: which of them may be believed. */
 import { describe, expect, it } from 'vitest'
-import type { TlsFailure } from '../../src/errors.js'
 import {
   fromStored,
   hold,
@@ -10,6 +9,7 @@ import {
 } from '../../src/policy/cached-policy.js'
 import { parsePolicy } from '../../src/policy/policy-file.js'
 import type { StoredPolicy } from '../../src/policy/store.js'
+import type { TlsFailure } from '../../src/tls/failures.js'
 import { DAY, HOUR, MINUTE, policyText, storedPolicy, WEEK } from './scripted-network.js'
 
 const now = Date.UTC(2040, 0, 1)

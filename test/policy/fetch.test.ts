@@ -3,9 +3,8 @@ import type { Socket } from 'node:net'
 import { createSecureContext, TLSSocket, type TlsOptions } from 'node:tls'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { defaultBlockedAddresses } from '../../src/dns/addresses.js'
 import type { Resolver } from '../../src/dns/resolver.js'
-import type { TlsFailure } from '../../src/errors.js'
+import { defaultBlockedAddresses } from '../../src/net/blocked-addresses.js'
 import type { ConnectTarget } from '../../src/net/connect.js'
 import { type FetchOptions, fetchPolicy, type PolicyFetch } from '../../src/policy/fetch.js'
 import { MAX_POLICY_BYTES } from '../../src/policy/policy-file.js'
@@ -17,6 +16,7 @@ import {
   type MailWorld,
   type NamedPolicyHostFault,
 } from '../../src/testing/index.js'
+import type { TlsFailure } from '../../src/tls/failures.js'
 import { trustedRoots } from '../../src/tls/options.js'
 import {
   chain,

@@ -87,7 +87,9 @@ describe('[STS-50] a pinned policy', () => {
     const bob = stage.domain('bob.example', { mode: 'none', mx: ['mx', 'mx.elsewhere.example'] })
     await using sts = new MtaSts(stage.options({ overrides: { 'bob.example': PINNED } }))
     expect(await sts.plan('bob.example')).toMatchObject({
-      candidates: [{ mxHost: 'mx.bob.example', security: { level: 'authenticated', by: 'sts' } }],
+      candidates: [
+        { mxHost: 'mx.bob.example', security: { level: 'authenticated', proofs: [{ by: 'sts' }] } },
+      ],
       refused: [
         { resultType: 'validation-failure', reason: 'mx-mismatch', mxHost: 'mx.elsewhere.example' },
       ],

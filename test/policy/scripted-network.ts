@@ -3,7 +3,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { promises as dns } from 'node:dns'
 import type { Resolver } from '../../src/dns/resolver.js'
-import type { TlsFailure } from '../../src/errors.js'
 import type { EventMap, EventName } from '../../src/events.js'
 import { type Logger, type MtaStsOptions, resolveOptions } from '../../src/options.js'
 import { type CacheOptions, PolicyCache } from '../../src/policy/cache.js'
@@ -18,6 +17,7 @@ import {
   type MailDomain,
   type MailWorld,
 } from '../../src/testing/index.js'
+import type { TlsFailure } from '../../src/tls/failures.js'
 
 export const SECOND = 1000
 export const MINUTE = 60 * SECOND

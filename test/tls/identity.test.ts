@@ -47,7 +47,7 @@ function parsed(pem: string): PeerCertificate {
   return new X509Certificate(pem).toLegacyObject() as PeerCertificate
 }
 
-const STS = { level: 'authenticated', by: 'sts' } as const
+const STS = { level: 'authenticated', proofs: [{ by: 'sts' }] } as const
 
 describe('the vectors', () => {
   test('are all there', () => {

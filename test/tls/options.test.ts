@@ -96,16 +96,16 @@ describe('tlsOptions', () => {
   const roots = createSecureContext()
 
   test('verified when it has to be authenticated', () => {
-    const options = tlsOptions(HOST, { level: 'authenticated', by: 'sts' }, roots)
+    const options = tlsOptions(HOST, { level: 'authenticated', proofs: [{ by: 'sts' }] }, roots)
     expect(options).toEqual(verifiedTls(HOST, roots))
   })
 
   test.each<Security>([
     { level: 'opportunistic' },
     { level: 'encrypted' },
-    { level: 'opportunistic', audit: 'sts' },
-    { level: 'encrypted', audit: 'sts' },
-    { level: 'authenticated', by: 'dane', tlsa: [] },
+    { level: 'opportunistic', audit: { by: 'sts' } },
+    { level: 'encrypted', audit: { by: 'sts' } },
+    { level: 'authenticated', proofs: [{ by: 'dane', tlsa: [], base: HOST, names: [HOST] }] },
   ])('[STS-39] the same but for the end of the handshake: %j', (security) => {
     const { rejectUnauthorized, ...rest } = tlsOptions(HOST, security, roots)
     const { rejectUnauthorized: verified, ...expected } = verifiedTls(HOST, roots)
@@ -122,7 +122,7 @@ describe('tlsOptions', () => {
     })
     const options = tlsOptions(
       HOST,
-      { level: 'opportunistic', audit: 'sts' },
+      { level: 'opportunistic', audit: { by: 'sts' } },
       trustedRoots(authority.root),
     )
     expect(failedHandshake(errorOf(await handshake(port, options)))).toMatchObject({

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { RESULT_TYPES } from '../../src/errors.js'
+import { RESULT_TYPES } from '../../src/tls/failures.js'
 import { Collector } from '../../src/tlsrpt/collector.js'
 import { addCounts, type DomainCounts, readFailure } from '../../src/tlsrpt/counts.js'
 import { asOwnTraffic } from '../../src/tlsrpt/own-traffic.js'

@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import nodemailer, { type Transporter } from 'nodemailer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { RESULT_TYPES } from '../../src/errors.js'
 import { mtaStsTransport, type SentInfo } from '../../src/nodemailer/index.js'
 import {
   createMailWorld,
@@ -16,6 +15,7 @@ import {
   type PolicyHostFault,
   type ReceivedMessage,
 } from '../../src/testing/index.js'
+import { RESULT_TYPES } from '../../src/tls/failures.js'
 import { memoryReportStore, TlsReporter } from '../../src/tlsrpt/index.js'
 import { decodePart, leafParts } from '../../src/tlsrpt/mime.js'
 import { DAY, DKIM, TODAY_NOON } from './support.js'

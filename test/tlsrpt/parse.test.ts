@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { RESULT_TYPES } from '../../src/errors.js'
+import { RESULT_TYPES } from '../../src/tls/failures.js'
 import {
   formatReport,
   parseReport,

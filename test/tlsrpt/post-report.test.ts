@@ -11,7 +11,7 @@ import {
 import type { Duplex } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { defaultBlockedAddresses } from '../../src/dns/addresses.js'
+import { defaultBlockedAddresses } from '../../src/net/blocked-addresses.js'
 import type { ConnectTarget } from '../../src/net/connect.js'
 import { CertificateAuthority } from '../../src/testing/authority.js'
 import { loadPeers } from '../../src/testing/optional-packages.js'

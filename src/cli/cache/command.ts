@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../errors.js'
+
 import type { PolicyStore } from '../../policy/store.js'
+import { escapeRemoteText } from '../../text.js'
 import {
   COMMON_HELP,
   COMMON_OPTIONS,

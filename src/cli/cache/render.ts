@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../errors.js'
+import { escapeRemoteText } from '../../text.js'
 import { type Column, formatTable } from '../layout.js'
 import { minute, span } from '../time.js'
 import type { Entry } from './entries.js'

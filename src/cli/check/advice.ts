@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../errors.js'
+import { escapeRemoteText } from '../../text.js'
 import { listed } from '../layout.js'
 import { DAY, day, span } from '../time.js'
 import type {

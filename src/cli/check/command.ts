@@ -5,7 +5,7 @@
  */
 import { hostname } from 'node:os'
 import { isHostName } from '../../dns/domain-name.js'
-import { escapeRemoteText } from '../../errors.js'
+import { escapeRemoteText } from '../../text.js'
 import {
   COMMON_HELP,
   COMMON_OPTIONS,

@@ -8,8 +8,9 @@
  *
  * @module
  */
-import type { ResultType } from '../../errors.js'
+
 import type { PolicyMode } from '../../policy/policy-file.js'
+import type { ResultType } from '../../tls/failures.js'
 import type { ExitStatus } from '../context.js'
 
 /** What `mta-sts check --json` prints. */

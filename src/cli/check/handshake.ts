@@ -8,12 +8,13 @@
 import { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
-import { MtaStsError, type TlsFailure } from '../../errors.js'
+import { MtaStsError } from '../../errors.js'
+import type { TlsFailure } from '../../tls/failures.js'
 import type { Security } from '../../tls/security.js'
 import type { CertificateFacts } from './findings.js'
 
 /** Judged as if it had to be authenticated, and not ended where it is not. */
-export const AUDITED: Security = { level: 'opportunistic', audit: 'sts' }
+export const AUDITED: Security = { level: 'opportunistic', audit: { by: 'sts' } }
 
 export interface Audit {
   /** The core's options for an {@link AUDITED} connection */

@@ -5,9 +5,11 @@
  */
 import type { Socket } from 'node:net'
 import type { Candidate } from '../../delivery/plan.js'
-import { escapeRemoteText, MtaStsError, type TlsFailure } from '../../errors.js'
+import { MtaStsError } from '../../errors.js'
 import { connectFirst } from '../../net/connect.js'
 import type { Settings } from '../../options.js'
+import { escapeRemoteText } from '../../text.js'
+import type { FailureReason, TlsFailure } from '../../tls/failures.js'
 import { failedHandshake } from '../../tls/verdict.js'
 import type { MxSession } from './findings.js'
 import { type Handshake, shakeHands, within } from './handshake.js'
@@ -118,7 +120,7 @@ async function startTls(dialogue: SmtpDialogue): Promise<TlsFailure | undefined>
   }
 }
 
-function notSupported(reason: string): TlsFailure {
+function notSupported(reason: FailureReason): TlsFailure {
   return { resultType: 'starttls-not-supported', reason }
 }
 

@@ -4,15 +4,17 @@
  *
  * @module
  */
+
+import { RoutingError } from '../../delivery/errors.js'
 import { candidate, type DeliveryPlan, planDelivery } from '../../delivery/plan.js'
 import { lookupAddresses } from '../../dns/addresses.js'
 import { toALabels } from '../../dns/domain-name.js'
 import { ask } from '../../dns/resolver.js'
 import { Lookups } from '../../dns/shared-lookups.js'
-import { RoutingError, type TlsFailure } from '../../errors.js'
 import type { Settings } from '../../options.js'
 import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
+import type { TlsFailure } from '../../tls/failures.js'
 import type { MxCheck, MxHostCheck, MxSession } from './findings.js'
 import { AUDITED } from './handshake.js'
 import { trySession } from './mx-session.js'

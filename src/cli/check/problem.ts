@@ -4,8 +4,10 @@
  * @module
  */
 
-import { escapeRemoteText, PolicySyntaxError, type TlsFailure } from '../../errors.js'
+import { PolicySyntaxError } from '../../errors.js'
 import { ConnectError } from '../../net/connect.js'
+import { escapeRemoteText } from '../../text.js'
+import type { TlsFailure } from '../../tls/failures.js'
 import { listed } from '../layout.js'
 import { span } from '../time.js'
 import type { CertificateFacts, Problem } from './findings.js'

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../errors.js'
+
 import { matchesMx } from '../../policy/mx-pattern.js'
+import { escapeRemoteText } from '../../text.js'
 import { type Block, formatBlock, formatRemark, listed, type Mark } from '../layout.js'
 import type { Paint } from '../terminal.js'
 import { span } from '../time.js'

@@ -5,7 +5,8 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { escapeRemoteText, MtaStsError } from '../../errors.js'
+import { MtaStsError } from '../../errors.js'
+import { escapeRemoteText } from '../../text.js'
 
 export interface Reply {
   code: number

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../errors.js'
+import { escapeRemoteText } from '../../text.js'
 import { EXIT } from '../context.js'
 import { listed } from '../layout.js'
 import type { CheckReport, MxHostCheck, PolicyHostCheck, Problem, Verdict } from './findings.js'

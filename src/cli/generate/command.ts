@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../errors.js'
+
 import { MAX_AGE_LIMIT, type PolicyMode } from '../../policy/policy-file.js'
+import { escapeRemoteText } from '../../text.js'
 import {
   COMMON_HELP,
   COMMON_OPTIONS,

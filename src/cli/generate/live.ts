@@ -5,9 +5,9 @@
  */
 import { toALabels } from '../../dns/domain-name.js'
 import { ask } from '../../dns/resolver.js'
-import { escapeRemoteText } from '../../errors.js'
 import type { Settings } from '../../options.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
+import { escapeRemoteText } from '../../text.js'
 import { causeOf } from '../check/problem.js'
 import { EXIT, type ExitStatus } from '../context.js'
 import { listed } from '../layout.js'

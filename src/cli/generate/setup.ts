@@ -6,12 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { toALabels } from '../../dns/domain-name.js'
-import {
-  escapeRemoteText,
-  MtaStsError,
-  PolicySyntaxError,
-  RecordSyntaxError,
-} from '../../errors.js'
+import { MtaStsError, PolicySyntaxError, RecordSyntaxError } from '../../errors.js'
 import {
   formatPolicy,
   type Policy,
@@ -19,6 +14,7 @@ import {
   parsePolicy,
 } from '../../policy/policy-file.js'
 import { formatRecord, parseRecord, type StsRecord } from '../../policy/record.js'
+import { escapeRemoteText } from '../../text.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
 import { UsageError } from '../context.js'
 

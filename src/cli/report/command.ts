@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../errors.js'
+import { escapeRemoteText } from '../../text.js'
 import { COMMON_HELP, COMMON_OPTIONS, parseArguments } from '../arguments.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from '../context.js'
 import { listed, toJson } from '../layout.js'

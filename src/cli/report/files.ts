@@ -5,7 +5,7 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { escapeRemoteText, textOfThrown } from '../../errors.js'
+import { escapeRemoteText, textOfThrown } from '../../text.js'
 import type { TlsReport } from '../../tlsrpt/report.js'
 
 export interface FoundReport {

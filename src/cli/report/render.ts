@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../errors.js'
+import { escapeRemoteText } from '../../text.js'
 import type { FailureDetails } from '../../tlsrpt/report.js'
 import { type Column, formatTable, WIDTH, wrap } from '../layout.js'
 import type { Paint } from '../terminal.js'

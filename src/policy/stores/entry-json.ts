@@ -7,7 +7,8 @@
  * @module
  */
 
-import { escapeRemoteText, MtaStsError } from '../../errors.js'
+import { MtaStsError } from '../../errors.js'
+import { escapeRemoteText } from '../../text.js'
 import type { StoredPolicy } from '../store.js'
 
 /**

@@ -8,7 +8,8 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { escapeRemoteText, MtaStsError, textOfThrown } from '../../errors.js'
+import { MtaStsError } from '../../errors.js'
+import { escapeRemoteText, textOfThrown } from '../../text.js'
 import type { PolicyStore } from '../store.js'
 import { CLOCK_TOLERANCE, decodeEntry, decodePages, encodeEntry, PAGE_SIZE } from './entry-json.js'
 

@@ -11,7 +11,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { MtaStsError, textOfThrown } from '../../errors.js'
+import { MtaStsError } from '../../errors.js'
+import { textOfThrown } from '../../text.js'
 import type { PolicyStore } from '../store.js'
 import {
   CLOCK_TOLERANCE,

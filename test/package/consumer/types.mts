@@ -73,8 +73,9 @@ function describe(lookup: sts.PolicyLookup): string {
 }
 
 function whatIsProved(security: sts.Security): number {
-  if (security.level !== 'authenticated' || security.by !== 'dane') return 0
-  const [first]: readonly sts.TlsaRecord[] = security.tlsa
+  if (security.level !== 'authenticated') return 0
+  const dane = security.proofs.find((proof) => proof.by === 'dane')
+  const [first]: readonly sts.TlsaRecord[] = dane?.tlsa ?? []
   return first?.usage ?? 0
 }
 

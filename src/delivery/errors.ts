@@ -1,0 +1,77 @@
+/**
+ * The errors with which a delivery ends before a host has answered for the message.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
+import { describeFailure, type TlsFailure } from '../tls/failures.js'
+
+/**
+ * No host could be found to deliver to: the MX lookup failed (temporary), or the domain says that
+ * it takes no mail (permanent: RFC 7505) or does not exist (permanent).
+ */
+export class RoutingError extends MtaStsError {
+  /** True: trying again is of no use */
+  readonly permanent: boolean
+  /** The domain that mail was for: A-labels in lower case, or an address literal */
+  readonly policyDomain: string
+
+  constructor(
+    message: string,
+    details: {
+      code: 'EDNS' | 'ENULLMX'
+      permanent: boolean
+      policyDomain: string
+      cause?: unknown
+    },
+  ) {
+    super(message, details.code, { cause: details.cause })
+    this.name = 'RoutingError'
+    this.permanent = details.permanent
+    this.policyDomain = details.policyDomain
+  }
+}
+
+/**
+ * Every MX host was refused: none of them proved what the policy of the domain asks for. The
+ * message was not sent. Queue it and try again: a refusal is temporary (RFC 8461 §5.1).
+ */
+export class DeliveryRefusedError extends MtaStsError {
+  declare readonly code: 'EMTASTS'
+  /** Always false: whatever a server replied, somebody in between may have said it */
+  readonly permanent: false
+  /** Whose policy it is: A-labels in lower case */
+  readonly policyDomain: string
+  /** Of the policy; `none` where there is none, and the sender's own options refused */
+  readonly mode: 'enforce' | 'testing' | 'none'
+  /** The id of the policy; undefined where there is none */
+  readonly policyId: string | undefined
+  /** What went wrong with each MX host and address, in order */
+  readonly failures: TlsFailure[]
+
+  constructor(details: {
+    policyDomain: string
+    mode: 'enforce' | 'testing' | 'none'
+    policyId?: string | undefined
+    failures: readonly TlsFailure[]
+    cause?: unknown
+  }) {
+    const why =
+      details.mode === 'enforce'
+        ? 'what its MTA-STS policy asks for'
+        : 'what the sender asks for (minimumSecurity or REQUIRETLS)'
+    const list = details.failures.map(describeFailure).join('; ')
+    super(
+      `Not delivered to ${escapeRemoteText(details.policyDomain)}: no host proved ${why} (${list}). Nothing was sent; try again later.`,
+      'EMTASTS',
+      { cause: details.cause },
+    )
+    this.name = 'DeliveryRefusedError'
+    this.permanent = false
+    this.policyDomain = details.policyDomain
+    this.mode = details.mode
+    this.policyId = details.policyId
+    this.failures = [...details.failures]
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Addresses that a name chosen by a remote party must not lead to: the sender's own network.
+ *
+ * @module
+ */
+import { BlockList, isIPv4, isIPv6 } from 'node:net'
+
+/**
+ * The networks that no MX host and no policy host may point to: unspecified, loopback, private,
+ * link-local, shared (100.64/10), unique-local, multicast and reserved addresses. Documentation
+ * ranges are not among them.
+ */
+export function defaultBlockedAddresses(): BlockList {
+  const list = new BlockList()
+  for (const [network, prefix] of [
+    ['0.0.0.0', 8],
+    ['10.0.0.0', 8],
+    ['100.64.0.0', 10],
+    ['127.0.0.0', 8],
+    ['169.254.0.0', 16],
+    ['172.16.0.0', 12],
+    ['192.168.0.0', 16],
+    ['224.0.0.0', 4],
+    ['240.0.0.0', 4],
+  ] as const) {
+    list.addSubnet(network, prefix, 'ipv4')
+  }
+  for (const [network, prefix] of [
+    ['::', 128],
+    ['::1', 128],
+    ['64:ff9b:1::', 48], // NAT64 within a network (RFC 8215), with IPv4 addresses in any place
+    ['fc00::', 7],
+    ['fe80::', 10],
+    ['fec0::', 10],
+    ['ff00::', 8],
+  ] as const) {
+    list.addSubnet(network, prefix, 'ipv6')
+  }
+  return list
+}
+
+/** Whether an address is on the list, by itself or as the IPv4 address that it carries. */
+export function isBlocked(address: string, list: BlockList): boolean {
+  if (isIPv4(address)) return list.check(address, 'ipv4')
+  if (!isIPv6(address)) return true
+  if (list.check(address, 'ipv6')) return true
+  return embeddedIPv4(address).some((embedded) => list.check(embedded, 'ipv4'))
+}
+
+/** The IPv4 addresses inside an IPv6 address, where its prefix says that there are some. */
+function embeddedIPv4(address: string): string[] {
+  const groups = expandIPv6(address)
+  const at = (index: number) => groups[index] ?? 0
+  const ipv4 = (high: number, low: number) =>
+    `${high >> 8}.${high & 0xff}.${low >> 8}.${low & 0xff}`
+  const zeroUntil = (end: number) => groups.slice(0, end).every((group) => group === 0)
+
+  // IPv4-mapped (::ffff:0:0/96), IPv4-translated (::ffff:0:0:0/96), IPv4-compatible (::/96)
+  if (zeroUntil(5) && (at(5) === 0xffff || at(5) === 0)) return [ipv4(at(6), at(7))]
+  if (zeroUntil(4) && at(4) === 0xffff && at(5) === 0) return [ipv4(at(6), at(7))]
+  // NAT64 (RFC 6052)
+  if (at(0) === 0x64 && at(1) === 0xff9b) return [ipv4(at(6), at(7))]
+  // 6to4 (RFC 3056)
+  if (at(0) === 0x2002) return [ipv4(at(1), at(2))]
+  // Teredo (RFC 4380 §4): the server, and the client with its bits turned over
+  if (at(0) === 0x2001 && at(1) === 0) {
+    return [ipv4(at(2), at(3)), ipv4(at(6) ^ 0xffff, at(7) ^ 0xffff)]
+  }
+  return []
+}
+
+/** The eight groups of a valid IPv6 address. */
+function expandIPv6(address: string): number[] {
+  const text = (address.split('%')[0] ?? '').replace(
+    /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
+    (_, a, b, c, d) =>
+      `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`,
+  )
+  const [head = '', tail] = text.split('::')
+  const parse = (part: string) =>
+    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16))
+  const first = parse(head)
+  if (tail === undefined) return first
+  const last = parse(tail)
+  return [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last]
+}

@@ -1,0 +1,57 @@
+/**
+ * A bound in time for work of several steps.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+
+/**
+ * A signal that is aborted after some milliseconds, or with another signal. `clear()` it when the
+ * work is done.
+ */
+export class Deadline implements Disposable {
+  readonly #controller = new AbortController()
+  readonly #end: number
+  readonly #parent: AbortSignal | undefined
+  readonly #what: string
+  #timer: NodeJS.Timeout | undefined
+  readonly #followParent = () => this.#controller.abort(this.#parent?.reason)
+
+  /** @param what named by the error: "The deadline of {what} has passed" */
+  constructor(milliseconds: number, what: string, parent?: AbortSignal) {
+    this.#what = what
+    this.#end = performance.now() + milliseconds
+    this.#parent = parent
+    if (parent?.aborted) this.#followParent()
+    else parent?.addEventListener('abort', this.#followParent, { once: true })
+    this.shorten(milliseconds)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Milliseconds until the end that was set first; 0 when it has passed. */
+  get left(): number {
+    return Math.max(0, this.#end - performance.now())
+  }
+
+  /** Aborts after this many milliseconds from now, but never later than the end that was set first. */
+  shorten(milliseconds: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#expire(), Math.min(milliseconds, this.left))
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer)
+    this.#parent?.removeEventListener('abort', this.#followParent)
+  }
+
+  [Symbol.dispose](): void {
+    this.clear()
+  }
+
+  #expire(): void {
+    this.#controller.abort(new MtaStsError(`The deadline of ${this.#what} has passed`, 'ETIMEDOUT'))
+  }
+}

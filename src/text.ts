@@ -1,0 +1,34 @@
+/**
+ * Text of remote parties and of thrown values, made fit for messages and logs.
+ *
+ * @module
+ */
+
+/** Returns the message of an error, or the text of anything else that was thrown. */
+export function textOfThrown(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message
+  try {
+    return String(thrown)
+  } catch {
+    return typeof thrown
+  }
+}
+
+/** Returns the error that was thrown, or wraps anything else that was thrown in one. */
+export function errorOfThrown(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(textOfThrown(thrown))
+}
+
+const REMOTE_TEXT_LIMIT = 200
+
+/**
+ * Makes text of a remote party fit for a message or a log: escapes control characters,
+ * bidirectional overrides and line separators, and cuts it after 200 characters.
+ */
+export function escapeRemoteText(text: string): string {
+  const cut = text.length > REMOTE_TEXT_LIMIT ? `${text.slice(0, REMOTE_TEXT_LIMIT)}…` : text
+  return cut.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu,
+    (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`,
+  )
+}
