@@ -43,12 +43,14 @@ const CERTIFICATE_VERDICTS: ReadonlyMap<string, Verdict> = new Map([
   ['UNSPECIFIED', notTrusted('unspecified')],
 ])
 
-/** What OpenSSL says of a peer with which no TLS version is shared. */
+/**
+ * What OpenSSL says of a peer with which no TLS version is shared. ERR_SSL_WRONG_VERSION_NUMBER is
+ * not among them: that is what it says of plaintext.
+ */
 const VERSION_CODES = new Set([
   'ERR_SSL_UNSUPPORTED_PROTOCOL',
   'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
   'ERR_SSL_WRONG_SSL_VERSION',
-  'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_UNKNOWN_PROTOCOL',
 ])
 
