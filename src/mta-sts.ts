@@ -17,7 +17,7 @@ import {
 } from './delivery/plan.js'
 import { DeliveryRecord, type DeliverySummary } from './delivery/record.js'
 import { ask } from './dns/resolver.js'
-import { MtaStsError } from './errors.js'
+import { copyOfError, MtaStsError } from './errors.js'
 import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
@@ -29,7 +29,7 @@ import { recordName } from './policy/names.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
-import { escapeRemoteText, textOfThrown } from './text.js'
+import { errorOfThrown, escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
 import type { DaneJudge } from './tls/verdict.js'
 
@@ -273,7 +273,17 @@ export class MtaSts implements AsyncDisposable {
     lookup: PolicyLookup | Promise<PolicyLookup>,
   ): PolicyLookup | Promise<PolicyLookup> {
     if (!(lookup instanceof Promise)) return lookup
-    return lookup.finally(() => this.#throwIfClosed())
+    return lookup.then(
+      (found) => {
+        this.#throwIfClosed()
+        return found
+      },
+      (error) => {
+        this.#throwIfClosed()
+        // Shared by all that wait for the same lookup
+        throw copyOfError(errorOfThrown(error))
+      },
+    )
   }
 
   #throwIfClosed(): void {
@@ -291,7 +301,7 @@ export class MtaSts implements AsyncDisposable {
   /** Whether memory knows no other policy than the one that the plan was made by. */
   #isCurrent({ kind, name }: Destination, { lookup }: DeliveryPlan): boolean {
     if (kind === 'literal') return true
-    const now = this.#cached(name)
+    const now = this.#overrides.get(name) ?? this.#cache.peek(name)
     if (now === undefined || now === lookup || now.status === 'none') return true
     return lookup.status === 'found' && lookup.id === now.id && lookup.body === now.body
   }

@@ -93,7 +93,7 @@ class Opening {
     this.#settings = settings
     this.#name = ehloName(settings.name)
     this.#connectionTimeout = settings.connectionTimeout ?? CONNECTION_TIMEOUT
-    this.#helloTimeout = replyTimeouts(settings.commandTimeout).hello
+    this.#helloTimeout = settings.commandTimeout ?? this.#connectionTimeout
   }
 
   abort(reason: unknown): void {
