@@ -11,13 +11,13 @@ import { errorOfThrown } from '../text.js'
 
 /** One address that is about to be connected to. */
 export interface ConnectTarget {
-  /** A policy host (HTTPS), or an MX host (SMTP) */
-  purpose: 'policy' | 'smtp'
+  /** A policy host (HTTPS), an MX host (SMTP), or a collector of TLS reports (HTTPS) */
+  purpose: 'policy' | 'smtp' | 'report'
   /** The name that the address belongs to */
   host: string
   /** An IPv4 or IPv6 address, as text */
   address: string
-  /** 443 of a policy host; 25 of an MX host, unless the option `port` says otherwise */
+  /** 443 for HTTPS, unless the URL of a collector names another; for SMTP the option `port` */
   port: number
 }
 

@@ -135,7 +135,7 @@ class Opening {
     })
     const failure = found && { ...found, mxHost: this.#target.mxHost, address }
     this.#report({ address, localAddress, greeting, failure })
-    if (!this.#mayUse(secured !== undefined, failure)) {
+    if (!this.#mayUse(secured !== undefined)) {
       session.dialogue.close()
       secured?.dialogue.close()
       throw new TlsFailureError(failure ?? NOT_OFFERED)
@@ -152,10 +152,8 @@ class Opening {
   }
 
   /** The one gate before MAIL FROM. */
-  #mayUse(secured: boolean, failure: TlsFailure | undefined): boolean {
-    const { level } = this.#target.security
-    if (level === 'authenticated') return secured && failure === undefined
-    return level === 'opportunistic' || secured
+  #mayUse(secured: boolean): boolean {
+    return secured || this.#target.security.level === 'opportunistic'
   }
 
   async #inPlaintext(address: string): Promise<Greeted> {

@@ -30,7 +30,7 @@ export interface Secured {
 export interface StartTlsOutcome {
   /** What is wrong with the session; with `secured`, what the security only audits */
   failure?: TlsFailure | undefined
-  /** Left out: the connection is of no use any more, or STARTTLS was not offered */
+  /** Left out where TLS did not come about, or a proof that is demanded was not given */
   secured?: Secured | undefined
 }
 
@@ -57,21 +57,21 @@ export async function startTls(
   if (!hello.extensions.has('STARTTLS')) return { failure: NOT_OFFERED }
   const { signal, timeout } = settings
   const begun = performance.now()
-  const refusal = await requestTls(dialogue, timeout)
+  const failure = await requestTls(dialogue, timeout)
   signal?.throwIfAborted()
-  if (refusal) return { failure: refusal }
+  if (failure) return { failure }
   try {
     const left = Math.max(1, timeout - (performance.now() - begun))
     const socket = await handshake(dialogue.detach(), target.tls, {
       timeout: left,
       onBegin: settings.onBegin,
     })
-    const failure = target.verify(socket)
-    if (failure && target.security.level === 'authenticated') {
+    const { refusal, audited } = target.judge(socket)
+    if (refusal) {
       discard(socket)
-      return { failure }
+      return { failure: refusal }
     }
-    return { failure, secured: await firstReply(socket, settings.greeter) }
+    return { failure: audited, secured: await firstReply(socket, settings.greeter) }
   } catch (error) {
     signal?.throwIfAborted()
     return { failure: failedHandshake(rootOf(error)) }
