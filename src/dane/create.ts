@@ -10,6 +10,7 @@ import { optionError } from '../option-checks.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Dane, DaneDemand, DaneHost, DaneLogger } from './dane.js'
 import { dnssecResolver } from './dnssec-resolver.js'
+import { checkOptionNames } from './option-names.js'
 import type { DnssecResolver, SecureAnswer } from './secure-answer.js'
 import { sharedQueries } from './shared-queries.js'
 import { lookupHost } from './tlsa-lookup.js'
@@ -37,7 +38,7 @@ export interface DaneOptions {
  * const transporter = nodemailer.createTransport(mtaStsTransport({ name, dane: dane() }))
  */
 export function dane(options: DaneOptions = {}): Dane {
-  checkNames(options)
+  checkOptionNames(options, ['resolver', 'require', 'except'])
   const resolver = checkedResolver(options.resolver) ?? dnssecResolver()
   const isRequired = predicate(options, 'require')
   const isExcepted = predicate(options, 'except')
@@ -124,23 +125,6 @@ async function probe(
     // A logger must not end a delivery
   }
   return false
-}
-
-const OPTIONS: ReadonlyArray<keyof DaneOptions> = ['resolver', 'require', 'except']
-
-/** A misspelt `require` would be a demand that nobody makes. */
-function checkNames(options: DaneOptions): void {
-  if (typeof options !== 'object' || options === null) {
-    throw optionError('options', 'must be an object', options)
-  }
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.some((known) => known === name)) continue
-    throw optionError(
-      name,
-      `is unknown; dane() takes ${OPTIONS.join(', ')}`,
-      Reflect.get(options, name),
-    )
-  }
 }
 
 const RESOLVER_METHODS = ['query', 'validates', 'resolveTxt', 'resolveMx', 'resolve4', 'resolve6']

@@ -9,6 +9,7 @@ import type { TlsaRecord } from '../tls/security.js'
 import { DnsError, type DnsErrorCode } from './dns-error.js'
 import { exchange } from './exchange.js'
 import { Gate } from './gate.js'
+import { checkOptionNames } from './option-names.js'
 import { expandedName, recordsOf } from './records.js'
 import {
   isLoopback,
@@ -60,6 +61,7 @@ const MAX_SOCKETS = 256
  * if (answer.kind === 'found' && answer.secure) console.log(answer.records)
  */
 export function dnssecResolver(options: DnssecResolverOptions = {}): DnssecResolver {
+  checkOptionNames(options, ['servers', 'trustAd', 'timeout', 'tries'])
   const conf = options.servers === undefined ? systemResolvConf() : confOf(options.servers)
   const bounds = { min: 1, max: MAX_TIMER, default: conf.timeout ?? DEFAULT_TIMEOUT }
   const rounds = { min: 1, max: MAX_TRIES, default: conf.attempts ?? DEFAULT_TRIES }

@@ -3,7 +3,6 @@
  *
  * @module mta-sts/dane
  */
-export type { DaneEvent } from '../events.js'
 export type { TlsaRecord } from '../tls/security.js'
 export { type DaneOptions, dane } from './create.js'
 export type {
