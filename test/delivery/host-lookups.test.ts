@@ -1,7 +1,9 @@
 import { BlockList } from 'node:net'
 import { afterEach, expect, it, vi } from 'vitest'
 import { dane } from '../../src/dane/create.js'
+import type { SecureAnswer } from '../../src/dane/secure-answer.js'
 import { HostLookups } from '../../src/delivery/host-lookups.js'
+import type { MxRecord } from '../../src/dns/shared-lookups.js'
 import { EE, type Entry, fakeResolver, secure, servfail } from '../dane/fake-resolver.js'
 
 const MX = 'mx.example.net'
@@ -20,7 +22,12 @@ function lookupsWith(tlsa: Entry) {
     blockedAddresses: new BlockList(),
     dane: dane({ resolver }),
   })
-  const mx = { kind: 'found', records: [], secure: true, name: 'example.com' } as const
+  const mx: SecureAnswer<MxRecord> = {
+    kind: 'found',
+    records: [],
+    secure: true,
+    name: 'example.com',
+  }
   return {
     lookups,
     host: () => lookups.host(MX, { domain: 'example.com', mx, port: 25 }),
