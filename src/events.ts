@@ -90,6 +90,12 @@ export interface StoreFailureEvent {
   error: unknown
 }
 
+/** DANE is turned on and cannot work: no answer of the DNS resolver is ever secure. */
+export interface DaneEvent {
+  /** The resolver gives no AD bit that can be trusted, not even for the root */
+  problem: 'resolver-does-not-validate'
+}
+
 /** The channels of `node:diagnostics_channel` by name, and what is published on each. */
 export interface EventMap {
   /** For each connection, and each MX host that was not connected to for its name */
@@ -102,6 +108,8 @@ export interface EventMap {
   'mta-sts:refresh': RefreshEvent
   /** When a store failed; of policy stores once a minute at most */
   'mta-sts:store-failure': StoreFailureEvent
+  /** Once for each `dane()` whose resolver does not validate */
+  'mta-sts:dane': DaneEvent
 }
 
 /** The name of a channel. */
@@ -119,6 +127,7 @@ const CHANNELS: ReadonlyMap<EventName, Channel> = new Map(
       'mta-sts:delivery',
       'mta-sts:refresh',
       'mta-sts:store-failure',
+      'mta-sts:dane',
     ] as const
   ).map((name) => [name, channel(name)]),
 )

@@ -12,6 +12,7 @@ export type { Field } from './dns/txt-record.js'
 export { MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
 export type {
   AppliedPolicy,
+  DaneEvent,
   DeliveryEvent,
   EventMap,
   EventName,

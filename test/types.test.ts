@@ -10,6 +10,7 @@ import {
   type Candidate,
   type ConnectTarget,
   checkServerIdentity,
+  type DaneEvent,
   type DeliveryEvent,
   type DeliveryPlan,
   DeliveryRefusedError,
@@ -188,6 +189,7 @@ describe('mta-sts', () => {
       'mta-sts:delivery': DeliveryEvent
       'mta-sts:refresh': RefreshEvent
       'mta-sts:store-failure': StoreFailureEvent
+      'mta-sts:dane': DaneEvent
     }>()
     expectTypeOf<EventName>().toEqualTypeOf<keyof EventMap>()
     expectTypeOf<SessionEvent['policy']>().toEqualTypeOf<AppliedPolicy>()

@@ -248,7 +248,7 @@ export async function createMailWorld(options: MailWorldOptions = {}): Promise<M
   const log = new WorldLog()
   const zone = new Zone()
   const [authority, loopback, dnsServer] = await Promise.all([
-    CertificateAuthority.create(peers.x509),
+    CertificateAuthority.create(),
     Loopback.open(),
     DnsServer.open({
       dnsPacket: peers.dnsPacket,
