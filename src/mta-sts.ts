@@ -22,7 +22,7 @@ import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
-import { hold } from './policy/cached-policy.js'
+import { CachedPolicy } from './policy/cached-policy.js'
 import { GuardedStore } from './policy/guarded-store.js'
 import { appliedPolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
@@ -91,10 +91,15 @@ export class MtaSts implements AsyncDisposable {
       ...settings,
       network: { ...settings, signal: this.#closing.signal },
       store: this.#store,
+      closing: this.#closing.signal,
       exempt: settings.overrides,
+      renewWithin: (milliseconds) => this.#refresher.within(milliseconds),
       report: (...what) => this.#reportPolicy(...what),
     })
-    this.#refresher = new Refresher(this.#cache, settings.refreshInterval)
+    this.#refresher = new Refresher(this.#cache, {
+      interval: settings.refreshInterval,
+      now: settings.now,
+    })
     this.#overrides = new Map(
       [...settings.overrides].map(([domain, override]) => [domain, overridden(override, settings)]),
     )
@@ -185,7 +190,7 @@ export class MtaSts implements AsyncDisposable {
    * found out any more: who waits for it gets `ECLOSED`.
    */
   async close(): Promise<void> {
-    this.#closing.abort(new MtaStsError('The MtaSts object was closed', 'ECLOSED'))
+    this.#closing.abort(closedError())
     await this.#refresher.close()
     await this.#store.close()
   }
@@ -196,22 +201,14 @@ export class MtaSts implements AsyncDisposable {
   }
 
   #lookup(domain: string): PolicyLookup | Promise<PolicyLookup> {
+    if (this.#closing.signal.aborted) throw closedError()
     // Most domains come in the form in which they are kept, and are known
     const known = this.#overrides.get(domain) ?? this.#cache.known(domain)
     if (known) return known
     if (typeof domain === 'string' && isAddressLiteral(domain)) return noPolicy('address-literal')
     const policyDomain = canonical(domain)
     const override = this.#overrides.get(policyDomain)
-    return override ?? this.#unlessCutShort(this.#cache.get(policyDomain))
-  }
-
-  /** What closing has cut short knows of no policy; that must not pass for "there is none". */
-  #unlessCutShort(lookup: PolicyLookup | Promise<PolicyLookup>) {
-    if (!(lookup instanceof Promise)) return lookup
-    return lookup.then((found) => {
-      if (found.status === 'none') this.#closing.signal.throwIfAborted()
-      return found
-    })
+    return override ?? this.#cache.get(policyDomain)
   }
 
   async #lookAgain(domain: string): Promise<PolicyLookup> {
@@ -242,6 +239,10 @@ export class MtaSts implements AsyncDisposable {
   }
 }
 
+function closedError(): MtaStsError {
+  return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
+}
+
 /** @throws MtaStsError `EDOMAIN` */
 function canonical(domain: string): string {
   const policyDomain = typeof domain === 'string' ? toALabels(domain) : undefined
@@ -252,12 +253,7 @@ function canonical(domain: string): string {
 
 function overridden(override: 'off' | Policy, { now }: Settings): PolicyLookup {
   if (override === 'off') return noPolicy('override')
-  const times = { usedAt: now(), checkedAt: now() }
-  const policy = {
-    id: 'override',
-    policy: override,
-    body: formatPolicy(override),
-    fetchedAt: now(),
-  }
-  return hold(policy, times).lookup
+  const fetchedAt = now()
+  const pinned = { id: 'override', policy: override, body: formatPolicy(override), fetchedAt }
+  return new CachedPolicy(pinned, fetchedAt).lookup
 }

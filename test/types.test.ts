@@ -97,6 +97,7 @@ describe('mta-sts', () => {
       | 'fetch-failed'
       | 'invalid'
       | 'expired'
+      | 'store-failure'
       | 'address-literal'
       | 'override'
     >()
