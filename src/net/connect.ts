@@ -41,6 +41,8 @@ export interface Connected {
   target: ConnectTarget
   /** The targets that are worth another try if this one turns out to be of no use */
   remaining: ConnectTarget[]
+  /** The targets that could not be connected to before this one could */
+  failed: ReadonlyArray<{ target: ConnectTarget; error: Error }>
 }
 
 /** No address of a host could be connected to. */
@@ -101,7 +103,7 @@ export function connectFirst(
         (socket) => {
           const dead = new Set(failed.map((entry) => entry.target))
           const remaining = targets.filter((other) => other !== target && !dead.has(other))
-          finish(() => resolve({ socket, target, remaining }))
+          finish(() => resolve({ socket, target, remaining, failed }))
         },
         (thrown: unknown) => {
           const error = errorOfThrown(thrown)
