@@ -98,6 +98,7 @@ describe('mta-sts', () => {
       | 'fetch-failed'
       | 'invalid'
       | 'expired'
+      | 'store-failure'
       | 'address-literal'
       | 'override'
     >()

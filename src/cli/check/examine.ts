@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { ask } from '../../dns/resolver.js'
 import type { Settings } from '../../options.js'
-import { hold } from '../../policy/cached-policy.js'
+import { CachedPolicy } from '../../policy/cached-policy.js'
 import { noPolicy, type PolicyLookup } from '../../policy/lookup.js'
 import { parsePolicy } from '../../policy/policy-file.js'
 import type { PolicyStore } from '../../policy/store.js'
@@ -82,7 +82,7 @@ function lookupFrom(
   }
   if (fetch.kind === 'failed') return noPolicy('fetch-failed', fetch.failure)
   const { policy, body } = fetch
-  return hold({ id, policy, body, fetchedAt: now }, { usedAt: now, checkedAt: now }).lookup
+  return new CachedPolicy({ id, policy, body, fetchedAt: now }, now).lookup
 }
 
 async function isHeldOtherwise(
