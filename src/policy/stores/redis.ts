@@ -8,27 +8,18 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { MtaStsError } from '../../errors.js'
-import { escapeRemoteText, textOfThrown } from '../../text.js'
+import {
+  adapt,
+  type Command,
+  listReply,
+  type RedisClient,
+  redisTime,
+  textListReply,
+  textReply,
+  toText,
+} from '../../storage/redis-client.js'
 import type { PolicyStore } from '../store.js'
 import { CLOCK_TOLERANCE, decodeEntry, decodePages, encodeEntry, PAGE_SIZE } from './entry-json.js'
-
-/** What is used of a client of the package `redis`, made by `createClient` or `createClientPool`. */
-export interface NodeRedisClient {
-  /** Sends one command, its name first; resolves to the reply */
-  sendCommand(args: string[]): Promise<unknown>
-}
-
-/** What is used of a client of the package `ioredis`, made by `new Redis()`. */
-export interface IoRedisClient {
-  /** Sends one command; resolves to the reply */
-  call(command: string, ...args: string[]): Promise<unknown>
-  /** With a `keyPrefix`, ioredis puts that before every key; the store minds it */
-  options?: { keyPrefix?: string | undefined }
-}
-
-/** A client of `redis` (node-redis) or of `ioredis`. */
-export type RedisClient = NodeRedisClient | IoRedisClient
 
 /** Options of {@link redisStore}. */
 export interface RedisStoreOptions {
@@ -62,12 +53,12 @@ export interface RedisStoreOptions {
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): PolicyStore {
   const { prefix = 'mta-sts:' } = options
-  const { command, keyPrefix } = adapt(client, 'redisStore')
+  const { command, keyPrefix } = adapt(client, 'redisStore', prefix)
   const policyKey = (policyDomain: string) => `${prefix}policy:${policyDomain}`
 
   return {
     async get(policyDomain) {
-      const text = toText(await command('GET', policyKey(policyDomain)))
+      const text = textReply('GET', await command('GET', policyKey(policyDomain)))
       return text === undefined ? undefined : decodeEntry(policyDomain, text)
     },
 
@@ -125,66 +116,6 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 `
 
-export type Command = (name: string, ...args: string[]) => Promise<unknown>
-
-export interface Adapter {
-  command: Command
-  /** What the client puts before every key by itself; it comes back in the replies to SCAN */
-  keyPrefix: string
-}
-
-/**
- * Makes one of the two kinds of client. ioredis has a `sendCommand` too, so `call` decides.
- *
- * @param who the function that was given the client, for the error
- */
-export function adapt(client: RedisClient, who: string): Adapter {
-  const notAClient = (why: string) => clientError(who, why)
-  if (typeof client !== 'object' || client === null) throw notAClient('it is none')
-  if (isCluster(client)) throw notAClient('clients of a cluster or of Sentinel are not supported')
-  if ('call' in client && typeof client.call === 'function') {
-    const command = withContext((name, ...args) => client.call(name, ...args))
-    return { command, keyPrefix: client.options?.keyPrefix ?? '' }
-  }
-  if ('sendCommand' in client && typeof client.sendCommand === 'function') {
-    return { command: withContext((...args) => client.sendCommand(args)), keyPrefix: '' }
-  }
-  throw notAClient('it has neither sendCommand() nor call()')
-}
-
-/**
- * ioredis says so itself. In node-redis, the `sendCommand` of a cluster or of Sentinel takes a key
- * or a flag before the arguments (four and three parameters; two in a plain client or a pool).
- */
-function isCluster(client: object): boolean {
-  if ('isCluster' in client && client.isCluster === true) return true
-  if ('call' in client || !('sendCommand' in client)) return false
-  return typeof client.sendCommand === 'function' && client.sendCommand.length > 2
-}
-
-function clientError(who: string, why: string): MtaStsError {
-  return new MtaStsError(
-    `${who}() needs a client of 'redis' (createClient) or 'ioredis' (new Redis): ${why}.`,
-    'EREDISCLIENT',
-  )
-}
-
-/** An error of the client says neither where it comes from nor what it means for the mail. */
-function withContext(send: Command): Command {
-  return async (name, ...args) => {
-    try {
-      return await send(name, ...args)
-    } catch (error) {
-      const why = escapeRemoteText(textOfThrown(error))
-      throw new MtaStsError(
-        `The store in Redis failed at ${name}: ${why}. Check the server and the client's connection.`,
-        'ESTORE',
-        { cause: error },
-      )
-    }
-  }
-}
-
 /**
  * All keys that begin with `start`, with what they hold, a bounded number at a time. SCAN may name
  * a key twice while its table grows or shrinks, and may answer with more than COUNT asks for.
@@ -223,18 +154,6 @@ function scanReply(reply: unknown): [cursor: string, keys: string[]] {
   ]
 }
 
-/** A string reply, which a client may be set up to bring as a Buffer. Undefined: none. */
-export function toText(reply: unknown): string | undefined {
-  if (typeof reply === 'string') return reply
-  if (reply instanceof Uint8Array) return Buffer.from(reply).toString('utf8')
-  return undefined
-}
-
 function escapeGlob(text: string): string {
   return text.replace(/[\\*?[\]^-]/g, '\\$&')
-}
-
-/** Redis takes whole, positive milliseconds. A time in the past makes it delete the key at once. */
-function redisTime(milliseconds: number): string {
-  return String(Math.max(1, Math.ceil(milliseconds)))
 }
