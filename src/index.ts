@@ -19,6 +19,8 @@ export type {
   RefreshEvent,
   SessionEvent,
   StoreFailureEvent,
+  TlsReportOutcome,
+  TlsReportsEvent,
 } from './events.js'
 export { type DeliverOptions, MtaSts } from './mta-sts.js'
 export type { Connect, ConnectTarget } from './net/connect.js'

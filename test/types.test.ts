@@ -38,6 +38,7 @@ import {
   selectRecord,
   type TlsaRecord,
   type TlsFailure,
+  type TlsReportsEvent,
 } from 'mta-sts'
 import {
   type DomainDelivery,
@@ -188,6 +189,7 @@ describe('mta-sts', () => {
       'mta-sts:delivery': DeliveryEvent
       'mta-sts:refresh': RefreshEvent
       'mta-sts:store-failure': StoreFailureEvent
+      'mta-sts:tlsrpt': TlsReportsEvent
     }>()
     expectTypeOf<EventName>().toEqualTypeOf<keyof EventMap>()
     expectTypeOf<SessionEvent['policy']>().toEqualTypeOf<AppliedPolicy>()

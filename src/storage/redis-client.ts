@@ -33,7 +33,9 @@ export interface IoRedisClient {
 }
 
 /** A client of `redis` (node-redis) or of `ioredis`. */
-export type RedisClient = NodeRedisClient | NodeRedisCluster | IoRedisClient
+export type RedisClient = NodeRedisClient | IoRedisClient
+
+type AnyClient = RedisClient | NodeRedisCluster
 
 /** Sends one command. Rejects with an MtaStsError `ESTORE`. */
 export type Command = (name: string, ...args: string[]) => Promise<unknown>
@@ -42,6 +44,8 @@ export interface Adapter {
   command: Command
   /** What the client puts before every key by itself; it comes back in the replies to SCAN */
   keyPrefix: string
+  /** Commands without a key reach any of several nodes */
+  isCluster: boolean
 }
 
 /**
@@ -51,20 +55,21 @@ export interface Adapter {
  * @param prefix what the keys of the store begin with
  * @throws MtaStsError with code `EREDISCLIENT`
  */
-export function adapt(client: RedisClient, caller: string, prefix: string): Adapter {
+export function adapt(client: AnyClient, caller: string, prefix: string): Adapter {
   const notAClient = (why: string) => clientError(caller, why)
   if (typeof client !== 'object' || client === null) throw notAClient('it is none')
   const { send, keyPrefix } = senderOf(client, notAClient)
-  if (isCluster(client) && !/\{[^{}]+\}/.test(keyPrefix + prefix)) {
+  const cluster = isCluster(client)
+  if (cluster && !/\{[^{}]+\}/.test(keyPrefix + prefix)) {
     throw notAClient(
       `all keys of a store must be on one node of a cluster: give it a prefix in braces, { prefix: '{mta-sts}:' }`,
     )
   }
-  return { command: warningOfEviction(withContext(send)), keyPrefix }
+  return { command: warningOfEviction(withContext(send)), keyPrefix, isCluster: cluster }
 }
 
 function senderOf(
-  client: RedisClient,
+  client: AnyClient,
   notAClient: (why: string) => MtaStsError,
 ): { send: Command; keyPrefix: string } {
   if ('call' in client && typeof client.call === 'function') {

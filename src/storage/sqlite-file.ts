@@ -12,7 +12,7 @@ import { MtaStsError } from '../errors.js'
 import { textOfThrown } from '../text.js'
 
 // What is used of node:sqlite; the types of Node 20 do not know it
-export type SqlValue = string | number | Uint8Array
+export type SqlValue = string | number | null | Uint8Array
 export interface StatementSync {
   run(...params: SqlValue[]): { changes: number | bigint; lastInsertRowid: number | bigint }
   get(...params: SqlValue[]): unknown
@@ -34,8 +34,10 @@ export interface FileFormat<Statements> {
   version: number
   /** Makes the tables of a new file */
   schema: string
+  /** Makes what later versions have added, IF NOT EXISTS; earlier versions can do without */
+  additions?: string
   /** Changes a file of an older version, in the transaction of opening, to the present tables */
-  upgrade(database: DatabaseSync, version: number): void
+  upgrade?(database: DatabaseSync, version: number): void
   prepare(database: DatabaseSync): Statements
 }
 
@@ -67,8 +69,8 @@ export function openDatabase<S>(path: string, format: FileFormat<S>): OpenDataba
     setUp(database, format, path)
     switchToWal(database, path)
     flushEveryCommit(database)
-    proveWritable(database, format.version)
     const statements = format.prepare(database)
+    proveWritable(database, format.version)
     return { database, statements, identity: identityOf(path) }
   } catch (error) {
     database?.close()
@@ -126,7 +128,7 @@ function createPrivately(path: string): void {
   }
 }
 
-type AnyFormat = Pick<FileFormat<unknown>, 'applicationId' | 'version' | 'schema' | 'upgrade'>
+type AnyFormat = Omit<FileFormat<unknown>, 'prepare'>
 
 function setUp(database: DatabaseSync, format: AnyFormat, path: string): void {
   // Read before anything is locked or written: a file of another application is left as it is.
@@ -136,12 +138,14 @@ function setUp(database: DatabaseSync, format: AnyFormat, path: string): void {
   database.exec('COMMIT')
   // Read again under the lock, where no other process can come between
   database.exec('BEGIN IMMEDIATE')
-  const { applicationId, version, schema } = format
+  const { applicationId, version, schema, additions = '', upgrade } = format
   const found = identify(database, format, path)
-  if (found === version) return database.exec('COMMIT')
   if (found === 'empty') database.exec(schema)
-  else format.upgrade(database, found)
-  database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}`)
+  else if (found < version) upgrade?.(database, found)
+  database.exec(additions)
+  if (found !== version) {
+    database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}`)
+  }
   database.exec('COMMIT')
 }
 
