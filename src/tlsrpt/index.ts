@@ -4,6 +4,20 @@
  *
  * @module mta-sts/tlsrpt
  */
+export { assess } from './assess.js'
+export type {
+  Answer,
+  AssessOptions,
+  DayCounts,
+  DayCoverage,
+  DomainAssessment,
+  FailureGroup,
+  FailureWeight,
+  ModeSeen,
+  PolicyAssessment,
+  SenderSeen,
+  Verdict,
+} from './assess-types.js'
 export type { CountLimits, DomainCounts, PolicyCounts } from './counts.js'
 export type { Day } from './day.js'
 export type { DkimKey, DkimKeys, ReportMail, ReportTransporter } from './mail-report.js'

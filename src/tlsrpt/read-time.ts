@@ -15,6 +15,9 @@ const EPOCH = /^\d{9,13}$/
 const RFC_5322 =
   /^(?:[A-Za-z]{3}, ?)?(\d{1,2}) ([A-Za-z]{3}) (\d{4}) (\d\d:\d\d(?::\d\d)?)(?: ([+-]\d{4}|GMT|UTC?|Z))?(?: \([^)]*\))?$/
 
+/** Years have four digits; a report of the year 9000 is none. */
+const LAST_TIME = Date.UTC(9000, 0)
+
 /** Numbers from here on are milliseconds: as seconds they would be in the year 5138. */
 const FIRST_MILLISECONDS = 1e11
 
@@ -63,5 +66,5 @@ function fromRfc5322(text: string): Date | undefined {
 }
 
 function valid(date: Date): Date | undefined {
-  return Number.isNaN(date.getTime()) ? undefined : date
+  return date.getTime() >= 0 && date.getTime() < LAST_TIME ? date : undefined
 }
