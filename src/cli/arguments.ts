@@ -31,8 +31,8 @@ export const COMMON_HELP = `\
 export const NETWORK_HELP = `\
   --resolver H[:P]  ask this name server; default: those of the system
   --ca FILE         trust these roots (PEM) only; default: those of Node
-  --timeout MS      for each DNS query, GET, connection and SMTP reply; default: a
-                    sender's own (5 s for DNS, 30 s for a GET or a connection)`
+  --timeout MS      for each DNS query, GET, connection and SMTP reply; default:
+                    a sender's own (5 s for DNS, 30 s for a GET or connecting)`
 
 /**
  * Reads options and positionals. Every option may be given once, but for those that are declared

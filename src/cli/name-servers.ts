@@ -60,7 +60,9 @@ function noAnswer(servers: readonly string[], cause?: unknown): NameServerError 
 }
 
 /** Returns the same resolver, asking each question once: all that is shown comes from one answer. */
-export function remembering(resolver: SystemResolver): Required<Omit<SystemResolver, 'getServers'>> {
+export function remembering(
+  resolver: SystemResolver,
+): Required<Omit<SystemResolver, 'getServers'>> {
   return {
     resolveTxt: once((name) => resolver.resolveTxt(name)),
     resolveMx: once((name) => resolver.resolveMx(name)),

@@ -8,7 +8,7 @@ import { matchesMx } from '../policy/mx-pattern.js'
 
 /**
  * - `too-deep`: `*.google.com`, and the MX host has two labels more
- * - `bare`: `google.com` or `*.com`-less name of the provider, and the MX host stands below it
+ * - `bare`: `google.com`, and the MX host stands below it
  * - `address`: an IP address, which matches nothing
  * - `unused`: no MX record matches
  */
@@ -43,7 +43,7 @@ export function explainPattern({ pattern, problem, host }: OddPattern): string {
     case 'address':
       return `"mx: ${pattern}" matches nothing: MX hosts have names, and a policy holds names only.`
     case 'unused':
-      return `No MX record matches "mx: ${pattern}".`
+      return `No MX record matches ${pattern}.`
   }
 }
 

@@ -76,7 +76,9 @@ function withoutCommand({ stderr }: CliContext): ExitStatus {
 
 /** A domain in place of a command is the most common slip, and gets its own hint. */
 function noCommand(name: string): string {
-  const meant = name.includes('.') ? `check ${escapeRemoteText(name)}` : nearest(name, COMMANDS.keys())
+  const meant = name.includes('.')
+    ? `check ${escapeRemoteText(name)}`
+    : nearest(name, COMMANDS.keys())
   const hint = meant === undefined ? '' : ` Did you mean "mta-sts ${meant}"?`
   return `There is no command "${escapeRemoteText(name)}".${hint}`
 }

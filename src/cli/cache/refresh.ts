@@ -23,7 +23,12 @@ export async function refresh(
   await store.get('example.com')
   const failures: string[] = []
   const storeFailures: string[] = []
-  const sts = new MtaSts({ ...options, store, refreshInterval: 0, logger: collecting(failures, storeFailures) })
+  const sts = new MtaSts({
+    ...options,
+    store,
+    refreshInterval: 0,
+    logger: collecting(failures, storeFailures),
+  })
   const progress = progressOn(context)
   progress.show('Fetching the policies anew')
   try {
@@ -36,7 +41,8 @@ export async function refresh(
     } else {
       const counts = `${renewed} renewed, ${changed} changed, ${failed} failed, ${dropped} dropped`
       context.stdout.write(`${checked} looked at: ${counts}\n`)
-      for (const failure of [...failures, ...storeFailures]) context.stderr.write(`mta-sts: ${failure}\n`)
+      for (const failure of [...failures, ...storeFailures])
+        context.stderr.write(`mta-sts: ${failure}\n`)
     }
     // What was fetched and could not be stored is lost when this process ends
     if (storeFailures.length > 0) return EXIT.unknown
@@ -49,9 +55,11 @@ export async function refresh(
 
 /** The core warns of policies that could not be fetched; its errors are those of the store. */
 function collecting(failures: string[], storeFailures: string[]): Logger {
-  const into = (list: string[]) => (_entry: object, message: string, ...args: unknown[]) => {
-    list.push(format(message, ...args))
-  }
+  const into =
+    (list: string[]) =>
+    (_entry: object, message: string, ...args: unknown[]) => {
+      list.push(format(message, ...args))
+    }
   const ignore = () => undefined
   return { debug: ignore, info: ignore, warn: into(failures), error: into(storeFailures) }
 }

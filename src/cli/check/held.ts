@@ -125,7 +125,11 @@ function judgeUnder(policy: Pick<Policy, 'mode' | 'mx'>, { mx }: Findings) {
 function asUnder({ mx }: Pick<Policy, 'mx'>, check: MxHostCheck): MxHostCheck {
   const { host, problem } = check
   if (!matchesMx(host, mx)) {
-    const mismatch = { resultType: 'validation-failure', reason: 'mx-mismatch', detail: null } as const
+    const mismatch = {
+      resultType: 'validation-failure',
+      reason: 'mx-mismatch',
+      detail: null,
+    } as const
     return { ...check, inPolicy: false, problem: mismatch, outcome: 'refused' }
   }
   const other = problem?.reason === 'mx-mismatch' ? null : problem

@@ -139,7 +139,10 @@ function objection(host: string, plan: DeliveryPlan): TlsFailure | undefined {
 }
 
 /** Resolvers follow a CNAME without a word; senders do, too (RFC 5321 §5.1 forbids it). */
-async function cnameOf(host: string, { settings, resolveCname }: MxOptions): Promise<string | null> {
+async function cnameOf(
+  host: string,
+  { settings, resolveCname }: MxOptions,
+): Promise<string | null> {
   const answer = await ask(() => resolveCname(host), settings.dnsTimeout)
   return answer.kind === 'found' ? (answer.records[0] ?? null) : null
 }

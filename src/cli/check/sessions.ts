@@ -13,12 +13,12 @@ import { type TlsFailure, TlsFailureError } from '../../tls/failures.js'
 import { checkServerIdentity } from '../../tls/identity.js'
 import { tlsOptions } from '../../tls/options.js'
 import type { Security } from '../../tls/security.js'
-import { judge } from '../../tls/verdict.js'
+import { type Judgement, judge } from '../../tls/verdict.js'
 import type { SmtpTimeouts } from '../network.js'
 import { certificateFacts } from './certificate.js'
 import type { MxSession } from './findings.js'
 import { causeOf, isNoRoute, isTimeout, problemOf } from './problem.js'
-import { Slots } from './slots.js'
+import type { Slots } from './slots.js'
 
 export interface SessionOptions {
   settings: Settings
@@ -91,7 +91,8 @@ export class Sessions {
       addresses: [address],
       security: AUTHENTICATED,
       tls: tlsOptions(candidate.mxHost, AUDITED, settings.roots),
-      verify: (socket: TLSSocket) => witness.verify(socket),
+      judge: (socket: TLSSocket) => witness.judge(socket),
+      verify: (socket: TLSSocket) => witness.judge(socket).refusal,
     }
     const { connect } = settings
     const options = { ...smtp, name, connect, signal, onSession: () => undefined }
@@ -120,7 +121,12 @@ export class Sessions {
     return { session: { ...session, error: text, noRoute: isNoRoute(cause) }, certificate }
   }
 
-  #seenOf({ address, milliseconds, witness, failure }: Ended & { failure: TlsFailure | undefined }) {
+  #seenOf({
+    address,
+    milliseconds,
+    witness,
+    failure,
+  }: Ended & { failure: TlsFailure | undefined }) {
     const { version, cipher, certificate } = witness
     const facts = factsOf(certificate)
     const circumstances = { certificate: facts, now: this.#options.settings.now() }
@@ -156,13 +162,13 @@ class Witness {
     this.#host = host
   }
 
-  verify(socket: TLSSocket): TlsFailure | undefined {
+  judge(socket: TLSSocket): Judgement {
     // The verdict first: Node lets some facts of the certificate be read only once
-    const failure = judge(socket, this.#host, AUDITED)
+    const refusal = judge(socket, this.#host, AUDITED)
     this.version = socket.getProtocol()
     this.cipher = socket.getCipher()?.name ?? null
     this.certificate = socket.getPeerCertificate()
-    return failure
+    return refusal === undefined ? {} : { refusal }
   }
 }
 

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../text.js'
+
 import type { PolicyMode } from '../../policy/policy-file.js'
+import { escapeRemoteText } from '../../text.js'
 import { EXIT, type ExitStatus } from '../context.js'
 import { listed } from '../layout.js'
 import type { CheckReport, MxHostCheck, PolicyHostCheck, Problem, Verdict } from './findings.js'
@@ -102,7 +103,10 @@ export function hostProblem({ problem, addresses }: PolicyHostCheck): Problem | 
 }
 
 /** Our own network, name server or impatience is in the way. */
-function isUnknown({ problem, addresses }: PolicyHostCheck, { shortened }: VerdictOptions): boolean {
+function isUnknown(
+  { problem, addresses }: PolicyHostCheck,
+  { shortened }: VerdictOptions,
+): boolean {
   if (problem !== null) return problem.reason === 'dns-failure'
   return (
     addresses.length > 0 &&

@@ -64,9 +64,7 @@ export function compareWithLive({ domain, mx, mode }: Setup, live: LiveMx): Live
       }
     case 'found':
       // A policy of mode none asks for nothing, whatever it names
-      return mode === 'none'
-        ? { exitStatus: EXIT.fine, warnings: [] }
-        : compare(domain, mx, live)
+      return mode === 'none' ? { exitStatus: EXIT.fine, warnings: [] } : compare(domain, mx, live)
   }
 }
 

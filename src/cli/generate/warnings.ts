@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { DAY, span } from '../time.js'
+
 import { isTooBroad } from '../patterns.js'
+import { DAY, span } from '../time.js'
 import type { Setup } from './setup.js'
 
 const DAY_IN_SECONDS = 86_400

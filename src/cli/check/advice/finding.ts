@@ -4,9 +4,9 @@
  * @module
  */
 import type { ResultType } from '../../../tls/failures.js'
+import { DAY } from '../../time.js'
 import type { CertificateFacts, CheckReport } from '../findings.js'
 import type { AdviceCode, Facts } from './table.js'
-import { DAY } from '../../time.js'
 
 /** What has been found out about a domain, before anything is concluded from it. */
 export type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
@@ -22,7 +22,7 @@ export interface Finding {
   code: AdviceCode
   host?: string
   /** As senders report it */
-  fault?: { resultType: ResultType | null; reason: string | null } | null
+  fault?: { resultType: ResultType | null; reason: string | null } | null | undefined
   facts?: Partial<Facts>
 }
 

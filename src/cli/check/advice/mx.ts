@@ -71,7 +71,9 @@ function onProblem(
 
 function onCname({ host, cname }: MxHostCheck): Finding[] {
   if (cname === null) return []
-  return [{ code: 'mx-cname', host: escapeRemoteText(host), facts: { value: escapeRemoteText(cname) } }]
+  return [
+    { code: 'mx-cname', host: escapeRemoteText(host), facts: { value: escapeRemoteText(cname) } },
+  ]
 }
 
 function onSessions(check: MxHostCheck, findings: Findings): Finding[] {
@@ -111,7 +113,8 @@ const FAULT_CODES: ReadonlyMap<string | null, AdviceCode> = new Map([
 
 function onFault(check: MxHostCheck, problem: Problem, { mx }: Findings): Finding {
   const { resultType, reason, detail } = problem
-  const fallback = resultType === 'certificate-not-trusted' ? 'mx-certificate-untrusted' : 'mx-handshake'
+  const fallback =
+    resultType === 'certificate-not-trusted' ? 'mx-certificate-untrusted' : 'mx-handshake'
   const code = FAULT_CODES.get(reason) ?? FAULT_CODES.get(resultType) ?? fallback
   const first = Math.min(...mx.hosts.map(({ preference }) => preference))
   const facts = {

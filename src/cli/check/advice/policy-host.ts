@@ -24,7 +24,9 @@ function onSome({ host }: PolicyHostCheck, reached: readonly PolicyAddressCheck[
   const failing = reached.filter(({ problem }) => problem !== null)
   if (failing.length === 0) return []
   const value = listed(failing.map(({ address }) => address))
-  return [{ code: 'policy-host-addresses-differ', host, fault: failing[0]?.problem, facts: { value } }]
+  return [
+    { code: 'policy-host-addresses-differ', host, fault: failing[0]?.problem, facts: { value } },
+  ]
 }
 
 function onExpiry(host: string, working: readonly PolicyAddressCheck[], now: number): Finding[] {
@@ -41,7 +43,7 @@ function onNothing({ policy, domain }: Findings, check: PolicyHostCheck): Findin
   const problem = check.problem ?? failing?.problem ?? policy?.problem
   if (!problem) return []
   const code = codeOf(problem, failing)
-  const value = valueOf(problem, failing, blocked)
+  const value = shownValue(problem, failing, blocked)
   const detail =
     problem.resultType === 'sts-webpki-invalid'
       ? certificateTodo(host, domain, problem)
@@ -81,7 +83,7 @@ function codeOf({ resultType, reason }: Problem, seen: PolicyAddressCheck | unde
   return /^http-status-/.test(reason ?? '') ? 'policy-status' : 'policy-host-down'
 }
 
-function valueOf(
+function shownValue(
   { reason }: Problem,
   seen: PolicyAddressCheck | undefined,
   blocked: readonly string[],

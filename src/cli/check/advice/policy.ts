@@ -6,9 +6,9 @@
 import { escapeRemoteText } from '../../../text.js'
 import { explainPattern, oddPatterns } from '../../patterns.js'
 import { day, span } from '../../time.js'
+import { lastHolderUntil } from '../held.js'
 import { latestTimeOf } from '../id-time.js'
 import type { AdviceContext, Finding, Findings } from './finding.js'
-import { lastHolderUntil } from '../held.js'
 
 export function onPolicy(findings: Findings, context: AdviceContext): Finding[] {
   const { policy } = findings

@@ -270,7 +270,8 @@ const SOON = {
       `${domain} has no MX record, so senders take ${domain} itself for its MX host: publish "MX 10 ${domain}.", or the host that is meant.`,
   ),
   'tlsrpt-invalid': soon(
-    ({ host, detail }) => `The TLSRPT record at ${host} is of no use, and nobody reports: ${detail}.`,
+    ({ host, detail }) =>
+      `The TLSRPT record at ${host} is of no use, and nobody reports: ${detail}.`,
   ),
 }
 
