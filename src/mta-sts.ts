@@ -8,7 +8,7 @@ import { setMaxListeners } from 'node:events'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
 import { HostLookups } from './delivery/host-lookups.js'
-import { Opener } from './delivery/opener.js'
+import { Opener, type OpenerOptions } from './delivery/opener.js'
 import {
   type DeliveryPlan,
   type PlanOptions,
@@ -63,12 +63,12 @@ export class MtaSts implements AsyncDisposable {
   readonly connect: Connect
   readonly #settings: Settings
   readonly #lookups: HostLookups
+  readonly #openerOptions: OpenerOptions
   readonly #planOptions: Readonly<Record<TlsDemand, PlanOptions>>
   readonly #store: GuardedStore
   readonly #cache: PolicyCache
   readonly #refresher: Refresher
   readonly #closing = new AbortController()
-  readonly #counted = new WeakMap<SmtpConnection, Set<string>>()
   /** The operator's policies, which go before the domain's own */
   readonly #overrides: ReadonlyMap<string, PolicyLookup>
 
@@ -79,6 +79,7 @@ export class MtaSts implements AsyncDisposable {
     const { dane } = settings
     const judgeDane: DaneJudge | undefined = dane && ((...what) => dane.judge(...what))
     const plans = { ...settings, lookups: this.#lookups, judgeDane }
+    this.#openerOptions = { ...settings, counted: new WeakMap(), judgeDane }
     this.#planOptions = {
       policy: { ...plans, demand: 'policy' },
       require: { ...plans, demand: 'require' },
@@ -143,10 +144,10 @@ export class MtaSts implements AsyncDisposable {
   async deliver<T>(domain: string, attempt: Attempt<T>, options: DeliverOptions = {}): Promise<T> {
     const { demand = 'policy', route, signal, onEnd } = options
     const record = new DeliveryRecord(parseDestination(domain, route))
-    const opener = new Opener(record, { ...this.#settings, counted: this.#counted })
+    const opener = new Opener(record, this.#openerOptions)
     const steps = {
       plan: () => this.#plan(record, demand),
-      lookAgain: (how: { mismatch: boolean }) => this.#lookAgain(record.destination, how),
+      lookAgain: () => this.#lookAgain(record.destination),
       isCurrent: (plan: DeliveryPlan) => this.#isCurrent(record.destination, plan),
       open: opener.open,
       reuse: opener.reuse,
@@ -185,7 +186,7 @@ export class MtaSts implements AsyncDisposable {
    * @throws MtaStsError `EDOMAIN`, `ECLOSED`
    */
   async lookAgain(domain: string): Promise<PolicyLookup> {
-    return this.#lookAgain(parseDestination(domain), { mismatch: true })
+    return this.#lookAgain(parseDestination(domain))
   }
 
   /**
@@ -280,11 +281,11 @@ export class MtaSts implements AsyncDisposable {
     if (this.#closing.signal.aborted) throw closedError()
   }
 
-  async #lookAgain(destination: Destination, how: { mismatch: boolean }): Promise<PolicyLookup> {
+  async #lookAgain(destination: Destination): Promise<PolicyLookup> {
     this.#throwIfClosed()
     if (destination.kind === 'literal') return noPolicy('address-literal')
     const { name } = destination
-    return this.#overrides.get(name) ?? this.#unlessClosed(this.#cache.lookAgain(name, how))
+    return this.#overrides.get(name) ?? this.#unlessClosed(this.#cache.lookAgain(name))
   }
 
   /** Whether memory knows no other policy than the one that the plan was made by. */

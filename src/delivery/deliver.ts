@@ -7,7 +7,7 @@
 import { MtaStsError } from '../errors.js'
 import type { PolicyLookup } from '../policy/lookup.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
-import { isFinalReply, isRefusedStartTls } from '../smtp/reply.js'
+import { isFinalError, isRefusedStartTls, SmtpUtf8RequiredError } from '../smtp/reply.js'
 import { escapeRemoteText } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
@@ -235,7 +235,9 @@ class CandidateLoop<T> implements DeliveryContext {
       this.note({ mxHost: candidate.mxHost, ...failure })
       return
     }
-    if (isFinalReply(error)) throw error
+    // Final only where no host offers it: see endOf
+    const mayBeOffered = error instanceof SmtpUtf8RequiredError
+    if (isFinalError(error) && !mayBeOffered) throw error
     this.#record.errors.push(error)
   }
 }
@@ -274,7 +276,8 @@ function endOf({ policyDomain }: DeliveryPlan, record: DeliveryRecord): unknown 
       cause: errors.at(-1) ?? failures.at(-1)?.cause,
     })
   }
-  if (errors.length > 0) return errors.at(-1)
+  // A host that may take the message later says more than one that never will
+  if (errors.length > 0) return errors.findLast((error) => !isFinalError(error)) ?? errors.at(-1)
   if (failures.length === 0) return new PolicyChangedError(policyDomain)
   const why = failures.map(({ mxHost = '', reason }) => `${escapeRemoteText(mxHost)}: ${reason}`)
   return new RoutingError(

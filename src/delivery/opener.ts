@@ -9,6 +9,7 @@ import type { Connect } from '../net/connect.js'
 import { Deadline } from '../net/deadline.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { openSmtp } from '../smtp/open.js'
+import { assess, type DaneJudge } from '../tls/verdict.js'
 import type { Candidate } from './plan.js'
 import type { DeliveryRecord } from './record.js'
 
@@ -17,6 +18,8 @@ export interface OpenerOptions {
   connect: Connect
   /** For all connecting of one delivery, in milliseconds */
   deliveryTimeout: number
+  /** Judges proofs by DANE; undefined without the option `dane` */
+  judgeDane?: DaneJudge | undefined
   /** The policies under which the session of each open connection was published */
   counted: WeakMap<SmtpConnection, Set<string>>
 }
@@ -26,15 +29,18 @@ export class Opener {
   readonly #record: DeliveryRecord
   readonly #connect: Connect
   readonly #counted: OpenerOptions['counted']
+  readonly #judgeDane: DaneJudge | undefined
   /** Milliseconds that are left; only connecting counts */
   #left: number
   /** Addresses with their ports that gave no session; they are not dialled again */
   readonly #unreachable = new Set<string>()
 
-  constructor(record: DeliveryRecord, { connect, deliveryTimeout, counted }: OpenerOptions) {
+  constructor(record: DeliveryRecord, options: OpenerOptions) {
+    const { connect, deliveryTimeout, counted, judgeDane } = options
     this.#record = record
     this.#connect = connect
     this.#counted = counted
+    this.#judgeDane = judgeDane
     this.#left = deliveryTimeout
   }
 
@@ -47,7 +53,7 @@ export class Opener {
     candidate: Candidate,
     options: OpenOptions = {},
   ): Promise<SmtpConnection> => {
-    const { mxHost, port } = candidate
+    const { mxHost, port, security } = candidate
     const key = (address: string) => `${address} ${port}`
     const addresses = candidate.addresses.filter((one) => !this.#unreachable.has(key(one)))
     if (addresses.length === 0 && candidate.addresses.length > 0) {
@@ -56,7 +62,11 @@ export class Opener {
     using deadline = new Deadline(this.#left, 'all connecting of this delivery', options.signal)
     try {
       const connection = await openSmtp(
-        { ...candidate, addresses },
+        {
+          ...candidate,
+          addresses,
+          judge: (socket) => assess(socket, mxHost, security, this.#judgeDane),
+        },
         {
           connect: this.#connect,
           ...options,

@@ -16,7 +16,7 @@ import { escapeRemoteText } from '../text.js'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 import { type TrustedRoots, tlsOptions } from '../tls/options.js'
 import type { Proof, Security } from '../tls/security.js'
-import { assess, type DaneJudge, type Judgement } from '../tls/verdict.js'
+import { assess, type DaneJudge } from '../tls/verdict.js'
 import type { Destination } from './destination.js'
 import { RoutingError } from './errors.js'
 import type { HostLookups, HostQuestion, MxAnswer } from './host-lookups.js'
@@ -48,11 +48,9 @@ export interface Candidate {
   tls: ConnectionOptions
   /**
    * Judges a finished handshake: undefined when it proves what `security` asks for and what it
-   * audits. A failure of what is only audited is returned too: see `judge`.
+   * audits
    */
   verify(socket: TLSSocket): TlsFailure | undefined
-  /** Judges a finished handshake: `refusal` forbids its use, `audited` is recorded */
-  judge(socket: TLSSocket): Judgement
   /** Mode `testing`: what speaks against this host before it is connected to */
   failure?: TlsFailure
 }
@@ -322,15 +320,13 @@ export function candidate(
   options: Pick<PlanOptions, 'roots' | 'port' | 'judgeDane'>,
 ): Candidate {
   const { mxHost } = host
-  const judgeHost = (socket: TLSSocket) => assess(socket, mxHost, security, options.judgeDane)
   return {
     ...host,
     port: options.port,
     security,
     tls: tlsOptions(mxHost, security, options.roots),
-    judge: judgeHost,
     verify(socket) {
-      const { refusal, audited } = judgeHost(socket)
+      const { refusal, audited } = assess(socket, mxHost, security, options.judgeDane)
       return refusal ?? audited
     },
   }

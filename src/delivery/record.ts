@@ -28,8 +28,10 @@ export interface DeliverySummary {
   address?: string
   /** false: plaintext, or no connection at all */
   tls?: false | { version: string; cipher: string }
-  /** What the host had proved before MAIL FROM */
-  proved: 'nothing' | 'sts' | 'dane' | 'sts+dane'
+  /** What the host had proved before MAIL FROM; `dane` also where it proved both */
+  proved: 'nothing' | 'sts' | 'dane'
+  /** Every proof that the host had given before MAIL FROM */
+  proofs: Proved
   /** What went wrong on the way, in order; also what was let pass */
   failures: readonly TlsFailure[]
   /** Why a policy could not be found out or renewed; whatever applies applies all the same */
@@ -132,7 +134,7 @@ export class DeliveryRecord {
   summary(): DeliverySummary {
     const { lookup } = this
     const found = lookup.status === 'found' ? lookup : undefined
-    const { proved, ...facts } = this.#facts ?? {}
+    const { proved = [], ...facts } = this.#facts ?? {}
     return {
       policyDomain: this.destination.name,
       status: this.#status ?? 'failed',
@@ -141,16 +143,14 @@ export class DeliveryRecord {
       tls: false,
       ...facts,
       proved: provedWord(proved),
+      proofs: proved,
       failures: [...this.failures],
       ...(lookup.failure === undefined ? {} : { policyFailure: lookup.failure }),
     }
   }
 }
 
-function provedWord(proved: Proved = []): DeliverySummary['proved'] {
-  const sts = proved.includes('sts')
-  const dane = proved.includes('dane')
-  if (sts && dane) return 'sts+dane'
-  if (sts) return 'sts'
-  return dane ? 'dane' : 'nothing'
+function provedWord(proved: Proved): DeliverySummary['proved'] {
+  if (proved.includes('dane')) return 'dane'
+  return proved.includes('sts') ? 'sts' : 'nothing'
 }

@@ -13,7 +13,7 @@ import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
 import { MAX_TIMER, number, optionalNumber, optionError } from '../option-checks.js'
 import type { OpenOptions, SendResult } from '../smtp/connection.js'
-import { isWornOut } from '../smtp/reply.js'
+import { isStaleConnection } from '../smtp/reply.js'
 import { VERSION } from '../version.js'
 import { type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
@@ -195,7 +195,8 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
         this.#pool.discard(connection)
         if (isOwnFault(error)) context.stop(error)
         // The host ended the kept connection, or does not want another message on it
-        const again = reused && isWornOut(error) && body && isUnread(body) && !signal?.aborted
+        const again =
+          reused && isStaleConnection(error) && body && isUnread(body) && !signal?.aborted
         if (!again) throw error
       }
     }

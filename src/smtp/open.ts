@@ -62,7 +62,7 @@ interface Hello {
 /** What STARTTLS came to. */
 interface StartTlsOutcome {
   failure?: TlsFailure | undefined
-  /** Left out: the connection is of no use any more, or must not be used */
+  /** Left out where TLS did not come about, or a proof that is demanded was not given */
   secured?: Secured | undefined
 }
 
@@ -163,7 +163,7 @@ class Opening {
     const { failure: found, secured } = await this.#startTls(session)
     const failure = found && { ...found, mxHost: this.#target.mxHost, address }
     this.#report({ address, localAddress, greeting, failure })
-    if (!this.#mayUse(secured !== undefined, failure)) {
+    if (!this.#mayUse(secured !== undefined)) {
       session.dialogue.close()
       secured?.dialogue.close()
       throw new TlsFailureError(failure ?? notOffered)
@@ -180,10 +180,8 @@ class Opening {
   }
 
   /** The one gate before MAIL FROM. */
-  #mayUse(secured: boolean, failure: TlsFailure | undefined): boolean {
-    const { level } = this.#target.security
-    if (level === 'authenticated') return secured && failure === undefined
-    return level === 'opportunistic' || secured
+  #mayUse(secured: boolean): boolean {
+    return secured || this.#target.security.level === 'opportunistic'
   }
 
   async #inPlaintext(address: string): Promise<Greeted> {
@@ -247,10 +245,10 @@ class Opening {
     if (refusal) return { failure: refusal }
     try {
       const socket = await this.#handshake(dialogue.detach(), end - performance.now())
-      const failure = this.#target.verify(socket)
-      if (failure && this.#target.security.level === 'authenticated') {
+      const { refusal, audited: failure } = this.#target.judge(socket)
+      if (refusal) {
         discard(socket)
-        return { failure }
+        return { failure: refusal }
       }
       const inside = this.#dialogue(socket, { greeting: false })
       const reply = await this.#ehlo(inside).catch((error) => {

@@ -122,8 +122,39 @@ const ASKS_FOR_TLS = /^\d{3}[ -][245]\.7\.1[01](?:\D|$)/
  */
 export function isFinalReply(step: SmtpStep, reply: Reply, context: ReplyContext): boolean {
   if (reply.code < 500 || NEVER_FINAL.has(reply.code) || !FINAL_STEPS.has(step)) return false
-  if (reply.lines.some((line) => ASKS_FOR_TLS.test(line))) return false
+  if (reply.lines.some(asksForTls)) return false
   return !context.tlsFailed
+}
+
+/**
+ * Says whether an error of any SMTP client is the receiver's final word. Another client's own
+ * `permanent` is believed, except for what is said before MAIL FROM or asks for TLS.
+ */
+export function isFinalError(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  const { command, permanent, responseCode, response } = error as Record<string, unknown>
+  if (typeof command === 'string' && BEFORE_MAIL.test(command)) return false
+  if (NEVER_FINAL.has(Number(responseCode))) return false
+  if (typeof response === 'string' && response.split('\n').some(asksForTls)) return false
+  if (typeof permanent === 'boolean') return permanent
+  return Number(responseCode) >= 500
+}
+
+/** Commands before MAIL FROM, as Nodemailer names them; `CONN` is the greeting. */
+const BEFORE_MAIL = /^(?:CONN|EHLO|HELO|LHLO|STARTTLS|AUTH\b)/
+
+/** Says whether an error of any SMTP client is a refusal of STARTTLS. */
+export function isRefusedStartTls(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && Reflect.get(error, 'command') === 'STARTTLS'
+}
+
+/** Says whether a host refused a connection because it has too many of them (RFC 5321 §3.8). */
+export function isTooManyConnections(error: unknown): boolean {
+  return error instanceof SmtpError && error.responseCode === 421 && BEFORE_MAIL.test(error.command)
+}
+
+function asksForTls(line: string): boolean {
+  return ASKS_FOR_TLS.test(line)
 }
 
 /** Characters of a reply that an error or a result keeps, in all its lines. */

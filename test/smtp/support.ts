@@ -12,7 +12,7 @@ import { openSmtp } from '../../src/smtp/open.js'
 import { SmtpError } from '../../src/smtp/reply.js'
 import { tlsOptions, trustedRoots } from '../../src/tls/options.js'
 import type { Security } from '../../src/tls/security.js'
-import { judge } from '../../src/tls/verdict.js'
+import { assess } from '../../src/tls/verdict.js'
 import { Peer, type Script, ScriptedMx, takeMessages, untilSecured } from '../e2e/scripted-mx.js'
 
 export { Peer, type Script, ScriptedMx, takeMessages, untilSecured }
@@ -57,7 +57,7 @@ export function openingTo(
       port: 25,
       security,
       tls: tlsOptions(mx.host, security, trustedRoots(mx.ca)),
-      verify: (socket) => judge(socket, mx.host, security),
+      judge: (socket) => assess(socket, mx.host, security),
       ...target,
     },
     settings: {
