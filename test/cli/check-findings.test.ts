@@ -147,7 +147,7 @@ describe('the DNS', () => {
 describe('modes', () => {
   it.each([
     ['testing', 'unprotected', ['mode-testing']],
-    ['none', 'unprotected', []],
+    ['none', 'unprotected', ['mode-none']],
     ['enforce', 'fine', []],
   ] as const)('%s: %s', async (mode, status, advice) => {
     const domain = stage.domain({ mode })
