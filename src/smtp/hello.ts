@@ -10,7 +10,7 @@ import { optionError } from '../option-checks.js'
 import type { OpenSettings } from './connection.js'
 import { SmtpDialogue } from './dialogue.js'
 import { type Reply, replyError, SmtpError, type SmtpStep } from './reply.js'
-import { GREETING_TIMEOUT, replyTimeouts } from './timeouts.js'
+import { CONNECTION_TIMEOUT, GREETING_TIMEOUT } from './timeouts.js'
 
 /** What a host said of itself. */
 export interface Hello {
@@ -38,7 +38,8 @@ export class Greeter {
   constructor(settings: OpenSettings, onBegin: OnBegin) {
     this.#settings = settings
     this.#name = ehloName(settings.name)
-    this.#timeout = replyTimeouts(settings.commandTimeout).hello
+    const { commandTimeout, connectionTimeout = CONNECTION_TIMEOUT } = settings
+    this.#timeout = commandTimeout ?? connectionTimeout
     this.#onBegin = onBegin
   }
 
