@@ -18,6 +18,7 @@ import { Sender } from '../sender.js'
 import { Daemon } from '../shell.js'
 import { type DaneDomain, daneDomains } from './domains.js'
 import { type DaneHost, hostIds, placeHosts } from './hosts.js'
+import { type OracleVerdict, posttlsFinger } from './oracle.js'
 import { signZones } from './signing.js'
 
 /** The lab's own parts of a sender that uses DANE; see `package.ts` */
@@ -31,6 +32,7 @@ export class DaneLab {
   readonly network: Network
   readonly #folder: string
   readonly #rootFile: string
+  readonly #oracleConfig: string
 
   private constructor(parts: {
     domains: readonly DaneDomain[]
@@ -38,12 +40,14 @@ export class DaneLab {
     network: Network
     folder: string
     rootFile: string
+    oracleConfig: string
   }) {
     this.domains = parts.domains
     this.mail = parts.mail
     this.network = parts.network
     this.#folder = parts.folder
     this.#rootFile = parts.rootFile
+    this.#oracleConfig = parts.oracleConfig
   }
 
   static async create(): Promise<DaneLab> {
@@ -64,11 +68,19 @@ export class DaneLab {
     await startNamed(directory, network, files)
     await startUnbound(directory, network, anchor)
     const { rootFile } = certificates
-    return new DaneLab({ domains, mail, network, folder: await packing, rootFile })
+    const oracleConfig = join(directory, 'oracle')
+    await mkdir(oracleConfig)
+    await writeFile(join(oracleConfig, 'main.cf'), 'compatibility_level = 3.6\n')
+    return new DaneLab({ domains, mail, network, folder: await packing, rootFile, oracleConfig })
   }
 
   sender(): Sender {
     return new Sender(this.network.sender, { folder: this.#folder, rootFile: this.#rootFile })
+  }
+
+  /** Postfix's verdict on a domain. */
+  async oracle(domain: string): Promise<OracleVerdict> {
+    return posttlsFinger(this.network.sender, domain, this.#oracleConfig)
   }
 
   async senderErrors(): Promise<string> {

@@ -18,6 +18,8 @@ const HOSTS = {
   wrongName: exim('wrong-name', { certificate: 'wrong-name' }),
   selfSigned: exim('self-signed', { certificate: 'self-signed' }),
   chain: postfix('chain'),
+  /** Its root is trusted by the sender, and not sent, as with every server */
+  rootless: postfix('rootless'),
   chainWrongName: postfix('chain-wrong-name', { certificate: 'wrong-name' }),
   leafOnly: exim('leaf-only', { certificate: 'missing-intermediate' }),
   plaintext: postfix('plaintext', { tls: 'none' }),

@@ -8,7 +8,7 @@ import type { SendReply } from '../sender.js'
 import { until } from '../shell.js'
 import { DaneLab } from './dane-lab.js'
 import type { DaneDomain, DaneOutcome } from './domains.js'
-import { type OracleVerdict, posttlsFinger } from './oracle.js'
+import type { OracleVerdict } from './oracle.js'
 
 export async function runDane(tell: (what: string) => void): Promise<CaseResult[]> {
   tell('DANE: signing the zones, starting the servers')
@@ -26,7 +26,7 @@ export async function runDane(tell: (what: string) => void): Promise<CaseResult[
   return Promise.all(
     lab.domains.map((domain, index) => {
       const reply = replies[index] ?? { deliveries: [] }
-      const verdict = verdicts[index] ?? { outcome: 'unproved', said: 'it was not asked' }
+      const verdict = verdicts[index] ?? { outcome: 'deferred', said: 'it was not asked' }
       return judge(lab, domain, { reply, verdict })
     }),
   )
@@ -50,7 +50,7 @@ async function oracleVerdicts(lab: DaneLab): Promise<OracleVerdict[]> {
   const left = lab.domains.entries()
   const worker = async () => {
     for (const [index, { name }] of left) {
-      verdicts[index] = await posttlsFinger(lab.network.sender, name)
+      verdicts[index] = await lab.oracle(name)
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
@@ -86,7 +86,7 @@ async function judge(
   const due = isDelivered(expected) ? 1 : 0
   if (arrived !== due) wrong.push(`${arrived} in the mailbox, and not ${due}`)
   const wanted = oracle?.verdict ?? expected
-  if (verdict.outcome !== wanted && !(verdict.outcome === 'unproved' && isUnproved(wanted))) {
+  if (verdict.outcome !== wanted) {
     wrong.push(`posttls-finger comes to ${verdict.outcome}, and not to ${wanted}: ${verdict.said}`)
   }
   const because = oracle === undefined ? '' : ` (${oracle.because})`
@@ -94,14 +94,12 @@ async function judge(
     name: `dane: ${name.replace(/\.lab$/, '')}`,
     expected: [expected],
     got: [got],
-    log: [`posttls-finger: ${verdict.said}${because}`],
+    log: [`posttls-finger: ${verdict.outcome}${because}: ${verdict.said}`],
     wrong,
   }
 }
 
 const isDelivered = (outcome: DaneOutcome) => ['dane', 'tls', 'opportunistic'].includes(outcome)
-
-const isUnproved = (outcome: DaneOutcome) => outcome === 'tls' || outcome === 'opportunistic'
 
 async function arrivals(lab: DaneLab, { name }: DaneDomain, isDue: boolean): Promise<number> {
   const read = async () => {
