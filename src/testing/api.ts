@@ -58,7 +58,21 @@ export interface MailWorld extends AsyncDisposable {
   readonly inbox: ReceivedMessage[]
   /** Empties the log and all inboxes: what comes after is what a test looks at. */
   forget(): void
+  /**
+   * Opens the world to programs that take no `connect` option: MX hosts on port 25 of their own
+   * addresses, policy hosts on port 443, DNS at 127.0.0.1 port 53. Needs root and a network
+   * namespace of its own: `unshare --net`. `close()` ends it, and so does the world's.
+   */
+  expose(): Promise<ExposedWorld>
   /** Ends every connection and frees every port. A second call waits for the first. */
+  close(): Promise<void>
+}
+
+/** The real ports of a world: {@link MailWorld.expose}. */
+export interface ExposedWorld extends AsyncDisposable {
+  /** The address of the name server, for `/etc/resolv.conf` */
+  readonly dns: string
+  /** Frees the ports, and leaves the world as it is. */
   close(): Promise<void>
 }
 

@@ -6,6 +6,7 @@
 export type {
   DomainDns,
   DomainOptions,
+  ExposedWorld,
   Host,
   MailDomain,
   MailWorld,
