@@ -33,18 +33,27 @@ export class PluginService {
   }
 
   /**
-   * Checks settings without opening stores or sending anything, so that a mistake stops the server
-   * when it starts and not at its first message.
+   * Checks what can be checked at once, so that a mistake stops the server when it starts and not at
+   * its first message. Nothing is opened.
    *
    * @throws an error that says which setting is wrong
    */
-  static async check({ settings, logger }: ServiceSetup): Promise<void> {
-    if (settings.store !== undefined) checkStoreName(settings.store)
+  static check({ settings, logger }: ServiceSetup): void {
+    const { store, reports, options } = settings
+    for (const name of [store, reports?.store]) if (name !== undefined) checkStoreName(name)
+    void new MtaSts({ ...options, logger }).close()
+  }
+
+  /**
+   * Checks what needs parts of the package that are loaded on demand: DANE and reports.
+   *
+   * @throws an error that says which setting is wrong
+   */
+  static async checkRest({ settings, logger }: ServiceSetup): Promise<void> {
     const sts = new MtaSts(await optionsOf(settings, logger))
     await sts.close()
     const { reports } = settings
     if (!reports) return
-    checkStoreName(reports.store)
     const { memoryReportStore } = await import('../tlsrpt/memory.js')
     const reporter = await makeReporter(reports, sts, { logger, store: memoryReportStore() })
     await reporter.close()

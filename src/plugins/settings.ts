@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { MtaStsError } from '../errors.js'
 import type { MtaStsOptions } from '../options.js'
+import type { Policy } from '../policy/policy-file.js'
 import type { OpenOptions } from '../smtp/connection.js'
 import { textOfThrown } from '../text.js'
 
@@ -183,7 +184,7 @@ class Reader {
     const found: NonNullable<MtaStsOptions['overrides']> = {}
     for (const [domain, value] of Object.entries(this.#source.overrides)) {
       if (value === 'off' || value === false) found[domain] = 'off'
-      else if (typeof value === 'object' && value !== null) found[domain] = value as 'off'
+      else if (typeof value === 'object' && value !== null) found[domain] = value as Policy
       else throw this.error('overrides', `takes "off" for ${domain}, not "${String(value)}"`)
     }
     return found
