@@ -20,6 +20,8 @@ export type {
   RefreshEvent,
   SessionEvent,
   StoreFailureEvent,
+  TlsReportOutcome,
+  TlsReportsEvent,
 } from './events.js'
 export type { Logger } from './logger.js'
 export { type DeliverOptions, MtaSts } from './mta-sts.js'

@@ -39,6 +39,7 @@ import {
   selectRecord,
   type TlsaRecord,
   type TlsFailure,
+  type TlsReportsEvent,
 } from 'mta-sts'
 import {
   type DomainDelivery,
@@ -98,6 +99,7 @@ describe('mta-sts', () => {
       | 'fetch-failed'
       | 'invalid'
       | 'expired'
+      | 'store-failure'
       | 'address-literal'
       | 'override'
     >()
@@ -190,6 +192,7 @@ describe('mta-sts', () => {
       'mta-sts:refresh': RefreshEvent
       'mta-sts:store-failure': StoreFailureEvent
       'mta-sts:dane': DaneEvent
+      'mta-sts:tlsrpt': TlsReportsEvent
     }>()
     expectTypeOf<EventName>().toEqualTypeOf<keyof EventMap>()
     expectTypeOf<SessionEvent['policy']>().toEqualTypeOf<AppliedPolicy>()
