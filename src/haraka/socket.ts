@@ -99,6 +99,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
       this.emit('close', hadError)
     })
     socket.on('data', (chunk) => this.#read(chunk))
+    socket.resume()
   }
 
   write(data: string | Uint8Array, encoding?: unknown, callback?: unknown): boolean {

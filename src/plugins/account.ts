@@ -7,12 +7,16 @@ import type { DeliverySummary } from '../delivery/record.js'
 import { escapeRemoteText } from '../text.js'
 import { describeFailure } from '../tls/failures.js'
 
-/** Returns `example.com: delivered to mx.example.com, TLSv1.3, sts proved; enforce 20260101`. */
-export function describeDelivery(summary: DeliverySummary): string {
+/**
+ * Returns `example.com: delivered to mx.example.com[192.0.2.1], TLSv1.3, sts proved; enforce 2026`.
+ *
+ * @param done what has been done where nothing failed
+ */
+export function describeDelivery(summary: DeliverySummary, done = 'delivered'): string {
   const { policyDomain, status, mode, policyId, failures, policyFailure } = summary
   const policy = policyId === undefined ? 'no policy' : `${mode} ${escapeRemoteText(policyId)}`
   return [
-    `${escapeRemoteText(policyDomain)}: ${status}${connectionText(summary)}`,
+    `${escapeRemoteText(policyDomain)}: ${status === 'delivered' ? done : status}${connectionText(summary)}`,
     policy,
     ...failures.map(describeFailure),
     ...(policyFailure ? [`policy: ${describeFailure(policyFailure)}`] : []),

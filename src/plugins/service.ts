@@ -22,6 +22,9 @@ export interface ServiceSetup {
   ownStore?: PolicyStore | undefined
 }
 
+/** The name by which an operator declines the mail server's own store. */
+const NO_STORE = 'none'
+
 /** The part of a plugin that has nothing to do with the mail server it runs in. */
 export class PluginService {
   readonly sts: MtaSts
@@ -40,7 +43,9 @@ export class PluginService {
    */
   static check({ settings, logger }: ServiceSetup): void {
     const { store, reports, options } = settings
-    for (const name of [store, reports?.store]) if (name !== undefined) checkStoreName(name)
+    for (const name of [store, reports?.store]) {
+      if (name !== undefined && name !== NO_STORE) checkStoreName(name)
+    }
     void new MtaSts({ ...options, logger }).close()
   }
 
@@ -65,12 +70,12 @@ export class PluginService {
     const onError = (error: Error) =>
       logger.warn({ tnx: 'mta-sts', err: error }, 'Redis: %s', textOfThrown(error))
     const options = await optionsOf(settings, logger)
-    if (settings.store !== undefined) {
-      const { store: name, prefix } = settings
+    const { store: name, prefix } = settings
+    if (name !== undefined && name !== NO_STORE) {
       const { store, end } = await openPolicyStore({ name, prefix, onError })
       options.store = store
       ends.push(end)
-    } else if (ownStore) {
+    } else if (name === undefined && ownStore) {
       options.store = ownStore
     }
     const sts = new MtaSts(options)

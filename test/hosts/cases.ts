@@ -321,7 +321,7 @@ export const cases: readonly HostCase[] = [
     name: 'mode none, wrong name',
     mode: 'none',
     first: one('wrong-name'),
-    protected: recorded('mx1', `mx1: ${MISMATCH}`),
+    protected: delivered('mx1'),
     haraka: delivered('mx1'),
     zoneMta: delivered('mx1'),
   },
@@ -371,6 +371,14 @@ export const cases: readonly HostCase[] = [
     zoneMta: bounced,
   },
   {
+    name: 'no policy, on the list of hosts without TLS',
+    mode: 'absent',
+    protected: plaintext('mx1'),
+    haraka: plaintext('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'haraka',
+  },
+  {
     name: 'on the list of hosts without TLS',
     protected: delivered('mx1'),
     haraka: plaintext('mx1'),
@@ -391,4 +399,7 @@ export function domainOf({ name }: HostCase): string {
 export const EXEMPT = ['exempt-wrong-name.example']
 
 /** Domains in Haraka's `no_tls_hosts`. */
-export const WITHOUT_TLS = ['on-the-list-of-hosts-without-tls.example']
+export const WITHOUT_TLS = [
+  'on-the-list-of-hosts-without-tls.example',
+  'no-policy-on-the-list-of-hosts-without-tls.example',
+]
