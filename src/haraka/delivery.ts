@@ -8,6 +8,7 @@ import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import type { MtaSts } from '../mta-sts.js'
+import { errorText } from '../plugins/text.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { errorOfThrown } from '../text.js'
 import { dsnOf, isPermanent } from './failure.js'
@@ -44,6 +45,7 @@ export class HarakaDelivery {
   readonly #setup: DeliverySetup
   /** Settles the attempt at the host that Haraka is busy with */
   #attempt: { resolve: () => void; reject: (error: Error) => void } | undefined
+  #summary: DeliverySummary | undefined
   #begun = false
   #over = false
 
@@ -79,8 +81,12 @@ export class HarakaDelivery {
       return
     }
     this.#begun = true
-    const { sts, onEnd } = this.#setup
+    const { sts } = this.#setup
     const { domain } = this.#hmail.todo
+    const onEnd = (summary: DeliverySummary) => {
+      this.#summary = summary
+      this.#setup.onEnd(summary)
+    }
     const attempt = (candidate: Candidate, context: DeliveryContext) =>
       this.#try(candidate, context)
     sts.deliver(domain, attempt, { onEnd }).catch((error) => this.#giveUp(error))
@@ -195,9 +201,11 @@ export class HarakaDelivery {
     this.#detach()
     const hmail = this.#hmail
     const error = errorOfThrown(thrown)
-    for (const recipient of hmail.todo.rcpt_to) hmail.extend_rcpt_with_dsn(recipient, dsnOf(error))
-    if (isPermanent(error)) hmail.bounce(error.message)
-    else hmail.temp_fail(error.message)
+    const text = errorText(error, this.#summary)
+    const dsn = dsnOf(error, text)
+    for (const recipient of hmail.todo.rcpt_to) hmail.extend_rcpt_with_dsn(recipient, dsn)
+    if (isPermanent(error)) hmail.bounce(text)
+    else hmail.temp_fail(text)
   }
 }
 

@@ -19,9 +19,10 @@ const STATUS: Readonly<Record<string, readonly [subject: number, detail: number]
   EDOMAIN: [1, 2],
 }
 
-export function dsnOf(error: Error): HarakaDsn {
+/** The status that Haraka writes into bounces and delay notices. */
+export function dsnOf(error: Error, text: string): HarakaDsn {
   const { code } = error as { code?: unknown }
   const [sub, det] = STATUS[String(code)] ?? [4, 1]
   const isFinal = isPermanent(error)
-  return { code: isFinal ? 550 : 450, msg: error.message, cls: isFinal ? 5 : 4, sub, det }
+  return { code: isFinal ? 550 : 450, msg: text, cls: isFinal ? 5 : 4, sub, det }
 }

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { DeliverySummary } from '../delivery/record.js'
+import { errorText } from '../plugins/text.js'
 import { errorOfThrown } from '../text.js'
 
 export interface ZoneError extends Error {
@@ -14,18 +16,25 @@ export interface ZoneError extends Error {
 }
 
 /** @returns an error that defers the message, unless the address or the domain is wrong for good */
-export function zoneError(thrown: unknown): ZoneError {
+export function zoneError(thrown: unknown, summary?: DeliverySummary): ZoneError {
   const error = errorOfThrown(thrown)
+  const text = errorText(error, summary)
   const { code, permanent } = error as { code?: unknown; permanent?: unknown }
   const isFinal = permanent === true || code === 'EDOMAIN'
-  const category = code === 'EMTASTS' ? 'policy' : isFinal || code === 'EDNS' ? 'dns' : 'network'
-  return Object.assign(new Error(error.message, { cause: error }), {
+  const category = CATEGORIES[String(code)] ?? (isFinal ? 'dns' : 'network')
+  return Object.assign(new Error(text, { cause: error }), {
     name: 'MtaSts',
     category,
     temporary: !isFinal,
     ...(isFinal ? {} : { action: 'defer' as const }),
-    response: `${PREFIX[category]}: ${error.message}`,
+    response: `${PREFIX[category]}: ${text}`,
   } as const)
+}
+
+const CATEGORIES: Readonly<Record<string, ZoneError['category']>> = {
+  EMTASTS: 'policy',
+  EDNS: 'dns',
+  ENULLMX: 'dns',
 }
 
 const PREFIX = { policy: 'Policy error', dns: 'DNS Error', network: 'Network error' } as const

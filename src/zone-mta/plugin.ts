@@ -197,7 +197,14 @@ export class ZonePlugin {
     const attempt = async (_: Candidate, context: DeliveryContext): Promise<Opened> => {
       return { connection: await context.open(open), plan: context.plan }
     }
-    return sts.deliver(delivery.domain, attempt, { onEnd: (summary) => this.#log(summary) })
+    let account: DeliverySummary | undefined
+    const onEnd = (summary: DeliverySummary) => {
+      account = summary
+      this.#log(summary)
+    }
+    return sts.deliver(delivery.domain, attempt, { onEnd }).catch((error) => {
+      throw zoneError(error, account)
+    })
   }
 
   #openOptions(delivery: ZoneDelivery, options: ConnectOptions): OpenOptions {

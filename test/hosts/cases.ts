@@ -105,6 +105,14 @@ export const cases: readonly HostCase[] = [
     zoneMta: delivered('mx1'),
   },
   {
+    name: 'good, on a pooled connection',
+    later: {},
+    protected: { result: 'delivered', to: 'mx1', sessions: [], dialled: false },
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'zone-mta',
+  },
+  {
     name: 'wrong name',
     first: one('wrong-name'),
     protected: deferred(`mx1: ${MISMATCH}`),
@@ -163,7 +171,10 @@ export const cases: readonly HostCase[] = [
   {
     name: 'greeting 554',
     first: one({ at: 'greeting', reply: '554 5.7.1 Not to you' }),
-    protected: { ...deferred(), says: '554' },
+    protected: {
+      ...deferred(),
+      says: 'mx1.greeting-554.example: The host refused the connection: 554',
+    },
     haraka: bounced,
     zoneMta: bounced,
     zoneMta310: deferred(),

@@ -55,6 +55,7 @@ export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBo
   return {
     process,
     sendsBounces: true,
+    logsTls: true,
     async submit(domain) {
       const mail = { from: 'me@sender.example', to: `b@${domain}`, subject: 'hello', text: 'hello' }
       await transport.sendMail(mail)

@@ -41,6 +41,7 @@ export async function zoneMta(setup: ServerSetup): Promise<MailServer> {
   await process.report(({ what }) => what === 'ready', 'starts')
   return {
     process,
+    logsTls: !host.version.startsWith('3.10.'),
     async submit(domain) {
       process.tell({ domain })
     },
