@@ -31,6 +31,7 @@ const { values: options } = parseArgs({
     all: { type: 'boolean', default: false },
     host: { type: 'string' },
     only: { type: 'string' },
+    'short-line': { type: 'boolean', default: false },
     user: { type: 'string' },
     keep: { type: 'boolean', default: false },
     control: { type: 'boolean', default: false },
@@ -61,7 +62,7 @@ async function main(): Promise<number> {
     only: options.only,
     modes: modes.length > 0 ? modes : [...MODES],
   } satisfies Task
-  const needed = task.modes.includes('protected') && options.user === undefined
+  const needed = task.modes.some((mode) => mode !== 'control') && options.user === undefined
   const user = needed ? await installedPackage() : (options.user ?? folder)
   try {
     task.user = user
