@@ -90,6 +90,12 @@ export interface StoreFailureEvent {
   error: unknown
 }
 
+/** DANE is turned on and cannot work: no answer of the DNS resolver is ever secure. */
+export interface DaneEvent {
+  /** The resolver gives no AD bit that can be trusted, not even for the root */
+  problem: 'resolver-does-not-validate'
+}
+
 /** A run over the TLS reports that were due: how many, and what became of each. */
 export interface TlsReportsEvent {
   /** Every destination has it */
@@ -131,6 +137,8 @@ export interface EventMap {
   'mta-sts:refresh': RefreshEvent
   /** When a store failed; of policy stores once a minute at most */
   'mta-sts:store-failure': StoreFailureEvent
+  /** Once for each `dane()` whose resolver does not validate */
+  'mta-sts:dane': DaneEvent
   /** For each run of `TlsReporter.sendReports()`, and each automatic one */
   'mta-sts:tlsrpt': TlsReportsEvent
 }
@@ -150,6 +158,7 @@ const CHANNELS: ReadonlyMap<EventName, Channel> = new Map(
       'mta-sts:delivery',
       'mta-sts:refresh',
       'mta-sts:store-failure',
+      'mta-sts:dane',
       'mta-sts:tlsrpt',
     ] as const
   ).map((name) => [name, channel(name)]),

@@ -12,6 +12,7 @@ export type { Field } from './dns/txt-record.js'
 export { MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
 export type {
   AppliedPolicy,
+  DaneEvent,
   DeliveryEvent,
   EventMap,
   EventName,
@@ -22,9 +23,10 @@ export type {
   TlsReportOutcome,
   TlsReportsEvent,
 } from './events.js'
+export type { Logger } from './logger.js'
 export { type DeliverOptions, MtaSts } from './mta-sts.js'
 export type { Connect, ConnectTarget } from './net/connect.js'
-export type { Logger, MtaStsOptions } from './options.js'
+export type { MtaStsOptions } from './options.js'
 export type { FoundPolicy, NoPolicy, PolicyLookup } from './policy/lookup.js'
 export { matchesMx } from './policy/mx-pattern.js'
 export { formatPolicy, type Policy, type PolicyMode, parsePolicy } from './policy/policy-file.js'

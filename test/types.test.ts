@@ -10,6 +10,7 @@ import {
   type Candidate,
   type ConnectTarget,
   checkServerIdentity,
+  type DaneEvent,
   type DeliveryEvent,
   type DeliveryPlan,
   DeliveryRefusedError,
@@ -98,6 +99,7 @@ describe('mta-sts', () => {
       | 'fetch-failed'
       | 'invalid'
       | 'expired'
+      | 'store-failure'
       | 'address-literal'
       | 'override'
     >()
@@ -189,6 +191,7 @@ describe('mta-sts', () => {
       'mta-sts:delivery': DeliveryEvent
       'mta-sts:refresh': RefreshEvent
       'mta-sts:store-failure': StoreFailureEvent
+      'mta-sts:dane': DaneEvent
       'mta-sts:tlsrpt': TlsReportsEvent
     }>()
     expectTypeOf<EventName>().toEqualTypeOf<keyof EventMap>()

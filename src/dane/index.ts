@@ -4,3 +4,15 @@
  * @module mta-sts/dane
  */
 export type { TlsaRecord } from '../tls/security.js'
+export { type DaneOptions, dane } from './create.js'
+export type {
+  Dane,
+  DaneDemand,
+  DaneHost,
+  DaneHostOptions,
+  DaneLogger,
+  DaneProof,
+} from './dane.js'
+export { type DnssecResolverOptions, dnssecResolver } from './dnssec-resolver.js'
+export type { DnssecResolver, RecordData, SecureAnswer } from './secure-answer.js'
+export { type DaneVerdict, verifyPeer } from './verify.js'

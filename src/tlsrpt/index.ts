@@ -4,12 +4,35 @@
  *
  * @module mta-sts/tlsrpt
  */
+export { assess } from './assess.js'
+export type {
+  Answer,
+  AssessOptions,
+  DayCounts,
+  DayCoverage,
+  DomainAssessment,
+  FailureGroup,
+  FailureWeight,
+  ModeSeen,
+  PolicyAssessment,
+  SenderSeen,
+  Verdict,
+} from './assess-types.js'
 export type { CountLimits, DomainCounts, PolicyCounts } from './counts.js'
 export type { Day } from './day.js'
 export type { DkimKey, DkimKeys, ReportMail, ReportTransporter } from './mail-report.js'
 export { type MemoryReportStoreOptions, memoryReportStore } from './memory.js'
 export type { TlsReporterOptions } from './options.js'
-export { type ParseReportOptions, parseReport, ReportSyntaxError } from './parse.js'
+export {
+  type NoteCode,
+  type ParseReportOptions,
+  parseReport,
+  type ReadOptions,
+  type Report,
+  type ReportNote,
+  ReportSyntaxError,
+  readReports,
+} from './parse.js'
 export { parseTlsRptRecord, selectTlsRptRecord, type TlsRptRecord } from './record.js'
 export { type RedisReportStoreOptions, redisReportStore } from './redis.js'
 export {

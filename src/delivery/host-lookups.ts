@@ -1,0 +1,114 @@
+/**
+ * The DNS lookups of mail hosts, with or without DANE, shared by deliveries that overlap.
+ *
+ * @module
+ */
+import type { BlockList } from 'node:net'
+import type { Dane, DaneHost } from '../dane/dane.js'
+import type { SecureAnswer } from '../dane/secure-answer.js'
+import type { Resolver } from '../dns/resolver.js'
+import { Answers, Lookups, type MxRecord, REUSE } from '../dns/shared-lookups.js'
+
+/** The answer to an MX lookup; `secure` and `name` only where DANE asked. */
+export type MxAnswer = Awaited<ReturnType<Lookups['mx']>> | SecureAnswer<MxRecord>
+
+/** What {@link HostLookups.host} needs beside the name of the MX host. */
+export interface HostQuestion {
+  /** The next-hop domain: A-labels, lower case */
+  domain: string
+  /** The answer that named the host; asked with DANE when it says whether it is secure */
+  mx: MxAnswer
+  port: number
+}
+
+/** Options of {@link HostLookups}. */
+export interface HostLookupOptions {
+  resolver: Resolver
+  /** For a DNS query, in milliseconds */
+  dnsTimeout: number
+  blockedAddresses: BlockList
+  dane?: Dane | undefined
+}
+
+/** Looks up MX records, and for each MX host its addresses and what DANE asks of it. */
+export class HostLookups {
+  readonly #options: HostLookupOptions
+  readonly #plain: Lookups
+  readonly #secureMx: Answers<SecureAnswer<MxRecord>> | undefined
+  /** All asked since `#daneSince` */
+  #daneHosts = new Map<string, Promise<DaneHost>>()
+  #daneSince = 0
+  #underWay = 0
+
+  constructor(options: HostLookupOptions) {
+    const { dane, dnsTimeout } = options
+    this.#options = options
+    this.#plain = new Lookups(options)
+    this.#secureMx =
+      dane &&
+      new Answers({
+        lookup: (domain) => dane.mx(domain, dnsTimeout),
+        isKept: ({ kind }) => this.#underWay > 0 && kind !== 'failed',
+      })
+  }
+
+  /**
+   * Looks up the MX records of a domain, in no order. Never rejects.
+   *
+   * @param withDane whether DANE applies to the domain
+   */
+  async mx(domain: string, withDane: boolean): Promise<MxAnswer> {
+    const { dane } = this.#options
+    if (!this.#secureMx || !withDane || dane?.excepted(domain)) return this.#plain.mx(domain)
+    return this.#secureMx.of(domain)
+  }
+
+  /** Looks up an MX host. Never rejects. */
+  async host(mxHost: string, { domain, mx, port }: HostQuestion): Promise<DaneHost> {
+    const { dane, dnsTimeout, blockedAddresses } = this.#options
+    if (!dane || !isSecureAnswer(mx)) {
+      return { addresses: await this.#plain.addresses(mxHost), demand: { kind: 'none' } }
+    }
+    // A sender that is always busy must still see new TLSA records
+    if (performance.now() - this.#daneSince > REUSE) this.#forgetDaneHosts()
+    const hosts = this.#daneHosts
+    const key = `${mxHost} ${domain} ${port} ${mx.kind !== 'failed' && mx.secure}`
+    const known = hosts.get(key)
+    if (known) return known
+    if (hosts.size === 0) this.#daneSince = performance.now()
+    const asked = dane.host(mxHost, { domain, mx, port, dnsTimeout, blockedAddresses })
+    hosts.set(key, asked)
+    const host = await asked
+    if (this.#underWay === 0 || !isConclusive(host)) hosts.delete(key)
+    return host
+  }
+
+  /** While some delivery is under way, answers are used again for a second; then they are forgotten. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#underWay++
+    try {
+      return await this.#plain.during(work)
+    } finally {
+      this.#underWay--
+      if (this.#underWay === 0) this.#forget()
+    }
+  }
+
+  #forget(): void {
+    this.#secureMx?.forget()
+    this.#forgetDaneHosts()
+  }
+
+  #forgetDaneHosts(): void {
+    if (this.#daneHosts.size > 0) this.#daneHosts = new Map()
+  }
+}
+
+/** Whether the lookups gave an answer; what failed is asked again by the next delivery. */
+function isConclusive({ addresses, demand }: DaneHost): boolean {
+  return demand.kind !== 'skip' && addresses.problem !== 'dns-failure'
+}
+
+function isSecureAnswer(answer: MxAnswer): answer is SecureAnswer<MxRecord> {
+  return answer.kind === 'failed' ? 'bogus' in answer : 'secure' in answer
+}

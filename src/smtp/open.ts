@@ -1,0 +1,218 @@
+/**
+ * From a TCP connection to a verdict: each address of an SMTP host in turn, greeting, EHLO, STARTTLS,
+ * handshake, verdict, and EHLO again. Nothing of a message is said on a connection that has not
+ * proved what it must (RFC 8461 §4, RFC 3207).
+ *
+ * @module
+ */
+import type { TLSSocket } from 'node:tls'
+import { ConnectError, type Connected, type ConnectTarget, connectFirst } from '../net/connect.js'
+import { errorOfThrown } from '../text.js'
+import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
+import type { OpenSettings, SmtpConnection, SmtpTarget } from './connection.js'
+import { type Greeted, Greeter, type OnBegin } from './hello.js'
+import { connectionError, type Reply, SmtpError } from './reply.js'
+import { SmtpSession } from './session.js'
+import { NOT_OFFERED, startTls } from './starttls.js'
+import { CONNECTION_TIMEOUT, replyTimeouts } from './timeouts.js'
+
+/**
+ * Opens a connection to the first address of the host that proves what it must.
+ *
+ * @throws TlsFailureError when the last address that answered did not prove it
+ * @throws ConnectError, or SmtpError, when none answers, or none in a useful way; never permanent
+ * @throws the signal's reason when it is aborted
+ */
+export async function openSmtp(
+  target: SmtpTarget,
+  settings: OpenSettings,
+): Promise<SmtpConnection> {
+  const { signal } = settings
+  signal?.throwIfAborted()
+  const opening = new Opening(target, settings)
+  const onAbort = () => opening.abort(signal?.reason)
+  signal?.addEventListener('abort', onAbort, { once: true })
+  try {
+    const connection = await opening.run()
+    if (signal?.aborted) connection.close()
+    else return connection
+  } catch (error) {
+    if (!signal?.aborted) throw error
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+  }
+  throw signal?.reason
+}
+
+class Opening {
+  readonly #target: SmtpTarget
+  readonly #settings: OpenSettings
+  readonly #greeter: Greeter
+  readonly #connectionTimeout: number
+  /** Ends what is under way, with an error */
+  #end: (reason: unknown) => void = () => {}
+
+  constructor(target: SmtpTarget, settings: OpenSettings) {
+    this.#target = target
+    this.#settings = settings
+    this.#greeter = new Greeter(settings, this.#onBegin)
+    this.#connectionTimeout = settings.connectionTimeout ?? CONNECTION_TIMEOUT
+  }
+
+  abort(reason: unknown): void {
+    this.#end(reason)
+  }
+
+  readonly #onBegin: OnBegin = (end) => {
+    this.#end = end
+  }
+
+  async run(): Promise<SmtpConnection> {
+    let targets = this.#targets()
+    let lastError: unknown
+    while (targets.length > 0) {
+      const connected = await this.#connect(targets, lastError)
+      targets = connected.remaining
+      try {
+        return await this.#open(connected)
+      } catch (error) {
+        // Whatever threw, no socket is left
+        this.#end(error)
+        this.#settings.signal?.throwIfAborted()
+        lastError = error
+        if (!(error instanceof TlsFailureError)) {
+          this.#unreachable(connected.target.address, error)
+        }
+      }
+    }
+    throw lastError ?? this.#noAddress()
+  }
+
+  /** A socket that is bound to an address of one family reaches no address of the other. */
+  #targets(): ConnectTarget[] {
+    const { mxHost: host, port, addresses } = this.#target
+    const { localAddress } = this.#settings
+    return addresses
+      .filter((address) => !localAddress || address.includes(':') === localAddress.includes(':'))
+      .map((address) => ({ purpose: 'smtp', host, address, port }))
+  }
+
+  #noAddress(): Error {
+    const from = this.#settings.localAddress ?? 'this host'
+    const message = `${this.#target.mxHost} has no address that can be reached from ${from}`
+    return connectionError('CONN', message)
+  }
+
+  /** @param lastError what an address that did answer had to say, which says more */
+  async #connect(targets: ConnectTarget[], lastError: unknown): Promise<Connected> {
+    const { connect, signal } = this.#settings
+    try {
+      const options = { connect, timeout: this.#connectionTimeout, signal }
+      const connected = await connectFirst(targets, options)
+      for (const { target, error } of connected.failed) this.#unreachable(target.address, error)
+      return connected
+    } catch (error) {
+      if (signal?.aborted || !(error instanceof ConnectError)) throw error
+      for (const one of error.errors) this.#unreachable(one.target.address, one.error)
+      throw lastError ?? error
+    }
+  }
+
+  #unreachable(address: string, error: unknown): void {
+    this.#settings.onUnreachable?.(address, errorOfThrown(error))
+  }
+
+  /** One address, from the TCP connection to a session that may be used. */
+  async #open({ socket, target: { address } }: Connected): Promise<SmtpConnection> {
+    const { localAddress } = socket
+    let session = await this.#greeter.greet(socket)
+    const { greeting } = session
+    const { failure: found, secured } = await startTls(session, this.#target, {
+      greeter: this.#greeter,
+      onBegin: this.#onBegin,
+      timeout: this.#connectionTimeout,
+      signal: this.#settings.signal,
+    })
+    const failure = found && { ...found, mxHost: this.#target.mxHost, address }
+    this.#report({ address, localAddress, greeting, failure })
+    if (!this.#mayUse(secured !== undefined)) {
+      session.dialogue.close()
+      secured?.dialogue.close()
+      throw new TlsFailureError(failure ?? NOT_OFFERED)
+    }
+    if (secured) {
+      if (secured.reply instanceof SmtpError) throw secured.reply
+      const hello = await this.#greeter.hello(secured.dialogue, secured.reply)
+      session = { dialogue: secured.dialogue, greeting, hello }
+    }
+    const tlsFailed = secured === undefined && failure?.reason !== 'not-offered'
+    // RFC 7435: once more without STARTTLS, where nothing has to be proved
+    if (tlsFailed) session = await this.#inPlaintext(address)
+    return this.#session(session, { address, failure, tlsFailed, tls: secured?.socket })
+  }
+
+  /** The one gate before MAIL FROM. */
+  #mayUse(secured: boolean): boolean {
+    return secured || this.#target.security.level === 'opportunistic'
+  }
+
+  async #inPlaintext(address: string): Promise<Greeted> {
+    const { mxHost: host, port } = this.#target
+    const { connect, signal } = this.#settings
+    const { socket } = await connectFirst([{ purpose: 'smtp', host, address, port }], {
+      connect,
+      timeout: this.#connectionTimeout,
+      signal,
+    })
+    return this.#greeter.greet(socket)
+  }
+
+  #report(session: {
+    address: string
+    localAddress: string | undefined
+    greeting: Reply
+    failure: TlsFailure | undefined
+  }): void {
+    const { address, localAddress, greeting } = session
+    // RFC 8460 §4.3.1: what the host calls itself
+    const helo = /^220[- ]([!-~]{1,255})/.exec(greeting.lines[0] ?? '')?.[1]
+    // A host outside a policy of mode testing has failed already, whatever it proves
+    const failure = session.failure ?? this.#target.failure
+    this.#settings.onSession({
+      address,
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...(helo === undefined ? {} : { helo }),
+      ...(failure === undefined ? {} : { failure }),
+    })
+  }
+
+  #session(
+    { dialogue, greeting, hello }: Greeted,
+    facts: {
+      address: string
+      failure: TlsFailure | undefined
+      tlsFailed: boolean
+      tls: TLSSocket | undefined
+    },
+  ): SmtpConnection {
+    const { mxHost, port, security } = this.#target
+    const { address, failure, tlsFailed, tls } = facts
+    return new SmtpSession(dialogue, {
+      mxHost,
+      address,
+      port,
+      tlsFailed,
+      secured: tls !== undefined,
+      tls: tls !== undefined && {
+        version: tls.getProtocol() ?? 'unknown',
+        cipher: tls.getCipher()?.name ?? 'unknown',
+      },
+      proved: security.level === 'authenticated' ? security.proofs.map(({ by }) => by) : [],
+      failures: failure === undefined ? [] : [failure],
+      extensions: hello.extensions,
+      greeting: greeting.lines.join('\n'),
+      ehlo: hello.lines,
+      timeouts: replyTimeouts(this.#settings.commandTimeout),
+    })
+  }
+}
