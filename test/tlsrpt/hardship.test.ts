@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaStsError } from '../../src/errors.js'
 import type { StoreFailureEvent, TlsReportsEvent } from '../../src/events.js'
-import type { Logger } from '../../src/options.js'
+import type { Logger } from '../../src/logger.js'
 import {
   type ClaimedReport,
   memoryReportStore,
