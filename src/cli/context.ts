@@ -12,12 +12,16 @@ import type { Connect } from '../net/connect.js'
 export interface Output {
   write(text: string): unknown
   isTTY?: boolean | undefined
+  /** Of a terminal: how wide it is */
+  columns?: number | undefined
 }
 
 export interface CliContext {
   stdout: Output
   stderr: Output
   env: Readonly<Record<string, string | undefined>>
+  /** Standard input; default: empty */
+  stdin?: AsyncIterable<Uint8Array | string> | undefined
   /** In place of the system's; `--resolver` goes before it */
   resolver?: Resolver | undefined
   /** How TCP connections are opened; default `net.connect` */

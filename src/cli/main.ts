@@ -16,6 +16,9 @@ run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
+  get stdin() {
+    return process.stdin
+  },
 }).then((status) => {
   process.exitCode = status
 })
