@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DayCounts } from '../../tlsrpt/assess-types.js'
+import type { DayCounts, PolicyAssessment } from '../../tlsrpt/assess-types.js'
 import { thousands } from '../../tlsrpt/assess-verdict.js'
 
 const DAY = 86_400_000
@@ -17,7 +17,7 @@ const SLOT = 10
 const BAR = 8
 
 /** Two charts, each with a scale of its own: few of many sessions fail. */
-export function chartOf(series: readonly DayCounts[]): string {
+export function chartOf({ series, refused }: PolicyAssessment): string {
   const last = series.at(-1)
   if (last === undefined) return ''
   const end = numberOf(last)
@@ -33,7 +33,7 @@ export function chartOf(series: readonly DayCounts[]): string {
     const label = `${title} a day, ${thousands(most)} at most`
     const box = `0 0 ${(end - from + 1) * SLOT} ${HEIGHT}`
     return (
-      `<p class="dim">${label}</p><svg class="${kind}" viewBox="${box}" ` +
+      `<p class="dim">${label}</p><svg class="${kind}${refused > 0 ? ' refused' : ''}" viewBox="${box}" ` +
       `preserveAspectRatio="none" role="img" aria-label="${label}">${bars}</svg>${axis}`
     )
   }

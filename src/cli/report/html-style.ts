@@ -30,16 +30,16 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0;
   border-bottom: 1px solid var(--line); }
-th { color: var(--dim); font-weight: 500; font-size: .875rem; }
+th { color: var(--dim); font-weight: 500; font-size: .875rem; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
 .number { text-align: right; white-space: nowrap; }
 .day { white-space: nowrap; }
-.wide { min-width: 12rem; }
-.refused { color: var(--bad); font-weight: 600; }
-.dane, .not-refused { color: var(--unsure); }
+.wide { min-width: 10rem; } .host { min-width: 9rem; }
+span.refused { color: var(--bad); font-weight: 600; }
+span.dane, span.not-refused { color: var(--unsure); }
 svg { display: block; width: 100%; height: 5rem; border-bottom: 1px solid var(--line); }
 .sessions rect { fill: var(--bar); }
-.failed rect { fill: var(--bad); }
+.failed rect { fill: var(--unsure); } .failed.refused rect { fill: var(--bad); }
 .axis { display: flex; justify-content: space-between; font-size: .875rem; color: var(--dim); }
 @media (max-width: 40rem) { body { padding: .5rem; } section { padding: .75rem; }
   th, td { padding-right: .5rem; font-size: .875rem; } .optional { display: none; } }

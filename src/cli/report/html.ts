@@ -19,7 +19,7 @@ import type { UnreadFile } from './read-files.js'
 
 /** For each domain; the rest is counted. */
 const MAX_FAILURES = 50
-const MAX_SENDERS = 20
+const MAX_SENDERS = 10
 const MAX_DOMAINS = 200
 
 export interface PageFacts {
@@ -44,12 +44,14 @@ export function htmlPage(domains: readonly DomainAssessment[], facts: PageFacts)
     `<style>${STYLE}</style>`,
     '</head>',
     '<body>',
+    '<main>',
     '<h1>May I enforce?</h1>',
     `<p class="dim">${counted(facts.reports, 'TLS report')}, ${counted(domains.length, 'domain')}</p>`,
     ...(lost.length > 0 ? [unreadNote(lost)] : []),
     ...(shown.length > 1 ? [`<nav>${shown.map(linkedVerdict).join('\n')}</nav>`] : []),
     ...(hidden > 0 ? [`<p>and ${counted(hidden, 'more domain')}</p>`] : []),
     ...shown.map(domainSection),
+    '</main>',
     '</body>',
     '</html>',
     '',
@@ -89,7 +91,7 @@ function domainSection(assessment: DomainAssessment, index: number): string {
     ...policies.map((policy) => failureTable(policy)),
     ...(main === undefined
       ? []
-      : [`<h3>By day, ${html(nameOf(main))}</h3>`, chartOf(main.series), senderTable(main)]),
+      : [`<h3>By day, ${html(nameOf(main))}</h3>`, chartOf(main), senderTable(main)]),
     '</section>',
   ].join('\n')
 }
@@ -149,7 +151,7 @@ function failureTable(policy: PolicyAssessment): string {
   const head: Cell[] = [
     ['number', 'Sessions'],
     ['wide', 'Failure'],
-    ['', 'MX host'],
+    ['host', 'MX host'],
     ['number optional', 'Senders'],
     ['day', 'Last'],
   ]

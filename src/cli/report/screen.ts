@@ -6,7 +6,7 @@
 import { escapeRemoteText } from '../../text.js'
 import type { DomainAssessment, FailureGroup, PolicyAssessment } from '../../tlsrpt/assess-types.js'
 import { counted, percent, thousands } from '../../tlsrpt/assess-verdict.js'
-import { type Column, formatTable, listed, type Mark, wrap } from '../layout.js'
+import { type Column, formatTable, listed, type Mark, shorten, wrap } from '../layout.js'
 import type { Colour, Paint } from '../terminal.js'
 import {
   ANSWER_MARKS,
@@ -25,8 +25,14 @@ export interface Screen {
   width: number
 }
 
+/** A wider cell would have a line of its own. */
+const POLICY_WIDTH = 14
+
+/** Some senders write a paragraph as the reason. */
+const MAX_KIND = 70
+
 const COLUMNS: readonly Column[] = [
-  { title: 'Policy', width: 14 },
+  { title: 'Policy', width: POLICY_WIDTH },
   { title: 'Sessions', width: 10, align: 'right' },
   { title: 'Failed', width: 8, align: 'right' },
   { title: '%', width: 7, align: 'right' },
@@ -122,7 +128,7 @@ function cells(policy: PolicyAssessment): string[] {
   const { sessions, failed, days, senders, lastFailure } = policy
   const all = days.covered + days.missing
   return [
-    nameOf(policy),
+    shorten(nameOf(policy), POLICY_WIDTH),
     thousands(sessions),
     thousands(failed),
     percent(failed, sessions).replace(/ %$/, ''),
@@ -139,7 +145,7 @@ function renderFailures(policies: readonly PolicyAssessment[], screen: Screen): 
   if (failures.length === 0) return []
   const advised = new Set<string>()
   const lines = failures.slice(0, MAX_FAILURES).flatMap(({ policy, failure }) => {
-    const under = policies.length > 1 ? `, under ${nameOf(policy)}` : ''
+    const under = policies.length > 1 ? `, under ${shorten(nameOf(policy), POLICY_WIDTH)}` : ''
     const described = marked(WEIGHT_MARKS[failure.weight], `${describe(failure)}${under}`, screen)
     if (advised.has(failure.resultType)) return described
     advised.add(failure.resultType)
@@ -156,8 +162,9 @@ function renderFailures(policies: readonly PolicyAssessment[], screen: Screen): 
 function describe(failure: FailureGroup): string {
   const { sessions, mxHost, senders, firstDay, lastDay } = failure
   const where = mxHost === undefined ? '' : ` at ${escapeRemoteText(mxHost)}`
+  const kind = shorten(kindOf(failure), MAX_KIND)
   const days = span({ first: firstDay, last: lastDay })
-  return `${thousands(sessions)} × ${kindOf(failure)}${where}, ${counted(senders, 'sender')}, ${days}`
+  return `${thousands(sessions)} × ${kind}${where}, ${counted(senders, 'sender')}, ${days}`
 }
 
 /** Of the policy type that decides: days without a report, and senders that fell silent. */
