@@ -47,4 +47,11 @@ export {
 export { TlsReporter } from './reporter.js'
 export type { SendSummary } from './sender.js'
 export { type SqliteReportStoreOptions, sqliteReportStore } from './sqlite.js'
-export type { ClaimedReport, Progress, ReportPlan, ReportStore } from './store.js'
+export type {
+  ClaimedReport,
+  Portion,
+  Progress,
+  ReportPlan,
+  ReportStore,
+  StoredReport,
+} from './store.js'
