@@ -93,7 +93,7 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
       "tlsrpt": { "name", "status", "texts", "rua", "problem" },
       "verdict": { "status", "exitStatus", "mode", "text" },
       "held": null or { "source", "mode", "id", "until", "status",
-        "exitStatus", "text" },
+        "exitStatus", "problem", "text" },
       "advice": [ { "code", "urgency", "host", "resultType", "reason",
         "text" } ] } ] }
   With --ndjson, each line is one of "domains", and has "format" as well.
