@@ -22,9 +22,9 @@ import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
-import { hold } from './policy/cached-policy.js'
+import { CachedPolicy } from './policy/cached-policy.js'
 import { GuardedStore } from './policy/guarded-store.js'
-import { appliedPolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
+import { appliedPolicy, isSamePolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
 import { recordName } from './policy/names.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
@@ -98,10 +98,15 @@ export class MtaSts implements AsyncDisposable {
       ...settings,
       network: { ...settings, signal: this.#closing.signal },
       store: this.#store,
+      closing: this.#closing.signal,
       exempt: settings.overrides,
+      renewWithin: (milliseconds) => this.#refresher.within(milliseconds),
       report: (...what) => this.#reportPolicy(...what),
     })
-    this.#refresher = new Refresher(this.#cache, settings.refreshInterval)
+    this.#refresher = new Refresher(this.#cache, {
+      interval: settings.refreshInterval,
+      now: settings.now,
+    })
     this.#overrides = new Map(
       [...settings.overrides].map(([domain, override]) => [domain, overridden(override, settings)]),
     )
@@ -147,7 +152,7 @@ export class MtaSts implements AsyncDisposable {
     const opener = new Opener(record, this.#openerOptions)
     const steps = {
       plan: () => this.#plan(record, demand),
-      lookAgain: () => this.#lookAgain(record.destination),
+      lookAgain: (options: { mismatch: boolean }) => this.#lookAgain(record.destination, options),
       isCurrent: (plan: DeliveryPlan) => this.#isCurrent(record.destination, plan),
       open: opener.open,
       reuse: opener.reuse,
@@ -156,7 +161,17 @@ export class MtaSts implements AsyncDisposable {
     try {
       return await this.#lookups.during(() => deliver(steps, record, attempt))
     } finally {
-      onEnd?.(record.summary())
+      this.#callback(() => onEnd?.(record.summary()))
+    }
+  }
+
+  /** Calls back into the program that uses us; what it throws is logged and goes no further. */
+  #callback(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      const entry = { tnx: 'mta-sts', err: error }
+      this.#settings.logger?.error(entry, 'onEnd failed: %s', textOfThrown(error))
     }
   }
 
@@ -260,7 +275,7 @@ export class MtaSts implements AsyncDisposable {
     this.#throwIfClosed()
     if (destination.kind === 'literal') return noPolicy('address-literal')
     const { name } = destination
-    return this.#overrides.get(name) ?? this.#unlessClosed(this.#cache.get(name))
+    return this.#overrides.get(name) ?? this.#cache.get(name)
   }
 
   /** Returns what memory knows of a name in its canonical form. */
@@ -268,32 +283,27 @@ export class MtaSts implements AsyncDisposable {
     return this.#overrides.get(name) ?? this.#cache.known(name)
   }
 
-  /** A lookup that closing has cut short knows of no policy; that must not pass for "no policy". */
-  #unlessClosed(
-    lookup: PolicyLookup | Promise<PolicyLookup>,
-  ): PolicyLookup | Promise<PolicyLookup> {
-    if (!(lookup instanceof Promise)) return lookup
-    return lookup.finally(() => this.#throwIfClosed())
-  }
-
   #throwIfClosed(): void {
     // A new error for each caller
     if (this.#closing.signal.aborted) throw closedError()
   }
 
-  async #lookAgain(destination: Destination): Promise<PolicyLookup> {
+  async #lookAgain(
+    destination: Destination,
+    options?: { mismatch: boolean },
+  ): Promise<PolicyLookup> {
     this.#throwIfClosed()
     if (destination.kind === 'literal') return noPolicy('address-literal')
     const { name } = destination
-    return this.#overrides.get(name) ?? this.#unlessClosed(this.#cache.lookAgain(name))
+    return this.#overrides.get(name) ?? this.#cache.lookAgain(name, options)
   }
 
   /** Whether memory knows no other policy than the one that the plan was made by. */
   #isCurrent({ kind, name }: Destination, { lookup }: DeliveryPlan): boolean {
     if (kind === 'literal') return true
-    const now = this.#cached(name)
+    const now = this.#overrides.get(name) ?? this.#cache.peek(name)
     if (now === undefined || now === lookup || now.status === 'none') return true
-    return lookup.status === 'found' && lookup.id === now.id && lookup.body === now.body
+    return lookup.status === 'found' && isSamePolicy(lookup, now)
   }
 
   #reportPolicy(policyDomain: string, applies: PolicyLookup, failure: TlsFailure): void {
@@ -342,12 +352,7 @@ async function withinTime<T>(promise: Promise<T>, milliseconds: number): Promise
 
 function overridden(override: 'off' | Policy, { now }: Settings): PolicyLookup {
   if (override === 'off') return noPolicy('override')
-  const times = { usedAt: now(), checkedAt: now() }
-  const policy = {
-    id: 'override',
-    policy: override,
-    body: formatPolicy(override),
-    fetchedAt: now(),
-  }
-  return hold(policy, times).lookup
+  const fetchedAt = now()
+  const pinned = { id: 'override', policy: override, body: formatPolicy(override), fetchedAt }
+  return new CachedPolicy(pinned, fetchedAt).lookup
 }

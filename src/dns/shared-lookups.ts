@@ -22,7 +22,7 @@ export interface MxRecord {
 }
 
 /** While deliveries overlap, an answer is used again for so long, in milliseconds. */
-const REUSE = 1000
+export const REUSE = 1000
 
 /** Its methods never reject: that a lookup failed is part of the answer. */
 export class Lookups {

@@ -7,7 +7,7 @@ import { domainToUnicode } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { ask } from '../../dns/resolver.js'
 import type { Settings } from '../../options.js'
-import { hold } from '../../policy/cached-policy.js'
+import { CachedPolicy } from '../../policy/cached-policy.js'
 import { noPolicy, type PolicyLookup } from '../../policy/lookup.js'
 import { recordName } from '../../policy/names.js'
 import type { PolicyStore } from '../../policy/store.js'
@@ -114,7 +114,7 @@ function lookupFrom(
   }
   if (fetch.kind === 'failed') return noPolicy('fetch-failed', fetch.failure)
   const { policy, body } = fetch
-  return hold({ id, policy, body, fetchedAt: now }, { usedAt: now, checkedAt: now }).lookup
+  return new CachedPolicy({ id, policy, body, fetchedAt: now }, now).lookup
 }
 
 function isHeldOtherwise(stored: StoredHold | undefined, lookup: PolicyLookup): boolean {

@@ -46,7 +46,7 @@ export async function heldIn(
   const stored = await store.get(policyDomain)
   if (stored === undefined) return undefined
   try {
-    const { lookup } = fromStored(stored, now)
+    const { lookup } = fromStored(stored, now).cached
     const expiresAt = lookup.expiresAt.getTime()
     return expiresAt > now ? { policy: lookup.policy, id: lookup.id, expiresAt } : undefined
   } catch {
