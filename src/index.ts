@@ -12,6 +12,7 @@ export type { Field } from './dns/txt-record.js'
 export { MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
 export type {
   AppliedPolicy,
+  DaneEvent,
   DeliveryEvent,
   EventMap,
   EventName,
@@ -19,6 +20,8 @@ export type {
   RefreshEvent,
   SessionEvent,
   StoreFailureEvent,
+  TlsReportOutcome,
+  TlsReportsEvent,
 } from './events.js'
 export type { Logger } from './logger.js'
 export { type DeliverOptions, MtaSts } from './mta-sts.js'

@@ -162,7 +162,17 @@ export class MtaSts implements AsyncDisposable {
     try {
       return await this.#lookups.during(() => deliver(steps, record, attempt))
     } finally {
-      onEnd?.(record.summary())
+      this.#callback(() => onEnd?.(record.summary()))
+    }
+  }
+
+  /** Calls back into the program that uses us; what it throws is logged and goes no further. */
+  #callback(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      const entry = { tnx: 'mta-sts', err: error }
+      this.#settings.logger?.error(entry, 'onEnd failed: %s', textOfThrown(error))
     }
   }
 

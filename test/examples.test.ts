@@ -125,7 +125,7 @@ describe('the tests of a program', () => {
 describe('the tests of a program, with the package as it is installed', () => {
   let folder = ''
   beforeAll(async () => {
-    folder = await installedPackage('nodemailer', 'smtp-server', '@peculiar/x509', 'dns-packet')
+    folder = await installedPackage('nodemailer', 'smtp-server', 'dns-packet')
     const name = join('examples', 'testing')
     await cp(join(ROOT, name), join(folder, name), { recursive: true })
   }, 300_000)

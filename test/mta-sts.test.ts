@@ -5,6 +5,7 @@ import { MtaSts } from '../src/mta-sts.js'
 import type { ConnectTarget } from '../src/net/connect.js'
 import type { MtaStsOptions } from '../src/options.js'
 import type { MailDomain } from '../src/testing/index.js'
+import { errorOf } from './e2e/support.js'
 import {
   announcing,
   DAY,
@@ -497,7 +498,22 @@ describe('close', () => {
     }
   })
 
-  it('[STS-59] a closed object answers ECLOSED, of a policy in memory and of an override too', async () => {
+  it('[STS-59] rejects with ECLOSED after close, also for a policy that is cached', async () => {
+    const sts = new MtaSts(stage.options())
+    expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+    await sts.close()
+    const errors = await Promise.all([
+      errorOf(sts.getPolicy(bob.name)),
+      errorOf(sts.plan(bob.name)),
+      errorOf(sts.deliver(bob.name, async () => 'sent')),
+      errorOf(sts.open(bob.name)),
+      errorOf(sts.lookAgain(bob.name)),
+    ])
+    expect(errors).toMatchObject(new Array(5).fill({ code: 'ECLOSED' }))
+    expect(new Set(errors).size).toBe(5)
+  })
+
+  it('[STS-59] rejects with ECLOSED after close, for overrides and unknown domains too', async () => {
     const overrides = { 'off.example': 'off' } as const
     const sts = new MtaSts(stage.options({ overrides }))
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')

@@ -90,14 +90,13 @@ export class RecipientError extends MtaStsError {
 }
 
 /**
- * Returns the error of a message that no recipient got: a copy of the first one, permanent only if
- * the error of every recipient is. A queue that reads nothing else must not bounce to recipients
- * that were only deferred.
+ * Returns the error of a message that no recipient got: the first one, or a copy that is not
+ * permanent when the error of some recipient is not. A queue that reads nothing else must not
+ * bounce to recipients that were only deferred.
  */
 export function errorOfAll(first: Error, errors: readonly Error[]): Error {
-  const error = copyOfError(first)
-  const undecided = isPermanent(first) && !errors.every(isPermanent)
-  return undecided ? Object.assign(error, { permanent: false }) : error
+  if (!isPermanent(first) || errors.every(isPermanent)) return first
+  return Object.assign(copyOfError(first), { permanent: false })
 }
 
 function isPermanent(error: Error): boolean {

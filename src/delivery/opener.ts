@@ -9,6 +9,7 @@ import type { Connect } from '../net/connect.js'
 import { Deadline } from '../net/deadline.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { openSmtp } from '../smtp/open.js'
+import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { assess, type DaneJudge } from '../tls/verdict.js'
 import type { Candidate } from './plan.js'
 import type { DeliveryRecord } from './record.js'
@@ -60,6 +61,7 @@ export class Opener {
       throw new MtaStsError(`No address of ${mxHost} has answered before`, 'ECONNECTION')
     }
     using deadline = new Deadline(this.#left, 'all connecting of this delivery', options.signal)
+    const refused: TlsFailure[] = []
     try {
       const connection = await openSmtp(
         {
@@ -71,15 +73,28 @@ export class Opener {
           connect: this.#connect,
           ...options,
           signal: deadline.signal,
-          onSession: (report) => this.#record.session(mxHost, report),
+          onSession: (report) => {
+            this.#record.session(mxHost, report)
+            const { failure } = report
+            if (failure && failure !== candidate.failure) refused.push(failure)
+          },
           onUnreachable: (address) => this.#unreachable.add(key(address)),
         },
       )
       this.#counted.set(connection, new Set([this.#record.policyKey]))
+      this.#noteOthers(refused, connection.failures[0])
       return connection
+    } catch (error) {
+      this.#noteOthers(refused, error instanceof TlsFailureError ? error.failure : undefined)
+      throw error
     } finally {
       this.#left = deadline.left
     }
+  }
+
+  /** Records the failures of the addresses before the one that decided the attempt. */
+  #noteOthers(failures: readonly TlsFailure[], last: TlsFailure | undefined): void {
+    for (const failure of failures) if (failure !== last) this.#record.note(failure)
   }
 
   /** Publishes the session of a kept connection once for each policy that it is used under. */

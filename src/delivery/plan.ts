@@ -327,7 +327,8 @@ export function candidate(
     tls: tlsOptions(mxHost, security, options.roots),
     verify(socket) {
       const { refusal, audited } = assess(socket, mxHost, security, options.judgeDane)
-      return refusal ?? audited
+      const failure = refusal ?? audited
+      return failure && { ...failure, mxHost }
     },
   }
 }

@@ -22,7 +22,7 @@ export interface MxRecord {
 }
 
 /** How long an answer is used again while deliveries overlap, in milliseconds. */
-const REUSE = 1000
+export const REUSE = 1000
 
 /** Its methods never reject: a failed lookup is an answer, too. */
 export class Lookups {

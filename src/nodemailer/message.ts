@@ -12,6 +12,7 @@ import type { DeliveryContext } from '../delivery/deliver.js'
 import type { TlsDemand } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
+import { errorOfThrown } from '../text.js'
 
 type MimeNode = MailMessage['message']
 
@@ -23,12 +24,14 @@ export class Message {
   /** With all recipients */
   readonly envelope: ReturnType<MimeNode['getEnvelope']>
   readonly #mail: MailMessage
+  readonly #isRaw: boolean
   #release = () => {}
 
   constructor(mail: MailMessage) {
     this.#mail = mail
     // Addresses are parsed for it: once, and not for every domain and attempt
     this.envelope = mail.message.getEnvelope()
+    this.#isRaw = mail.data.raw !== undefined
     this.source = new MessageSource(mail.message)
     this.demand = demandOf(mail)
     if (mail.data.signal) this.signal = this.#follow(mail.data.signal)
@@ -50,13 +53,15 @@ export class Message {
   }
 
   /** Returns the envelope for these recipients. */
-  envelopeFor(recipients: readonly string[], { size }: Body): SmtpEnvelope {
+  envelopeFor(recipients: readonly string[], { content, size }: Body): SmtpEnvelope {
     const { dsn } = this.#mail.data
     return {
       from: this.envelope.from,
       to: recipients,
+      // A message that Nodemailer composes is 7-bit; one that comes whole may be anything
+      use8BitMime: content instanceof Readable ? this.#isRaw : content.some(isEightBit),
       ...(size === undefined ? {} : { size }),
-      ...(dsn === undefined ? {} : { dsn: dsn as NonNullable<SmtpEnvelope['dsn']> }),
+      ...(dsn === undefined ? {} : { dsn: dsnOf(dsn) }),
       ...(this.demand === 'require' ? { requireTls: true } : {}),
     }
   }
@@ -69,6 +74,38 @@ export class Message {
       return context.stop(error)
     }
   }
+}
+
+function isEightBit(byte: number): boolean {
+  return byte > 127
+}
+
+/** Returns delivery status options by their SMTP names (RFC 3461); Nodemailer has its own, too. */
+function dsnOf(dsn: object): NonNullable<SmtpEnvelope['dsn']> {
+  const { ret, return: returned, envid, id, notify, orcpt, recipient } = dsn as DsnOptions
+  const asked = String(ret ?? returned ?? '').toUpperCase()
+  // Anything else is refused where the envelope is written
+  const part = asked === '' ? undefined : (RETURNED[asked] ?? (asked as 'FULL'))
+  const original = recipient ?? orcpt
+  return {
+    ...(part === undefined ? {} : { ret: part }),
+    ...(envid === undefined && id === undefined ? {} : { envid: String(envid ?? id) }),
+    ...(notify === undefined ? {} : { notify }),
+    ...(original === undefined ? {} : { orcpt: original }),
+  }
+}
+
+type DsnOptions = NonNullable<SmtpEnvelope['dsn']> & {
+  return?: string
+  id?: string
+  recipient?: string
+}
+
+const RETURNED: Record<string, 'HDRS' | 'FULL'> = {
+  HDRS: 'HDRS',
+  HEADERS: 'HDRS',
+  FULL: 'FULL',
+  BODY: 'FULL',
 }
 
 /** The errors of a message that cannot be sent to any host: about its envelope or its content. */
@@ -108,7 +145,7 @@ export class MessageSource {
   readonly #hasStream: boolean
   #reading: Promise<void> | undefined
   #copy: Uint8Array | undefined
-  #error: unknown
+  #error: Error | undefined
   #begun = false
 
   constructor(message: MimeNode) {
@@ -118,7 +155,7 @@ export class MessageSource {
 
   /**
    * Reads the message into memory: the whole of it with `whole`, so that any number of deliveries
-   * can send it, else only a small one. Never rejects: an error is that of {@link open}.
+   * can send it, else only a small one. Never rejects.
    */
   prepare({ whole = false } = {}): Promise<void> {
     this.#reading ??= this.#read(whole)
@@ -131,7 +168,8 @@ export class MessageSource {
       const stream = this.#message.createReadStream()
       this.#copy = whole ? await buffer(stream) : await readSmall(stream)
     } catch (error) {
-      this.#error = error ?? new MtaStsError('The message could not be read', 'ESTREAM')
+      // Without a stream of the user's, the attempt reads it again and ends with the same error
+      if (this.#hasStream) this.#error = errorOfThrown(error)
     }
   }
 

@@ -16,6 +16,7 @@ import nodemailer, {
   type Transporter,
 } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
+import { RecipientError } from '../delivery/errors.js'
 import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import { lookupAddresses } from '../dns/addresses.js'
@@ -31,6 +32,7 @@ import { type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle, withPermanence } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { isOwnFault, Message } from './message.js'
+import { NO_RECIPIENTS } from './recipients.js'
 
 /** Nodemailer's `info`, and what became of the smart host's policy. */
 export interface SmartHostInfo extends SMTPSentMessageInfo {
@@ -124,6 +126,7 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
 
   async #send(mail: MailMessage<SmartHostInfo>): Promise<SmartHostInfo> {
     const message = new Message(mail)
+    if (message.envelope.to.length === 0) throw new RecipientError(NO_RECIPIENTS)
     const group = { domain: this.#host, recipients: message.envelope.to }
     let summary: DeliverySummary | undefined
     const onEnd = (account: DeliverySummary) => {

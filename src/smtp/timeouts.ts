@@ -6,7 +6,6 @@
 
 /** Milliseconds for each kind of reply, and for one block of a message to be taken. */
 export interface ReplyTimeouts {
-  readonly hello: number
   readonly mail: number
   readonly recipient: number
   readonly data: number
@@ -18,7 +17,6 @@ const MINUTE = 60_000
 
 /** RFC 5321 §4.5.3.2; EHLO is not named there and gets what MAIL gets. */
 const DEFAULTS: ReplyTimeouts = {
-  hello: 5 * MINUTE,
   mail: 5 * MINUTE,
   recipient: 5 * MINUTE,
   data: 2 * MINUTE,
@@ -36,7 +34,6 @@ export const CONNECTION_TIMEOUT = 30_000
 export function replyTimeouts(commandTimeout: number | undefined): ReplyTimeouts {
   if (commandTimeout === undefined) return DEFAULTS
   return {
-    hello: commandTimeout,
     mail: commandTimeout,
     recipient: commandTimeout,
     data: commandTimeout,

@@ -227,5 +227,9 @@ export function watchStream(message: MessageSource, dialogue: SmtpDialogue): () 
   return () => {
     message.off('close', onClose)
     message.off('error', onError)
+    // What is left of a stream that was read may fail later, and nobody else listens to it
+    if (message.readableDidRead) message.on('error', ignore)
   }
 }
+
+function ignore(): void {}

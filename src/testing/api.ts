@@ -7,6 +7,7 @@ import type { promises as dns } from 'node:dns'
 import type { Socket } from 'node:net'
 import type { CertificateSpec } from './authority.js'
 import type { WorldClock } from './clock.js'
+import type { DaneOptions } from './dane.js'
 import type { DnsFault, DnsPlace, LookupFault, MxFault, PolicyHostFault } from './faults.js'
 import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet, ReceivedMessage } from './log.js'
 
@@ -57,7 +58,21 @@ export interface MailWorld extends AsyncDisposable {
   readonly inbox: ReceivedMessage[]
   /** Empties the log and all inboxes: what comes after is what a test looks at. */
   forget(): void
+  /**
+   * Opens the world to programs that take no `connect` option: MX hosts on port 25 of their own
+   * addresses, policy hosts on port 443, DNS at 127.0.0.1 port 53. Needs root and a network
+   * namespace of its own: `unshare --net`. `close()` ends it, and so does the world's.
+   */
+  expose(): Promise<ExposedWorld>
   /** Ends every connection and frees every port. A second call waits for the first. */
+  close(): Promise<void>
+}
+
+/** The real ports of a world: {@link MailWorld.expose}. */
+export interface ExposedWorld extends AsyncDisposable {
+  /** The address of the name server, for `/etc/resolv.conf` */
+  readonly dns: string
+  /** Frees the ports, and leaves the world as it is. */
   close(): Promise<void>
 }
 
@@ -134,6 +149,12 @@ export interface MailDomain {
   policy(change: PolicyOptions | null): void
   /** Sets the TXT record as it is, or several, or none, and leaves the policy alone. */
   record(text: string | readonly string[] | null): void
+  /**
+   * Signs the domain and its MX hosts, and publishes their TLSA records (RFC 7672); with `fails`,
+   * not as it should be. Each call begins anew; `null` takes all of it back. A sender looks at it
+   * with `dane: dane({ resolver: dnssecResolver({ servers: [world.dns.server] }) })`.
+   */
+  dane(options?: DaneOptions | null): void
 }
 
 /** The DNS of one domain. */
@@ -197,6 +218,10 @@ export interface SmartHostOptions extends MxOptions {
 export interface WorldDns {
   /** On 127.0.0.1, UDP and TCP */
   readonly port: number
+  /** The same, as `dnssecResolver({ servers })` takes it: `127.0.0.1:5353` */
+  readonly server: string
+  /** Whether the world's resolver validates, and gives an AD bit; default true */
+  validating: boolean
   /** In place of what the world would say for this name and type; an empty list: there are none */
   set(name: string, type: 'A' | 'AAAA' | 'CNAME', data: readonly string[]): void
   /** The same, for MX records; `.` is the null MX (RFC 7505) */

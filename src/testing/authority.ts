@@ -1,11 +1,33 @@
 /**
- * The certificate authority of a mail world: a root that senders are told to trust, an intermediate
- * that signs, and every way in which a certificate can be wrong.
+ * The certificate authority of a mail world: a root that senders trust, an intermediate that signs,
+ * and every way in which a certificate can be wrong.
  *
  * @module
  */
-import { KeyObject, webcrypto } from 'node:crypto'
-import type { X509 } from './optional-packages.js'
+import {
+  createHash,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from 'node:crypto'
+import { isIP } from 'node:net'
+import {
+  bitString,
+  booleanTrue,
+  integer,
+  objectIdentifier,
+  octetString,
+  pem,
+  sequence,
+  setOf,
+  tagged,
+  utcTime,
+  utf8String,
+} from './der.js'
+import { checkKeys, checkName, shown } from './named.js'
+import { timers } from './timers.js'
 
 /** What a certificate says. What is left out is as it should be. */
 export interface CertificateSpec {
@@ -19,6 +41,11 @@ export interface CertificateSpec {
   signedBy?: 'intermediate' | 'itself' | 'stranger'
   /** Whether the server sends the intermediate with it; default true */
   chain?: boolean
+  /**
+   * `world`: the key that all hosts of a world share, which is made once. `other`: a second one.
+   * Any other word names a key of its own. Default `world`
+   */
+  key?: string
 }
 
 /** What a TLS server needs, in PEM. */
@@ -28,40 +55,78 @@ export interface Credentials {
   cert: string
 }
 
-interface Issuer {
-  keys: webcrypto.CryptoKeyPair
-  name: string
+interface Keys {
+  privateKey: KeyObject
+  publicKey: Buffer
   pem: string
 }
 
-const EC = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+interface Issuer {
+  keys: Keys
+  name: Buffer
+  pem: string
+}
+
 const DAY = 86_400_000
 
 /** From and to, in days from now. */
 const VALIDITY = { current: [-1, 30], past: [-30, -1], future: [1, 30] } as const
 
+const SPEC_KEYS = ['cn', 'san', 'validity', 'signedBy', 'chain', 'key']
+
+/** Throws a TypeError that names what is wrong with the spec of a certificate. */
+export function checkCertificateSpec(spec: CertificateSpec): void {
+  checkKeys('certificate()', spec, SPEC_KEYS)
+  const { cn, san, validity, signedBy, chain, key } = spec
+  for (const [field, text] of Object.entries({ cn, key })) {
+    if (text !== undefined && typeof text !== 'string') {
+      throw new TypeError(`certificate(): ${field} must be a string, but it is ${shown(text)}`)
+    }
+  }
+  if (chain !== undefined && typeof chain !== 'boolean') {
+    throw new TypeError(`certificate(): chain must be true or false, but it is ${shown(chain)}`)
+  }
+  if (validity !== undefined) {
+    checkName('certificate(): validity', validity, ['current', 'past', 'future'])
+  }
+  if (signedBy !== undefined) {
+    checkName('certificate(): signedBy', signedBy, ['intermediate', 'itself', 'stranger'])
+  }
+  if (san === undefined) return
+  if (!Array.isArray(san)) {
+    throw new TypeError(
+      `certificate(): san must be a list such as ['DNS:mx.example.com'], but it is ${shown(san)}`,
+    )
+  }
+  for (const entry of san) generalName(entry)
+}
+
 export class CertificateAuthority {
   /** The trusted root, PEM. */
   readonly root: string
-  readonly #x509: X509
   readonly #rootIssuer: Issuer
-  #intermediate: Promise<Issuer> | undefined
-  #stranger: Promise<Issuer> | undefined
-  readonly #issued = new Map<string, Promise<Credentials>>()
+  #intermediate: Issuer | undefined
+  #stranger: Issuer | undefined
+  readonly #keys = new Map<string, Keys>()
+  readonly #issued = new Map<string, Credentials>()
 
-  private constructor(x509: X509, root: Issuer) {
-    this.#x509 = x509
+  private constructor(root: Issuer) {
     this.#rootIssuer = root
     this.root = root.pem
   }
 
-  /** Only the root is made here; everything else when it is first needed. */
-  static async create(x509: X509): Promise<CertificateAuthority> {
-    return new CertificateAuthority(x509, await makeRoot(x509, 'Mail World Root'))
+  /** Makes the root; everything else is made when it is first needed. */
+  static async create(): Promise<CertificateAuthority> {
+    return new CertificateAuthority(makeAuthority('Mail World Root', undefined))
   }
 
-  /** The same spec brings the same certificate. */
-  issue(spec: CertificateSpec): Promise<Credentials> {
+  /** Returns the certificate of a spec; the same spec brings the same certificate. */
+  async issue(spec: CertificateSpec): Promise<Credentials> {
+    return this.credentials(spec)
+  }
+
+  /** The same, at once. */
+  credentials(spec: CertificateSpec): Credentials {
     const id = JSON.stringify(spec, Object.keys(spec).sort())
     let credentials = this.#issued.get(id)
     if (credentials === undefined) {
@@ -71,87 +136,157 @@ export class CertificateAuthority {
     return credentials
   }
 
-  async #make(spec: CertificateSpec): Promise<Credentials> {
-    const x509 = this.#x509
-    const keys = await makeKeys()
-    const subject = spec.cn === undefined ? '' : `CN=${spec.cn}`
-    const issuer = await this.#issuer(spec, { keys, name: subject, pem: '' })
+  #make(spec: CertificateSpec): Credentials {
+    const keys = this.#keysOf(spec.key ?? 'world')
+    const subject = distinguishedName(spec.cn)
+    const issuer = this.#issuer(spec, { keys, name: subject, pem: '' })
     const [from, to] = VALIDITY[spec.validity ?? 'current']
     const san = spec.san ?? []
-    const certificate = await x509.X509CertificateGenerator.create(
-      {
-        subject,
-        issuer: issuer.name,
-        notBefore: new Date(Date.now() + from * DAY),
-        notAfter: new Date(Date.now() + to * DAY),
-        publicKey: keys.publicKey,
-        signingKey: issuer.keys.privateKey,
-        signingAlgorithm: EC,
-        extensions: [
-          new x509.BasicConstraintsExtension(false),
-          new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-          new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-          ...(san.length === 0
-            ? []
-            : [new x509.SubjectAlternativeNameExtension(san.map(generalName), subject === '')]),
-        ],
-      },
-      webcrypto,
-    )
+    const certificate = makeCertificate({
+      subject,
+      issuer,
+      keys,
+      days: [from, to],
+      extensions: [
+        extension(BASIC_CONSTRAINTS, sequence()),
+        extension(KEY_USAGE, bitString(Buffer.from([0x80]), 7), true),
+        extension(EXTENDED_KEY_USAGE, sequence(objectIdentifier(SERVER_AUTH))),
+        ...(san.length === 0
+          ? []
+          : [extension(ALT_NAME, sequence(...san.map(generalName)), spec.cn === undefined)]),
+      ],
+    })
     const sent = spec.chain === false ? '' : issuer.pem
-    return {
-      key: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }).toString(),
-      cert: [certificate.toString('pem'), sent].filter(Boolean).join('\n'),
-    }
+    return { key: keys.pem, cert: [certificate, sent].filter(Boolean).join('\n') }
   }
 
-  #issuer(spec: CertificateSpec, itself: Issuer): Issuer | Promise<Issuer> {
+  #keysOf(name: string): Keys {
+    const keys = this.#keys.get(name) ?? makeKeys()
+    this.#keys.set(name, keys)
+    return keys
+  }
+
+  #issuer(spec: CertificateSpec, itself: Issuer): Issuer {
     if (spec.signedBy === 'itself') return itself
     if (spec.signedBy === 'stranger') {
-      this.#stranger ??= makeRoot(this.#x509, 'Unknown Root')
+      this.#stranger ??= makeAuthority('Unknown Root', undefined)
       return this.#stranger
     }
-    this.#intermediate ??= makeAuthority(this.#x509, 'Mail World Intermediate', this.#rootIssuer)
+    this.#intermediate ??= makeAuthority('Mail World Intermediate', this.#rootIssuer)
     return this.#intermediate
   }
 }
 
-async function makeRoot(x509: X509, cn: string): Promise<Issuer> {
-  return makeAuthority(x509, cn, undefined)
+/** Returns the first certificate of some credentials. */
+export function certificateOf({ cert }: Credentials): X509Certificate {
+  return new X509Certificate(cert)
 }
 
-/** A certificate authority, signed by `parent`, or by itself where there is none. */
-async function makeAuthority(x509: X509, cn: string, parent: Issuer | undefined): Promise<Issuer> {
-  const keys = await makeKeys()
-  const name = `CN=${cn}`
-  const signer = parent ?? { keys, name }
-  const certificate = await x509.X509CertificateGenerator.create(
-    {
-      subject: name,
-      issuer: signer.name,
-      notBefore: new Date(Date.now() - DAY),
-      notAfter: new Date(Date.now() + 30 * DAY),
-      publicKey: keys.publicKey,
-      signingKey: signer.keys.privateKey,
-      signingAlgorithm: EC,
-      extensions: [
-        new x509.BasicConstraintsExtension(true, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
-      ],
-    },
-    webcrypto,
+const ECDSA_SHA256 = sequence(objectIdentifier('1.2.840.10045.4.3.2'))
+const COMMON_NAME = '2.5.4.3'
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+const SUBJECT_KEY = '2.5.29.14'
+const KEY_USAGE = '2.5.29.15'
+const ALT_NAME = '2.5.29.17'
+const BASIC_CONSTRAINTS = '2.5.29.19'
+const AUTHORITY_KEY = '2.5.29.35'
+const EXTENDED_KEY_USAGE = '2.5.29.37'
+const VERSION_3 = tagged(0, true, integer(Buffer.from([2])))
+
+interface Contents {
+  subject: Buffer
+  issuer: Pick<Issuer, 'keys' | 'name'>
+  keys: Keys
+  days: readonly [from: number, to: number]
+  extensions: readonly Buffer[]
+}
+
+/** Returns a certificate (RFC 5280 §4.1), signed, as PEM. */
+function makeCertificate({ subject, issuer, keys, days, extensions }: Contents): string {
+  const [notBefore, notAfter] = days.map((day) => timers.date(timers.now() + day * DAY))
+  if (notBefore === undefined || notAfter === undefined) throw new RangeError('Two dates, please')
+  const serial = randomBytes(16)
+  serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40
+  const contents = sequence(
+    VERSION_3,
+    integer(serial),
+    ECDSA_SHA256,
+    issuer.name,
+    sequence(utcTime(notBefore), utcTime(notAfter)),
+    subject,
+    keys.publicKey,
+    tagged(
+      3,
+      true,
+      sequence(
+        ...extensions,
+        // RFC 5280 §4.2.1.1: strict verifiers, Python's among them, go by the two identifiers
+        extension(SUBJECT_KEY, octetString(keyIdentifier(keys))),
+        extension(AUTHORITY_KEY, sequence(tagged(0, false, keyIdentifier(issuer.keys)))),
+      ),
+    ),
   )
-  return { keys, name, pem: certificate.toString('pem') }
+  const signature = sign('sha256', contents, issuer.keys.privateKey)
+  return pem('CERTIFICATE', sequence(contents, ECDSA_SHA256, bitString(signature)))
 }
 
-async function makeKeys(): Promise<webcrypto.CryptoKeyPair> {
-  return webcrypto.subtle.generateKey(EC, true, ['sign', 'verify'])
+/** Returns a certificate authority, signed by `parent`, or by itself. */
+function makeAuthority(cn: string, parent: Issuer | undefined): Issuer {
+  const keys = makeKeys()
+  const name = distinguishedName(cn)
+  const certificate = makeCertificate({
+    subject: name,
+    issuer: parent ?? { keys, name },
+    keys,
+    days: [-1, 30],
+    extensions: [
+      extension(BASIC_CONSTRAINTS, sequence(booleanTrue()), true),
+      extension(KEY_USAGE, bitString(Buffer.from([0x04]), 2), true),
+    ],
+  })
+  return { keys, name, pem: certificate }
 }
 
-function generalName(san: string): { type: 'dns' | 'ip'; value: string } {
-  const [, kind, value] = /^(DNS|IP):(.+)$/.exec(san) ?? []
-  if (kind === undefined || value === undefined) {
-    throw new TypeError(`san takes 'DNS:name' and 'IP:address', not ${JSON.stringify(san)}`)
+function makeKeys(): Keys {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return {
+    privateKey,
+    publicKey: publicKey.export({ type: 'spki', format: 'der' }),
+    pem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   }
-  return { type: kind === 'DNS' ? 'dns' : 'ip', value }
+}
+
+/** RFC 5280 §4.2.1.2, the first method; of the whole key, which serves as well. */
+function keyIdentifier({ publicKey }: Keys): Buffer {
+  return createHash('sha1').update(publicKey).digest()
+}
+
+function distinguishedName(cn: string | undefined): Buffer {
+  if (cn === undefined) return sequence()
+  return sequence(setOf(sequence(objectIdentifier(COMMON_NAME), utf8String(cn))))
+}
+
+function extension(id: string, value: Uint8Array, critical = false): Buffer {
+  return sequence(objectIdentifier(id), ...(critical ? [booleanTrue()] : []), octetString(value))
+}
+
+/** RFC 5280 §4.2.1.6: dNSName is 2, iPAddress is 7. */
+function generalName(san: string): Buffer {
+  const [, kind, value = ''] = /^(DNS|IP):(.+)$/.exec(san) ?? []
+  if (kind === 'DNS') return tagged(2, false, Buffer.from(value, 'latin1'))
+  if (kind === 'IP' && isIP(value) > 0) return tagged(7, false, addressBytes(value))
+  throw new TypeError(
+    `certificate(): san takes 'DNS:name' and 'IP:address', but it has ${shown(san)}`,
+  )
+}
+
+function addressBytes(address: string): Buffer {
+  if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number))
+  const plain = new URL(`http://[${address}]/`).hostname.slice(1, -1)
+  const [head = '', tail] = plain.split('::')
+  const groups = (text: string) => (text === '' ? [] : text.split(':'))
+  const [before, after] = [groups(head), groups(tail ?? '')]
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0')
+  const all = [...before, ...(tail === undefined ? [] : zeros), ...after]
+  return Buffer.from(all.map((group) => group.padStart(4, '0')).join(''), 'hex')
 }

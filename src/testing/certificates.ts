@@ -14,15 +14,15 @@ export function certificateFor(
   const right = { san: [`DNS:${host}`] }
   switch (fault) {
     case 'wrong-name':
-      return { cn: 'wrong-name.example', san: ['DNS:wrong-name.example'] }
+      return { cn: 'wrong-name.example', san: ['DNS:wrong-name.example'], key: 'other' }
     case 'cn-only':
       return { cn: host }
     case 'partial-wildcard':
       return { san: [`DNS:${host.slice(0, 1)}*${host.slice(host.indexOf('.'))}`] }
     case 'self-signed':
-      return { ...right, cn: host, signedBy: 'itself' }
+      return { ...right, cn: host, signedBy: 'itself', key: 'other' }
     case 'unknown-authority':
-      return { ...right, signedBy: 'stranger' }
+      return { ...right, signedBy: 'stranger', key: 'other' }
     case 'missing-intermediate':
       return { ...right, chain: false }
     case 'expired':

@@ -5,6 +5,7 @@
  */
 
 import type { DomainDns, DomainOptions, MailDomain, PolicyOptions } from './api.js'
+import { type DaneOptions, DomainDane } from './dane.js'
 import type { Endpoint, Surroundings } from './endpoint.js'
 import type { DnsFault, DnsPlace, LookupFault } from './faults.js'
 import type { ReceivedMessage } from './log.js'
@@ -38,6 +39,7 @@ export class Domain implements MailDomain {
   readonly #setup: DomainSetup
   readonly #faults = new Map<DnsPlace, DnsFault>()
   #policy: PolicyOptions | undefined
+  #dane: DomainDane | undefined
   #records: string[] = []
   #ids = 0
 
@@ -92,6 +94,19 @@ export class Domain implements MailDomain {
 
   record(text: string | readonly string[] | null): void {
     this.#records = text === null ? [] : typeof text === 'string' ? [text] : [...text]
+  }
+
+  dane(options: DaneOptions | null = {}): void {
+    const { mx, surroundings } = this.#setup
+    const { zone, authority } = surroundings
+    this.#dane ??= new DomainDane({
+      domain: this.name,
+      hosts: mx.map(({ host }) => host),
+      zone,
+      root: authority.root,
+      other: () => authority.credentials({ cn: 'another key', key: 'of-nobody' }).cert,
+    })
+    this.#dane.set(options)
   }
 
   get id(): string | undefined {

@@ -85,6 +85,12 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return this.surroundings.authority.issue(spec)
   }
 
+  /** The certificate that it shows while nothing is wrong with it, and what it sends along, PEM. */
+  published(): string {
+    const spec = certificateFor(this.name, undefined, this.#certificate)
+    return this.surroundings.authority.credentials(spec).cert
+  }
+
   /** How its address lookups fail, if they do; or that it has no IPv4. */
   lookups(fault: LookupFault | 'ipv6-only' | undefined): void {
     this.#onlyIPv6 = fault === 'ipv6-only'

@@ -97,9 +97,9 @@ const MX: Record<NamedMxFault, Row> = {
   'tls-1.1': refused('TLS 1.1 and nothing higher', invalid('tls-version')),
   'handshake-reset': refused('connection reset on the ClientHello', invalid('handshake-failed')),
   'handshake-stall': refused('no answer to the ClientHello, ever', invalid('handshake-timeout')),
-  'response-injection': delivered(
+  'response-injection': refused(
     'a plaintext reply in one packet with the 220 to STARTTLS (RFC 3207 §6)',
-    'the reply is dropped or the connection is; it is never taken for one inside TLS',
+    noStartTls('early-data'),
   ),
   unreachable: deferred('connection refused'),
   slow: delivered('every reply takes 150 ms'),

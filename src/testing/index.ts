@@ -6,6 +6,7 @@
 export type {
   DomainDns,
   DomainOptions,
+  ExposedWorld,
   Host,
   MailDomain,
   MailWorld,
@@ -21,6 +22,13 @@ export type {
 } from './api.js'
 export type { CertificateSpec } from './authority.js'
 export type { Duration, WorldClock } from './clock.js'
+export {
+  DANE_FAULTS,
+  type DaneFault,
+  type DaneFaultDescription,
+  type DaneOptions,
+  type TlsaSpec,
+} from './dane.js'
 export { FAULTS, type FaultDescription, type Outcome } from './fault-table.js'
 export type {
   CertificateFault,

@@ -6,14 +6,12 @@
  */
 import { MtaStsError } from '../errors.js'
 
-export type X509 = typeof import('@peculiar/x509')
 export type DnsPacket = typeof import('dns-packet')
 export type SmtpServerClass = typeof import('smtp-server').SMTPServer
 export type SmtpConnectionClass =
   typeof import('smtp-server/lib/smtp-connection.js')['SMTPConnection']
 
 export interface Peers {
-  x509: X509
   dnsPacket: DnsPacket
   SMTPServer: SmtpServerClass
   SMTPConnection: SmtpConnectionClass
@@ -24,17 +22,18 @@ const IMPORTS = {
   'dns-packet': () => import('dns-packet'),
   'smtp-server': () => import('smtp-server'),
   'smtp-server/lib/smtp-connection.js': () => import('smtp-server/lib/smtp-connection.js'),
-  '@peculiar/x509': () => import('@peculiar/x509'),
 }
 
 export type Imports = typeof IMPORTS
 
 /** Rejects with an `MtaStsError` of code `EPEER` when one of them is not installed. */
 export async function loadPeers(imports: Imports = IMPORTS): Promise<Peers> {
-  const x509 = await withReflectMetadata(() => peer('@peculiar/x509', imports))
-  const { SMTPServer } = await peer('smtp-server', imports)
-  const { SMTPConnection } = await peer('smtp-server/lib/smtp-connection.js', imports)
-  return { x509, dnsPacket: await peer('dns-packet', imports), SMTPServer, SMTPConnection }
+  const [{ SMTPServer }, { SMTPConnection }, dnsPacket] = await Promise.all([
+    peer('smtp-server', imports),
+    peer('smtp-server/lib/smtp-connection.js', imports),
+    peer('dns-packet', imports),
+  ])
+  return { dnsPacket, SMTPServer, SMTPConnection }
 }
 
 async function peer<Id extends keyof Imports>(
@@ -48,7 +47,7 @@ async function peer(id: keyof Imports, imports: Imports): Promise<unknown> {
     if (!isMissing(cause)) throw cause
     throw new MtaStsError(
       `mta-sts/testing needs the package ${id.replace(/\/lib\/.*/, '')}. ` +
-        'Install what it is made of: npm install --save-dev smtp-server @peculiar/x509 dns-packet',
+        'Install what it is made of: npm install --save-dev smtp-server dns-packet',
       'EPEER',
       { cause },
     )
@@ -60,28 +59,4 @@ const MISSING = ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_N
 function isMissing(error: unknown): boolean {
   if (typeof error !== 'object' || error === null || !('code' in error)) return false
   return MISSING.includes(String(error.code))
-}
-
-const METADATA_FUNCTIONS = ['getMetadata', 'getOwnMetadata', 'defineMetadata']
-
-const noMetadata = (): undefined => undefined
-
-/**
- * `@peculiar/x509` brings `tsyringe`, which refuses to load unless a polyfill of decorator metadata
- * is there, and then finds no metadata to read. Rather than ask users for one more package, the
- * three functions are lent while it loads, and taken back: a program that brings the real
- * `reflect-metadata` must not find them.
- */
-async function withReflectMetadata<T>(load: () => Promise<T>): Promise<T> {
-  if ('getMetadata' in Reflect) return load()
-  for (const name of METADATA_FUNCTIONS) {
-    Object.defineProperty(Reflect, name, { value: noMetadata, configurable: true, writable: true })
-  }
-  try {
-    return await load()
-  } finally {
-    for (const name of METADATA_FUNCTIONS) {
-      if (Reflect.get(Reflect, name) === noMetadata) Reflect.deleteProperty(Reflect, name)
-    }
-  }
 }

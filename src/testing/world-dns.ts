@@ -10,6 +10,13 @@ import type { RecordType, Zone, ZoneRecord } from './zone.js'
 export function worldDns(zone: Zone, port: number): WorldDns {
   return {
     port,
+    server: `127.0.0.1:${port}`,
+    get validating() {
+      return zone.dnssec.validating
+    },
+    set validating(on: boolean) {
+      zone.dnssec.validating = on
+    },
     set: (name: string, type: RecordType, data: readonly ZoneRecord['data'][]) => {
       // The overloads of WorldDns see to it that data fits type
       const records = data.map((datum) => ({ type, data: datum }) as ZoneRecord)

@@ -7,6 +7,7 @@
 import { promises as dns } from 'node:dns'
 import type {
   DomainOptions,
+  ExposedWorld,
   MailWorld,
   MailWorldOptions,
   MxOptions,
@@ -19,6 +20,7 @@ import { WorldClock } from './clock.js'
 import { DnsServer } from './dns-server.js'
 import { Domain, type MxRecord } from './domain.js'
 import type { Surroundings } from './endpoint.js'
+import { exposeWorld } from './expose.js'
 import {
   type Dial,
   type DnsQuery,
@@ -59,6 +61,7 @@ class World implements MailWorld {
   readonly #domains = new Map<string, Domain>()
   readonly #mxHosts = new Map<string, MxServer>()
   readonly #resolver: dns.Resolver
+  readonly #exposed = new Set<ExposedWorld>()
   #closed: Promise<void> | undefined
 
   constructor(parts: Parts) {
@@ -133,6 +136,13 @@ class World implements MailWorld {
     for (const { inbox } of owners) inbox.length = 0
   }
 
+  async expose(): Promise<ExposedWorld> {
+    const { connect } = this.options()
+    const exposed = await exposeWorld({ connect, dnsPort: this.dns.port })
+    this.#exposed.add(exposed)
+    return exposed
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -148,6 +158,7 @@ class World implements MailWorld {
 
   async #close(): Promise<void> {
     this.#resolver.cancel()
+    await Promise.all([...this.#exposed].map((exposed) => exposed.close()))
     await Promise.all([this.#network.close(), this.#parts.dnsServer.close()])
     this.#policyServer.close()
   }
@@ -237,7 +248,7 @@ export async function createMailWorld(options: MailWorldOptions = {}): Promise<M
   const log = new WorldLog()
   const zone = new Zone()
   const [authority, loopback, dnsServer] = await Promise.all([
-    CertificateAuthority.create(peers.x509),
+    CertificateAuthority.create(),
     Loopback.open(),
     DnsServer.open({
       dnsPacket: peers.dnsPacket,

@@ -3,13 +3,16 @@
  *
  * @module
  */
+import type { TlsaRecord } from '../tls/security.js'
+import { Dnssec, type SecureFault } from './dnssec.js'
 import type { LookupFault } from './faults.js'
 
-export type RecordType = 'A' | 'AAAA' | 'CNAME' | 'MX' | 'TXT'
+export type RecordType = 'A' | 'AAAA' | 'CNAME' | 'MX' | 'TLSA' | 'TXT'
 
 export type ZoneRecord =
   | { type: 'A' | 'AAAA' | 'CNAME'; data: string }
   | { type: 'MX'; data: { preference: number; exchange: string } }
+  | { type: 'TLSA'; data: TlsaRecord }
   /** A string is split at 255 bytes; an array is sent as it is */
   | { type: 'TXT'; data: string | readonly string[] }
 
@@ -17,7 +20,9 @@ export type ZoneRecord =
 export type Provide = (type: string) => readonly ZoneRecord[] | LookupFault
 
 export interface ZoneAnswer {
-  outcome: 'answered' | 'nodata' | LookupFault
+  outcome: 'answered' | 'nodata' | SecureFault
+  /** Whether DNSSEC proves all of it */
+  secure: boolean
   records: Array<{ name: string; record: ZoneRecord }>
 }
 
@@ -25,9 +30,10 @@ export interface ZoneAnswer {
 const ALIAS_HOPS = ['.alias-1.example', '.alias-2.example'] as const
 
 const CNAME_LIMIT = 8
-const TYPES: readonly RecordType[] = ['A', 'AAAA', 'CNAME', 'MX', 'TXT']
+const TYPES: readonly RecordType[] = ['A', 'AAAA', 'CNAME', 'MX', 'TLSA', 'TXT']
 
 export class Zone {
+  readonly dnssec = new Dnssec()
   readonly #owners = new Map<string, Provide[]>()
   readonly #aliased = new Set<string>()
   readonly #set = new Map<string, Map<string, readonly ZoneRecord[]>>()
@@ -59,17 +65,22 @@ export class Zone {
 
   answer(question: string, type: string): ZoneAnswer {
     const records: ZoneAnswer['records'] = []
-    let name = question.toLowerCase()
+    let name = question === '.' ? '' : question.toLowerCase()
+    let secure = true
     for (let hop = 0; hop < CNAME_LIMIT; hop++) {
+      secure &&= this.dnssec.isSecure(name)
       const target = this.#alias(name)
-      const found = target === undefined ? this.#lookup(name, type) : cname(target)
-      if (typeof found === 'string') return { outcome: found, records }
+      const found =
+        this.dnssec.faultOf(name, type) ??
+        (target === undefined ? this.#lookup(name, type) : cname(target))
+      if (typeof found === 'string') return { outcome: found, records, secure: false }
       for (const record of found) records.push({ name: hop === 0 ? question : name, record })
       const next = type === 'CNAME' ? undefined : found.find((record) => record.type === 'CNAME')
-      if (next === undefined) return { outcome: this.#outcome(name, records, found), records }
+      if (next === undefined)
+        return { outcome: this.#outcome(name, records, found), records, secure }
       name = String(next.data).toLowerCase()
     }
-    return { outcome: 'servfail', records: [] }
+    return { outcome: 'servfail', records: [], secure: false }
   }
 
   #outcome(

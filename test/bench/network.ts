@@ -8,7 +8,6 @@ import { promises as dns } from 'node:dns'
 import { connect, type Socket } from 'node:net'
 import type { ConnectTarget } from 'mta-sts'
 import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/optional-packages.js'
 import { Server } from './servers/server.js'
 
 export interface NetworkOptions {
@@ -48,8 +47,7 @@ export class Network implements AsyncDisposable {
   }
 
   static async start({ mxHosts, policyDomains = [] }: NetworkOptions): Promise<Network> {
-    const { x509 } = await loadPeers()
-    const authority = await CertificateAuthority.create(x509)
+    const authority = await CertificateAuthority.create()
     const mx = await authority.issue({ san: mxHosts.map((host) => `DNS:${host}`) })
     const credentials = await policyCredentials(authority, policyDomains)
     const body = policyFile(mxHosts)

@@ -13,7 +13,6 @@ import {
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import type { ConnectTarget, Resolver } from '../../src/index.js'
 import { CertificateAuthority } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/optional-packages.js'
 
 /** The other end of a connection, line by line. */
 export class Peer {
@@ -150,7 +149,7 @@ export class ScriptedMx implements AsyncDisposable {
   }
 
   static async open(script: Script, host = 'mx.scripted.example'): Promise<ScriptedMx> {
-    const authority = await CertificateAuthority.create((await loadPeers()).x509)
+    const authority = await CertificateAuthority.create()
     const credentials = await authority.issue({ san: [`DNS:${host}`] })
     const context = createSecureContext({ ...credentials, sessionIdContext: 'scripted' })
     const mx = new ScriptedMx({ host, ca: authority.root, context }, script)

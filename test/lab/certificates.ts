@@ -6,7 +6,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CertificateAuthority, type CertificateSpec } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/optional-packages.js'
 import type { Certificate } from './vocabulary.js'
 
 interface Named {
@@ -48,7 +47,7 @@ export class Certificates {
   }
 
   static async create(directory: string): Promise<Certificates> {
-    const authority = await CertificateAuthority.create((await loadPeers()).x509)
+    const authority = await CertificateAuthority.create()
     const certificates = new Certificates(directory, authority)
     await writeFile(certificates.rootFile, authority.root)
     return certificates

@@ -326,7 +326,7 @@ describe('[STS-33] a store full of nonsense', () => {
       for await (const [domain] of guarded.list(clock.now())) domains.push(domain)
       return domains
     }
-    const store = memoryStore()
+    const { due: _, ...store } = memoryStore()
     await store.set('other.example', sound())
     expect(await listDue({ ...store, due })).toEqual(['due.example'])
     expect(await listDue(store)).toEqual(['other.example'])

@@ -18,15 +18,15 @@ import {
 import type { Resolver } from '../../src/dns/resolver.js'
 import type { ConnectTarget } from '../../src/net/connect.js'
 import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/optional-packages.js'
+import { x509 } from '../support/x509.js'
 
-export const { x509 } = await loadPeers()
+export { x509 }
 
 const DAY = 86_400_000
 const EC = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 
 export function makeAuthority(): Promise<CertificateAuthority> {
-  return CertificateAuthority.create(x509)
+  return CertificateAuthority.create()
 }
 
 type Extension = InstanceType<typeof x509.Extension>

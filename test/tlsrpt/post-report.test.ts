@@ -14,7 +14,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { defaultBlockedAddresses } from '../../src/net/blocked-addresses.js'
 import type { ConnectTarget } from '../../src/net/connect.js'
 import { CertificateAuthority } from '../../src/testing/authority.js'
-import { loadPeers } from '../../src/testing/optional-packages.js'
 import { trustedRoots } from '../../src/tls/options.js'
 import { parseReport, TlsReporter } from '../../src/tlsrpt/index.js'
 import { type PostOptions, postReport } from '../../src/tlsrpt/post-report.js'
@@ -44,7 +43,7 @@ class Collectors {
   readonly #sockets = new Set<Duplex>()
 
   async open(): Promise<void> {
-    const authority = await CertificateAuthority.create((await loadPeers()).x509)
+    const authority = await CertificateAuthority.create()
     this.ca = authority.root
     this.roots = trustedRoots(authority.root)
     for (const spec of [{ san: ['DNS:collector.example'] }, { san: ['DNS:stranger.example'] }]) {

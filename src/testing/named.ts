@@ -1,0 +1,77 @@
+/**
+ * Checks of names at run time. A name that is unknown is a TypeError that shows what was given,
+ * where, and the nearest name that is known.
+ *
+ * @module
+ */
+import { escapeRemoteText } from '../text.js'
+
+const LIST_LIMIT = 6
+
+/** Throws unless `value` is one of the names. */
+export function checkName<Name extends string>(
+  field: string,
+  value: unknown,
+  names: readonly Name[],
+): asserts value is Name {
+  if (typeof value === 'string' && names.some((name) => name === value)) return
+  throw new TypeError(`${field} is ${shown(value)}, ${unknownOf(value, names)}`)
+}
+
+/** Throws unless `value` is an object all of whose keys are known. */
+export function checkKeys(
+  field: string,
+  value: unknown,
+  keys: readonly string[],
+): asserts value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new TypeError(`${field} must be an object, but it is ${shown(value)}`)
+  }
+  for (const key of Object.keys(value)) {
+    if (keys.includes(key)) continue
+    throw new TypeError(`${field} has no option ${shown(key)}, ${unknownOf(key, keys)}`)
+  }
+}
+
+/** Returns the value for a message: JSON where it has one, cut. */
+export function shown(value: unknown): string {
+  if (typeof value === 'function') return 'a function'
+  if (value instanceof RegExp) return String(value)
+  try {
+    return escapeRemoteText(JSON.stringify(value) ?? String(value))
+  } catch {
+    return typeof value
+  }
+}
+
+/** Returns the name that differs from `value` by the fewest edits. */
+export function nearest(value: string, names: readonly string[]): string | undefined {
+  const distances = names.map((name) => ({ name, distance: edits(value, name) }))
+  distances.sort((a, b) => a.distance - b.distance)
+  return distances[0]?.name
+}
+
+function unknownOf(value: unknown, names: readonly string[]): string {
+  const near = typeof value === 'string' ? nearest(value, names) : undefined
+  const hint = near === undefined ? '' : `; did you mean ${shown(near)}?`
+  if (names.length > LIST_LIMIT)
+    return `which is unknown${hint || `; known are ${names.join(', ')}`}`
+  return `which is none of ${names.map(shown).join(', ')}${hint}`
+}
+
+/** Counts the insertions, deletions and replacements between two words, letter case ignored. */
+function edits(one: string, other: string): number {
+  const [a, b] = [one.toLowerCase(), other.toLowerCase()]
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1
+      const above = (row[j] ?? 0) + 1
+      const left = (next[j - 1] ?? 0) + 1
+      next.push(Math.min(above, left, (row[j - 1] ?? 0) + same))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
