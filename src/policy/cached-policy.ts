@@ -227,17 +227,14 @@ export class CachedPolicy {
   }
 }
 
-/** The clock of another host may be this much ahead of ours. */
-const CLOCK_SKEW = 3_600_000
-
 /** An entry of a store that was checked like remote input. */
 export interface ReadPolicy {
   cached: CachedPolicy
   /**
-   * Whether the entry was fetched in the future by our clock: one of the clocks is wrong. It is
-   * used when nothing else is known, as if it had been fetched now; it never replaces a policy.
+   * By how much our clock is behind the fetch, in milliseconds; 0: not at all. An entry of the
+   * future is used when nothing else is known, as if it had been fetched now; it replaces no policy.
    */
-  fromFuture: boolean
+  ahead: number
 }
 
 /**
@@ -262,7 +259,7 @@ export function fromStored(stored: StoredPolicy, now: number): ReadPolicy {
       recordSeenAt: isTime(recordSeenAt) ? Math.min(recordSeenAt, now) : end,
     },
   )
-  return { cached, fromFuture: fetchedAt > now + CLOCK_SKEW }
+  return { cached, ahead: Math.max(0, fetchedAt - now) }
 }
 
 function isTime(value: unknown): value is number {

@@ -132,8 +132,8 @@ describe('toStored and fromStored', () => {
       usedAt: now,
       recordSeenAt: now - MINUTE,
     })
-    const { cached, fromFuture } = fromStored(stored, now + DAY)
-    expect(fromFuture).toBe(false)
+    const { cached, ahead } = fromStored(stored, now + DAY)
+    expect(ahead).toBe(0)
     expect(cached.toStored()).toEqual(stored)
     // This process has not looked its record up
     expect(cached.checked).toBeUndefined()
@@ -190,16 +190,16 @@ describe('toStored and fromStored', () => {
 
   it('[STS-26] a clock a little ahead of ours does not lengthen it', () => {
     const stored = storedPolicy(now + 5 * MINUTE)
-    const { cached, fromFuture } = fromStored(stored, now)
+    const { cached, ahead } = fromStored(stored, now)
     expect(cached).toMatchObject({ fetchedAt: now, expiresAt: now + WEEK })
-    expect(fromFuture).toBe(false)
+    expect(ahead).toBe(5 * MINUTE)
   })
 
   it.each([61 * MINUTE, DAY, 365 * DAY])(
     '[STS-54] an entry fetched %d ms in the future is said to be, and lives from now at most',
-    (ahead) => {
-      const { cached, fromFuture } = fromStored(storedPolicy(now + ahead), now)
-      expect(fromFuture).toBe(true)
+    (future) => {
+      const { cached, ahead } = fromStored(storedPolicy(now + future), now)
+      expect(ahead).toBe(future)
       expect(cached).toMatchObject({ startedAt: now, fetchedAt: now, expiresAt: now + WEEK })
     },
   )
