@@ -131,6 +131,19 @@ export class PolicyCache {
   }
 
   /**
+   * Returns what memory knows, as {@link known} does, but does not count as a use: nothing is begun
+   * in the background.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
+  peek(policyDomain: string): PolicyLookup | undefined {
+    this.#requireOpen()
+    const now = this.#now()
+    const policy = this.#memory.valid(policyDomain, now)
+    return policy?.lookup ?? this.#memory.negative(policyDomain, now)
+  }
+
+  /**
    * Returns what applies after another look at the TXT record, however short ago the last one was.
    *
    * @param mismatch the policy does not match the MX hosts: it is fetched once more although its id
