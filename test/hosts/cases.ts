@@ -50,6 +50,8 @@ export interface HostCase {
   later?: Change
   /** What becomes of the first message, where it is not delivered */
   before?: Result
+  /** There is no second message: the first one is tried again */
+  retry?: true
   /** The second message is sent once the connections of the first are closed, also pooled ones */
   idle?: true
   protected: Outcome
@@ -294,6 +296,17 @@ export const cases: readonly HostCase[] = [
     protected: delivered('mx1', `mx1: ${NOT_NAMED}`),
     haraka: delivered('mx1'),
     zoneMta: bounced,
+  },
+  {
+    name: 'retried after a change of the policy',
+    names: ['other'],
+    later: { policy: { patterns: [] } },
+    before: 'deferred',
+    retry: true,
+    protected: delivered('mx1', `mx1: ${NOT_NAMED}`),
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'haraka',
   },
   {
     name: 'policy arrives, connections are pooled',
