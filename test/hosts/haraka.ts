@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { copyFile, cp, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import nodemailer from 'nodemailer'
@@ -26,6 +26,8 @@ export interface ServerSetup {
   /** Lines of Haraka's config/plugins; default: those that the plugin's page tells to write */
   plugins?: readonly string[]
   isProtected: boolean
+  /** The folder is an instance already, with the plugin's line in it */
+  isSetUp?: true
 }
 
 const PORT = 2525
@@ -33,12 +35,17 @@ const PORT = 2525
 /** The files of an instance, as `haraka -i` and the page on Haraka lead to them. */
 async function prepare(setup: ServerSetup): Promise<void> {
   const { folder, settings } = setup
-  await run(setup.host.execPath, [program(setup.host), '--force', '-i', folder])
+  if (!setup.isSetUp) {
+    await run(setup.host.execPath, [program(setup.host), '--force', '-i', folder])
+  }
+  await mkdir(join(folder, 'plugins'), { recursive: true })
   const observer = fileURLToPath(new URL('haraka-observer.cjs', import.meta.url))
   await copyFile(observer, join(folder, 'plugins', 'observer.js'))
   const { plugins = setup.isProtected ? ['mta-sts/haraka'] : [] } = setup
+  const lines = setup.isSetUp ? ['mta-sts/haraka'] : plugins
+  if (setup.isSetUp) await checkLine(folder)
   const files = {
-    plugins: `${['observer', ...plugins].join('\n')}\n`,
+    plugins: `${['observer', ...lines].join('\n')}\n`,
     me: 'sender.example\n',
     'smtp.ini': `listen=127.0.0.1:${PORT}\nnodes=0\n`,
     'log.ini': 'level=debug\n',
@@ -50,7 +57,7 @@ async function prepare(setup: ServerSetup): Promise<void> {
   for (const [name, text] of Object.entries(files)) {
     await writeFile(join(folder, 'config', name), text)
   }
-  if (setup.isProtected) {
+  if (setup.isProtected && !setup.isSetUp) {
     await cp(join(setup.user, 'node_modules'), join(folder, 'node_modules'), { recursive: true })
   }
 }
@@ -72,6 +79,12 @@ export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBo
       await process.stop()
     },
   }
+}
+
+/** The plugins that `haraka -i` lists are not of this test; the line of the plugin must be there. */
+async function checkLine(folder: string): Promise<void> {
+  const lines = (await readFile(join(folder, 'config', 'plugins'), 'utf8')).split('\n')
+  if (!lines.includes('mta-sts/haraka')) throw new Error('config/plugins has no line of the plugin')
 }
 
 function defaultSettings(ca: string): string {
