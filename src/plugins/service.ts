@@ -101,7 +101,9 @@ async function optionsOf(settings: PluginSettings, logger: Logger): Promise<MtaS
   const options: MtaStsOptions = { ...settings.options, logger }
   if (localMxOk) options.blockedAddresses = new BlockList()
   if (dane) {
-    const { dane: makeDane, dnssecResolver } = await import('../dane/index.js')
+    const { dane: makeDane, dnssecResolver } = await import('../dane/index.js').catch((cause) => {
+      throw missing('DANE', 'dns-packet', cause)
+    })
     options.dane = makeDane({ resolver: dnssecResolver(dane) })
   }
   return options
@@ -114,10 +116,15 @@ async function makeReporter(
 ): Promise<TlsReporter> {
   const { TlsReporter: Reporter } = await import('../tlsrpt/reporter.js')
   const nodemailer = await import('nodemailer').catch((cause) => {
-    const message = 'Reports by mail need the package nodemailer: npm install nodemailer'
-    throw new MtaStsError(message, 'ECONFIG', { cause })
+    throw missing('TLS reports', 'nodemailer', cause)
   })
   const { mtaStsTransport } = await import('../nodemailer/transport.js')
   const transporter = nodemailer.default.createTransport(mtaStsTransport({ sts }))
   return new Reporter({ ...reports, store, transporter, logger })
+}
+
+/** Of an optional package that cannot be loaded. */
+function missing(what: string, name: string, cause: unknown): MtaStsError {
+  const message = `For ${what}, install the package ${name}: npm install ${name}`
+  return new MtaStsError(message, 'ECONFIG', { cause })
 }

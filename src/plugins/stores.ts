@@ -74,7 +74,7 @@ export function checkStoreName(name: string): void {
 async function redisClient({ name, onError }: StoreName): Promise<Client> {
   checkStoreName(name)
   const { createClient } = await import('redis').catch((cause) => {
-    const message = 'A store in Redis needs the package redis: npm install redis'
+    const message = 'For a store in Redis, install the package redis: npm install redis'
     throw new MtaStsError(message, 'ESTOREOPEN', { cause })
   })
   const client: Client = createClient({ url: name })

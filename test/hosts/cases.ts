@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DnsFault, MxFault, PolicyOptions } from 'mta-sts/testing'
+import type { DaneOptions, DnsFault, MxFault, PolicyOptions } from 'mta-sts/testing'
 import type { Result } from './process.js'
 import type { HostVersion } from './versions.js'
 
@@ -34,7 +34,8 @@ export interface Change {
   dns?: DnsFault
   /** Who can change the policy host's answer and the TXT record takes both away */
   txt?: null
-  tlsa?: Readonly<Record<string, 'right' | 'wrong'>>
+  /** Signs the domain and publishes TLSA records; `host` is a label */
+  dane?: DaneOptions
 }
 
 export interface HostCase {
@@ -59,6 +60,8 @@ export interface HostCase {
   zoneMta: Outcome
   /** In zone-mta 3.10, where that differs */
   zoneMta310?: Outcome
+  /** Played with DANE turned on, and only then */
+  withDane?: true
   /** Only in this server */
   only?: HostVersion['kind']
 }
@@ -99,7 +102,7 @@ const NOT_NAMED = 'validation-failure (mx-mismatch)'
 
 const one = (fault: MxFault): Change => ({ faults: { mx1: fault } })
 
-export const cases: readonly HostCase[] = [
+const stsCases: readonly HostCase[] = [
   {
     name: 'good',
     protected: delivered('mx1'),
@@ -409,6 +412,68 @@ export const cases: readonly HostCase[] = [
     zoneMta: delivered('mx1'),
     only: 'haraka',
   },
+]
+
+/** With `[dane] enabled=true`; the servers as they are know nothing of DANE. */
+const daneCases: ReadonlyArray<Omit<HostCase, 'haraka' | 'zoneMta'>> = [
+  {
+    name: 'DANE, no policy',
+    mode: 'absent',
+    first: { dane: {} },
+    protected: delivered('mx1'),
+  },
+  {
+    name: 'DANE and a policy',
+    first: { dane: {} },
+    protected: delivered('mx1'),
+  },
+  {
+    name: 'DANE, no policy, another key',
+    mode: 'absent',
+    first: { dane: { fails: 'old-key' } },
+    protected: deferred('mx1: validation-failure (tlsa-mismatch)'),
+  },
+  {
+    name: 'DANE and a policy, another key, first of two',
+    mx: TWO,
+    first: { dane: { fails: 'old-key', host: 'mx1' } },
+    protected: delivered('mx2', 'mx1: validation-failure (tlsa-mismatch)'),
+  },
+  {
+    name: 'DANE, no policy, no STARTTLS',
+    mode: 'absent',
+    first: { dane: {}, ...one('no-starttls') },
+    protected: deferred(`mx1: ${NOT_OFFERED}`),
+  },
+  {
+    name: 'DANE, no policy, TLSA lookup fails',
+    mode: 'absent',
+    first: { dane: { fails: 'tlsa-servfail' } },
+    protected: notDialled(),
+  },
+  {
+    name: 'DANE on, domain without it',
+    mode: 'absent',
+    first: one('self-signed'),
+    protected: delivered('mx1'),
+  },
+  {
+    name: 'DANE arrives, connections are pooled',
+    mode: 'absent',
+    first: one('wrong-name'),
+    later: { dane: {} },
+    protected: deferred('mx1: validation-failure (tlsa-mismatch)'),
+  },
+]
+
+export const cases: readonly HostCase[] = [
+  ...stsCases,
+  ...daneCases.map((one) => ({
+    ...one,
+    withDane: true as const,
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+  })),
 ]
 
 /** The domain of a case: `wrong-name-first-of-two.example`. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import nodemailer from 'nodemailer'
@@ -26,6 +27,8 @@ export interface ServerSetup {
   /** Lines of Haraka's config/plugins; default: those that the plugin's page tells to write */
   plugins?: readonly string[]
   isProtected: boolean
+  /** DANE is turned on */
+  withDane?: true
   /** The folder is an instance already, with the plugin's line in it */
   isSetUp?: true
 }
@@ -52,7 +55,7 @@ async function prepare(setup: ServerSetup): Promise<void> {
     loglevel: 'debug\n',
     'outbound.ini': 'enable_tls=true\nlocal_mx_ok=true\n',
     'tls.ini': `[outbound]\n${WITHOUT_TLS.map((domain) => `no_tls_hosts[]=${domain}\n`).join('')}`,
-    'mta-sts.ini': typeof settings === 'string' ? settings : defaultSettings(setup.ca),
+    'mta-sts.ini': typeof settings === 'string' ? settings : defaultSettings(setup),
   }
   for (const [name, text] of Object.entries(files)) {
     await writeFile(join(folder, 'config', name), text)
@@ -65,6 +68,7 @@ async function prepare(setup: ServerSetup): Promise<void> {
 export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBounces: true }> {
   const process = await startHaraka(setup)
   await process.report(({ what }) => what === 'ready', 'starts')
+  await process.until('listens', isListening)
   const transport = nodemailer.createTransport({ host: '127.0.0.1', port: PORT, ignoreTLS: true })
   return {
     process,
@@ -81,15 +85,28 @@ export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBo
   }
 }
 
+/** Haraka says that it has started a moment before it listens. */
+function isListening(): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port: PORT })
+  return new Promise((resolve) => {
+    socket.once('error', () => resolve(false))
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+  })
+}
+
 /** The plugins that `haraka -i` lists are not of this test; the line of the plugin must be there. */
 async function checkLine(folder: string): Promise<void> {
   const lines = (await readFile(join(folder, 'config', 'plugins'), 'utf8')).split('\n')
   if (!lines.includes('mta-sts/haraka')) throw new Error('config/plugins has no line of the plugin')
 }
 
-function defaultSettings(ca: string): string {
+function defaultSettings({ ca, withDane }: ServerSetup): string {
   const exempt = EXEMPT.map((domain) => `${domain}=off\n`).join('')
-  return `ca=${ca}\nnegativeTtl=0\n[overrides]\n${exempt}`
+  const dane = withDane ? '[dane]\nenabled=true\nservers=127.0.0.1\n' : ''
+  return `ca=${ca}\nnegativeTtl=0\n[overrides]\n${exempt}${dane}`
 }
 
 function program({ folder }: InstalledHost): string {

@@ -37,6 +37,7 @@ async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<H
     ca,
     isProtected,
     ...(mode === 'short-line' ? { plugins: ['mta-sts'] } : {}),
+    ...(mode === 'dane' ? { withDane: true } : {}),
     ...(mode === 'page' ? { isSetUp: true } : {}),
   }
   const server: MailServer = await (host.kind === 'haraka' ? haraka(setup) : zoneMta(setup))
@@ -44,8 +45,7 @@ async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<H
   const results: CaseResult[] = []
   try {
     for (const one of cases) {
-      if (one.only && one.only !== host.kind) continue
-      if ((mode === 'short-line' || mode === 'page') && !FEW.includes(one.name)) continue
+      if (!isPlayed(one, host, mode)) continue
       if (task.only && !one.name.startsWith(task.only)) continue
       results.push(await runner.run(one, expectation(one, host, isProtected)))
     }
@@ -55,6 +55,12 @@ async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<H
   }
   const starts = mode === 'protected' && !task.only ? await runStarts(setup) : []
   return { host: host.name, mode, results, starts }
+}
+
+function isPlayed(one: HostCase, { kind }: InstalledHost, mode: Mode): boolean {
+  if (one.only && one.only !== kind) return false
+  if (mode === 'short-line' || mode === 'page') return FEW.includes(one.name)
+  return (one.withDane ?? false) === (mode === 'dane')
 }
 
 function expectation(one: HostCase, host: InstalledHost, isProtected: boolean): Outcome {

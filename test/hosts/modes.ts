@@ -8,16 +8,18 @@ import type { InstalledHost } from './install-hosts.js'
 /**
  * - `control`: the server as it is
  * - `protected`: with the plugin
+ * - `dane`: with the plugin, and DANE turned on
  * - `short-line`: Haraka with a line `mta-sts` in config/plugins
  * - `page`: Haraka as the commands of its page set it up
  */
-export const MODES = ['control', 'protected', 'short-line', 'page'] as const
+export const MODES = ['control', 'protected', 'dane', 'short-line', 'page'] as const
 
 export type Mode = (typeof MODES)[number]
 
 export const WORDS: Readonly<Record<Mode, string>> = {
   control: 'as it is',
   protected: 'with the plugin',
+  dane: 'with the plugin and DANE',
   'short-line': 'with the plugin by the line mta-sts',
   page: 'set up as its page says',
 }

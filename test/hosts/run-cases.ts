@@ -83,7 +83,7 @@ export class CaseRunner {
     await until('pooled connections are closed', () => connections.every(({ closed }) => closed))
   }
 
-  #change(domain: MailDomain, { policy, faults = {}, dns, txt }: Change): void {
+  #change(domain: MailDomain, { policy, faults = {}, dns, txt, dane }: Change): void {
     if (policy !== undefined) {
       const own = policy?.patterns?.length === 0 ? { patterns: [domain.mx().name] } : {}
       domain.policy(policy && { ...policy, ...own })
@@ -93,6 +93,10 @@ export class CaseRunner {
       domain.policyHost.fails('404')
     }
     if (dns) domain.dns.fails(dns)
+    if (dane) {
+      const { host, ...options } = dane
+      domain.dane({ ...options, ...(host ? { host: domain.mx(host).name } : {}) })
+    }
     for (const [label, fault] of Object.entries(faults)) {
       if (fault === null) domain.mx(label).works()
       else domain.mx(label).fails(fault)

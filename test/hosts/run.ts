@@ -32,6 +32,7 @@ const { values: options } = parseArgs({
     all: { type: 'boolean', default: false },
     host: { type: 'string' },
     only: { type: 'string' },
+    dane: { type: 'boolean', default: false },
     'short-line': { type: 'boolean', default: false },
     page: { type: 'boolean', default: false },
     user: { type: 'string' },
@@ -66,9 +67,8 @@ async function main(): Promise<number> {
     modes: modes.length > 0 ? modes : [...MODES],
   } as Task
   const needed =
-    task.modes.some((mode) => mode === 'protected' || mode === 'short-line') &&
-    options.user === undefined
-  const user = needed ? await installedPackage() : (options.user ?? folder)
+    task.modes.some((mode) => mode !== 'control' && mode !== 'page') && options.user === undefined
+  const user = needed ? await installedPackage('dns-packet') : (options.user ?? folder)
   try {
     task.user = user
     for (const host of task.modes.includes('page') ? hosts : []) {
