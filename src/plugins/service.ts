@@ -13,7 +13,7 @@ import { textOfThrown } from '../text.js'
 import type { TlsReporter } from '../tlsrpt/reporter.js'
 import type { ReportStore } from '../tlsrpt/store.js'
 import type { PluginSettings, ReportSettings } from './settings.js'
-import { checkStoreName, openPolicyStore, openReportStore } from './stores.js'
+import { checkStoreCanOpen, checkStoreName, openPolicyStore, openReportStore } from './stores.js'
 
 export interface ServiceSetup {
   settings: PluginSettings
@@ -50,14 +50,17 @@ export class PluginService {
   }
 
   /**
-   * Checks what needs parts of the package that are loaded on demand: DANE and reports.
+   * Checks what needs parts of the package that are loaded on demand: stores, DANE and reports.
    *
    * @throws an error that says which setting is wrong
    */
   static async checkRest({ settings, logger }: ServiceSetup): Promise<void> {
+    const { store, reports } = settings
+    for (const name of [store, reports?.store]) {
+      if (name !== undefined && name !== NO_STORE) await checkStoreCanOpen(name)
+    }
     const sts = new MtaSts(await optionsOf(settings, logger))
     await sts.close()
-    const { reports } = settings
     if (!reports) return
     const { memoryReportStore } = await import('../tlsrpt/memory.js')
     const reporter = await makeReporter(reports, sts, { logger, store: memoryReportStore() })

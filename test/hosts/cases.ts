@@ -60,6 +60,8 @@ export interface HostCase {
   zoneMta: Outcome
   /** In zone-mta 3.10, where that differs */
   zoneMta310?: Outcome
+  /** Sets fields of ZoneMTA's delivery, as another plugin would; `mx`: the first MX host */
+  delivery?: { skipSTS?: true; mx?: true }
   /** Played with DANE turned on, and only then */
   withDane?: true
   /** Only in this server */
@@ -404,6 +406,24 @@ const stsCases: readonly HostCase[] = [
     haraka: plaintext('mx1'),
     zoneMta: delivered('mx1'),
     only: 'haraka',
+  },
+  {
+    name: 'routed by another plugin, wrong name',
+    first: one('wrong-name'),
+    delivery: { mx: true, skipSTS: true },
+    protected: { result: 'delivered', to: 'mx1', sessions: [] },
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'zone-mta',
+  },
+  {
+    name: 'MTA-STS left out by another plugin, wrong name',
+    first: one('wrong-name'),
+    delivery: { skipSTS: true },
+    protected: { result: 'delivered', to: 'mx1', sessions: [] },
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'zone-mta',
   },
   {
     name: 'on the list of hosts without TLS',

@@ -13,7 +13,8 @@ export interface MailServer {
   process: HostProcess
   /** Whether its own log says if a message went over TLS */
   logsTls: boolean
-  submit(domain: string): Promise<void>
+  /** @param fields set on the server's own object for the delivery */
+  submit(domain: string, fields: object): Promise<void>
   stop(): Promise<void>
 }
 
@@ -59,7 +60,8 @@ export class CaseRunner {
       ...(names ? { patterns: names.map((label) => `${label}.${name}`) } : {}),
     })
     this.#change(domain, one.first ?? {})
-    let seen = await this.#send(domain)
+    const fields = fieldsOf(one, domain)
+    let seen = await this.#send(domain, { fields })
     const wrong: string[] = []
     if (one.later) {
       const { before = 'delivered' } = one
@@ -70,7 +72,10 @@ export class CaseRunner {
       this.#change(domain, one.later)
       // Without the plugin, the first message has been delivered already
       const isRetry = one.retry && this.#isProtected
-      seen = await this.#send(domain, isRetry ? expected.result : undefined)
+      seen = await this.#send(domain, {
+        fields,
+        ...(isRetry ? { retried: expected.result } : {}),
+      })
     }
     wrong.push(...judge(seen, expected, name))
     if (this.#isProtected) wrong.push(...judgePlugin(seen, expected, name))
@@ -103,8 +108,11 @@ export class CaseRunner {
     }
   }
 
-  /** @param retried the result to wait for of a message that was sent before */
-  async #send(domain: MailDomain, retried?: Result): Promise<Seen> {
+  /** @param how `retried`: the result to wait for of a message that was sent before */
+  async #send(
+    domain: MailDomain,
+    { fields, retried }: { fields: object; retried?: Result },
+  ): Promise<Seen> {
     const { reports } = this.#server.process
     const world = this.#world
     const before = {
@@ -113,7 +121,7 @@ export class CaseRunner {
       inbox: world.inbox.length,
     }
     const ofDomain = (report: Report) => 'domain' in report && report.domain === domain.name
-    if (retried === undefined) await this.#server.submit(domain.name)
+    if (retried === undefined) await this.#server.submit(domain.name, fields)
     const outcome = await this.#server.process.until(`what becomes of ${domain.name}`, () =>
       reports.slice(before.reports).find((report) => {
         return ofDomain(report) && isOutcome(report) && (retried ?? report.what) === report.what
@@ -149,6 +157,13 @@ export class CaseRunner {
     if (!sends) return
     await until('the bounce arrives', () => this.#world.inbox.length > inbox)
   }
+}
+
+/** What another plugin would have set: names and addresses, as ZoneMTA takes them. */
+function fieldsOf({ delivery }: HostCase, domain: MailDomain): object {
+  const { name, ipv4 } = domain.mx()
+  const mx = [{ exchange: name, priority: 0, A: [ipv4], AAAA: [] }]
+  return { ...delivery, ...(delivery?.mx ? { mx } : {}) }
 }
 
 function isOutcome(report: Report): report is Extract<Report, { text: string }> {

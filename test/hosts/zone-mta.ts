@@ -45,8 +45,8 @@ export async function zoneMta(setup: ServerSetup): Promise<MailServer> {
   return {
     process,
     logsTls: !setup.host.version.startsWith('3.10.'),
-    async submit(domain) {
-      process.tell({ domain })
+    async submit(domain, fields) {
+      process.tell({ domain, ...fields })
     },
     async stop() {
       await process.stop()
