@@ -15,6 +15,8 @@ export interface UnreadFile {
   file: string
   /** In words, fit for a terminal */
   error: string
+  /** `EREPORTSYNTAX`, `EPEER`, `ENOENT` and the like */
+  code: string
   /** It was named on the command line */
   named: boolean
   /** It does not look like a report, and was found in a directory: nothing is lost */
@@ -92,6 +94,7 @@ class Reader {
     this.unread.push({
       file: path,
       error: escapeRemoteText(textOfThrown(error)),
+      code: codeOf(error),
       named,
       passedOver: unrelated && !named,
     })
@@ -153,6 +156,10 @@ class Reader {
     })
     for (const report of reports) this.#listener.report(path, report)
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }
 
 const FROM = Buffer.from('From ')
