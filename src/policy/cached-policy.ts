@@ -75,6 +75,11 @@ export class CachedPolicy {
   savedUsedAt: number
   /** Whether the entry is being written at the moment */
   saving = false
+  /**
+   * When the fetch was made, as the store has it. The times above differ from it where the clock of
+   * the host that fetched is ahead; a store knows the entry again by these.
+   */
+  fetchInStore: Pick<StoredPolicy, 'startedAt' | 'fetchedAt'> | undefined
   /** From and until when a delivery gets the policy, and nothing else is due */
   quietFrom = Number.POSITIVE_INFINITY
   quietUntil = Number.NEGATIVE_INFINITY
@@ -210,7 +215,8 @@ export class CachedPolicy {
 
   toStored(): StoredPolicy {
     const { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt } = this
-    return { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt }
+    const entry = { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt }
+    return { ...entry, ...this.fetchInStore }
   }
 
   #found(policy: Policy, body: string): FoundPolicy {
@@ -262,7 +268,9 @@ export function fromStored(stored: StoredPolicy, now: number): ReadPolicy {
       recordSeenAt: isTime(recordSeenAt) ? Math.min(recordSeenAt, now) : end,
     },
   )
-  return { cached, fromFuture: fetchedAt > now + CLOCK_SKEW }
+  const fromFuture = fetchedAt > now + CLOCK_SKEW
+  if (fetchedAt > now && !fromFuture) cached.fetchInStore = { startedAt: begun, fetchedAt }
+  return { cached, fromFuture }
 }
 
 function isTime(value: unknown): value is number {

@@ -66,10 +66,15 @@ export class GuardedStore {
       : this.#check(policyDomain, answer.stored)
   }
 
-  async set(policyDomain: string, cached: CachedPolicy): Promise<StoreWrite> {
+  /** @param before the policy that was known when the fetch began: see `PolicyStore.set` */
+  async set(
+    policyDomain: string,
+    cached: CachedPolicy,
+    before?: CachedPolicy,
+  ): Promise<StoreWrite> {
     if (!this.#store) return 'stored'
     const answer = await this.#attempt('set', async (store) => ({
-      taken: await store.set(policyDomain, cached.toStored()),
+      taken: await store.set(policyDomain, cached.toStored(), before?.toStored()),
     }))
     if (answer === undefined) return 'failed'
     return answer.taken === false ? 'refused' : 'stored'

@@ -52,7 +52,7 @@ export type Fetch =
 
 interface Replaced {
   /** The policy that the fetched one takes the place of */
-  before?: CachedPolicy
+  before?: CachedPolicy | undefined
   /** Whether the fetched policy is kept in memory, and not in the store alone */
   inMemory: boolean
 }
@@ -131,7 +131,8 @@ export class Updater {
     })
     policy.checkedNow(end, recheckInterval)
     policy.refetched = before?.refetched
-    return { kind: 'fetched', policy: await this.#store(policyDomain, policy, inMemory) }
+    const stored = await this.#store(policyDomain, policy, { before, inMemory })
+    return { kind: 'fetched', policy: stored }
   }
 
   /**
@@ -196,10 +197,10 @@ export class Updater {
   async #store(
     policyDomain: string,
     policy: CachedPolicy,
-    inMemory: boolean,
+    { before, inMemory }: Replaced,
   ): Promise<CachedPolicy> {
     const { store, now, recheckInterval } = this.#options
-    const written = await store.set(policyDomain, policy)
+    const written = await store.set(policyDomain, policy, before)
     this.#options.requireOpen()
     policy.unsaved = written === 'failed'
     if (written === 'stored') policy.synced = span(now(), recheckInterval)

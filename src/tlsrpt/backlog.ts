@@ -86,11 +86,8 @@ export class Backlog {
     const counts = single === undefined ? this.#nextGroup() : [countsOf(single)]
     if (counts.length === 0) return undefined
     const portion = { writer: this.#writer, number: ++this.#number }
-    this.#current = {
-      portion,
-      counts,
-      ...(single?.refusedAt ? { refusedAt: single.refusedAt } : {}),
-    }
+    this.#current = { portion, counts }
+    if (single?.refusedAt !== undefined) this.#current.refusedAt = single.refusedAt
     return this.#current
   }
 

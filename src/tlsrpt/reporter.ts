@@ -52,6 +52,8 @@ const DOMAINS_A_TURN = 100
  */
 export class TlsReporter implements AsyncDisposable {
   readonly #settings: ReporterSettings
+  /** Subscribed to as long as the reporter counts */
+  readonly #channel: string
   readonly #store: GuardedReportStore
   readonly #collector: Collector
   readonly #sender: Sender
@@ -66,16 +68,17 @@ export class TlsReporter implements AsyncDisposable {
    * Begins to count at once, and where `sending` is `automatic`, to send.
    *
    * @throws TypeError that names the option which is wrong. MtaStsError `EREPORTER`: this process
-   *   has a reporter already, and two would count every session twice; close the first one
+   *   has a reporter for the submitter already, and two would count every session twice
    */
   constructor(options: TlsReporterOptions) {
     this.#settings = resolveReporterOptions(options)
-    refuseSecondReporter()
+    this.#channel = REPORTER + this.#settings.mail.submitter
+    refuseSecondReporter(this.#channel, this.#settings.mail.submitter)
     this.#store = new GuardedReportStore(this.#settings.store)
     this.#collector = new Collector(this.#settings.collector)
     this.#backlog = new Backlog(this.#settings.collector)
     this.#sender = new Sender(this.#settings, this.#store)
-    subscribe(REPORTER, ignore)
+    subscribe(this.#channel, ignore)
     subscribe(SESSION, this.#collector.onSession)
     subscribe(POLICY_FAILURE, this.#collector.onPolicyFailure)
     this.#flushTimer = setInterval(() => void this.#flushBeside(), this.#settings.flushInterval)
@@ -129,7 +132,7 @@ export class TlsReporter implements AsyncDisposable {
   async #close(): Promise<void> {
     unsubscribe(SESSION, this.#collector.onSession)
     unsubscribe(POLICY_FAILURE, this.#collector.onPolicyFailure)
-    unsubscribe(REPORTER, ignore)
+    unsubscribe(this.#channel, ignore)
     clearInterval(this.#flushTimer)
     clearTimeout(this.#sendTimer)
     this.#sender.stop()
@@ -225,14 +228,14 @@ export class TlsReporter implements AsyncDisposable {
 const SESSION: EventName = 'mta-sts:session'
 const POLICY_FAILURE: EventName = 'mta-sts:policy-failure'
 
-/** A channel that carries nothing: its subscriber is the reporter of this process. */
-const REPORTER = 'mta-sts:tlsrpt:reporter'
+/** Begins the name of a channel that carries nothing: its subscriber is the submitter's reporter. */
+const REPORTER = 'mta-sts:tlsrpt:reporter:'
 
 /** By a channel, because a process may have loaded this file twice, as ESM and as CommonJS. */
-function refuseSecondReporter(): void {
-  if (!channel(REPORTER).hasSubscribers) return
+function refuseSecondReporter(name: string, submitter: string): void {
+  if (!channel(name).hasSubscribers) return
   throw new MtaStsError(
-    'This process has a TlsReporter already, and a second one would count every session twice. Use the first one, or close it before.',
+    `This process has a TlsReporter for ${submitter} already, and a second one would count every session twice. Use the first one, or close it before.`,
     'EREPORTER',
   )
 }
