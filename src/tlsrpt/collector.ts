@@ -81,7 +81,7 @@ export class Collector {
     if (isOwnTraffic()) return
     try {
       const { policy, failure } = event as PolicyFailureEvent
-      const tally = this.#tally(policy)
+      const tally = this.#tally(isOfPolicyFile(failure) ? policyOfRecord(policy) : policy)
       if (tally !== undefined) this.#countFailure(tally, failure, {})
     } catch {
       this.#uncounted++
@@ -204,6 +204,28 @@ function* countsIn(
       if (policies.length > 0) yield { day, domain, policies }
     }
   }
+}
+
+/** Reasons that are about the TXT record, and not about the policy file that it announces. */
+const RECORD_REASONS: ReadonlySet<TlsFailure['reason']> = new Set([
+  'dns-failure',
+  'record-gone',
+  'several-records',
+  'malformed-record',
+])
+
+function isOfPolicyFile({ reason }: TlsFailure): boolean {
+  return !RECORD_REASONS.has(reason)
+}
+
+/**
+ * The policy that a failed fetch is reported under. The TXT record announced a policy, so its type
+ * is `sts`, though nothing more is known of it (RFC 8460 §4.4): under `no-policy-found` the domain
+ * would not learn that it has one.
+ */
+function policyOfRecord(policy: AppliedPolicy): AppliedPolicy {
+  if (policy.type !== 'no-policy-found') return policy
+  return { type: 'sts', domain: policy.domain, mode: 'none', mxHosts: [] }
 }
 
 /** The sessions under one policy. */
