@@ -38,6 +38,8 @@ export class DnsServer {
     this.port = udp.address().port
     udp.on('message', (message, peer) => this.#onDatagram(message, peer))
     udp.on('error', () => undefined)
+    udp.unref()
+    tcp.unref()
     tcp.on('connection', (socket) => this.#onConnection(socket))
   }
 
@@ -71,6 +73,7 @@ export class DnsServer {
   }
 
   #onConnection(socket: Socket): void {
+    socket.unref()
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => undefined)
@@ -105,14 +108,24 @@ export class DnsServer {
     return this.#packet(query, question, { outcome, records }, RCODES[outcome])
   }
 
+  /** RFC 6840 §5.8: as a validating resolver, when the query has AD or DO and all names are signed. */
+  #isAuthentic(query: DecodedPacket, question: Question, { records }: ZoneAnswer): boolean {
+    const edns = query.additionals?.find((record) => record.type === 'OPT')
+    const asked = query.flag_ad || (edns?.type === 'OPT' && edns.flag_do)
+    const names = [question.name, ...records.map(({ name }) => name)]
+    return Boolean(asked) && names.every((name) => this.#setup.zone.isSecure(name))
+  }
+
   #packet(query: DecodedPacket, question: Question, answer: ZoneAnswer, rcode: number): Packet {
-    const { AUTHORITATIVE_ANSWER, RECURSION_DESIRED, RECURSION_AVAILABLE } = this.#setup.dnsPacket
+    const { AUTHORITATIVE_ANSWER, RECURSION_DESIRED, RECURSION_AVAILABLE, AUTHENTIC_DATA } =
+      this.#setup.dnsPacket
     const desired = query.flag_rd ? RECURSION_DESIRED : 0
+    const authentic = this.#isAuthentic(query, question, answer) ? AUTHENTIC_DATA : 0
     const edns = query.additionals?.filter((record) => record.type === 'OPT') ?? []
     return {
       type: 'response',
       ...(query.id === undefined ? {} : { id: query.id }),
-      flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | desired | rcode,
+      flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | desired | authentic | rcode,
       questions: [question],
       answers: answer.records.map(({ name, record }) => wireRecord(name, record)),
       // RFC 2308 §3: that there is none is said with an SOA record
@@ -122,7 +135,7 @@ export class DnsServer {
   }
 }
 
-/** TTL 0 throughout: what a test changes is to be seen at once. */
+/** TTL 0 unless a test says another: what it changes is to be seen at once. */
 const SOA: Answer = {
   type: 'SOA',
   name: '.',
@@ -131,10 +144,22 @@ const SOA: Answer = {
 }
 
 function wireRecord(name: string, record: ZoneRecord): Answer {
-  const common = { name, ttl: 0, class: 'IN' } as const
-  if (record.type === 'TXT') return { ...common, type: 'TXT', data: txtStrings(record.data) }
-  if (record.type === 'MX') return { ...common, type: 'MX', data: record.data }
-  return { ...common, type: record.type, data: record.data }
+  const common = { name, ttl: record.ttl ?? 0, class: 'IN' } as const
+  switch (record.type) {
+    case 'TXT':
+      return { ...common, type: 'TXT', data: txtStrings(record.data) }
+    case 'MX':
+      return { ...common, type: 'MX', data: record.data }
+    case 'SRV':
+      return { ...common, type: 'SRV', data: record.data }
+    case 'TLSA': {
+      const { data, ...fields } = record.data
+      const certificate = typeof data === 'string' ? Buffer.from(data, 'hex') : Buffer.from(data)
+      return { ...common, type: 'TLSA', data: { ...fields, certificate } }
+    }
+    default:
+      return { ...common, type: record.type, data: record.data }
+  }
 }
 
 function txtStrings(data: string | readonly string[]): Buffer[] {

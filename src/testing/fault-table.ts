@@ -97,9 +97,21 @@ const MX: Record<NamedMxFault, Row> = {
   'tls-1.1': refused('TLS 1.1 and nothing higher', invalid('tls-version')),
   'handshake-reset': refused('connection reset on the ClientHello', invalid('handshake-failed')),
   'handshake-stall': refused('no answer to the ClientHello, ever', invalid('handshake-timeout')),
+  'handshake-plaintext': refused(
+    'a plaintext reply to the ClientHello',
+    invalid('handshake-failed'),
+  ),
+  'client-certificate': refused(
+    'a certificate of the client is demanded',
+    invalid('handshake-failed'),
+  ),
   'response-injection': delivered(
     'a plaintext reply in one packet with the 220 to STARTTLS (RFC 3207 §6)',
     'the reply is dropped or the connection is; it is never taken for one inside TLS',
+  ),
+  'response-fragment': delivered(
+    'the head of a reply, without its end, in one packet with the 220 to STARTTLS',
+    'the text is dropped or the connection is; it is never taken for a reply inside TLS',
   ),
   unreachable: deferred('connection refused'),
   slow: delivered('every reply takes 150 ms'),

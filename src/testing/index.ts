@@ -4,23 +4,24 @@
  * @module mta-sts/testing
  */
 export type {
+  DnsFaultOptions,
   DomainDns,
   DomainOptions,
-  Host,
   MailDomain,
   MailWorld,
   MailWorldOptions,
-  MxHost,
-  MxOptions,
-  PolicyHost,
   PolicyOptions,
+  RecordOptions,
   SenderOptions,
-  SmartHostOptions,
   WorldDns,
   WorldTarget,
 } from './api.js'
 export type { CertificateSpec } from './authority.js'
+export type { ChaosOptions } from './chaos.js'
 export type { Duration, WorldClock } from './clock.js'
+export { createMailWorld } from './create.js'
+export type { DkimResult } from './dkim.js'
+export type { ProcessEnvironment } from './environment.js'
 export { FAULTS, type FaultDescription, type Outcome } from './fault-table.js'
 export type {
   CertificateFault,
@@ -34,14 +35,23 @@ export type {
   ReplyFault,
   ResponseFault,
 } from './faults.js'
+export type { BounceOptions, GreylistOptions, LimitOptions, Rate } from './habits.js'
 export type {
-  Dial,
-  DnsQuery,
-  Line,
-  LogEntry,
-  MxConnection,
-  PolicyGet,
-  ReceivedMessage,
-  TlsFacts,
-} from './log.js'
-export { createMailWorld } from './world.js'
+  Host,
+  ListeningPort,
+  Login,
+  MxHost,
+  MxOptions,
+  Offers,
+  PolicyHost,
+  SmartHostOptions,
+} from './host-api.js'
+export type { Inbox, MailFilter, MailMatch, Waiting, WaitOptions } from './inbox.js'
+export type { LinkOptions } from './link.js'
+export type { Dial, DnsQuery, Line, LogEntry, MxConnection, PolicyGet, TlsFacts } from './log.js'
+export type { MailAttachment, MailSnapshot, ReceivedMessage } from './message.js'
+export type { NodemailerOptions } from './nodemailer-options.js'
+export type { Act, AddressPattern, Rule, Stage } from './rules.js'
+export type { FaultHandle, FaultOptions } from './standing.js'
+export type { TlsSettings } from './tls-settings.js'
+export type { RecordType, SrvData, TlsaData } from './zone-records.js'

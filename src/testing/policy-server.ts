@@ -1,5 +1,5 @@
 /**
- * One HTTPS server for all policy hosts of a world; it chooses certificate and answer by SNI.
+ * The HTTPS server of the policy hosts of a world; it chooses certificate and answer by SNI.
  *
  * @module
  */
@@ -11,16 +11,21 @@ import type { WorldClock } from './clock.js'
 import type { TlsFacts, WorldLog } from './log.js'
 import type { PolicySite } from './policy-site.js'
 
+export interface PolicyServerSetup {
+  log: WorldLog
+  clock: WorldClock
+  /** By name, in lower case */
+  sites: ReadonlyMap<string, PolicySite>
+  /** Of the addresses that its clients dialled */
+  family: 4 | 6
+}
+
 export class PolicyServer {
-  /** By name, in lower case. */
-  readonly sites = new Map<string, PolicySite>()
-  readonly #log: WorldLog
-  readonly #clock: WorldClock
+  readonly #setup: PolicyServerSetup
   readonly #server: Server
 
-  constructor({ log, clock }: { log: WorldLog; clock: WorldClock }) {
-    this.#log = log
-    this.#clock = clock
+  constructor(setup: PolicyServerSetup) {
+    this.#setup = setup
     this.#server = createServer({
       SNICallback: (servername, done) => {
         this.#context(servername).then(
@@ -42,16 +47,18 @@ export class PolicyServer {
   }
 
   async #context(servername: string): Promise<SecureContext> {
-    const site = this.sites.get(servername.toLowerCase())
+    const { sites, family } = this.#setup
+    const site = sites.get(servername.toLowerCase())
     if (site === undefined) throw new Error(`No policy host is called ${servername}`)
-    return createSecureContext(await site.credentials())
+    return createSecureContext(await site.secure(family))
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     if (!(request.socket instanceof TLSSocket)) return
+    const { sites, log, clock, family } = this.#setup
     const tls = tlsFacts(request.socket)
     const servername = tls.servername?.toLowerCase() ?? ''
-    const site = this.sites.get(servername)
+    const site = sites.get(servername)
     const entry = {
       kind: 'get' as const,
       host: servername,
@@ -61,11 +68,11 @@ export class PolicyServer {
       status: 0,
       resumed: request.socket.isSessionReused(),
       tls,
-      at: this.#clock.now(),
+      at: clock.now(),
     }
-    this.#log.entries.push(entry)
+    log.add(entry)
     if (site !== undefined && hostNamed(request) === servername) {
-      entry.status = site.respond(request, response)
+      entry.status = site.respond(request, response, family)
     } else {
       // RFC 9110 §15.5.20: this certificate was not shown for that host
       entry.status = 421
