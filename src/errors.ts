@@ -16,6 +16,19 @@ export class MtaStsError extends Error {
   }
 }
 
+/**
+ * Returns an error of its own for another recipient or caller: class, message, stack and fields of
+ * the given one, which is not written to.
+ */
+export function copyOfError<E extends Error>(error: E): E {
+  const { stack, ...fields } = Object.getOwnPropertyDescriptors(error)
+  // Created by a constructor, so that Node still takes it for an error
+  const copy = Object.setPrototypeOf(new Error(error.message), Object.getPrototypeOf(error))
+  Object.defineProperties(copy, fields)
+  Object.defineProperty(copy, 'stack', { value: error.stack, writable: true, configurable: true })
+  return copy
+}
+
 /** A TXT record that breaks the ABNF of RFC 8461 §3.1. */
 export class RecordSyntaxError extends MtaStsError {
   constructor(message: string) {

@@ -20,9 +20,10 @@ export type {
   SessionEvent,
   StoreFailureEvent,
 } from './events.js'
+export type { Logger } from './logger.js'
 export { type DeliverOptions, MtaSts } from './mta-sts.js'
 export type { Connect, ConnectTarget } from './net/connect.js'
-export type { Logger, MtaStsOptions } from './options.js'
+export type { MtaStsOptions } from './options.js'
 export type { FoundPolicy, NoPolicy, PolicyLookup } from './policy/lookup.js'
 export { matchesMx } from './policy/mx-pattern.js'
 export { formatPolicy, type Policy, type PolicyMode, parsePolicy } from './policy/policy-file.js'

@@ -1,23 +1,23 @@
 /**
  * The front of the package: one object that knows policies, plans deliveries and carries them out
- * round an attempt of the caller's.
+ * around an attempt of the caller's.
  *
  * @module
  */
 import { setMaxListeners } from 'node:events'
 import { type Attempt, deliver } from './delivery/deliver.js'
+import { type Destination, parseDestination } from './delivery/destination.js'
+import { HostLookups } from './delivery/host-lookups.js'
+import { Opener, type OpenerOptions } from './delivery/opener.js'
 import {
   type DeliveryPlan,
   type PlanOptions,
   planDelivery,
-  planForLiteral,
-  planForSmartHost,
   type TlsDemand,
 } from './delivery/plan.js'
-import { isAddressLiteral, toALabels } from './dns/domain-name.js'
+import { DeliveryRecord, type DeliverySummary } from './delivery/record.js'
 import { ask } from './dns/resolver.js'
-import { Lookups } from './dns/shared-lookups.js'
-import { MtaStsError } from './errors.js'
+import { copyOfError, MtaStsError } from './errors.js'
 import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
@@ -25,22 +25,27 @@ import { PolicyCache } from './policy/cache.js'
 import { hold } from './policy/cached-policy.js'
 import { GuardedStore } from './policy/guarded-store.js'
 import { appliedPolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
+import { recordName } from './policy/names.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
-import { escapeRemoteText, textOfThrown } from './text.js'
+import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
+import { errorOfThrown, escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
+import type { DaneJudge } from './tls/verdict.js'
 
 /** How long a policy store may take for an answer before memory goes on alone, in milliseconds. */
 const STORE_TIMEOUT = 2000
 
-/** What {@link MtaSts.deliver} may be told beside the domain. */
+/** Options of {@link MtaSts.deliver}. */
 export interface DeliverOptions {
   /** What the message itself asks of TLS (RFC 8689); default `policy` */
   demand?: TlsDemand | undefined
   /** `smart-host`: the domain is the host itself, not a recipient's; default `mx` */
   route?: 'mx' | 'smart-host' | undefined
-  /** Ends the delivery: `deliver` rejects with its reason. An attempt has to see to itself */
+  /** Ends the delivery: `deliver` rejects with its reason. An attempt has to watch it itself */
   signal?: AbortSignal | undefined
+  /** Called once with the account of the delivery, before `deliver` settles */
+  onEnd?: ((summary: DeliverySummary) => void) | undefined
 }
 
 /**
@@ -48,37 +53,39 @@ export interface DeliverOptions {
  *
  * @example
  * const sts = new MtaSts()
- * await sts.deliver('example.com', async (candidate) => {
- *   // connect to candidate.mxHost, EHLO, STARTTLS with candidate.tls, then
- *   const failure = candidate.verify(socket)
- *   if (failure) throw new TlsFailureError(failure)
- *   // MAIL FROM, RCPT TO, DATA
+ * await sts.deliver('example.com', async (candidate, context) => {
+ *   const connection = await context.open()
+ *   return connection.send({ from: 'me@sender.example', to: ['you@example.com'] }, message)
  * })
  */
 export class MtaSts implements AsyncDisposable {
   /** How TCP connections are opened: the option of this name, or its default */
   readonly connect: Connect
   readonly #settings: Settings
-  readonly #lookups: Lookups
+  readonly #lookups: HostLookups
+  readonly #openerOptions: OpenerOptions
   readonly #planOptions: Readonly<Record<TlsDemand, PlanOptions>>
   readonly #store: GuardedStore
   readonly #cache: PolicyCache
   readonly #refresher: Refresher
   readonly #closing = new AbortController()
-  /** The operator's own word, which goes before the domain's */
+  /** The operator's policies, which go before the domain's own */
   readonly #overrides: ReadonlyMap<string, PolicyLookup>
 
   /** @throws TypeError that names the option which is wrong */
   constructor(options: MtaStsOptions = {}) {
     const settings = resolveOptions(options)
-    this.#lookups = new Lookups(settings)
-    const plans = { ...settings, lookups: this.#lookups }
+    this.#lookups = new HostLookups(settings)
+    const { dane } = settings
+    const judgeDane: DaneJudge | undefined = dane && ((...what) => dane.judge(...what))
+    const plans = { ...settings, lookups: this.#lookups, judgeDane }
+    this.#openerOptions = { ...settings, counted: new WeakMap(), judgeDane }
     this.#planOptions = {
       policy: { ...plans, demand: 'policy' },
       require: { ...plans, demand: 'require' },
       optional: { ...plans, demand: 'optional' },
     }
-    // As many listeners as there are GETs at a time
+    // One listener for each GET under way
     setMaxListeners(0, this.#closing.signal)
     this.#settings = settings
     this.connect = settings.connect
@@ -101,23 +108,19 @@ export class MtaSts implements AsyncDisposable {
   }
 
   /**
-   * What a domain is held to. At once when it is known, else after a TXT lookup and a GET (RFC 8461
-   * §3). Never rejects for what a remote party does.
+   * Returns the policy of a domain: at once when it is cached, else after a TXT lookup and a GET
+   * (RFC 8461 §3). Never rejects for what a remote party does.
    *
    * @param domain the recipient's domain, in A-labels or U-labels, or an address literal
-   * @throws MtaStsError `EDOMAIN` when it is no domain; `ECLOSED` when the object was closed before
-   *   it was known
+   * @throws MtaStsError `EDOMAIN` when it is neither; `ECLOSED` when the object is closed, or is
+   *   closed before the policy is known
    */
-  getPolicy(domain: string): Promise<PolicyLookup> {
-    try {
-      return Promise.resolve(this.#lookup(domain))
-    } catch (error) {
-      return Promise.reject(error)
-    }
+  async getPolicy(domain: string): Promise<PolicyLookup> {
+    return this.#lookup(domain)
   }
 
   /**
-   * The MX hosts of a domain in order, each with what it must prove and how (RFC 8461 §4, §5).
+   * Returns the MX hosts of a domain in order, each with what it must prove (RFC 8461 §4, §5).
    *
    * @throws RoutingError when the domain has no host for mail, or that cannot be found out
    */
@@ -125,13 +128,7 @@ export class MtaSts implements AsyncDisposable {
     domain: string,
     { demand = 'policy', route = 'mx' }: Pick<DeliverOptions, 'demand' | 'route'> = {},
   ): Promise<DeliveryPlan> {
-    const lookup = this.#lookup(domain)
-    const options = this.#planOptions[demand]
-    if (isAddressLiteral(domain)) return planForLiteral(domain, await lookup, options)
-    const policyDomain = canonical(domain)
-    return route === 'mx'
-      ? planDelivery(policyDomain, lookup, options)
-      : planForSmartHost(policyDomain, await lookup, options)
+    return this.#plan(new DeliveryRecord(parseDestination(domain, route)), demand)
   }
 
   /**
@@ -141,34 +138,73 @@ export class MtaSts implements AsyncDisposable {
    *
    * @throws DeliveryRefusedError when no MX host proved what it had to; temporary: try again later
    * @throws RoutingError when there is no host to deliver to
-   * @throws MtaStsError `ECLOSED` when the object was closed before the policy was known
+   * @throws MtaStsError `ECLOSED` when the object is closed, or is closed before the policy is known
    * @throws the attempt's error, when that was final or nothing else is left
    */
   async deliver<T>(domain: string, attempt: Attempt<T>, options: DeliverOptions = {}): Promise<T> {
+    const { demand = 'policy', route, signal, onEnd } = options
+    const record = new DeliveryRecord(parseDestination(domain, route))
+    const opener = new Opener(record, this.#openerOptions)
     const steps = {
-      plan: () => this.plan(domain, options),
-      lookAgain: () => this.#lookAgain(domain),
-      signal: options.signal,
+      plan: () => this.#plan(record, demand),
+      lookAgain: () => this.#lookAgain(record.destination),
+      isCurrent: (plan: DeliveryPlan) => this.#isCurrent(record.destination, plan),
+      open: opener.open,
+      reuse: opener.reuse,
+      signal,
     }
-    return this.#lookups.during(() => deliver(steps, attempt))
+    try {
+      return await this.#lookups.during(() => deliver(steps, record, attempt))
+    } finally {
+      onEnd?.(record.summary())
+    }
   }
 
   /**
-   * Fetches every cached policy anew that was used in the last 30 days. Runs by itself once in
-   * `refreshInterval`.
+   * Connects to an MX host of the domain that has proved what it must: {@link MtaSts.deliver} with
+   * an attempt that only opens. Ask `getPolicy` again before each further message on it.
+   *
+   * @example
+   * const connection = await sts.open('example.com')
+   * await connection.send({ from: 'me@sender.example', to: ['you@example.com'] }, message)
+   * await connection.quit()
+   *
+   * @throws as {@link MtaSts.deliver} does; an unreachable host is an error with `code`
+   *   ECONNECTION, ETIMEDOUT or EPROTOCOL
+   */
+  async open(domain: string, options: OpenOptions & DeliverOptions = {}): Promise<SmtpConnection> {
+    const { demand, route, onEnd, ...open } = options
+    const attempt: Attempt<SmtpConnection> = (_, context) => context.open(open)
+    return this.deliver(domain, attempt, { demand, route, onEnd, signal: open.signal })
+  }
+
+  /**
+   * Asks for a new policy now, however short ago the last look was (RFC 8461 §5.1): for programs
+   * that go through the MX hosts themselves, before they give up. A cached policy stays unless
+   * there is a new one.
+   *
+   * @throws MtaStsError `EDOMAIN`, `ECLOSED`
+   */
+  async lookAgain(domain: string): Promise<PolicyLookup> {
+    return this.#lookAgain(parseDestination(domain))
+  }
+
+  /**
+   * Fetches every cached policy anew that was used in the last 30 days and is due. Runs by itself
+   * once in `refreshInterval`. Never rejects.
    */
   refresh(): Promise<RefreshSummary> {
     return this.#refresher.run()
   }
 
   /**
-   * Asks the resolver and the store something, to see whether they answer.
+   * Checks whether the resolver and the store answer.
    *
    * @throws MtaStsError `EDNS` when the resolver does not; the store's error when the store does not
    */
   async verify(): Promise<true> {
     const { resolver, dnsTimeout, store } = this.#settings
-    const answer = await ask(() => resolver.resolveTxt('_mta-sts.example.com'), dnsTimeout)
+    const answer = await ask(() => resolver.resolveTxt(recordName('example.com')), dnsTimeout)
     if (answer.kind === 'failed') {
       const { error } = answer
       const hint = 'Check the name servers, or give another resolver.'
@@ -176,16 +212,16 @@ export class MtaSts implements AsyncDisposable {
         cause: error,
       })
     }
-    await store?.get('example.com')
+    if (store) await withinTime(store.get('example.com'), STORE_TIMEOUT)
     return true
   }
 
   /**
-   * Ends what runs in the background, and closes the store. A policy that is being looked up is not
-   * found out any more: who waits for it gets `ECLOSED`.
+   * Ends the work in the background and closes the store. Lookups under way, and every later call,
+   * reject with `ECLOSED`; nothing is learnt any more.
    */
   async close(): Promise<void> {
-    this.#closing.abort(new MtaStsError('The MtaSts object was closed', 'ECLOSED'))
+    this.#closing.abort(closedError())
     await this.#refresher.close()
     await this.#store.close()
   }
@@ -195,28 +231,79 @@ export class MtaSts implements AsyncDisposable {
     return this.close()
   }
 
+  /** Plans a delivery by the policy that applies now, and records that policy. */
+  async #plan(record: DeliveryRecord, demand: TlsDemand): Promise<DeliveryPlan> {
+    const { destination } = record
+    void this.#settings.dane?.probe(this.#settings.logger)
+    const mxHosts =
+      destination.kind === 'domain'
+        ? this.#lookups.mx(destination.name, this.#usesDane(destination, demand))
+        : Promise.resolve({ kind: 'absent', nxdomain: false } as const)
+    const lookup = await this.#lookupFor(destination)
+    record.begin(lookup)
+    return planDelivery({ destination, lookup, mxHosts }, this.#planOptions[demand])
+  }
+
+  /** An override of the operator, and `TLS-Required: No` (RFC 8689 §3), set DANE aside. */
+  #usesDane({ name }: Destination, demand: TlsDemand): boolean {
+    const override = this.#overrides.get(name)
+    return demand !== 'optional' && override?.status !== 'none'
+  }
+
   #lookup(domain: string): PolicyLookup | Promise<PolicyLookup> {
-    // Most domains come in the form in which they are kept, and are known
-    const known = this.#overrides.get(domain) ?? this.#cache.known(domain)
-    if (known) return known
-    if (typeof domain === 'string' && isAddressLiteral(domain)) return noPolicy('address-literal')
-    const policyDomain = canonical(domain)
-    const override = this.#overrides.get(policyDomain)
-    return override ?? this.#unlessCutShort(this.#cache.get(policyDomain))
+    this.#throwIfClosed()
+    // Most domains come in the form in which they are cached
+    return this.#cached(domain) ?? this.#lookupFor(parseDestination(domain))
   }
 
-  /** What closing has cut short knows of no policy; that must not pass for "there is none". */
-  #unlessCutShort(lookup: PolicyLookup | Promise<PolicyLookup>) {
+  #lookupFor(destination: Destination): PolicyLookup | Promise<PolicyLookup> {
+    this.#throwIfClosed()
+    if (destination.kind === 'literal') return noPolicy('address-literal')
+    const { name } = destination
+    return this.#overrides.get(name) ?? this.#unlessClosed(this.#cache.get(name))
+  }
+
+  /** Returns what memory knows of a name in its canonical form. */
+  #cached(name: string): PolicyLookup | undefined {
+    return this.#overrides.get(name) ?? this.#cache.known(name)
+  }
+
+  /** A lookup that closing has cut short knows of no policy; that must not pass for "no policy". */
+  #unlessClosed(
+    lookup: PolicyLookup | Promise<PolicyLookup>,
+  ): PolicyLookup | Promise<PolicyLookup> {
     if (!(lookup instanceof Promise)) return lookup
-    return lookup.then((found) => {
-      if (found.status === 'none') this.#closing.signal.throwIfAborted()
-      return found
-    })
+    return lookup.then(
+      (found) => {
+        this.#throwIfClosed()
+        return found
+      },
+      (error) => {
+        this.#throwIfClosed()
+        // Shared by all that wait for the same lookup
+        throw copyOfError(errorOfThrown(error))
+      },
+    )
   }
 
-  async #lookAgain(domain: string): Promise<PolicyLookup> {
-    const policyDomain = canonical(domain)
-    return this.#overrides.get(policyDomain) ?? this.#cache.lookAgain(policyDomain)
+  #throwIfClosed(): void {
+    // A new error for each caller
+    if (this.#closing.signal.aborted) throw closedError()
+  }
+
+  async #lookAgain(destination: Destination): Promise<PolicyLookup> {
+    this.#throwIfClosed()
+    if (destination.kind === 'literal') return noPolicy('address-literal')
+    const { name } = destination
+    return this.#overrides.get(name) ?? this.#unlessClosed(this.#cache.lookAgain(name))
+  }
+
+  /** Whether memory knows no other policy than the one that the plan was made by. */
+  #isCurrent({ kind, name }: Destination, { lookup }: DeliveryPlan): boolean {
+    if (kind === 'literal') return true
+    const now = this.#overrides.get(name) ?? this.#cache.peek(name)
+    if (now === undefined || now === lookup || now.status === 'none') return true
+    return lookup.status === 'found' && lookup.id === now.id && lookup.body === now.body
   }
 
   #reportPolicy(policyDomain: string, applies: PolicyLookup, failure: TlsFailure): void {
@@ -242,12 +329,25 @@ export class MtaSts implements AsyncDisposable {
   }
 }
 
-/** @throws MtaStsError `EDOMAIN` */
-function canonical(domain: string): string {
-  const policyDomain = typeof domain === 'string' ? toALabels(domain) : undefined
-  if (policyDomain !== undefined) return policyDomain
-  const shown = typeof domain === 'string' ? `"${escapeRemoteText(domain)}"` : `A ${typeof domain}`
-  throw new MtaStsError(`${shown} is not a domain name: check the recipient's address`, 'EDOMAIN')
+function closedError(): MtaStsError {
+  return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
+}
+
+/** @throws Error when the promise takes longer */
+async function withinTime<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = new MtaStsError(
+      `The policy store did not answer within ${milliseconds} ms`,
+      'ESTORE',
+    )
+    timer = setTimeout(() => reject(error), milliseconds)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 function overridden(override: 'off' | Policy, { now }: Settings): PolicyLookup {

@@ -31,6 +31,26 @@ export function number<K extends string>(
   throw optionError(field, `must be a whole number, ${upTo}`, value)
 }
 
+/** A whole number in its bounds, or undefined. */
+export function optionalNumber<K extends string>(
+  options: { [P in K]?: number | undefined },
+  field: K,
+  bounds: { min: number; max?: number },
+): number | undefined {
+  if (options[field] === undefined) return undefined
+  return number(options, field, { default: bounds.min, ...bounds })
+}
+
+/** True or false; default false. */
+export function flag<K extends string>(
+  options: { [P in K]?: boolean | undefined },
+  field: K,
+): boolean {
+  const value: unknown = options[field]
+  if (value === undefined || typeof value === 'boolean') return value ?? false
+  throw optionError(field, 'must be true or false', value)
+}
+
 function typeName(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'

@@ -5,28 +5,18 @@
  */
 
 import { BlockList, type Socket } from 'node:net'
+import type { Dane } from './dane/dane.js'
 import type { MinimumSecurity } from './delivery/plan.js'
 import { toALabels } from './dns/domain-name.js'
 import { defaultResolver, type Resolver } from './dns/resolver.js'
+import { guardedLogger, LOGGER_METHODS, type Logger } from './logger.js'
 import { defaultBlockedAddresses } from './net/blocked-addresses.js'
 import { type Connect, type ConnectTarget, connectDirectly } from './net/connect.js'
-import { MAX_TIMER, number, optionError } from './option-checks.js'
+import { flag, MAX_TIMER, number, optionError } from './option-checks.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import type { PolicyStore } from './policy/store.js'
 import { textOfThrown } from './text.js'
 import { type TrustedRoots, trustedRoots } from './tls/options.js'
-
-/** Nodemailer's kind of logger: bunyan, pino and their like. */
-export interface Logger {
-  /** What is of use when something is looked for */
-  debug(entry: object, message: string, ...args: unknown[]): void
-  /** Not used by this package, and part of every logger */
-  info(entry: object, message: string, ...args: unknown[]): void
-  /** A policy that could not be had or renewed, a report that was not delivered */
-  warn(entry: object, message: string, ...args: unknown[]): void
-  /** A store that failed */
-  error(entry: object, message: string, ...args: unknown[]): void
-}
 
 /** Durations are in milliseconds. */
 export interface MtaStsOptions {
@@ -58,8 +48,14 @@ export interface MtaStsOptions {
   overrides?: Record<string, 'off' | Policy> | undefined
   /** What a connection must prove where no policy applies; default `'opportunistic'` */
   minimumSecurity?: MinimumSecurity | undefined
+  /** Treats every policy of mode `enforce` as `testing`: for a roll-out; default false */
+  reportOnly?: boolean | undefined
+  /** For all connecting of one delivery, waiting for a free place not counted; default 300000 */
+  deliveryTimeout?: number | undefined
   /** SMTP port of MX hosts; default 25 */
   port?: number | undefined
+  /** DANE beside MTA-STS: `dane()` of `mta-sts/dane`, which brings its own resolver */
+  dane?: Dane | undefined
   /** How a TCP connection is opened: proxies, source addresses, tests; default `net.connect` */
   connect?: ((target: ConnectTarget) => Socket | Promise<Socket>) | undefined
   /** Told of failures that an operator should see */
@@ -84,7 +80,10 @@ export interface Settings {
   blockedAddresses: BlockList
   overrides: ReadonlyMap<string, 'off' | Policy>
   minimumSecurity: MinimumSecurity
+  reportOnly: boolean
+  deliveryTimeout: number
   port: number
+  dane: Dane | undefined
   connect: Connect
   logger: Logger | undefined
   now: () => number
@@ -98,8 +97,9 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     throw optionError('options', 'must be an object', options)
   }
   const dnsTimeout = number(options, 'dnsTimeout', { default: 5000, min: 1, max: MAX_TIMER })
+  const dane = object(options, 'dane', DANE_METHODS)
   return {
-    resolver: object(options, 'resolver', RESOLVER_METHODS) ?? defaultResolver(dnsTimeout),
+    resolver: resolverOf(options, dane, dnsTimeout),
     store: object(options, 'store', ['get', 'set', 'delete']),
     roots: roots(options.ca),
     maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1, max: MAX_ENTRIES }),
@@ -113,15 +113,24 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     blockedAddresses: blockList(options.blockedAddresses),
     overrides: overrides(options.overrides),
     minimumSecurity: minimumSecurity(options.minimumSecurity),
+    reportOnly: flag(options, 'reportOnly'),
+    deliveryTimeout: number(options, 'deliveryTimeout', {
+      default: 300_000,
+      min: 1,
+      max: MAX_TIMER,
+    }),
     port: number(options, 'port', { default: 25, min: 1, max: 65_535 }),
+    dane,
     connect: func(options, 'connect') ?? connectDirectly,
-    logger: object(options, 'logger', ['debug', 'info', 'warn', 'error']),
+    logger: loggerOf(options),
     now: func(options, 'now') ?? Date.now,
   }
 }
 
 /** The caches make room for all of them at once. */
 const MAX_ENTRIES = 10_000_000
+
+const DANE_METHODS = ['mx', 'host', 'judge', 'probe', 'required', 'excepted'] as const
 
 const RESOLVER_METHODS = ['resolveTxt', 'resolveMx', 'resolve4', 'resolve6'] as const
 
@@ -138,6 +147,22 @@ function object<K extends keyof MtaStsOptions>(
     return value as Exclude<MtaStsOptions[K], false | undefined>
   }
   throw optionError(field, `must be an object with the methods ${methods.join(', ')}`, value)
+}
+
+/** DANE brings its own resolver, so that all answers come from one source. */
+function resolverOf(options: MtaStsOptions, dane: Dane | undefined, dnsTimeout: number): Resolver {
+  const { resolver } = options
+  if (dane === undefined) {
+    return object(options, 'resolver', RESOLVER_METHODS) ?? defaultResolver(dnsTimeout)
+  }
+  if (resolver === undefined) return dane.resolver
+  const must = 'cannot be given beside "dane", which brings its own: use dane({ resolver })'
+  throw optionError('resolver', must, resolver)
+}
+
+function loggerOf(options: MtaStsOptions): Logger | undefined {
+  const logger = object(options, 'logger', LOGGER_METHODS)
+  return logger && guardedLogger(logger)
 }
 
 function func<K extends 'connect' | 'now'>(options: MtaStsOptions, field: K): MtaStsOptions[K] {

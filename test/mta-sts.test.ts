@@ -5,6 +5,7 @@ import { MtaSts } from '../src/mta-sts.js'
 import type { ConnectTarget } from '../src/net/connect.js'
 import type { MtaStsOptions } from '../src/options.js'
 import type { MailDomain } from '../src/testing/index.js'
+import { errorOf } from './e2e/support.js'
 import {
   announcing,
   DAY,
@@ -497,11 +498,19 @@ describe('close', () => {
     }
   })
 
-  it('a policy in memory applies after it', async () => {
+  it('[STS-59] rejects with ECLOSED after close, also for a policy that is cached', async () => {
     const sts = new MtaSts(stage.options())
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
     await sts.close()
-    expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+    const errors = await Promise.all([
+      errorOf(sts.getPolicy(bob.name)),
+      errorOf(sts.plan(bob.name)),
+      errorOf(sts.deliver(bob.name, async () => 'sent')),
+      errorOf(sts.open(bob.name)),
+      errorOf(sts.lookAgain(bob.name)),
+    ])
+    expect(errors).toMatchObject(new Array(5).fill({ code: 'ECLOSED' }))
+    expect(new Set(errors).size).toBe(5)
   })
 
   it('does not wait for a look beside a delivery that never comes back', async () => {

@@ -238,6 +238,8 @@ describe('mta-sts/nodemailer', () => {
   })
 })
 
+type StoreExtras = 'removedAt' | 'list' | 'due' | 'lock' | 'close'
+
 describe('stores', () => {
   it('each is a store, of policies or of reports', () => {
     expectTypeOf(sqliteStore).returns.toEqualTypeOf<PolicyStore>()
@@ -249,7 +251,7 @@ describe('stores', () => {
   })
 
   it('get, set and delete are enough', () => {
-    expectTypeOf<Optional<PolicyStore>>().toEqualTypeOf<'list' | 'lock' | 'close'>()
+    expectTypeOf<Optional<PolicyStore>>().toEqualTypeOf<StoreExtras>()
     expectTypeOf<Pick<PolicyStore, 'get' | 'set' | 'delete'>>().toExtend<PolicyStore>()
     expectTypeOf<Pick<PolicyStore, 'get' | 'set'>>().not.toExtend<PolicyStore>()
   })
@@ -264,7 +266,7 @@ describe('stores', () => {
     type Each<T> = T extends unknown ? LeftOutOnly<T> : never
     expectTypeOf<Each<Options>>().toEqualTypeOf<never>()
     // So that it is known to tell the two apart
-    expectTypeOf<LeftOutOnly<PolicyStore>>().toEqualTypeOf<'list' | 'lock' | 'close'>()
+    expectTypeOf<LeftOutOnly<PolicyStore>>().toEqualTypeOf<StoreExtras>()
   })
 
   it('clients of redis and of ioredis are clients', () => {

@@ -1,28 +1,52 @@
 /**
- * The control flow of RFC 8461 §5.1 round somebody's own attempt at a candidate: those that fail
- * are followed by the next; before a delivery is refused, the domain is asked for a new policy.
+ * The control flow of RFC 8461 §5.1 around an attempt at a candidate: a candidate that fails is
+ * followed by the next one; before a delivery is refused, the domain is asked for a new policy.
  *
  * @module
  */
-
-import { type AppliedPolicy, publish } from '../events.js'
-import { appliedPolicy, type PolicyLookup } from '../policy/lookup.js'
+import { MtaStsError } from '../errors.js'
+import type { PolicyLookup } from '../policy/lookup.js'
+import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
+import { isFinalError, isRefusedStartTls, SmtpUtf8RequiredError } from '../smtp/reply.js'
 import { escapeRemoteText } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
 import { DeliveryRefusedError, RoutingError } from './errors.js'
 import type { Candidate, DeliveryPlan } from './plan.js'
+import type { DeliveryRecord } from './record.js'
 
-/** What an attempt may want to know, and to say. */
+/** What an attempt can ask and record. */
 export interface DeliveryContext {
-  /** What the candidate is part of; after a new policy was learnt on the way, the new plan */
+  /** The plan that the candidate belongs to; another one after a new policy was learnt */
   readonly plan: DeliveryPlan
   /** What went wrong so far, in order */
   readonly failures: readonly TlsFailure[]
-  /** Puts down a failure that does not stop the attempt: mode `testing` */
+  /** Records a failure that does not stop the attempt: mode `testing` */
   note(failure: TlsFailure): void
   /** Ends the delivery with this error; no other candidate is tried */
   stop(error: unknown): never
+  /**
+   * Connects to the candidate: TCP to each address in turn, greeting, EHLO, STARTTLS, verdict, EHLO.
+   * Publishes the session. The connection has proved what it must, and the plan is still current.
+   *
+   * @throws TlsFailureError when the host did not prove what it must
+   * @throws an error with `code` ECONNECTION, ETIMEDOUT or EPROTOCOL when it cannot be reached
+   */
+  open(options?: OpenOptions): Promise<SmtpConnection>
+  /**
+   * Records a connection that was opened for an earlier message as the one that this message is
+   * sent on.
+   *
+   * @throws as {@link assertCurrent} does
+   */
+  use(connection: SmtpConnection): void
+  /**
+   * Throws unless the plan is still what the domain's policy asks for. Call it after every wait,
+   * at the latest before MAIL FROM, and let the error pass: `deliver` then plans anew.
+   */
+  assertCurrent(): void
+  /** Whether {@link assertCurrent} would throw. */
+  readonly outdated: boolean
 }
 
 /**
@@ -35,14 +59,22 @@ export interface DeliveryContext {
  */
 export type Attempt<T> = (candidate: Candidate, context: DeliveryContext) => Promise<T>
 
+/** The steps of a delivery that are carried out elsewhere. */
 export interface DeliverySteps {
   plan(): Promise<DeliveryPlan>
-  /** Another look at the TXT record */
-  lookAgain(): Promise<PolicyLookup>
+  /** Another look at the TXT record; with `mismatch`, at the policy file too, whatever the id */
+  lookAgain(options: { mismatch: boolean }): Promise<PolicyLookup>
+  /** Whether memory knows no other policy than the plan's */
+  isCurrent(plan: DeliveryPlan): boolean
+  /** Connects to a candidate within what is left of the delivery's time */
+  open(candidate: Candidate, options: OpenOptions | undefined): Promise<SmtpConnection>
+  /** Counts a session of an earlier delivery under the policy of this one, where they differ */
+  reuse(connection: SmtpConnection): void
   /** Ends the delivery between two steps */
   signal?: AbortSignal | undefined
 }
 
+/** Ends a delivery with an error of the attempt's choice. */
 class Stop extends Error {
   readonly error: unknown
   constructor(error: unknown) {
@@ -51,110 +83,166 @@ class Stop extends Error {
   }
 }
 
-/** One run through the candidates of a plan. */
-class Round<T> implements DeliveryContext {
-  readonly plan: DeliveryPlan
-  readonly failures: TlsFailure[]
-  /** Errors that say nothing about security */
-  readonly errors: unknown[] = []
-  refusals: number
-  /** The last that was tried */
-  mxHost: string | undefined
+/** The policy has changed since the plan was made. Temporary: `deliver` plans anew. */
+class PolicyChangedError extends MtaStsError {
+  readonly permanent: false
+  constructor(policyDomain: string) {
+    super(
+      `The MTA-STS policy of ${escapeRemoteText(policyDomain)} has changed. Try again.`,
+      'EPOLICYCHANGED',
+    )
+    this.permanent = false
+  }
+}
 
-  constructor(plan: DeliveryPlan, before: readonly TlsFailure[] = []) {
+/** A policy that changes more often than this during one delivery ends it, temporarily. */
+const MAX_PLANS = 5
+
+/**
+ * Delivers to the first candidate whose attempt succeeds.
+ *
+ * @throws DeliveryRefusedError when a host was refused and none has taken the message
+ * @throws RoutingError when there is no host to deliver to
+ * @throws the attempt's error, when it was final or nothing else is left
+ * @throws the signal's reason when it is aborted
+ */
+export async function deliver<T>(
+  steps: DeliverySteps,
+  record: DeliveryRecord,
+  attempt: Attempt<T>,
+): Promise<T> {
+  try {
+    const value = await throughPlans(steps, record, attempt)
+    record.succeed()
+    return value
+  } catch (error) {
+    record.fail(error)
+    throw error
+  }
+}
+
+/** Plans until one plan leads to the end: delivered, refused or failed. */
+async function throughPlans<T>(
+  steps: DeliverySteps,
+  record: DeliveryRecord,
+  attempt: Attempt<T>,
+): Promise<T> {
+  let lookedAgain = false
+  for (let plans = 1; ; plans++) {
+    const plan = await abortable(steps.plan(), steps.signal)
+    const loop = new CandidateLoop<T>(plan, steps, record)
+    const end = await loop.run(attempt)
+    if (end.kind === 'delivered') return end.value
+    if (plans === MAX_PLANS) throw endOf(plan, record)
+    if (end.kind === 'changed') continue
+    if (record.refusals > 0 && !lookedAgain) {
+      lookedAgain = true
+      if (await hasNewPolicy(steps, plan)) continue
+    }
+    throw endOf(plan, record)
+  }
+}
+
+type LoopEnd<T> = { kind: 'delivered'; value: T } | { kind: 'exhausted' } | { kind: 'changed' }
+
+/** Goes through the candidates of one plan, in the order of MX preference. */
+class CandidateLoop<T> implements DeliveryContext {
+  readonly plan: DeliveryPlan
+  readonly #steps: DeliverySteps
+  readonly #record: DeliveryRecord
+  #candidate: Candidate | undefined
+
+  constructor(plan: DeliveryPlan, steps: DeliverySteps, record: DeliveryRecord) {
     this.plan = plan
-    this.failures = [...before, ...plan.refused]
-    this.refusals = plan.refused.filter(isRefusal).length
+    this.#steps = steps
+    this.#record = record
+  }
+
+  get failures(): readonly TlsFailure[] {
+    return this.#record.failures
   }
 
   note(failure: TlsFailure): void {
-    this.failures.push(failure)
+    this.#record.note(failure)
   }
 
   stop(error: unknown): never {
     throw new Stop(error)
   }
 
-  /** Resolves to what the first attempt that succeeds resolves to; undefined when none does. */
-  async run(
-    attempt: Attempt<T>,
-    signal: AbortSignal | undefined,
-  ): Promise<{ value: T } | undefined> {
-    for (const failure of this.plan.refused.filter(isMismatch)) this.#publishRefusal(failure)
+  get outdated(): boolean {
+    return !this.#steps.isCurrent(this.plan)
+  }
+
+  assertCurrent(): void {
+    if (this.outdated) throw new PolicyChangedError(this.plan.policyDomain)
+  }
+
+  async open(options?: OpenOptions): Promise<SmtpConnection> {
+    if (!this.#candidate) throw new TypeError('open() belongs to an attempt that is under way')
+    this.assertCurrent()
+    const connection = await this.#steps.open(this.#candidate, options)
+    for (const failure of connection.failures) this.note(failure)
+    if (this.outdated) {
+      connection.close()
+      this.assertCurrent()
+    }
+    this.#record.connected(connection)
+    return connection
+  }
+
+  use(connection: SmtpConnection): void {
+    this.assertCurrent()
+    for (const failure of connection.failures) this.note(failure)
+    this.#steps.reuse(connection)
+    this.#record.connected(connection)
+  }
+
+  async run(attempt: Attempt<T>): Promise<LoopEnd<T>> {
+    this.#recordRefused()
+    const { signal } = this.#steps
     for (const candidate of this.plan.candidates) {
       signal?.throwIfAborted()
-      this.mxHost = candidate.mxHost
+      if (this.outdated) return { kind: 'changed' }
+      this.#candidate = candidate
+      this.#record.trying(candidate.mxHost)
       if (candidate.failure) this.note(candidate.failure)
       try {
-        const value = await attempt(candidate, this)
-        this.publish('delivered')
-        return { value }
+        return { kind: 'delivered', value: await attempt(candidate, this) }
       } catch (error) {
         signal?.throwIfAborted()
-        this.#putDown(error, candidate)
+        if (error instanceof PolicyChangedError) return { kind: 'changed' }
+        this.#recordError(error, candidate)
       }
     }
-    return undefined
+    return { kind: 'exhausted' }
   }
 
-  /** How it ended, for whoever listens. */
-  publish(outcome: 'delivered' | 'refused' | 'failed'): void {
-    const { mxHost, failures } = this
-    publish('mta-sts:delivery', () => ({
-      policy: this.#policy(),
-      outcome,
-      failures,
-      ...(mxHost === undefined ? {} : { mxHost }),
-    }))
+  /** Records the hosts that are no candidates. One outside the policy is a failed session (RFC 8460 §4.3). */
+  #recordRefused(): void {
+    for (const failure of this.plan.refused) {
+      this.note(failure)
+      if (isRefusal(failure)) this.#record.refusals++
+      if (isMismatch(failure)) this.#record.session(failure.mxHost ?? '', { failure })
+    }
   }
 
-  /** A session that was not even begun is one that failed (RFC 8460 §4.3). */
-  #publishRefusal(failure: TlsFailure): void {
-    const { mxHost = '' } = failure
-    publish('mta-sts:session', () => ({ policy: this.#policy(), mxHost, failure }))
-  }
-
-  #policy(): AppliedPolicy {
-    return appliedPolicy(this.plan.policyDomain, this.plan.lookup)
-  }
-
-  #putDown(error: unknown, candidate: Candidate): void {
+  #recordError(error: unknown, candidate: Candidate): void {
     if (error instanceof Stop) throw error.error
     const failure = failureOf(error, candidate)
     if (failure) {
-      this.refusals++
+      this.#record.refusals++
       this.note({ mxHost: candidate.mxHost, ...failure })
       return
     }
-    if (isFinal(error)) throw error
-    this.errors.push(error)
+    // Final only where no host offers it: see endOf
+    const mayBeOffered = error instanceof SmtpUtf8RequiredError
+    if (isFinalError(error) && !mayBeOffered) throw error
+    this.#record.errors.push(error)
   }
 }
 
-/**
- * @throws DeliveryRefusedError when a host was refused and none has taken the message
- * @throws RoutingError when there is no host to deliver to
- * @throws what an attempt rejected with, when it was final or nothing else is left
- * @throws the signal's reason when it is aborted
- */
-export async function deliver<T>(steps: DeliverySteps, attempt: Attempt<T>): Promise<T> {
-  const { signal } = steps
-  let round = new Round<T>(await abortable(steps.plan(), signal))
-  try {
-    let delivered = await round.run(attempt, signal)
-    if (!delivered && round.refusals > 0 && (await hasNewPolicy(steps, round.plan))) {
-      round = new Round<T>(await abortable(steps.plan(), signal), round.failures)
-      delivered = await round.run(attempt, signal)
-    }
-    if (delivered) return delivered.value
-    throw endOf(round)
-  } catch (error) {
-    round.publish(error instanceof DeliveryRefusedError ? 'refused' : 'failed')
-    throw error
-  }
-}
-
-/** Stops waiting when the signal is aborted; others may wait for the same flight. */
+/** Stops waiting when the signal is aborted; others may wait for the same promise. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
   return new Promise((resolve, reject) => {
@@ -166,14 +254,18 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
 }
 
 /** RFC 8461 §5.1: has the id changed, and can the new policy be had? */
-async function hasNewPolicy(steps: DeliverySteps, { lookup }: DeliveryPlan): Promise<boolean> {
+async function hasNewPolicy(steps: DeliverySteps, plan: DeliveryPlan): Promise<boolean> {
+  const { lookup } = plan
   if (lookup.status === 'none') return false
-  const again = await abortable(steps.lookAgain(), steps.signal)
-  return again.status === 'found' && again.id !== lookup.id
+  const mismatch = plan.refused.some(isMismatch)
+  const again = await abortable(steps.lookAgain({ mismatch }), steps.signal)
+  return again.status === 'found' && (again.id !== lookup.id || again.body !== lookup.body)
 }
 
-function endOf({ plan, failures, refusals, errors }: Round<unknown>): unknown {
-  const { policyDomain, lookup } = plan
+/** The error of a delivery that no candidate has taken. */
+function endOf({ policyDomain }: DeliveryPlan, record: DeliveryRecord): unknown {
+  const { lookup, refusals, errors } = record
+  const failures = [...record.failures]
   if (refusals > 0) {
     const found = lookup.status === 'found' ? lookup : undefined
     return new DeliveryRefusedError({
@@ -184,7 +276,9 @@ function endOf({ plan, failures, refusals, errors }: Round<unknown>): unknown {
       cause: errors.at(-1) ?? failures.at(-1)?.cause,
     })
   }
-  if (errors.length > 0) return errors.at(-1)
+  // A host that may take the message later says more than one that never will
+  if (errors.length > 0) return errors.findLast((error) => !isFinalError(error)) ?? errors.at(-1)
+  if (failures.length === 0) return new PolicyChangedError(policyDomain)
   const why = failures.map(({ mxHost = '', reason }) => `${escapeRemoteText(mxHost)}: ${reason}`)
   return new RoutingError(
     `No MX host of ${policyDomain} can be contacted (${why.join('; ')}). Try again later.`,
@@ -194,36 +288,30 @@ function endOf({ plan, failures, refusals, errors }: Round<unknown>): unknown {
 
 /** A host that could not be looked up was not refused: it may be there tomorrow, as it is. */
 function isRefusal(failure: TlsFailure): boolean {
-  return isMismatch(failure) || failure.reason === 'requiretls-without-policy'
+  return (
+    isMismatch(failure) || REFUSALS.has(failure.reason) || failure.resultType === 'dane-required'
+  )
 }
+
+const REFUSALS: ReadonlySet<TlsFailure['reason']> = new Set([
+  'requiretls-without-policy',
+  'tlsa-lookup-failed',
+  'dnssec-bogus',
+])
 
 /** The one failure of the domain's own that needs no connection. */
 function isMismatch({ reason }: TlsFailure): boolean {
   return reason === 'mx-mismatch'
 }
 
-/** The failure that an attempt's error stands for, if it is one of what the host had to prove. */
+/** The failure that an attempt's error stands for, if it is about what the host had to prove. */
 function failureOf(error: unknown, { security }: Candidate): TlsFailure | undefined {
   if (error instanceof TlsFailureError) return error.failure
   if (security.level === 'opportunistic') return undefined
   if (isCertificateError(error)) return failedHandshake(error)
-  // Whatever the reply to STARTTLS was, a stripping attacker may have sent it (D6)
-  if (commandOf(error) === 'STARTTLS') {
+  // Whatever the reply to STARTTLS was, a stripping attacker may have sent it
+  if (isRefusedStartTls(error)) {
     return { resultType: 'starttls-not-supported', reason: 'refused', cause: error }
   }
   return undefined
-}
-
-/** A reply of 5yz to MAIL, RCPT or DATA is the receiver's own answer; any MX host would give it. */
-function isFinal(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null || BEFORE_MAIL.has(commandOf(error))) return false
-  if ('permanent' in error && typeof error.permanent === 'boolean') return error.permanent
-  return 'responseCode' in error && Number(error.responseCode) >= 500
-}
-
-/** Replies that anybody in between may have sent (D6); `CONN` is Nodemailer's word for the greeting. */
-const BEFORE_MAIL: ReadonlySet<unknown> = new Set(['CONN', 'EHLO', 'HELO', 'STARTTLS'])
-
-function commandOf(error: unknown): unknown {
-  return typeof error === 'object' && error !== null && 'command' in error && error.command
 }

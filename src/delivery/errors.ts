@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MtaStsError } from '../errors.js'
+import { copyOfError, MtaStsError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 import { describeFailure, type TlsFailure } from '../tls/failures.js'
 
@@ -74,4 +74,30 @@ export class DeliveryRefusedError extends MtaStsError {
     this.policyId = details.policyId
     this.failures = [...details.failures]
   }
+}
+
+/** A recipient that cannot be one. Permanent: no later attempt mends an address. */
+export class RecipientError extends MtaStsError {
+  declare readonly code: 'EENVELOPE'
+  readonly permanent: true
+
+  constructor(message: string) {
+    super(message, 'EENVELOPE')
+    this.name = 'RecipientError'
+    this.permanent = true
+  }
+}
+
+/**
+ * Returns the error of a message that no recipient got: the first one, or a copy that is not
+ * permanent when the error of some recipient is not. A queue that reads nothing else must not
+ * bounce to recipients that were only deferred.
+ */
+export function errorOfAll(first: Error, errors: readonly Error[]): Error {
+  if (!isPermanent(first) || errors.every(isPermanent)) return first
+  return Object.assign(copyOfError(first), { permanent: false })
+}
+
+function isPermanent(error: Error): boolean {
+  return 'permanent' in error && error.permanent === true
 }

@@ -1,23 +1,25 @@
 /**
- * Which hosts a message for a domain may be handed to, in which order, and what each of them must
- * prove: RFC 5321 §5.1 for the order, RFC 8461 §4.1 and §5 for the rest. What is decided here is
- * carried to the socket and decided nowhere else.
+ * Decides which hosts a message for a domain may be handed to, in which order, and what each of
+ * them must prove: RFC 5321 §5.1 for the order, RFC 8461 §4.1 and §5 for the rest. The decision is
+ * carried to the socket as `Security` and made nowhere else.
  *
  * @module
  */
 import type { BlockList } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import { parseAddressLiteral, toALabels } from '../dns/domain-name.js'
-import type { Lookups } from '../dns/shared-lookups.js'
+import type { DaneDemand } from '../dane/dane.js'
+import { toALabels } from '../dns/domain-name.js'
 import { isBlocked } from '../net/blocked-addresses.js'
 import type { FoundPolicy, PolicyLookup } from '../policy/lookup.js'
 import { matchesMx } from '../policy/mx-pattern.js'
 import { escapeRemoteText } from '../text.js'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 import { type TrustedRoots, tlsOptions } from '../tls/options.js'
-import type { Security } from '../tls/security.js'
-import { judge } from '../tls/verdict.js'
+import type { Proof, Security } from '../tls/security.js'
+import { assess, type DaneJudge } from '../tls/verdict.js'
+import type { Destination } from './destination.js'
 import { RoutingError } from './errors.js'
+import type { HostLookups, HostQuestion, MxAnswer } from './host-lookups.js'
 
 /** What a connection must prove where no policy asks for more. */
 export type MinimumSecurity = 'opportunistic' | 'encrypted' | 'authenticated'
@@ -25,8 +27,8 @@ export type MinimumSecurity = 'opportunistic' | 'encrypted' | 'authenticated'
 /**
  * What a message itself asks of TLS, beside the policy (RFC 8689):
  * - `policy`: what the policy asks for, no more and no less
- * - `require`: REQUIRETLS; only an MX host that a policy names, and that proves to be it
- * - `optional`: `TLS-Required: No`; delivery goes on despite failures, which are put down
+ * - `require`: REQUIRETLS; only an MX host that a policy or DANE names, and that proves to be it
+ * - `optional`: `TLS-Required: No`; delivery goes on despite failures, which are recorded
  */
 export type TlsDemand = 'policy' | 'require' | 'optional'
 
@@ -44,7 +46,10 @@ export interface Candidate {
   security: Security
   /** For `tls.connect`, beside the socket */
   tls: ConnectionOptions
-  /** What a finished handshake amounts to: undefined when it proves what it has to */
+  /**
+   * Judges a finished handshake: undefined when it proves what `security` asks for and what it
+   * audits
+   */
   verify(socket: TLSSocket): TlsFailure | undefined
   /** Mode `testing`: what speaks against this host before it is connected to */
   failure?: TlsFailure
@@ -62,13 +67,18 @@ export interface DeliveryPlan {
   refused: readonly TlsFailure[]
 }
 
+/** Everything beside the destination that a plan depends on. */
 export interface PlanOptions {
-  lookups: Lookups
+  lookups: HostLookups
   blockedAddresses: BlockList
   minimumSecurity: MinimumSecurity
   roots: TrustedRoots
   port: number
   demand: TlsDemand
+  /** Treats mode `enforce` as `testing` */
+  reportOnly: boolean
+  /** Judges proofs by DANE; undefined without the option `dane` */
+  judgeDane?: DaneJudge | undefined
 }
 
 interface MxHost {
@@ -79,17 +89,39 @@ interface MxHost {
 /** More MX hosts than this are never tried; a domain could list thousands. */
 const MAX_MX_HOSTS = 20
 
-/**
- * @param policyDomain A-labels, lower case
- * @throws RoutingError when the domain has no host for mail, or that cannot be found out
- */
+/** What a plan is made from. */
+export interface PlanInput {
+  destination: Destination
+  lookup: PolicyLookup
+  /** The MX lookup of a domain, begun beside the policy's */
+  mxHosts: Promise<MxAnswer>
+}
+
+/** @throws RoutingError when the destination has no host for mail, or that cannot be found out */
 export async function planDelivery(
-  policyDomain: string,
-  policy: PolicyLookup | Promise<PolicyLookup>,
+  { destination, lookup, mxHosts }: PlanInput,
   options: PlanOptions,
 ): Promise<DeliveryPlan> {
-  const [lookup, hosts] = await Promise.all([policy, lookupMxHosts(policyDomain, options)])
-  const considered = await Promise.all(hosts.map((host) => consider(host, lookup, options)))
+  switch (destination.kind) {
+    case 'literal':
+      return planForLiteral(destination, lookup, options)
+    case 'smart-host':
+      return planForSmartHost(destination.name, lookup, options)
+    case 'domain':
+      return planForDomain(destination.name, lookup, { ...options, answer: await mxHosts })
+  }
+}
+
+async function planForDomain(
+  policyDomain: string,
+  lookup: PolicyLookup,
+  { answer, ...options }: PlanOptions & { answer: MxAnswer },
+): Promise<DeliveryPlan> {
+  const hosts = mxHostsOf(policyDomain, answer, lookup)
+  const from = { domain: policyDomain, mx: answer, port: options.port }
+  const considered = await Promise.all(
+    hosts.map((host) => consider({ ...host, ...from }, lookup, options)),
+  )
   const candidates = considered.flatMap((entry) => entry.candidate ?? [])
   const refused = considered.flatMap((entry) => entry.refused)
   if (candidates.length === 0) requireExistence(policyDomain, lookup, refused)
@@ -98,15 +130,15 @@ export async function planDelivery(
 
 /**
  * A smart host is its own Policy Domain, and its only host (RFC 8461 §3.4). Its addresses are
- * left to whoever connects: the operator chose it, it may stand in the operator's own network.
+ * left to the connecting side: the operator chose it, it may stand in the operator's own network.
  */
-export function planForSmartHost(
+function planForSmartHost(
   policyDomain: string,
   lookup: PolicyLookup,
   options: PlanOptions,
 ): DeliveryPlan {
   const mismatch = mxMismatch(policyDomain, lookup)
-  if (mismatch && isBinding(lookup, options.demand)) {
+  if (mismatch && isBinding(lookup, options)) {
     return { policyDomain, lookup, candidates: [], refused: [mismatch] }
   }
   const host = { mxHost: policyDomain, preference: 0, addresses: [] }
@@ -116,17 +148,16 @@ export function planForSmartHost(
 }
 
 /** Mail for `user@[192.0.2.1]` goes to that address; it has no policy (RFC 8461 §3.4). */
-export function planForLiteral(
-  literal: string,
+function planForLiteral(
+  { name, address }: Extract<Destination, { kind: 'literal' }>,
   lookup: PolicyLookup,
   options: PlanOptions,
 ): DeliveryPlan {
-  const address = parseAddressLiteral(literal) ?? literal
-  const nowhere = { policyDomain: literal, lookup, candidates: [] }
+  const nowhere = { policyDomain: name, lookup, candidates: [] }
   if (options.demand === 'require') {
     return { ...nowhere, refused: [unusable(address, 'requiretls-without-policy')] }
   }
-  // Whoever wrote the recipient chose the address: it must not lead into the sender's own network
+  // The author of the recipient's address chose it: it must not lead into the sender's own network
   if (isBlocked(address, options.blockedAddresses)) {
     return { ...nowhere, refused: [unusable(address, 'blocked-address', { address })] }
   }
@@ -136,8 +167,7 @@ export function planForLiteral(
 }
 
 /** RFC 5321 §5.1 and RFC 7505: by preference, equal ones shuffled; no MX means the domain itself. */
-async function lookupMxHosts(policyDomain: string, options: PlanOptions): Promise<MxHost[]> {
-  const answer = await options.lookups.mx(policyDomain)
+function mxHostsOf(policyDomain: string, answer: MxAnswer, lookup: PolicyLookup): MxHost[] {
   if (answer.kind === 'absent') return [{ mxHost: policyDomain, preference: 0 }]
   if (answer.kind === 'failed') {
     throw new RoutingError(
@@ -150,12 +180,20 @@ async function lookupMxHosts(policyDomain: string, options: PlanOptions): Promis
     preference: Number(priority) || 0,
   }))
   if (hosts.every(({ mxHost }) => mxHost === '' || mxHost === '.')) {
-    throw new RoutingError(
-      `${escapeRemoteText(policyDomain)} takes no mail: it has a null MX record (RFC 7505).`,
-      { code: 'ENULLMX', permanent: true, policyDomain },
-    )
+    throw nullMx(policyDomain, isProtected(lookup))
   }
   return inOrder(hosts).slice(0, MAX_MX_HOSTS)
+}
+
+/** While a policy is cached, a null MX may be forged: it must not bounce mail. */
+function nullMx(policyDomain: string, mayBeForged: boolean): RoutingError {
+  const what = `${escapeRemoteText(policyDomain)} takes no mail: it has a null MX record (RFC 7505)`
+  const why = 'Its MTA-STS policy has not expired, so the record may be forged. Try again later.'
+  return new RoutingError(mayBeForged ? `${what}. ${why}` : `${what}.`, {
+    code: 'ENULLMX',
+    permanent: !mayBeForged,
+    policyDomain,
+  })
 }
 
 function inOrder(hosts: readonly MxHost[]): MxHost[] {
@@ -178,26 +216,31 @@ interface Considered {
 }
 
 async function consider(
-  host: MxHost,
+  { domain, mx, ...host }: MxHost & HostQuestion,
   lookup: PolicyLookup,
   options: PlanOptions,
 ): Promise<Considered> {
   const { mxHost } = host
-  const security = requiredSecurity(lookup, options)
   const mismatch = mxMismatch(mxHost, lookup)
-  if (mismatch && isBinding(lookup, options.demand)) return { refused: [mismatch] }
-  if (options.demand === 'require' && !hasPolicy(lookup)) {
-    return { refused: [unusable(mxHost, 'requiretls-without-policy')] }
-  }
-  // A name that is none can neither be looked up nor be sent as SNI
+  if (mismatch && isBinding(lookup, options)) return { refused: [mismatch] }
+  // What is not a host name can neither be looked up nor be sent as SNI
   if (toALabels(mxHost) === undefined) return { refused: [unusable(mxHost, 'invalid-mx-host')] }
-  const { addresses, blocked, problem, cause } = await options.lookups.addresses(mxHost)
+  const found = await options.lookups.host(mxHost, { domain, mx, port: options.port })
+  const { addresses, blocked, problem, cause } = found.addresses
   const refused = blocked.map((address) => unusable(mxHost, 'blocked-address', { address }))
   if (problem) {
     return { refused: blocked.length > 0 ? refused : [unusable(mxHost, problem, { cause })] }
   }
-  const found = candidate({ ...host, addresses }, security, options)
-  return { candidate: mismatch ? { ...found, failure: mismatch } : found, refused }
+  const { demand } = found
+  if (demand.kind === 'skip') return { refused: [...refused, { mxHost, ...demand.failure }] }
+  if (options.demand === 'require' && !hasPolicy(lookup) && demand.kind !== 'dane') {
+    return { refused: [unusable(mxHost, 'requiretls-without-policy')] }
+  }
+  const security = requiredSecurity(lookup, options, demand)
+  const usable = candidate({ ...host, addresses }, security, options)
+  const unusableRecords = demand.kind === 'tls-required' ? demand.failure : undefined
+  const failure = mismatch ?? unusableRecords
+  return { candidate: failure ? { ...usable, failure } : usable, refused }
 }
 
 /** RFC 8461 §4.1: the name in the MX record, not what it is a CNAME for. */
@@ -206,15 +249,25 @@ function mxMismatch(mxHost: string, lookup: PolicyLookup): TlsFailure | undefine
   return unusable(mxHost, 'mx-mismatch')
 }
 
-/** A policy of mode `none` is none (RFC 8461 §5). */
+/** Whether a policy asks for anything; mode `none` does not (RFC 8461 §5). */
 function hasPolicy(lookup: PolicyLookup): lookup is FoundPolicy {
   return lookup.status === 'found' && lookup.policy.mode !== 'none'
 }
 
+/** Whether an unexpired policy is known, so that forged DNS answers must not bounce mail. */
+function isProtected(lookup: PolicyLookup): boolean {
+  return lookup.status === 'found'
+}
+
+type Demands = Pick<PlanOptions, 'minimumSecurity' | 'demand' | 'reportOnly'>
+
 /** Whether an MX host outside the policy is no candidate; under mode `testing` it is one. */
-function isBinding(lookup: PolicyLookup, demand: TlsDemand): boolean {
+function isBinding(
+  lookup: PolicyLookup,
+  { demand, reportOnly }: Omit<Demands, 'minimumSecurity'>,
+): lookup is FoundPolicy {
   if (!hasPolicy(lookup) || demand === 'optional') return false
-  return demand === 'require' || lookup.policy.mode === 'enforce'
+  return demand === 'require' || (lookup.policy.mode === 'enforce' && !reportOnly)
 }
 
 function unusable(
@@ -225,36 +278,46 @@ function unusable(
   return { resultType: 'validation-failure', reason, mxHost, ...details }
 }
 
-const AUTHENTICATED: Security = Object.freeze({
-  level: 'authenticated',
-  proofs: [{ by: 'sts' }] as const,
-})
+const STS: Proof = Object.freeze({ by: 'sts' })
 
-/** RFC 8461 §5: what the policy's mode asks for, and never less than the operator does. */
+/**
+ * Decides what a connection must prove: what the policy's mode asks for (RFC 8461 §5), what DANE
+ * asks for (RFC 7672 §2.2), and never less than the operator does. Where both apply, both must
+ * hold (RFC 8461 §2).
+ */
 export function requiredSecurity(
   lookup: PolicyLookup,
-  { minimumSecurity, demand }: Pick<PlanOptions, 'minimumSecurity' | 'demand'>,
+  options: Demands,
+  dane: DaneDemand = { kind: 'none' },
 ): Security {
-  if (demand === 'require') return AUTHENTICATED
+  const { minimumSecurity, demand } = options
   // RFC 8689 §3: the sender of this message would rather have it delivered than protected
   if (demand === 'optional') return audited({ level: 'opportunistic' }, lookup)
-  if (minimumSecurity === 'authenticated') return AUTHENTICATED
-  if (hasPolicy(lookup) && lookup.policy.mode === 'enforce') return AUTHENTICATED
-  return audited({ level: minimumSecurity }, lookup)
+  const daneProof = dane.kind === 'dane' ? dane.proof : undefined
+  if (isBinding(lookup, options)) return authenticated(STS, daneProof)
+  if (daneProof) return audited(authenticated(daneProof), lookup)
+  if (demand === 'require' || minimumSecurity === 'authenticated') return authenticated(STS)
+  const level = dane.kind === 'tls-required' ? 'encrypted' : minimumSecurity
+  return audited({ level }, lookup)
 }
 
-/** Under a policy that does not bind, what it would have refused is put down all the same. */
-function audited(
-  security: { level: 'opportunistic' } | { level: 'encrypted' },
-  lookup: PolicyLookup,
-): Security {
-  return hasPolicy(lookup) ? { ...security, audit: { by: 'sts' } } : security
+const BY_STS: Security = Object.freeze({ level: 'authenticated', proofs: [STS] as const })
+
+function authenticated(first: Proof, second?: Proof): Security {
+  if (second) return { level: 'authenticated', proofs: [first, second] }
+  return first === STS ? BY_STS : { level: 'authenticated', proofs: [first] }
 }
 
+/** Under a policy that does not bind, what it would have refused is recorded all the same. */
+function audited(security: Security, lookup: PolicyLookup): Security {
+  return hasPolicy(lookup) ? { ...security, audit: STS } : security
+}
+
+/** Makes a candidate of a host whose addresses are known. */
 export function candidate(
   host: MxHost & { addresses: readonly string[] },
   security: Security,
-  options: Pick<PlanOptions, 'roots' | 'port'>,
+  options: Pick<PlanOptions, 'roots' | 'port' | 'judgeDane'>,
 ): Candidate {
   const { mxHost } = host
   return {
@@ -263,7 +326,8 @@ export function candidate(
     security,
     tls: tlsOptions(mxHost, security, options.roots),
     verify(socket) {
-      const failure = judge(socket, mxHost, security)
+      const { refusal, audited } = assess(socket, mxHost, security, options.judgeDane)
+      const failure = refusal ?? audited
       return failure && { ...failure, mxHost }
     },
   }
@@ -271,7 +335,7 @@ export function candidate(
 
 /**
  * Without a policy, a domain that does not exist is a permanent error, as with every sender. Under
- * a policy it is not: who can forge DNS must not be able to bounce mail.
+ * a policy it is not: somebody who can forge DNS must not be able to bounce mail.
  */
 function requireExistence(
   policyDomain: string,
@@ -281,7 +345,7 @@ function requireExistence(
   const nxdomain = refused.every(
     ({ mxHost, reason }) => mxHost === policyDomain && reason === 'nxdomain',
   )
-  if (!nxdomain || lookup.status === 'found') return
+  if (!nxdomain || isProtected(lookup)) return
   throw new RoutingError(
     `The domain ${escapeRemoteText(policyDomain)} does not exist. Check the recipient's address.`,
     { code: 'EDNS', permanent: true, policyDomain },

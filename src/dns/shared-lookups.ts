@@ -68,8 +68,8 @@ interface Question<T> {
   isKept(answer: T): boolean
 }
 
-/** By the name that is asked about. */
-class Answers<T> {
+/** Shares the answers of one kind of question, by the name that is asked about. */
+export class Answers<T> {
   readonly #question: Question<T>
   readonly #asking = new Map<string, Promise<T>>()
   /** All given since `#since`; let go of together, so that they are as many as a second brings */

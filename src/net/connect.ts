@@ -11,13 +11,13 @@ import { errorOfThrown } from '../text.js'
 
 /** One address that is about to be connected to. */
 export interface ConnectTarget {
-  /** A policy host (HTTPS), or an MX host (SMTP) */
-  purpose: 'policy' | 'smtp'
+  /** A policy host (HTTPS), an MX host (SMTP), or a collector of TLS reports (HTTPS) */
+  purpose: 'policy' | 'smtp' | 'report'
   /** The name that the address belongs to */
   host: string
   /** An IPv4 or IPv6 address, as text */
   address: string
-  /** 443 of a policy host; 25 of an MX host, unless the option `port` says otherwise */
+  /** 443 for HTTPS, unless the URL of a collector names another; for SMTP the option `port` */
   port: number
 }
 
@@ -41,6 +41,8 @@ export interface Connected {
   target: ConnectTarget
   /** The targets that are worth another try if this one turns out to be of no use */
   remaining: ConnectTarget[]
+  /** The targets that could not be connected to before this one could */
+  failed: ReadonlyArray<{ target: ConnectTarget; error: Error }>
 }
 
 /** No address of a host could be connected to. */
@@ -101,7 +103,7 @@ export function connectFirst(
         (socket) => {
           const dead = new Set(failed.map((entry) => entry.target))
           const remaining = targets.filter((other) => other !== target && !dead.has(other))
-          finish(() => resolve({ socket, target, remaining }))
+          finish(() => resolve({ socket, target, remaining, failed }))
         },
         (thrown: unknown) => {
           const error = errorOfThrown(thrown)

@@ -1,17 +1,18 @@
 /**
- * The message as it is sent: its body, streamed where one delivery needs it and copied where
- * several do; its envelope; and what it asks of TLS itself (RFC 8689).
+ * A message as it is sent: its body, streamed where it is large and copied where it is small or
+ * several deliveries need it; its envelope; and what it asks of TLS itself (RFC 8689).
  *
  * @module
  */
 import { setMaxListeners } from 'node:events'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import type { MailMessage, SMTPEnvelope } from 'nodemailer'
+import type { MailMessage } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
-import type { Candidate, TlsDemand } from '../delivery/plan.js'
+import type { TlsDemand } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
-import { TlsFailureError } from '../tls/failures.js'
+import type { SmtpEnvelope } from '../smtp/connection.js'
+import { errorOfThrown } from '../text.js'
 
 type MimeNode = MailMessage['message']
 
@@ -23,12 +24,14 @@ export class Message {
   /** With all recipients */
   readonly envelope: ReturnType<MimeNode['getEnvelope']>
   readonly #mail: MailMessage
+  readonly #isRaw: boolean
   #release = () => {}
 
   constructor(mail: MailMessage) {
     this.#mail = mail
     // Addresses are parsed for it: once, and not for every domain and attempt
     this.envelope = mail.message.getEnvelope()
+    this.#isRaw = mail.data.raw !== undefined
     this.source = new MessageSource(mail.message)
     this.demand = demandOf(mail)
     if (mail.data.signal) this.signal = this.#follow(mail.data.signal)
@@ -49,50 +52,70 @@ export class Message {
     return controller.signal
   }
 
-  /** For these recipients; a new object each time, since SMTPConnection writes to it (D10). */
-  envelopeFor(recipients: string[]): SMTPEnvelope {
+  /** Returns the envelope for these recipients. */
+  envelopeFor(recipients: readonly string[], { content, size }: Body): SmtpEnvelope {
     const { dsn } = this.#mail.data
-    const envelope: SMTPEnvelope = { ...this.envelope, to: recipients }
-    if (dsn !== undefined) envelope.dsn = dsn
-    if (this.demand === 'require') envelope.requireTLSExtensionEnabled = true
-    return envelope
+    return {
+      from: this.envelope.from,
+      to: recipients,
+      // A message that Nodemailer composes is 7-bit; one that comes whole may be anything
+      use8BitMime: content instanceof Readable ? this.#isRaw : content.some(isEightBit),
+      ...(size === undefined ? {} : { size }),
+      ...(dsn === undefined ? {} : { dsn: dsnOf(dsn) }),
+      ...(this.demand === 'require' ? { requireTls: true } : {}),
+    }
   }
 
-  /** The body for one attempt; ends the delivery when there is none to be had any more. */
-  open(context: DeliveryContext): Readable {
+  /** Returns the body for one attempt; ends the delivery when it cannot be read any more. */
+  open(context: DeliveryContext): Body {
     try {
       return this.source.open()
     } catch (error) {
       return context.stop(error)
     }
   }
+}
 
-  /** What an error of Nodemailer's means for the delivery; no other host mends a broken message. */
-  fault(error: unknown, { mxHost }: Candidate, context: DeliveryContext): unknown {
-    const code = codeOf(error)
-    if (code === 'EREQUIRETLS') {
-      return new TlsFailureError({
-        resultType: 'validation-failure',
-        reason: 'requiretls-not-offered',
-        mxHost,
-        cause: error,
-      })
-    }
-    if (!OWN_FAULTS.has(code)) return error
-    // A file or a URL may be there tomorrow; no later attempt mends an envelope
-    if (code === 'EENVELOPE') Object.assign(Object(error), { permanent: true })
-    return context.stop(error)
+function isEightBit(byte: number): boolean {
+  return byte > 127
+}
+
+/** Returns delivery status options by their SMTP names (RFC 3461); Nodemailer has its own, too. */
+function dsnOf(dsn: object): NonNullable<SmtpEnvelope['dsn']> {
+  const { ret, return: returned, envid, id, notify, orcpt, recipient } = dsn as DsnOptions
+  const asked = String(ret ?? returned ?? '').toUpperCase()
+  // Anything else is refused where the envelope is written
+  const part = asked === '' ? undefined : (RETURNED[asked] ?? (asked as 'FULL'))
+  const original = recipient ?? orcpt
+  return {
+    ...(part === undefined ? {} : { ret: part }),
+    ...(envid === undefined && id === undefined ? {} : { envid: String(envid ?? id) }),
+    ...(notify === undefined ? {} : { notify }),
+    ...(original === undefined ? {} : { orcpt: original }),
   }
 }
 
-/** Errors of Nodemailer about the message or the envelope, when no host replied anything. */
-const OWN_FAULTS = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM', 'EFILEACCESS', 'EURLACCESS'])
-
-function codeOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return ''
-  const replied = 'responseCode' in error && error.responseCode !== undefined
-  return 'code' in error && !replied ? String(error.code) : ''
+type DsnOptions = NonNullable<SmtpEnvelope['dsn']> & {
+  return?: string
+  id?: string
+  recipient?: string
 }
+
+const RETURNED: Record<string, 'HDRS' | 'FULL'> = {
+  HDRS: 'HDRS',
+  HEADERS: 'HDRS',
+  FULL: 'FULL',
+  BODY: 'FULL',
+}
+
+/** The errors of a message that cannot be sent to any host: about its envelope or its content. */
+export function isOwnFault(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return false
+  const replied = 'responseCode' in error && error.responseCode !== undefined
+  return !replied && OWN_FAULTS.has(String(error.code))
+}
+
+const OWN_FAULTS = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM', 'EFILEACCESS', 'EURLACCESS'])
 
 /** RFC 8689 §2 and §3; REQUIRETLS wins where both are asked for. */
 function demandOf({ data, message }: MailMessage): TlsDemand {
@@ -101,43 +124,94 @@ function demandOf({ data, message }: MailMessage): TlsDemand {
   return typeof header === 'string' && /^\s*no\s*$/i.test(header) ? 'optional' : 'policy'
 }
 
+/** The body of a message for one attempt. */
+export interface Body {
+  content: Uint8Array | Readable
+  /** In bytes; undefined for a stream */
+  size?: number
+}
+
+/** Whether nothing of a body has been read, so that another attempt can have it. */
+export function isUnread({ content }: Body): boolean {
+  return !(content instanceof Readable) || !content.readableDidRead
+}
+
+/** Messages up to this size are read before a connection is opened: SIZE can be declared. */
+const SMALL = 65_536
+
+/** Provides the body of a message, once for each attempt. */
 export class MessageSource {
   readonly #message: MimeNode
-  #copy: Buffer | undefined
+  readonly #hasStream: boolean
+  #reading: Promise<void> | undefined
+  #copy: Uint8Array | undefined
+  #error: Error | undefined
   #begun = false
 
   constructor(message: MimeNode) {
     this.#message = message
-  }
-
-  /** Reads the whole message into memory, so that any number of deliveries can send it. */
-  async hold(): Promise<void> {
-    this.#copy = await buffer(this.#message.createReadStream())
+    this.#hasStream = hasStream(message)
   }
 
   /**
-   * The message for one attempt. Of a stream of the user's nothing is read before somebody reads
-   * this one: the next attempt can still have it when this one gets no further than MAIL FROM.
+   * Reads the message into memory: the whole of it with `whole`, so that any number of deliveries
+   * can send it, else only a small one. Never rejects.
+   */
+  prepare({ whole = false } = {}): Promise<void> {
+    this.#reading ??= this.#read(whole)
+    return this.#reading
+  }
+
+  async #read(whole: boolean): Promise<void> {
+    if (!whole && this.#hasStream) return
+    try {
+      const stream = this.#message.createReadStream()
+      this.#copy = whole ? await buffer(stream) : await readSmall(stream)
+    } catch (error) {
+      // Without a stream of the user's, the attempt reads it again and ends with the same error
+      if (this.#hasStream) this.#error = errorOfThrown(error)
+    }
+  }
+
+  /**
+   * Returns the message for one attempt. Nothing of a stream of the user's is read before this one
+   * is read: the next attempt can still have it when this one gets no further than MAIL FROM.
    *
    * @throws MtaStsError `ESTREAM` when part of it came from a stream that has been read
+   * @throws the error of reading the message
    */
-  open(): Readable {
-    if (this.#copy) return Readable.from(this.#copy)
-    if (!hasStream(this.#message)) return this.#message.createReadStream()
+  open(): Body {
+    if (this.#error) throw this.#error
+    if (this.#copy) return { content: this.#copy, size: this.#copy.length }
+    if (!this.#hasStream) return { content: this.#message.createReadStream() }
     if (this.#begun) {
       throw new MtaStsError(
         'The message cannot be sent a second time: part of it is a stream that has been read. Give it as a string, a Buffer or a path instead, or send it again.',
         'ESTREAM',
       )
     }
-    return new LazyReadable(() => {
-      this.#begun = true
-      return this.#message.createReadStream()
-    })
+    return {
+      content: new LazyReadable(() => {
+        this.#begun = true
+        return this.#message.createReadStream()
+      }),
+    }
   }
 }
 
-/** A stream that is not opened before somebody reads it. */
+/** Reads a stream that ends within {@link SMALL} bytes; undefined for a longer one. */
+async function readSmall(stream: Readable): Promise<Uint8Array | undefined> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    size += chunk.length
+    if (size > SMALL) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** A stream that is opened when it is first read. */
 class LazyReadable extends Readable {
   readonly #open: () => Readable
   #source: Readable | undefined
@@ -170,7 +244,7 @@ class LazyReadable extends Readable {
   }
 }
 
-/** Nodemailer can read a message again unless a part of it, or the whole, is somebody's stream. */
+/** Whether a part of the message, or the whole, is a stream of the user's: it can be read once. */
 function hasStream(node: MimeNode): boolean {
   const raw: unknown = Reflect.get(node, '_raw')
   return isStream(node.content) || isStream(raw) || node.childNodes.some(hasStream)

@@ -3,9 +3,13 @@
  *
  * @module
  */
-import { domainOfMailbox, isAddressLiteral, toALabels } from '../dns/domain-name.js'
-import { MtaStsError } from '../errors.js'
+import { tryParseDestination } from '../delivery/destination.js'
+import { RecipientError } from '../delivery/errors.js'
+import { domainOfMailbox } from '../dns/domain-name.js'
 import { escapeRemoteText } from '../text.js'
+
+/** The message of the error for a message without recipients. */
+export const NO_RECIPIENTS = 'The message has no recipients: set "to", "cc", "bcc" or "envelope.to"'
 
 /** The recipients that one delivery is for. */
 export interface DomainGroup {
@@ -21,7 +25,9 @@ export interface DomainGroup {
  */
 export function groupByDomain(recipients: readonly string[]): DomainGroup[] {
   if (recipients.length === 0) {
-    throw envelopeError('The message has no recipients: set "to", "cc", "bcc" or "envelope.to"')
+    throw new RecipientError(
+      'The message has no recipients: set "to", "cc", "bcc" or "envelope.to"',
+    )
   }
   const groups = new Map<string, DomainGroup>()
   for (const recipient of recipients) {
@@ -36,14 +42,8 @@ export function groupByDomain(recipients: readonly string[]): DomainGroup[] {
 function deliveryDomain(recipient: string): string {
   const domain = domainOfMailbox(recipient)
   const shown = escapeRemoteText(recipient)
-  if (domain === undefined) throw envelopeError(`The recipient "${shown}" has no domain`)
-  if (isAddressLiteral(domain)) return domain
-  const policyDomain = toALabels(domain)
-  if (policyDomain !== undefined) return policyDomain
-  throw envelopeError(`The domain of the recipient "${shown}" is not a domain name`)
-}
-
-/** Permanent, so that who queues has one thing to look at: no later attempt mends an address. */
-function envelopeError(message: string): MtaStsError & { permanent: true } {
-  return Object.assign(new MtaStsError(message, 'EENVELOPE'), { permanent: true } as const)
+  if (domain === undefined) throw new RecipientError(`The recipient "${shown}" has no domain`)
+  const destination = tryParseDestination(domain)
+  if (destination) return destination.name
+  throw new RecipientError(`The domain of the recipient "${shown}" is not a domain name`)
 }

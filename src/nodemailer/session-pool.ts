@@ -1,13 +1,18 @@
 /**
- * Sessions that are kept for the next message. What identifies one is the MX host, the address,
- * and what was proved (DESIGN D14): a session that proved nothing never carries a message that
+ * Connections that are kept for the next message. A kept connection is identified by the MX host,
+ * the address, and what was proved: a connection that proved nothing never carries a message that
  * needs proof, also when a policy has arrived since it was opened.
  *
  * @module
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { Candidate } from '../delivery/plan.js'
-import { openSession, type Session, type SessionOptions, type SessionPurpose } from './session.js'
+import { MtaStsError } from '../errors.js'
+import type { SmtpConnection } from '../smtp/connection.js'
+import { isTooManyConnections } from '../smtp/reply.js'
+import type { Security } from '../tls/security.js'
 
+/** Bounds of a {@link SessionPool}. */
 export interface PoolLimits {
   /** Open connections in all */
   maxConnections: number
@@ -19,152 +24,207 @@ export interface PoolLimits {
   idleTimeout: number
 }
 
-/** A session for one message. Give it back with `release` or `discard`. */
+/** A connection for one message. Give it back with `release` or `discard`. */
 export interface Lease {
-  session: Session
+  connection: SmtpConnection
   /** It has carried messages before, and the peer may have closed it since */
   reused: boolean
 }
 
-/** What is known of an MX host's connections. */
+/** What {@link SessionPool.acquire} needs beside the candidate. */
+export interface AcquireOptions {
+  /** Opens a new connection to the candidate */
+  open(): Promise<SmtpConnection>
+  /** Called after each wait; throws when the connection is not wanted any more */
+  check(): void
+  /** A kept connection has failed: takes a new one only */
+  fresh?: boolean | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** A connection, and what the pool knows of it. */
+interface Kept {
+  connection: SmtpConnection
+  /** What it had to prove when it was opened */
+  security: Security
+  /** Messages that were sent over it, or tried */
+  messages: number
+  timer?: NodeJS.Timeout | undefined
+}
+
+/** The connections to one MX host. */
 interface Host {
   /** Open, or being opened */
   open: number
-  idle: IdleSession[]
-  /** In the order in which they came */
-  waiting: Array<() => void>
+  idle: Kept[]
+  /** Fewer than the limit after the host refused a connection for being one too many */
+  limit: number
 }
 
-interface IdleSession {
-  session: Session
-  timer: NodeJS.Timeout
+/** A message that waits for a connection. */
+interface Waiting {
+  mxHost: string
+  wake(): void
 }
 
 export class SessionPool {
   readonly #limits: PoolLimits
-  readonly #options: SessionOptions
   readonly #hosts = new Map<string, Host>()
-  readonly #leased = new Set<Session>()
+  readonly #leased = new Map<SmtpConnection, Kept>()
+  /** In the order in which they came, whatever their hosts */
+  readonly #waiting = new Set<Waiting>()
+  /** Those that were woken for a place which another message took; before the rest */
+  readonly #waitingAgain = new Set<Waiting>()
   #open = 0
   #closed = false
+  #forced = false
 
-  constructor(limits: PoolLimits, options: SessionOptions) {
+  constructor(limits: PoolLimits) {
     this.#limits = limits
-    this.#options = options
-  }
-
-  /** No connection can be opened for another message now. */
-  get full(): boolean {
-    return this.#open >= this.#limits.maxConnections && this.#idlest() === undefined
   }
 
   /**
-   * A session that may carry a message for the candidate: one that is kept, or a new one, once the
-   * limits allow it.
+   * Returns a connection that may carry a message for the candidate: a kept one, or a new one once
+   * the limits allow it.
    *
-   * @throws as {@link openSession} does; the signal's reason when it is aborted
+   * @throws as `open` and `check` do; the signal's reason when it is aborted; MtaStsError
+   *   `ECONNECTION` when the pool was closed by force
    */
-  async acquire(candidate: Candidate, purpose: SessionPurpose): Promise<Lease> {
-    const { signal } = purpose
-    for (;;) {
-      const host = this.#host(candidate.mxHost)
-      if (signal?.aborted) {
-        // The place that this one was woken for is the next one's
-        this.#wake(candidate.mxHost)
-        throw signal.reason
+  async acquire(candidate: Candidate, options: AcquireOptions): Promise<Lease> {
+    const { mxHost } = candidate
+    for (let queue = this.#waiting; ; queue = this.#waitingAgain) {
+      this.#throwIfUnwanted(options)
+      const kept = options.fresh ? undefined : this.#takeIdle(candidate)
+      if (kept) return { connection: kept.connection, reused: true }
+      if (this.#makeRoom(mxHost)) {
+        const connection = await this.#openConnection(candidate, options)
+        if (connection) return { connection, reused: false }
       }
-      const kept = this.#takeIdle(host, candidate)
-      if (kept) {
-        if (kept.finding) purpose.note(kept.finding)
-        return { session: kept, reused: true }
-      }
-      if (this.#makeRoom(host)) return this.#openSession(host, candidate, purpose)
-      await turn(host.waiting, signal)
+      await this.#waitTurn(queue, mxHost, options.signal)
     }
   }
 
-  /** Keeps a session for the next message, unless it has carried enough of them. */
-  release(session: Session): void {
-    this.#leased.delete(session)
-    if (session.closed) return
-    const worn = session.messages >= this.#limits.maxMessages
-    if (worn || this.#closed) session.quit()
-    else this.#keep(session)
+  /** Keeps a connection for the next message, unless it has carried enough of them. */
+  release(connection: SmtpConnection): void {
+    const kept = this.#leased.get(connection)
+    if (!kept) return
+    this.#leased.delete(connection)
+    if (connection.closed) return
+    const worn = kept.messages >= this.#limits.maxMessages
+    if (worn || this.#closed) void connection.quit()
+    else this.#keep(kept)
   }
 
-  /** Ends a session on which something went wrong; without QUIT, which might become message text. */
-  discard(session: Session): void {
-    session.close()
+  /** Ends a connection on which something went wrong; without QUIT, which might become message text. */
+  discard(connection: SmtpConnection): void {
+    connection.close()
   }
 
-  /** Ends what is idle; what is in use ends when it is given back, or at once with `force`. */
+  /** Ends what is idle. A connection in use ends when it is given back, or at once with `force`. */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     for (const { idle } of this.#hosts.values()) {
-      for (const { session } of [...idle]) session.quit()
+      for (const { connection } of [...idle]) void connection.quit()
     }
-    if (options.force) for (const session of this.#leased) session.close()
+    if (!options.force) return
+    this.#forced = true
+    for (const connection of this.#leased.keys()) connection.close()
+    for (const { wake } of this.#inOrder()) wake()
   }
 
-  async #openSession(host: Host, candidate: Candidate, purpose: SessionPurpose): Promise<Lease> {
-    this.#open++
-    host.open++
+  #throwIfUnwanted({ signal, check }: AcquireOptions): void {
     try {
-      const session = await openSession(candidate, purpose, this.#options)
-      session.onClose(() => this.#forget(session))
-      this.#leased.add(session)
-      return { session, reused: false }
+      if (this.#forced) throw new MtaStsError('The transport was closed', 'ECONNECTION')
+      signal?.throwIfAborted()
+      check()
     } catch (error) {
-      this.#freed(candidate.mxHost)
+      // The place that this message was woken for goes to the next one
+      this.#wakeNext()
       throw error
     }
   }
 
-  #takeIdle(host: Host, candidate: Candidate): Session | undefined {
-    const index = host.idle.findIndex(({ session }) => session.fits(candidate))
-    const [kept] = index < 0 ? [] : host.idle.splice(index, 1)
-    if (!kept) return undefined
-    clearTimeout(kept.timer)
-    kept.session.ref()
-    this.#leased.add(kept.session)
-    return kept.session
+  /** Opens a connection; undefined when the host takes no more than are open already. */
+  async #openConnection(
+    candidate: Candidate,
+    { open }: AcquireOptions,
+  ): Promise<SmtpConnection | undefined> {
+    const { mxHost, security } = candidate
+    const host = this.#host(mxHost)
+    this.#open++
+    host.open++
+    try {
+      const connection = await open()
+      if (this.#forced) {
+        connection.close()
+        throw new MtaStsError('The transport was closed', 'ECONNECTION')
+      }
+      this.#leased.set(connection, { connection, security, messages: 1 })
+      connection.onClose(() => this.#forget(connection))
+      return connection
+    } catch (error) {
+      this.#freed(mxHost)
+      const others = host.open
+      if (others > 0 && isTooManyConnections(error)) {
+        host.limit = others
+        return undefined
+      }
+      throw error
+    }
   }
 
-  #keep(session: Session): void {
-    const host = this.#host(session.facts.mxHost)
-    const timer = setTimeout(() => session.quit(), this.#limits.idleTimeout).unref()
-    session.unref()
-    host.idle.push({ session, timer })
-    this.#wake(session.facts.mxHost)
+  #takeIdle(candidate: Candidate): Kept | undefined {
+    const host = this.#hosts.get(candidate.mxHost)
+    const index = host?.idle.findIndex((kept) => fits(kept, candidate)) ?? -1
+    const [kept] = index < 0 ? [] : (host?.idle.splice(index, 1) ?? [])
+    if (!kept) return undefined
+    clearTimeout(kept.timer)
+    kept.connection.ref()
+    kept.messages++
+    this.#leased.set(kept.connection, kept)
+    return kept
+  }
+
+  #keep(kept: Kept): void {
+    const { connection } = kept
+    kept.timer = setTimeout(() => void connection.quit(), this.#limits.idleTimeout).unref()
+    connection.unref()
+    this.#host(connection.mxHost).idle.push(kept)
+    this.#wakeNext()
   }
 
   /** Whether another connection to the host may be opened, once something idle has given way. */
-  #makeRoom(host: Host): boolean {
-    if (host.open >= this.#limits.maxConnectionsPerHost) {
-      // What is idle there is of no use to this message
+  #makeRoom(mxHost: string): boolean {
+    const host = this.#host(mxHost)
+    if (host.open >= this.#limitOf(host)) {
+      // An idle connection there is of no use to this message
       const [oldest] = host.idle
-      oldest?.session.close()
       if (!oldest) return false
+      oldest.connection.close()
     }
     if (this.#open < this.#limits.maxConnections) return true
     const idlest = this.#idlest()
-    idlest?.session.close()
+    idlest?.connection.close()
     return idlest !== undefined
   }
 
-  #idlest(): IdleSession | undefined {
+  #limitOf({ limit }: Host): number {
+    return Math.min(limit, this.#limits.maxConnectionsPerHost)
+  }
+
+  #idlest(): Kept | undefined {
     for (const { idle } of this.#hosts.values()) if (idle[0]) return idle[0]
     return undefined
   }
 
-  /** A session has ended, by whose will ever. */
-  #forget(session: Session): void {
-    this.#leased.delete(session)
-    const { mxHost } = session.facts
-    const { idle } = this.#host(mxHost)
-    const index = idle.findIndex((entry) => entry.session === session)
-    const [entry] = index < 0 ? [] : idle.splice(index, 1)
-    clearTimeout(entry?.timer)
+  /** Forgets a connection that has ended, from either side. */
+  #forget(connection: SmtpConnection): void {
+    this.#leased.delete(connection)
+    const { mxHost } = connection
+    const idle = this.#hosts.get(mxHost)?.idle ?? []
+    const index = idle.findIndex((kept) => kept.connection === connection)
+    const [kept] = index < 0 ? [] : idle.splice(index, 1)
+    clearTimeout(kept?.timer)
     this.#freed(mxHost)
   }
 
@@ -172,45 +232,74 @@ export class SessionPool {
     const host = this.#host(mxHost)
     this.#open--
     host.open--
-    this.#wake(mxHost)
-    if (host.open === 0 && host.waiting.length === 0) this.#hosts.delete(mxHost)
+    if (host.open === 0) this.#hosts.delete(mxHost)
+    this.#wakeNext()
   }
 
-  /** Something can go on: first what waits for this host, then what waits for any place at all. */
-  #wake(mxHost: string): void {
-    const hosts = [this.#hosts.get(mxHost), ...this.#hosts.values()]
-    const next = hosts.find((host) => host && host.waiting.length > 0 && this.#canGoOn(host))
-    next?.waiting.shift()?.()
+  /** Wakes the message that has waited longest among those that can go on. */
+  #wakeNext(): void {
+    for (const waiting of this.#inOrder()) {
+      if (!this.#canGoOn(waiting.mxHost)) continue
+      waiting.wake()
+      return
+    }
   }
 
-  /** Whether a message for the host would find a session, or a place for one. */
-  #canGoOn({ idle, open }: Host): boolean {
-    if (idle.length > 0) return true
-    return open < this.#limits.maxConnectionsPerHost && !this.full
+  *#inOrder(): Generator<Waiting> {
+    yield* this.#waitingAgain
+    yield* this.#waiting
+  }
+
+  /** Whether a message for the host would find a connection, or a place for one. */
+  #canGoOn(mxHost: string): boolean {
+    const host = this.#hosts.get(mxHost)
+    if (host && host.idle.length > 0) return true
+    const hasPlace = !host || host.open < this.#limitOf(host)
+    return hasPlace && (this.#open < this.#limits.maxConnections || this.#idlest() !== undefined)
   }
 
   #host(mxHost: string): Host {
     const known = this.#hosts.get(mxHost)
     if (known) return known
-    const host: Host = { open: 0, idle: [], waiting: [] }
+    const host: Host = { open: 0, idle: [], limit: Number.POSITIVE_INFINITY }
     this.#hosts.set(mxHost, host)
     return host
   }
+
+  /** Resolves when it is this message's turn, or when the signal is aborted. */
+  #waitTurn(queue: Set<Waiting>, mxHost: string, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting: Waiting = {
+        mxHost,
+        wake: () => {
+          queue.delete(waiting)
+          signal?.removeEventListener('abort', waiting.wake)
+          resolve()
+        },
+      }
+      queue.add(waiting)
+      signal?.addEventListener('abort', waiting.wake, { once: true })
+    })
+  }
 }
 
-/** Resolves when it is this one's turn, or when the signal is aborted. */
-function turn(queue: Array<() => void>, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      signal?.removeEventListener('abort', onAbort)
-      resolve()
-    }
-    const onAbort = () => {
-      const index = queue.indexOf(wake)
-      if (index >= 0) queue.splice(index, 1)
-      resolve()
-    }
-    queue.push(wake)
-    signal?.addEventListener('abort', onAbort, { once: true })
-  })
+/**
+ * Whether a kept connection may carry a message for the candidate: the same host at an address that
+ * is still its own, and nothing to prove that was not proved when it was opened.
+ */
+function fits({ connection, security }: Kept, candidate: Candidate): boolean {
+  const { port, addresses } = candidate
+  if (connection.closed || port !== connection.port) return false
+  if (!addresses.includes(connection.address)) return false
+  if (security === candidate.security) return true
+  if (isDeepStrictEqual(security, candidate.security)) return true
+  return provesEnough(security, candidate.security)
+}
+
+/** Whether what one connection had to prove includes all that another would have to. */
+function provesEnough(own: Security, asked: Security): boolean {
+  if (own.level !== 'authenticated') return false
+  const given = (proof: unknown) => own.proofs.some((one) => isDeepStrictEqual(one, proof))
+  if (asked.audit && !given(asked.audit)) return false
+  return asked.level !== 'authenticated' || asked.proofs.every(given)
 }

@@ -16,7 +16,9 @@ import nodemailer, {
   type Transporter,
 } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
+import { RecipientError } from '../delivery/errors.js'
 import type { Candidate } from '../delivery/plan.js'
+import type { DeliverySummary } from '../delivery/record.js'
 import { lookupAddresses } from '../dns/addresses.js'
 import { toALabels } from '../dns/domain-name.js'
 import { defaultResolver } from '../dns/resolver.js'
@@ -29,7 +31,8 @@ import { VERSION } from '../version.js'
 import { type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle, withPermanence } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
-import { Message } from './message.js'
+import { isOwnFault, Message } from './message.js'
+import { NO_RECIPIENTS } from './recipients.js'
 
 /** Nodemailer's `info`, and what became of the smart host's policy. */
 export interface SmartHostInfo extends SMTPSentMessageInfo {
@@ -123,20 +126,22 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
 
   async #send(mail: MailMessage<SmartHostInfo>): Promise<SmartHostInfo> {
     const message = new Message(mail)
+    if (message.envelope.to.length === 0) throw new RecipientError(NO_RECIPIENTS)
     const group = { domain: this.#host, recipients: message.envelope.to }
-    const known: { context?: DeliveryContext } = {}
+    let summary: DeliverySummary | undefined
+    const onEnd = (account: DeliverySummary) => {
+      summary = account
+    }
     const describe = (error?: Error) => {
-      const { tls: _, ...delivery } = describeDelivery(group, { ...known, error })
-      return { ...delivery, mxHost: this.#host }
+      const delivery = describeDelivery(group, summary, error)
+      delete delivery.tls
+      return Object.assign(delivery, { mxHost: this.#host })
     }
     try {
       const { info, proved } = await this.#sts.sts.deliver(
         this.#host,
-        async (candidate, context) => {
-          known.context = context
-          return this.#attempt(candidate, { mail, message, context })
-        },
-        { route: 'smart-host', demand: message.demand, signal: message.signal },
+        (candidate, context) => this.#attempt(candidate, { mail, context }),
+        { route: 'smart-host', demand: message.demand, signal: message.signal, onEnd },
       )
       return { ...info, deliveries: [{ ...describe(), proved }] }
     } catch (thrown) {
@@ -149,7 +154,7 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
 
   async #attempt(
     candidate: Candidate,
-    { mail, message, context }: { mail: MailMessage; message: Message; context: DeliveryContext },
+    { mail, context }: { mail: MailMessage; context: DeliveryContext },
   ): Promise<{ info: SMTPSentMessageInfo; proved: 'nothing' | 'sts' }> {
     const { transporter } = this.#transporterFor(candidate)
     // Nodemailer's transports ask their Mail for OAuth2 tokens, and tell it of new ones
@@ -160,7 +165,8 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
       const proved = candidate.security.level === 'authenticated' ? 'sts' : 'nothing'
       return { info, proved }
     } catch (error) {
-      throw message.fault(refusalOf(error, candidate), candidate, context)
+      if (isOwnFault(error)) context.stop(error)
+      throw refusalOf(error, candidate)
     }
   }
 

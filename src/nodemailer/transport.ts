@@ -5,32 +5,31 @@
  * @module
  */
 import { EventEmitter } from 'node:events'
-import { connect as connectTcp, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import type { MailMessage, Transport } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
+import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
-import type { MtaSts } from '../mta-sts.js'
-import type { Connect } from '../net/connect.js'
-import { MAX_TIMER, number, optionError } from '../option-checks.js'
-import { appliedPolicy } from '../policy/lookup.js'
-import type { TlsFailure } from '../tls/failures.js'
+import { MAX_TIMER, number, optionalNumber, optionError } from '../option-checks.js'
+import type { OpenOptions, SendResult } from '../smtp/connection.js'
+import { isStaleConnection } from '../smtp/reply.js'
 import { VERSION } from '../version.js'
 import { type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } from './info.js'
-import { Message } from './message.js'
+import { type Body, isOwnFault, isUnread, Message } from './message.js'
 import { type DomainGroup, groupByDomain } from './recipients.js'
-import type { SendResult, SessionFacts, SessionOptions } from './session.js'
 import { type PoolLimits, SessionPool } from './session-pool.js'
+import { TransactionLogger, type TransactionLogOptions } from './transaction-log.js'
 
-/** Those of `MtaSts`, and those of SMTP sessions. Durations are in milliseconds. */
-export interface MtaStsTransportOptions extends StsOptions {
+/** Options of {@link mtaStsTransport}: those of `MtaSts` and those of SMTP sessions. Durations are in milliseconds. */
+export interface MtaStsTransportOptions extends StsOptions, TransactionLogOptions {
   /** The host name that EHLO says; default: the machine's */
   name?: string | undefined
   /** The address that SMTP connections are made from */
   localAddress?: string | undefined
-  /** For an address to be connected to, and again from there to the end of STARTTLS; default 30000 */
+  /** For the TCP connection to one address, and again for STARTTLS with its handshake; default 30000 */
   connectionTimeout?: number | undefined
   /** Open connections in all; default 50 */
   maxConnections?: number | undefined
@@ -40,14 +39,10 @@ export interface MtaStsTransportOptions extends StsOptions {
   maxMessages?: number | undefined
   /** How long a connection is kept without a message; default 60000 */
   idleTimeout?: number | undefined
-  /** For the greeting; default 30000 */
+  /** For the greeting; default 300000 (RFC 5321 §4.5.3.2.1) */
   greetingTimeout?: number | undefined
-  /** For any reply; default 600000 */
+  /** For any other reply; default: RFC 5321 §4.5.3.2's for each command */
   socketTimeout?: number | undefined
-  /** Logs the whole of a session, the message with it */
-  debug?: boolean | undefined
-  /** Logs commands and replies */
-  transactionLog?: boolean | undefined
 }
 
 /** How many domains of one message are delivered to at the same time. */
@@ -69,6 +64,9 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
   readonly supportsAbortSignal = true
   readonly #sts: StsInUse
   readonly #pool: SessionPool
+  readonly #open: OpenOptions
+  readonly #log: TransactionLogger
+  readonly #maxConnections: number
   #sending = 0
   #closed = false
 
@@ -79,8 +77,13 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
     }
     // Before the rest: what is wrong with an option must be known before anything is begun
     const limits = poolLimits(options)
-    this.#sts = stsOf(options)
-    this.#pool = new SessionPool(limits, sessionOptions(options, this.#sts.sts))
+    this.#open = openOptions(options)
+    this.#log = new TransactionLogger(options)
+    this.#sts = stsOf(stsOptions(options))
+    this.#maxConnections = limits.maxConnections
+    this.#pool = new SessionPool(limits)
+    // As Nodemailer's pool does, once there can be listeners
+    setImmediate(() => this.#emitIdle())
   }
 
   /** Everything goes through the callback: Nodemailer looks at nothing else. */
@@ -95,9 +98,9 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
     )
   }
 
-  /** Whether a connection is free, or may be opened, for another message. */
+  /** Whether fewer messages than connections are being sent: another one would not only wait. */
   isIdle(): boolean {
-    return !this.#closed && !this.#pool.full
+    return !this.#closed && this.#sending < this.#maxConnections
   }
 
   /** Checks the resolver and the store, as the options have been already. Sends nothing. */
@@ -119,10 +122,14 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
 
   #sent(): void {
     this.#sending--
-    if (this.isIdle()) this.emit('idle')
+    this.#emitIdle()
     if (this.#sending > 0) return
     this.emit('clear')
     if (this.#closed) this.#sts.close()
+  }
+
+  #emitIdle(): void {
+    if (this.isIdle()) this.emit('idle')
   }
 
   async #send(mail: MailMessage<SentInfo>): Promise<SentInfo> {
@@ -130,7 +137,7 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
     const message = new Message(mail)
     try {
       const groups = groupByDomain(message.envelope.to)
-      if (groups.length > 1) await message.source.hold()
+      void message.source.prepare({ whole: groups.length > 1 })
       const outcomes = await mapBounded(groups, DOMAINS_AT_ONCE, (group) =>
         this.#deliver(group, message),
       )
@@ -141,76 +148,65 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
     }
   }
 
-  /** One domain's share of a message. Never rejects. */
+  /** Delivers one domain's share of a message. Never rejects. */
   async #deliver(group: DomainGroup, message: Message): Promise<DomainOutcome> {
     const { demand, signal } = message
-    const known: { context?: DeliveryContext; facts?: Partial<SessionFacts> } = {}
+    let summary: DeliverySummary | undefined
+    const onEnd = (account: DeliverySummary) => {
+      summary = account
+    }
     try {
       const result = await this.#sts.sts.deliver(
         group.domain,
-        (candidate, context) => {
-          known.context = context
-          known.facts = { mxHost: candidate.mxHost }
-          return this.#attempt(candidate, {
-            context,
-            message,
-            recipients: group.recipients,
-            tell: (facts) => {
-              known.facts = facts
-            },
-          })
-        },
-        { demand, signal },
+        (candidate, context) => this.#attempt(candidate, context, { group, message }),
+        { demand, signal, onEnd },
       )
-      return { delivery: describeDelivery(group, known), result }
+      return { delivery: describeDelivery(group, summary), result }
     } catch (thrown) {
-      return { delivery: describeDelivery(group, { ...known, error: errorOf(thrown, signal) }) }
+      return { delivery: describeDelivery(group, summary, errorOf(thrown, signal)) }
     }
   }
 
-  /** One candidate: on a session that is kept, and on a new one when that has gone stale. */
-  async #attempt(candidate: Candidate, share: Share): Promise<SendResult> {
-    const { context, message } = share
-    const { policyDomain, lookup } = context.plan
-    const purpose = {
-      policy: appliedPolicy(policyDomain, lookup),
-      signal: message.signal,
-      note: (failure: TlsFailure) => context.note(failure),
-    }
-    for (;;) {
-      const { session, reused } = await this.#pool.acquire(candidate, purpose)
-      share.tell(session.facts)
-      const body = message.open(context)
+  /** One candidate: on a kept connection, and on a new one when that has gone stale. */
+  async #attempt(
+    candidate: Candidate,
+    context: DeliveryContext,
+    { group, message }: Share,
+  ): Promise<SendResult> {
+    const { signal } = message
+    await message.source.prepare()
+    for (let fresh = false; ; fresh = true) {
+      const { connection, reused } = await this.#pool.acquire(candidate, {
+        open: () => context.open({ ...this.#open, signal, ...this.#log.forSession() }),
+        check: () => context.assertCurrent(),
+        fresh,
+        signal,
+      })
+      let body: Body | undefined
       try {
-        const result = await session.send(
-          message.envelopeFor(share.recipients),
-          body,
-          message.signal,
-        )
-        this.#pool.release(session)
+        if (reused) context.use(connection)
+        body = message.open(context)
+        const envelope = message.envelopeFor(group.recipients, body)
+        const content = this.#log.body(body.content)
+        const result = await connection.send(envelope, content, { signal })
+        this.#pool.release(connection)
         return result
       } catch (error) {
-        this.#pool.discard(session)
-        // The peer had closed it; nothing of the message was read, let alone sent
-        if (reused && isLost(error) && !body.readableDidRead && !message.signal?.aborted) continue
-        throw message.fault(error, candidate, context)
+        this.#pool.discard(connection)
+        if (isOwnFault(error)) context.stop(error)
+        // The host ended the kept connection, or does not want another message on it
+        const again =
+          reused && isStaleConnection(error) && body && isUnread(body) && !signal?.aborted
+        if (!again) throw error
       }
     }
   }
 }
 
-/** What an attempt needs to know of the delivery that it is part of. */
+/** One domain's share of a message. */
 interface Share {
-  context: DeliveryContext
+  group: DomainGroup
   message: Message
-  recipients: string[]
-  tell(facts: SessionFacts): void
-}
-
-/** The connection ended, or the host said that it is about to (RFC 5321 §3.8). */
-function isLost(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false
-  return !('responseCode' in error) || error.responseCode === 421
 }
 
 function poolLimits(options: MtaStsTransportOptions): PoolLimits {
@@ -222,31 +218,23 @@ function poolLimits(options: MtaStsTransportOptions): PoolLimits {
   }
 }
 
-function sessionOptions(options: MtaStsTransportOptions, sts: MtaSts): SessionOptions {
+function openOptions(options: MtaStsTransportOptions): OpenOptions {
+  const timer = { min: 1, max: MAX_TIMER }
   return {
-    connect: connectOf(options, sts),
     name: text(options, 'name'),
     localAddress: localAddressOf(options),
-    connectionTimeout: number(options, 'connectionTimeout', {
-      default: 30_000,
-      min: 1,
-      max: MAX_TIMER,
-    }),
-    greetingTimeout: number(options, 'greetingTimeout', {
-      default: 30_000,
-      min: 1,
-      max: MAX_TIMER,
-    }),
-    socketTimeout: number(options, 'socketTimeout', { default: 600_000, min: 1, max: MAX_TIMER }),
-    logger: options.logger,
-    debug: options.debug,
-    transactionLog: options.transactionLog,
+    connectionTimeout: number(options, 'connectionTimeout', { default: 30_000, ...timer }),
+    greetingTimeout: number(options, 'greetingTimeout', { default: 300_000, ...timer }),
+    commandTimeout: optionalNumber(options, 'socketTimeout', timer),
   }
 }
 
-function connectOf({ connect, localAddress }: MtaStsTransportOptions, sts: MtaSts): Connect {
-  if (connect || !localAddress) return connect ?? sts.connect
-  return ({ address, port }) => connectTcp({ host: address, port, localAddress })
+/** The options that are the core's, and not the transport's. */
+function stsOptions(options: MtaStsTransportOptions): StsOptions {
+  const { name, localAddress, connectionTimeout, maxConnections, ...rest } = options
+  const { maxConnectionsPerHost, maxMessages, idleTimeout, ...more } = rest
+  const { greetingTimeout, socketTimeout, debug, transactionLog, ...sts } = more
+  return sts
 }
 
 function localAddressOf(options: MtaStsTransportOptions): string | undefined {

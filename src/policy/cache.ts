@@ -95,6 +95,13 @@ export class PolicyCache {
     return negative !== undefined && now < negative.until ? negative.lookup : undefined
   }
 
+  /** Returns what memory knows, without counting as a use and without a look at the TXT record. */
+  peek(policyDomain: string): PolicyLookup | undefined {
+    const now = this.#now()
+    const held = this.#policies.peek(policyDomain)
+    return held !== undefined && now < held.expiresAt ? held.lookup : undefined
+  }
+
   /** Puts down that it is used, and looks at the TXT record where that is due. */
   #use(policyDomain: string, held: HeldPolicy, now: number): PolicyLookup {
     const { recheckInterval } = this.#options

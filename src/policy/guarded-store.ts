@@ -37,7 +37,7 @@ export class GuardedStore {
   }
 
   async set(policyDomain: string, held: HeldPolicy): Promise<void> {
-    await this.#attempt('set', (store) => store.set(policyDomain, toStored(held)))
+    await this.#attempt('set', async (store) => store.set(policyDomain, toStored(held)))
   }
 
   async delete(policyDomain: string): Promise<void> {

@@ -1,44 +1,96 @@
 /**
- * Where policies outlive the process. The cache in memory decides; a store is asked when memory
- * knows nothing of a domain, and written before a delivery goes on. What it returns is checked
- * like remote input, and when it fails, memory goes on alone.
+ * The interface of a policy store: where policies outlive the process. The cache in memory decides;
+ * the store is asked for domains that memory does not know, and written before a delivery goes on.
+ * What it returns is checked like remote input, and when it fails, memory goes on alone.
  *
- * To write a store of your own, implement {@link PolicyStore}: `get`, `set` and `delete` are
- * enough; `list` lets `MtaSts.refresh()` see what other processes have learnt, and `lock` keeps
- * two of them from refreshing the same policy at once. Every method may reject; none may block.
+ * To write a store of your own, implement {@link PolicyStore}. `get`, `set` and `delete` are
+ * enough. `list` and `due` let `MtaSts.refresh()` see what other processes have fetched, `lock`
+ * keeps two of them from refreshing the same policy at once, and `removedAt` tells running senders
+ * what an operator has removed. Every method may reject; none may block.
  *
  * @module
  */
 
-/** A policy as it is kept: the text that was fetched, and when. All times in epoch milliseconds. */
+/** A policy as it is stored: the text that was fetched, and when. All times in epoch milliseconds. */
 export interface StoredPolicy {
-  /** The id of the TXT record that led to the fetch */
+  /** Id of the TXT record that led to the fetch */
   id: string
   /** The policy file, as it came (UTF-8, at most 64 KiB) */
   body: string
-  /** The end of the HTTPS fetch; `max_age` runs from here (RFC 8461 §3.3) */
+  /**
+   * Start of the HTTPS fetch. Of two fetches the one that began later counts: see
+   * {@link PolicyStore.set}. Entries written by version 0.1.0 lack it; `fetchedAt` stands in for it.
+   */
+  startedAt?: number
+  /** End of the HTTPS fetch; `max_age` runs from here (RFC 8461 §3.3) */
   fetchedAt: number
-  /** `fetchedAt` plus `max_age`; worth nothing afterwards, and may be deleted */
+  /** `fetchedAt` plus `max_age`. The entry is worthless afterwards, and may be deleted */
   expiresAt: number
-  /** When a delivery last asked for it, to within a day */
+  /** When a delivery last used the policy, to within a day */
   usedAt: number
+  /**
+   * When a valid TXT record was last seen, to within a day. It bounds how long a policy is renewed
+   * after its record is gone. Entries written by version 0.1.0 lack it.
+   */
+  recordSeenAt?: number
 }
 
-/** Where policies outlive the process; see `sqliteStore` and `redisStore` for two of them. */
+/** Where policies outlive the process; `sqliteStore` and `redisStore` are two of them. */
 export interface PolicyStore {
-  /** What is kept for a Policy Domain (A-label, lower case), or undefined */
+  /** Returns the entry of a Policy Domain (A-label, lower case), or undefined */
   get(policyDomain: string): Promise<StoredPolicy | undefined>
-  /** Keeps it; when the promise resolves, it survives the end of the process */
-  set(policyDomain: string, entry: StoredPolicy): Promise<void>
-  /** Forgets it; resolves also when there was nothing */
+  /**
+   * Stores an entry. When the promise resolves, the entry survives the end of the process.
+   *
+   * Resolves to `false`, and changes nothing, when the stored entry stems from a fetch that began
+   * later ({@link startOf}), or when an operator removed the domain's policy after the fetch began
+   * ({@link PolicyStore.removedAt}): the caller then reads what is stored. An entry of the same
+   * fetch is replaced, so that `usedAt` can be updated. A start or a removal more than an hour in
+   * the future is not believed. A store that never refuses an entry may resolve to nothing.
+   */
+  set(policyDomain: string, entry: StoredPolicy): Promise<boolean> | Promise<void>
+  /**
+   * Removes the entry of a Policy Domain on behalf of an operator; resolves also when there is no
+   * entry. A store that implements `removedAt` records the time, whether there was an entry or not.
+   */
   delete(policyDomain: string): Promise<void>
-  /** Every entry, in any order */
+  /**
+   * Returns when `delete` was last called for a Policy Domain, in epoch milliseconds, or undefined.
+   * Running senders that share the store drop what they fetched before that time. The time is to be
+   * remembered for as long as a policy can live, a year. Without this method, a removal reaches
+   * other senders when they restart.
+   */
+  removedAt?(policyDomain: string): Promise<number | undefined>
+  /** Iterates over all entries, in any order */
   list?(): AsyncIterable<[policyDomain: string, entry: StoredPolicy]>
   /**
+   * Iterates over the entries whose renewal is due at a point in time: those whose
+   * {@link renewalDueAt} is not after `time`. A store without this method is asked for all entries.
+   */
+  due?(time: number): AsyncIterable<[policyDomain: string, entry: StoredPolicy]>
+  /**
    * Takes a lock by name for `ttl` milliseconds, for one process among those that share the store.
-   * Resolves to a function that gives it back, or undefined when another process holds it.
+   * Resolves to a function that releases it, or to undefined when another process holds it.
    */
   lock?(name: string, ttl: number): Promise<(() => Promise<void>) | undefined>
-  /** Called by `MtaSts.close()` */
+  /** Closes the store; called by `MtaSts.close()` */
   close?(): Promise<void>
+}
+
+const DAY = 86_400_000
+
+/** Returns when the fetch of an entry began. */
+export function startOf({ startedAt, fetchedAt }: StoredPolicy): number {
+  return startedAt ?? fetchedAt
+}
+
+/**
+ * Returns when a policy is to be fetched again (RFC 8461 §3.3, §10.2): after half of its `max_age`,
+ * or after a day, whichever comes first.
+ */
+export function renewalDueAt({
+  fetchedAt,
+  expiresAt,
+}: Pick<StoredPolicy, 'fetchedAt' | 'expiresAt'>): number {
+  return fetchedAt + Math.min((expiresAt - fetchedAt) / 2, DAY)
 }

@@ -10,6 +10,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Connect } from '../net/connect.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved, Security } from '../tls/security.js'
+import type { Judgement } from '../tls/verdict.js'
 
 /** An SMTP host to connect to, and what it must prove; a `Candidate` of a plan is one. */
 export interface SmtpTarget {
@@ -23,8 +24,8 @@ export interface SmtpTarget {
   security: Security
   /** For `tls.connect`, beside the socket */
   tls: ConnectionOptions
-  /** Judges a finished handshake: undefined when it proves what `security` asks for or audits */
-  verify(socket: TLSSocket): TlsFailure | undefined
+  /** Judges a finished handshake: `refusal` forbids its use, `audited` is recorded */
+  judge(socket: TLSSocket): Judgement
   /** What already speaks against the host where that does not stop a delivery: mode `testing` */
   failure?: TlsFailure
 }
@@ -43,13 +44,13 @@ export interface OpenOptions {
   commandTimeout?: number | undefined
   /** Ends the opening; the promise rejects with its reason */
   signal?: AbortSignal | undefined
+  /** Told of every line sent and received; the message itself only as a count of bytes */
+  log?: SmtpLog | undefined
 }
 
 /** What the opening of a connection needs beside {@link OpenOptions}. */
 export interface OpenSettings extends OpenOptions {
   connect: Connect
-  /** Told of every line sent and received; the message itself only as a count of bytes */
-  log?: SmtpLog | undefined
   /** Told of each session that got to a verdict, or was refused one, before it is used or dropped */
   onSession(session: SessionReport): void
   /** Told of each connection that gave no session: TCP, the greeting or EHLO failed */

@@ -105,13 +105,13 @@ const MX: Record<NamedMxFault, Row> = {
     'a certificate of the client is demanded',
     invalid('handshake-failed'),
   ),
-  'response-injection': delivered(
+  'response-injection': refused(
     'a plaintext reply in one packet with the 220 to STARTTLS (RFC 3207 §6)',
-    'the reply is dropped or the connection is; it is never taken for one inside TLS',
+    noStartTls('early-data'),
   ),
-  'response-fragment': delivered(
+  'response-fragment': refused(
     'the head of a reply, without its end, in one packet with the 220 to STARTTLS',
-    'the text is dropped or the connection is; it is never taken for a reply inside TLS',
+    noStartTls('early-data'),
   ),
   unreachable: deferred('connection refused'),
   slow: delivered('every reply takes 150 ms'),

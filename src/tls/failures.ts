@@ -88,6 +88,12 @@ export type FailureReason =
   | 'tlsa-lookup-failed'
   | 'dnssec-bogus'
   | 'dane-not-available'
+  // The certificates of an MX host under DANE
+  | 'no-certificate'
+  | 'unreadable-certificate'
+  | 'unknown-critical-extension'
+  | 'name-constraints'
+  | 'weak-signature'
 
 /** One failure, as a report to the receiver would name it. */
 export interface TlsFailure {

@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls'
 import { checkServerIdentity } from './identity.js'
-import type { Proof, Security } from './security.js'
+import type { DaneProof, Proof, Security } from './security.js'
 
 /** The trusted roots and the lowest TLS version, read once for all connections. */
 export type TrustedRoots = SecureContext
@@ -68,12 +68,24 @@ function isSts({ by }: Proof): boolean {
   return by === 'sts'
 }
 
-/** What an MX host is connected to with. A session is never resumed: Node would skip the check. */
+function isDane(proof: Proof): proof is DaneProof {
+  return proof.by === 'dane'
+}
+
+/** Options for an MX host. A session is never resumed: Node would skip the check. */
 export function tlsOptions(
   host: string,
   security: Security,
   roots: TrustedRoots,
 ): ConnectionOptions {
-  const verified = security.level === 'authenticated' && security.proofs.some(isSts)
-  return verified ? verifiedTls(host, roots) : unverifiedTls(host, roots)
+  const proofs: readonly Proof[] = security.level === 'authenticated' ? security.proofs : []
+  const options = proofs.some(isSts) ? verifiedTls(host, roots) : unverifiedTls(host, roots)
+  const base = proofs.find(isDane)?.base ?? host
+  if (base === host) return options
+  return {
+    ...options,
+    // RFC 7672 §8.1. Node would compare the certificate with this name
+    servername: base,
+    checkServerIdentity: (_, cert) => checkServerIdentity(host, cert),
+  }
 }

@@ -47,5 +47,8 @@ export type Security =
   | { level: 'encrypted'; audit?: Proof }
   | { level: 'authenticated'; proofs: readonly [Proof, ...Proof[]]; audit?: Proof }
 
+/** A proof by DANE. */
+export type DaneProof = Extract<Proof, { by: 'dane' }>
+
 /** The names of the proofs that a connection gave. */
 export type Proved = readonly Proof['by'][]

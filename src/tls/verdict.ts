@@ -7,7 +7,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { FailureReason, ResultType, TlsFailure } from './failures.js'
 import { checkServerIdentity } from './identity.js'
-import type { Security } from './security.js'
+import type { DaneProof, Proof, Security } from './security.js'
 
 interface Verdict {
   resultType: ResultType
@@ -43,12 +43,14 @@ const CERTIFICATE_VERDICTS: ReadonlyMap<string, Verdict> = new Map([
   ['UNSPECIFIED', notTrusted('unspecified')],
 ])
 
-/** What OpenSSL says of a peer with which no TLS version is shared. */
+/**
+ * What OpenSSL says of a peer with which no TLS version is shared. ERR_SSL_WRONG_VERSION_NUMBER is
+ * not among them: that is what it says of plaintext.
+ */
 const VERSION_CODES = new Set([
   'ERR_SSL_UNSUPPORTED_PROTOCOL',
   'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
   'ERR_SSL_WRONG_SSL_VERSION',
-  'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_UNKNOWN_PROTOCOL',
 ])
 
@@ -77,13 +79,53 @@ function verdictOfCode(code: string): Verdict {
   return invalid('handshake-failed')
 }
 
-/**
- * The failure that a finished handshake with an MX host amounts to under what it must prove, or
- * would have to prove (`audit`); undefined when there is none.
- */
+/** What a finished handshake with an MX host amounts to. Both are left out when all is well. */
+export interface Judgement {
+  /** A proof that was demanded was not given: the connection must not be used */
+  refusal?: TlsFailure
+  /** A proof that is only audited was not given: recorded, and the connection is used */
+  audited?: TlsFailure
+}
+
+/** Judges a finished handshake by TLSA records (RFC 7672 §3). */
+export type DaneJudge = (socket: TLSSocket, proof: DaneProof) => TlsFailure | undefined
+
+/** Judges a finished handshake with `host` under what it must prove, and what is audited. */
+export function assess(
+  socket: TLSSocket,
+  host: string,
+  security: Security,
+  judgeDane?: DaneJudge,
+): Judgement {
+  const proofs = security.level === 'authenticated' ? security.proofs : []
+  const { audit } = security
+  const failures = new Map<Proof, TlsFailure | undefined>()
+  // By STS first: reading the chain for DANE empties getPeerCertificate() on Node 20 to 24
+  for (const proof of [...proofs, ...(audit ? [audit] : [])].sort(stsFirst)) {
+    failures.set(proof, failureOf(socket, host, { proof, judgeDane }))
+  }
+  const refusal = proofs.map((proof) => failures.get(proof)).find((failure) => failure)
+  const audited = audit && failures.get(audit)
+  return { ...(refusal ? { refusal } : {}), ...(audited ? { audited } : {}) }
+}
+
+function stsFirst(a: Proof, b: Proof): number {
+  return Number(b.by === 'sts') - Number(a.by === 'sts')
+}
+
+function failureOf(
+  socket: TLSSocket,
+  host: string,
+  { proof, judgeDane }: { proof: Proof; judgeDane: DaneJudge | undefined },
+): TlsFailure | undefined {
+  if (proof.by === 'sts') return judgePkix(socket, host)
+  return judgeDane ? judgeDane(socket, proof) : invalid('dane-not-available')
+}
+
+/** Returns the failure of a handshake under what is demanded or audited; undefined without one. */
 export function judge(socket: TLSSocket, host: string, security: Security): TlsFailure | undefined {
-  if (security.level !== 'authenticated' && security.audit === undefined) return undefined
-  return judgePkix(socket, host)
+  const { refusal, audited } = assess(socket, host, security)
+  return refusal ?? audited
 }
 
 /** RFC 8461 §4.2 and §7.2: trusted, not expired, names the host, TLS 1.2 or higher. */

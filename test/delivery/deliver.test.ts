@@ -257,7 +257,7 @@ describe('what must be proved', () => {
   const OPPORTUNISTIC = { level: 'opportunistic' }
   const ENCRYPTED = { level: 'encrypted' }
   const AUTHENTICATED = { level: 'authenticated', proofs: [{ by: 'sts' }] }
-  const audit = 'sts'
+  const audit = { by: 'sts' }
 
   test.each([
     ['enforce', 'opportunistic', AUTHENTICATED],

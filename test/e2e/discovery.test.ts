@@ -224,7 +224,6 @@ describe('when', () => {
     await deliver(sender, domain)
 
     domain.policy({ mode: 'enforce' })
-    await deliver(sender, domain)
     const error = await vi.waitFor(() => errorOf(sender.sendMail(messageTo(domain))), EVENTUALLY)
 
     expect(error).toMatchObject({ code: 'EMTASTS', mode: 'enforce', policyId: domain.id })

@@ -18,7 +18,7 @@ function rejectedBy(...replies: Array<[recipient: string, responseCode: number]>
     rejectedErrors,
   })
   const recipients = replies.map(([recipient]) => recipient)
-  return { delivery: describeDelivery({ domain: 'bob.example', recipients }, { error }) }
+  return { delivery: describeDelivery({ domain: 'bob.example', recipients }, undefined, error) }
 }
 
 const MESSAGE = { envelope: { from: 'me@sender.example', to: [] }, messageId: '<1@sender.example>' }

@@ -466,6 +466,31 @@ describe('the status', () => {
     expect([heads.length, wire.dials.length]).toEqual([1, 1])
   })
 
+  test('[STS-57] fails when informational responses never end, with or without a body behind', async () => {
+    const flood = 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(500)
+    const hints = `HTTP/1.1 103 Early Hints\r\nLink: <${'x'.repeat(8000)}>\r\n\r\n`.repeat(500)
+    for (const interim of [flood, hints]) {
+      let written = 0
+      const { port } = await policyHost((socket) => {
+        const more = (error?: Error | null) => {
+          written += interim.length
+          if (!error && written < 100_000_000) socket.write(interim, more)
+        }
+        more()
+      })
+      const wire = new Wire({ '192.0.2.1': port })
+      expect(said(await fetchOver(wire))).toEqual(fetchError('too-large'))
+      expect(written).toBeLessThan(50_000_000)
+      expect(wire.left).toEqual([])
+    }
+  })
+
+  test('[STS-57] reads a policy behind a few informational responses', async () => {
+    const interim = 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(10)
+    const { port } = await policyHost(Buffer.concat([Buffer.from(interim), response(POLICY)]))
+    expect(await fetchOver(new Wire({ '192.0.2.1': port }))).toMatchObject({ kind: 'fetched' })
+  })
+
   test('interim answers are not the answer', async () => {
     const interim = 'HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n'
     const { port } = await policyHost(Buffer.concat([Buffer.from(interim), response(POLICY)]))
@@ -552,11 +577,48 @@ describe('the encoding', () => {
     },
   )
 
-  test.each(['identity', 'Identity'])('%s was', async (encoding) => {
-    const domain = freshDomain()
-    const headers = { 'content-type': 'text/plain', 'content-encoding': encoding }
-    domain.policyHost.fails({ headers })
-    expect(await fetchFrom(domain.name).result).toMatchObject({ kind: 'fetched' })
+  test.each(['identity', 'Identity', '', ' ', ',', ', ,', 'identity, identity', ',identity ,'])(
+    'accepts a policy whose Content-Encoding is %j: no coding',
+    async (encoding) => {
+      const headers = { 'Content-Type': 'text/plain', 'Content-Encoding': encoding }
+      const { port } = await policyHost(response(POLICY, headers))
+      expect(await fetchOver(new Wire({ '192.0.2.1': port }))).toMatchObject({ kind: 'fetched' })
+    },
+  )
+
+  test.each([
+    'identity',
+    'gzip',
+    'x',
+    'chunked, chunked',
+    'gzip, chunked',
+    'chunked, identity',
+    'identity, chunked',
+    'chunked;q=1',
+  ])('[STS-15] refuses a body of Transfer-Encoding %j, whole or cut', async (transfer) => {
+    const head = `${HEAD}Transfer-Encoding: ${transfer}\r\nConnection: close\r\n\r\n`
+    const cut = POLICY.slice(0, POLICY.indexOf('604800') + 1)
+    for (const body of [
+      POLICY,
+      cut,
+      chunked([POLICY]).split('\r\n\r\n').slice(1).join('\r\n\r\n'),
+    ]) {
+      const { port } = await policyHost(`${head}${body}`)
+      const refused = said(await fetchOver(new Wire({ '192.0.2.1': port })))
+      expect(refused).toEqual(fetchError('transfer-encoding'))
+    }
+  })
+
+  test('[STS-15] refuses a body with two transfer codings in two headers', async () => {
+    const twice = 'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n'
+    const { port } = await policyHost(`${HEAD}${twice}\r\n${POLICY}`)
+    const refused = said(await fetchOver(new Wire({ '192.0.2.1': port })))
+    expect(refused).toEqual(fetchError('transfer-encoding'))
+  })
+
+  test.each(['chunked', 'Chunked', 'CHUNKED'])('accepts Transfer-Encoding: %s', async (name) => {
+    const { port } = await policyHost(chunked([POLICY]).replace('chunked', name))
+    expect(await fetchOver(new Wire({ '192.0.2.1': port }))).toMatchObject({ kind: 'fetched' })
   })
 
   test('bytes that are no UTF-8 are no policy, said or unsaid', async () => {

@@ -121,7 +121,7 @@ describe('postReport', () => {
       'content-length': '8',
     })
     expect(collectors.dials).toMatchObject([
-      { host: 'collector.example', address: '192.0.2.80', port: 8443 },
+      { purpose: 'report', host: 'collector.example', address: '192.0.2.80', port: 8443 },
     ])
   })
 

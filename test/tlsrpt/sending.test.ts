@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Logger } from '../../src/options.js'
+import type { Logger } from '../../src/logger.js'
 import {
   memoryReportStore,
   type ReportStore,

@@ -4,8 +4,8 @@
  * @module
  */
 import { format } from 'node:util'
+import type { Logger } from '../../logger.js'
 import { MtaSts } from '../../mta-sts.js'
-import type { Logger } from '../../options.js'
 import type { PolicyStore } from '../../policy/store.js'
 import { EXIT, type ExitStatus } from '../context.js'
 import { toJson } from '../layout.js'

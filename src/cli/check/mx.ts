@@ -5,12 +5,13 @@
  * @module
  */
 
+import { parseDestination } from '../../delivery/destination.js'
 import { RoutingError } from '../../delivery/errors.js'
+import { HostLookups } from '../../delivery/host-lookups.js'
 import { candidate, type DeliveryPlan, planDelivery } from '../../delivery/plan.js'
 import { lookupAddresses } from '../../dns/addresses.js'
 import { toALabels } from '../../dns/domain-name.js'
 import { ask } from '../../dns/resolver.js'
-import { Lookups } from '../../dns/shared-lookups.js'
 import type { Settings } from '../../options.js'
 import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
@@ -64,9 +65,12 @@ async function planFor(
   lookup: PolicyLookup,
   settings: Settings,
 ): Promise<DeliveryPlan | RoutingError> {
-  const lookups = new Lookups(settings)
+  const lookups = new HostLookups(settings)
   try {
-    return await planDelivery(policyDomain, lookup, { ...settings, lookups, demand: 'policy' })
+    const destination = parseDestination(policyDomain)
+    const mxHosts = lookups.mx(policyDomain, settings.dane !== undefined)
+    const options = { ...settings, lookups, demand: 'policy' as const }
+    return await planDelivery({ destination, lookup, mxHosts }, options)
   } catch (error) {
     if (error instanceof RoutingError) return error
     throw error

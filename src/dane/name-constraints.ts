@@ -1,0 +1,108 @@
+/**
+ * Name constraints (RFC 5280 §4.2.1.10): the names that an issuer may give out.
+ *
+ * @module
+ */
+import type { CertificateFields, Der } from './x509-der.js'
+import { readAll, readOid, readOnly, sameBytes, TAG } from './x509-der.js'
+
+/** Tags of a GeneralName (RFC 5280 §4.2.1.6) */
+const NAME = { dns: 0x82, directory: 0xa4, address: 0x87 } as const
+
+const PERMITTED = 0xa0
+const EXCLUDED = 0xa1
+
+const SUBJECT_ALT_NAME = '2.5.29.17'
+const COMMON_NAME = '2.5.4.3'
+
+/**
+ * Returns the names of a certificate that constraints speak of: its alternative names, its subject
+ * unless that is empty, and its common names where it has no DNS name, since they stand in for one.
+ */
+export function namesOf({ extensions, subject }: CertificateFields): Der[] {
+  const extension = extensions.get(SUBJECT_ALT_NAME)
+  const names = extension ? readAll(readOnly(extension.value, TAG.sequence).value) : []
+  const attributes = readAll(readOnly(subject, TAG.sequence).value)
+  if (attributes.length === 0) return names
+  const directory = { tag: NAME.directory, raw: subject, value: subject }
+  const common = names.some(({ tag }) => tag === NAME.dns) ? [] : commonNames(attributes)
+  return [...names, directory, ...common]
+}
+
+function commonNames(attributes: readonly Der[]): Der[] {
+  const pairs = attributes.flatMap(({ value }) => readAll(value)).map(({ value }) => readAll(value))
+  return pairs.flatMap(([type, text]) =>
+    text !== undefined && readOid(type) === COMMON_NAME && isDnsLike(text)
+      ? [{ ...text, tag: NAME.dns }]
+      : [],
+  )
+}
+
+/** A common name that is no host name ("Example Ltd.") is no name to connect to. */
+function isDnsLike({ value }: Der): boolean {
+  return /^[\w*-]+(?:\.[\w-]+)+\.?$/.test(textOf(value))
+}
+
+/**
+ * Whether every name is permitted and none excluded. A form of name that the constraints do not
+ * mention is free; one that they mention and that cannot be compared here is not allowed.
+ */
+export function isWithinConstraints(constraints: Uint8Array, names: readonly Der[]): boolean {
+  const parts = readAll(readOnly(constraints, TAG.sequence).value)
+  const permitted = subtrees(parts.find(({ tag }) => tag === PERMITTED))
+  const excluded = subtrees(parts.find(({ tag }) => tag === EXCLUDED))
+  return names.every((name) => {
+    const sameForm = ({ tag }: Der) => tag === name.tag
+    const allowing = permitted.filter(sameForm)
+    const forbidding = excluded.filter(sameForm)
+    if (allowing.length === 0 && forbidding.length === 0) return true
+    const isWithin = COMPARE.get(name.tag)
+    if (isWithin === undefined) return false
+    const base = (tree: Der) => isWithin(name.value, tree.value)
+    return (allowing.length === 0 || allowing.some(base)) && !forbidding.some(base)
+  })
+}
+
+/** `minimum` and `maximum` are not used by anybody (RFC 5280), and not read. */
+function subtrees(trees: Der | undefined): Der[] {
+  if (trees === undefined) return []
+  return readAll(trees.value).map(({ value }) => {
+    const [base] = readAll(value)
+    if (base === undefined) throw new TypeError('a subtree without a base')
+    return base
+  })
+}
+
+const COMPARE: ReadonlyMap<number, (name: Uint8Array, base: Uint8Array) => boolean> = new Map([
+  [NAME.dns, isDnsWithin],
+  [NAME.directory, isDirectoryWithin],
+  [NAME.address, isAddressWithin],
+])
+
+/** A name is within itself and below itself; the empty one holds all; `.example.com` only those below. */
+function isDnsWithin(name: Uint8Array, base: Uint8Array): boolean {
+  const text = textOf(name).toLowerCase().replace(/\.$/, '')
+  const root = textOf(base).toLowerCase()
+  if (root === '' || text === root) return true
+  return text.endsWith(root.startsWith('.') ? root : `.${root}`)
+}
+
+/** The base's attributes are the first of the name's. */
+function isDirectoryWithin(name: Uint8Array, base: Uint8Array): boolean {
+  const all = readAll(readOnly(name, TAG.sequence).value)
+  const first = readAll(readOnly(base, TAG.sequence).value)
+  return first.every(({ raw }, index) => sameBytes(raw, all[index]?.raw ?? new Uint8Array()))
+}
+
+/** An address and a mask of the same length. */
+function isAddressWithin(address: Uint8Array, base: Uint8Array): boolean {
+  if (base.length !== 2 * address.length) return false
+  return address.every((byte, index) => {
+    const mask = base[address.length + index] ?? 0xff
+    return (byte & mask) === ((base[index] ?? 0) & mask)
+  })
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('latin1')
+}

@@ -1,0 +1,41 @@
+/**
+ * Where a message goes. Parsed once, at the edge; everything behind it reads the parsed form.
+ *
+ * @module
+ */
+import { isAddressLiteral, parseAddressLiteral, toALabels } from '../dns/domain-name.js'
+import { MtaStsError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
+
+/**
+ * - `domain`: a recipient domain; delivered to its MX hosts
+ * - `literal`: an address literal (RFC 5321 §4.1.3); it has no policy (RFC 8461 §3.4)
+ * - `smart-host`: a configured host; its own name is the Policy Domain (RFC 8461 §3.4)
+ */
+export type Destination =
+  | { kind: 'domain'; name: string }
+  | { kind: 'literal'; name: string; address: string }
+  | { kind: 'smart-host'; name: string }
+
+/**
+ * Parses a domain name or an address literal.
+ *
+ * @returns `name` in A-labels and lower case, without a root dot; a literal stays as it is written
+ * @throws MtaStsError `EDOMAIN` when it is neither
+ */
+export function parseDestination(domain: string, route: 'mx' | 'smart-host' = 'mx'): Destination {
+  if (typeof domain === 'string') {
+    const address = parseAddressLiteral(domain)
+    if (address !== undefined) return { kind: 'literal', name: domain, address }
+    const name = toALabels(domain)
+    if (name !== undefined) return { kind: route === 'mx' ? 'domain' : 'smart-host', name }
+  }
+  const shown = typeof domain === 'string' ? `"${escapeRemoteText(domain)}"` : `A ${typeof domain}`
+  throw new MtaStsError(`${shown} is not a domain name: check the recipient's address`, 'EDOMAIN')
+}
+
+/** Returns undefined where {@link parseDestination} would throw. */
+export function tryParseDestination(domain: string): Destination | undefined {
+  const name = isAddressLiteral(domain) ? domain : toALabels(domain)
+  return name === undefined ? undefined : parseDestination(name)
+}

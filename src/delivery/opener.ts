@@ -1,0 +1,115 @@
+/**
+ * Opens the connections of one delivery: within one budget of time, and not twice to an address
+ * that did not answer.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+import type { Connect } from '../net/connect.js'
+import { Deadline } from '../net/deadline.js'
+import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
+import { openSmtp } from '../smtp/open.js'
+import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
+import { assess, type DaneJudge } from '../tls/verdict.js'
+import type { Candidate } from './plan.js'
+import type { DeliveryRecord } from './record.js'
+
+/** What every connection of every delivery has in common. */
+export interface OpenerOptions {
+  connect: Connect
+  /** For all connecting of one delivery, in milliseconds */
+  deliveryTimeout: number
+  /** Judges proofs by DANE; undefined without the option `dane` */
+  judgeDane?: DaneJudge | undefined
+  /** The policies under which the session of each open connection was published */
+  counted: WeakMap<SmtpConnection, Set<string>>
+}
+
+/** Opens connections for one delivery. */
+export class Opener {
+  readonly #record: DeliveryRecord
+  readonly #connect: Connect
+  readonly #counted: OpenerOptions['counted']
+  readonly #judgeDane: DaneJudge | undefined
+  /** Milliseconds that are left; only connecting counts */
+  #left: number
+  /** Addresses with their ports that gave no session; they are not dialled again */
+  readonly #unreachable = new Set<string>()
+
+  constructor(record: DeliveryRecord, options: OpenerOptions) {
+    const { connect, deliveryTimeout, counted, judgeDane } = options
+    this.#record = record
+    this.#connect = connect
+    this.#counted = counted
+    this.#judgeDane = judgeDane
+    this.#left = deliveryTimeout
+  }
+
+  /**
+   * Connects to a candidate.
+   *
+   * @throws as `openSmtp` does; MtaStsError `ETIMEDOUT` when the time of the delivery is over
+   */
+  readonly open = async (
+    candidate: Candidate,
+    options: OpenOptions = {},
+  ): Promise<SmtpConnection> => {
+    const { mxHost, port, security } = candidate
+    const key = (address: string) => `${address} ${port}`
+    const addresses = candidate.addresses.filter((one) => !this.#unreachable.has(key(one)))
+    if (addresses.length === 0 && candidate.addresses.length > 0) {
+      throw new MtaStsError(`No address of ${mxHost} has answered before`, 'ECONNECTION')
+    }
+    using deadline = new Deadline(this.#left, 'all connecting of this delivery', options.signal)
+    const refused: TlsFailure[] = []
+    try {
+      const connection = await openSmtp(
+        {
+          ...candidate,
+          addresses,
+          judge: (socket) => assess(socket, mxHost, security, this.#judgeDane),
+        },
+        {
+          connect: this.#connect,
+          ...options,
+          signal: deadline.signal,
+          onSession: (report) => {
+            this.#record.session(mxHost, report)
+            const { failure } = report
+            if (failure && failure !== candidate.failure) refused.push(failure)
+          },
+          onUnreachable: (address) => this.#unreachable.add(key(address)),
+        },
+      )
+      this.#counted.set(connection, new Set([this.#record.policyKey]))
+      this.#noteOthers(refused, connection.failures[0])
+      return connection
+    } catch (error) {
+      this.#noteOthers(refused, error instanceof TlsFailureError ? error.failure : undefined)
+      throw error
+    } finally {
+      this.#left = deadline.left
+    }
+  }
+
+  /** Records the failures of the addresses before the one that decided the attempt. */
+  #noteOthers(failures: readonly TlsFailure[], last: TlsFailure | undefined): void {
+    for (const failure of failures) if (failure !== last) this.#record.note(failure)
+  }
+
+  /** Publishes the session of a kept connection once for each policy that it is used under. */
+  readonly reuse = (connection: SmtpConnection): void => {
+    const { mxHost, address, socket, failures } = connection
+    const { policyKey } = this.#record
+    const counted = this.#counted.get(connection)
+    if (counted?.has(policyKey)) return
+    counted?.add(policyKey)
+    const [failure] = failures
+    const { localAddress } = socket
+    this.#record.session(mxHost, {
+      address,
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...(failure === undefined ? {} : { failure }),
+    })
+  }
+}

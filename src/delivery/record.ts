@@ -1,0 +1,153 @@
+/**
+ * The account of one delivery: begun before anything is looked up, closed once, and the only
+ * source of events, `info.deliveries`, `error.deliveries`, refusals and logs.
+ *
+ * @module
+ */
+import { type AppliedPolicy, publish } from '../events.js'
+import { appliedPolicy, noPolicy, type PolicyLookup } from '../policy/lookup.js'
+import type { SessionReport, SmtpConnection } from '../smtp/connection.js'
+import type { TlsFailure } from '../tls/failures.js'
+import type { Proved } from '../tls/security.js'
+import type { Destination } from './destination.js'
+import { DeliveryRefusedError } from './errors.js'
+
+/** How a delivery to one destination went. */
+export interface DeliverySummary {
+  /** A-labels, lower case; or an address literal */
+  policyDomain: string
+  /** `refused`: no host proved what it had to; `failed`: any other error */
+  status: 'delivered' | 'refused' | 'failed'
+  /** Mode of the policy; `none` also without a policy */
+  mode: 'enforce' | 'testing' | 'none'
+  /** Id of the policy; left out without one */
+  policyId?: string
+  /** The MX host that took the message, or the last that was tried */
+  mxHost?: string
+  /** The address that was connected to, as text */
+  address?: string
+  /** false: plaintext, or no connection at all */
+  tls?: false | { version: string; cipher: string }
+  /** What the host had proved before MAIL FROM; `dane` also where it proved both */
+  proved: 'nothing' | 'sts' | 'dane'
+  /** What went wrong on the way, in order; also what was let pass */
+  failures: readonly TlsFailure[]
+  /** Why a policy could not be found out or renewed; whatever applies applies all the same */
+  policyFailure?: TlsFailure
+}
+
+/** The connection, as far as it is known. */
+export interface ConnectionFacts {
+  mxHost: string
+  address?: string
+  tls?: false | { version: string; cipher: string }
+  proved?: Proved
+}
+
+/** Records one delivery. */
+export class DeliveryRecord {
+  readonly destination: Destination
+  /** In the order in which they happened */
+  readonly failures: TlsFailure[] = []
+  /** Errors of the plan that say nothing about TLS, in the same order */
+  readonly errors: unknown[] = []
+  /** Hosts of the plan that did not prove what they had to */
+  refusals = 0
+  #lookup: PolicyLookup | undefined
+  #facts: ConnectionFacts | undefined
+  #status: DeliverySummary['status'] | undefined
+
+  constructor(destination: Destination) {
+    this.destination = destination
+  }
+
+  /** Begins a plan under this policy; failures of earlier plans stay on record. */
+  begin(lookup: PolicyLookup): void {
+    this.#lookup = lookup
+    this.refusals = 0
+    this.errors.length = 0
+  }
+
+  get lookup(): PolicyLookup {
+    return this.#lookup ?? noPolicy('dns-failure')
+  }
+
+  /** The policy in the terms of RFC 8460 §4.4. */
+  get policy(): AppliedPolicy {
+    return appliedPolicy(this.destination.name, this.lookup)
+  }
+
+  /** Tells the policy of this delivery from others. */
+  get policyKey(): string {
+    const { name } = this.destination
+    return this.lookup.status === 'found' ? `${name} ${this.lookup.id}` : name
+  }
+
+  /** Records a failure, whether or not it stops anything. */
+  note(failure: TlsFailure): void {
+    this.failures.push(failure)
+  }
+
+  /** Records the host that is being tried. */
+  trying(mxHost: string): void {
+    this.#facts = { mxHost }
+  }
+
+  /** Records the connection that a message is sent on. */
+  connected({ mxHost, address, tls, proved }: SmtpConnection): void {
+    this.#facts = { mxHost, address, tls, proved }
+  }
+
+  /** Publishes a session, or the lack of one because the policy does not name the host. */
+  session(mxHost: string, report: Partial<SessionReport>): void {
+    publish('mta-sts:session', () => ({ policy: this.policy, mxHost, ...report }))
+  }
+
+  /** Closes the record of a message that was taken. */
+  succeed(): void {
+    this.#close('delivered')
+  }
+
+  /** Closes the record of a delivery that ended with this error. */
+  fail(error: unknown): void {
+    this.#close(error instanceof DeliveryRefusedError ? 'refused' : 'failed')
+  }
+
+  /** Publishes the account; a record is closed once. */
+  #close(status: DeliverySummary['status']): void {
+    if (this.#status !== undefined) return
+    this.#status = status
+    publish('mta-sts:delivery', () => {
+      const { status: outcome, mxHost, failures } = this.summary()
+      return {
+        policy: this.policy,
+        outcome,
+        failures,
+        ...(mxHost === undefined ? {} : { mxHost }),
+      }
+    })
+  }
+
+  /** Returns the account as it stands; a copy. */
+  summary(): DeliverySummary {
+    const { lookup } = this
+    const found = lookup.status === 'found' ? lookup : undefined
+    const { proved = [], ...facts } = this.#facts ?? {}
+    return {
+      policyDomain: this.destination.name,
+      status: this.#status ?? 'failed',
+      mode: found?.policy.mode ?? 'none',
+      ...(found === undefined ? {} : { policyId: found.id }),
+      tls: false,
+      ...facts,
+      proved: provedWord(proved),
+      failures: [...this.failures],
+      ...(lookup.failure === undefined ? {} : { policyFailure: lookup.failure }),
+    }
+  }
+}
+
+function provedWord(proved: Proved): DeliverySummary['proved'] {
+  if (proved.includes('dane')) return 'dane'
+  return proved.includes('sts') ? 'sts' : 'nothing'
+}

@@ -1,0 +1,61 @@
+/**
+ * Writes the dialogue of SMTP sessions to Nodemailer's logger, as its own transports do with
+ * `transactionLog` and `debug`.
+ *
+ * @module
+ */
+import { Readable, Transform } from 'node:stream'
+import { getLogger } from 'nodemailer/lib/shared/index.js'
+import type { SmtpLog } from '../smtp/connection.js'
+import type { StsOptions } from './core.js'
+
+/** The options that decide what is logged. */
+export interface TransactionLogOptions extends Pick<StsOptions, 'logger'> {
+  /** Logs the dialogue, and the message with it */
+  debug?: boolean | undefined
+  /** Logs the dialogue: commands and replies */
+  transactionLog?: boolean | undefined
+}
+
+/** Logs the sessions of one transport. */
+export class TransactionLogger {
+  readonly #logger: ReturnType<typeof getLogger> | undefined
+  readonly #debug: boolean
+  #sessions = 0
+
+  constructor({ logger, debug, transactionLog }: TransactionLogOptions) {
+    this.#debug = logger !== undefined && logger !== false && debug === true
+    if (logger && (debug || transactionLog)) {
+      this.#logger = getLogger({ logger }, { component: 'smtp-connection' })
+    }
+  }
+
+  /** Returns the log of a new session; undefined when nothing is logged. */
+  forSession(): { log?: SmtpLog } {
+    const logger = this.#logger
+    if (!logger) return {}
+    this.#sessions++
+    const sid = `mta-sts-${this.#sessions}`
+    return { log: (tnx, text) => void logger.debug({ tnx, sid }, '%s', text) }
+  }
+
+  /** Returns the body; with `debug` it is logged while it is read. */
+  body(content: Uint8Array | Readable): Uint8Array | Readable {
+    const logger = this.#logger
+    if (!this.#debug || !logger) return content
+    const log = (chunk: Uint8Array) =>
+      void logger.debug({ tnx: 'message' }, '%s', Buffer.from(chunk).toString('latin1'))
+    if (!(content instanceof Readable)) {
+      log(content)
+      return content
+    }
+    return content.pipe(
+      new Transform({
+        transform(chunk, _, done) {
+          log(chunk)
+          done(null, chunk)
+        },
+      }),
+    )
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * The message as it goes over the wire after 354: dots stuffed (RFC 5321 §4.5.2), and every line end
+ * CRLF (§2.3.8), whatever the message brings. It is read and sent in blocks.
+ *
+ * @module
+ */
+import type { Readable } from 'node:stream'
+import { textOfThrown } from '../text.js'
+import type { SmtpDialogue } from './dialogue.js'
+import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
+
+const LF = 0x0a
+const CR = 0x0d
+const DOT = 0x2e
+
+/** Bytes that are collected before they are written: two TLS records. */
+const BLOCK = 32_768
+
+/** How long bytes of a slow stream wait for more to be sent with them, in milliseconds. */
+const COLLECTING_TIME = 500
+
+const NOTHING = Buffer.alloc(0)
+const CRLF = Buffer.from('\r\n')
+const FINAL_DOT = Buffer.from('.\r\n')
+
+/** Stuffs dots and turns every line end into CRLF, chunk by chunk. */
+export class DotStuffing {
+  #atLineStart = true
+  /** The last byte was a CR, for which a CRLF was written: an LF that follows is part of it */
+  #afterCr = false
+
+  /** Returns the chunk as it must be sent; the chunk itself when nothing in it has to be changed. */
+  encode(chunk: Uint8Array): Uint8Array {
+    const length = this.#lengthIfChanged(chunk)
+    if (length !== undefined) return this.#copy(chunk, Buffer.allocUnsafe(length))
+    if (chunk.length > 0) {
+      this.#atLineStart = chunk[chunk.length - 1] === LF
+      this.#afterCr = false
+    }
+    return chunk
+  }
+
+  /** Returns what is missing of the last line end; nothing when the message ends with one. */
+  endOfLine(): Uint8Array {
+    return this.#atLineStart ? NOTHING : CRLF
+  }
+
+  /** Returns the length of the chunk as it must be sent; undefined when it can be sent as it is. */
+  #lengthIfChanged(chunk: Uint8Array): number | undefined {
+    let length = 0
+    let changed = false
+    let atLineStart = this.#atLineStart
+    let afterCr = this.#afterCr
+    for (let index = 0; index < chunk.length; index++) {
+      const byte = chunk[index]
+      if (byte === LF) {
+        if (!afterCr) length += 2
+        // Only the CR of an earlier chunk has been followed by an LF already
+        if (!afterCr || index === 0) changed = true
+      } else if (byte === CR) {
+        length += 2
+        if (chunk[index + 1] !== LF) changed = true
+      } else if (byte === DOT && atLineStart) {
+        length += 2
+        changed = true
+      } else length++
+      afterCr = byte === CR
+      atLineStart = afterCr || byte === LF
+    }
+    return changed ? length : undefined
+  }
+
+  #copy(chunk: Uint8Array, out: Buffer): Buffer {
+    let at = 0
+    for (const byte of chunk) {
+      if (byte === LF || byte === CR) {
+        if (byte === CR || !this.#afterCr) {
+          out[at++] = CR
+          out[at++] = LF
+        }
+        this.#afterCr = byte === CR
+        this.#atLineStart = true
+        continue
+      }
+      if (byte === DOT && this.#atLineStart) out[at++] = DOT
+      out[at++] = byte
+      this.#afterCr = false
+      this.#atLineStart = false
+    }
+    return out
+  }
+}
+
+/** A message: text and bytes are sent at once, a stream is read block by block. */
+export type MessageSource = string | Uint8Array | Readable
+
+/**
+ * Sends a message with its final dot. Nothing but a whole message gets the dot.
+ *
+ * @param timeout milliseconds for the host to take one block
+ * @returns the bytes that were sent, dots stuffed, without the final dot
+ * @throws SmtpError when the connection ended, or the host replied before the end; `ESTREAM` when
+ *   the stream failed or was closed before its end. The connection is ended in each case
+ */
+export function sendBody(
+  dialogue: SmtpDialogue,
+  message: MessageSource,
+  timeout: number,
+): number | Promise<number> {
+  const body = new Body(dialogue)
+  if (isStream(message)) return sendStream(body, message, timeout)
+  const bytes = typeof message === 'string' ? Buffer.from(message) : message
+  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeout)
+  return body.whole(bytes)
+}
+
+/** Says whether a message is a stream. */
+export function isStream(message: MessageSource): message is Readable {
+  return typeof message !== 'string' && !(message instanceof Uint8Array)
+}
+
+async function sendBlocks(body: Body, bytes: Uint8Array, timeout: number): Promise<number> {
+  for (let start = 0; start < bytes.length; start += BLOCK) {
+    if (!body.add(bytes.subarray(start, start + BLOCK))) await body.drained(timeout)
+  }
+  return body.finish()
+}
+
+async function sendStream(body: Body, stream: Readable, timeout: number): Promise<number> {
+  // Ends the loop when the connection ends while it waits for more of the stream
+  const onEnd = () => stream.destroy()
+  body.dialogue.onEnd(onEnd)
+  try {
+    for await (const chunk of stream) {
+      const taken = body.add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
+      if (!taken) await body.drained(timeout)
+    }
+    return body.finish()
+  } catch (error) {
+    throw body.fault(error)
+  } finally {
+    body.dialogue.offEnd(onEnd)
+  }
+}
+
+class Body {
+  readonly dialogue: SmtpDialogue
+  readonly #stuffing = new DotStuffing()
+  #blocks: Uint8Array[] = []
+  #collected = 0
+  #timer: NodeJS.Timeout | undefined
+  #size = 0
+
+  constructor(dialogue: SmtpDialogue) {
+    this.dialogue = dialogue
+    dialogue.assertQuiet('message')
+  }
+
+  /** Takes a chunk; false: the socket is full, wait for {@link drained}. */
+  add(chunk: Uint8Array): boolean {
+    this.#collect(this.#stuffing.encode(chunk))
+    if (this.#collected >= BLOCK) return this.dialogue.write(this.#block(), 'message')
+    this.#timer ??= setTimeout(this.#onTimer, COLLECTING_TIME)
+    return true
+  }
+
+  /** Sends a small message in one go. */
+  whole(bytes: Uint8Array): number {
+    this.#collect(this.#stuffing.encode(bytes))
+    return this.finish()
+  }
+
+  drained(timeout: number): Promise<void> {
+    return this.dialogue.drained('message', timeout)
+  }
+
+  finish(): number {
+    this.#collect(this.#stuffing.endOfLine())
+    const size = this.#size
+    this.#collect(FINAL_DOT)
+    this.dialogue.writeLast(this.#block(), 'message')
+    return size
+  }
+
+  /** Ends the connection for a message that could not be read to its end. */
+  fault(cause: unknown): unknown {
+    clearTimeout(this.#timer)
+    this.dialogue.fail((step) => streamError(step, cause))
+    // The connection may have ended first, and the stream because of that
+    return this.dialogue.fault('message')
+  }
+
+  #collect(bytes: Uint8Array): void {
+    if (bytes.length === 0) return
+    this.#blocks.push(bytes)
+    this.#collected += bytes.length
+    this.#size += bytes.length
+  }
+
+  #block(): Uint8Array {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const blocks = this.#blocks
+    const [only] = blocks
+    const block = only && blocks.length === 1 ? only : Buffer.concat(blocks, this.#collected)
+    this.#blocks = []
+    this.#collected = 0
+    return block
+  }
+
+  /** A slow stream must not make the host wait for what has been read already. */
+  readonly #onTimer = () => {
+    if (this.#collected > 0 && !this.dialogue.ended) this.dialogue.socket.write(this.#block())
+  }
+}
+
+/** Returns the error for a stream that failed, or was closed before its end. */
+export function streamError(step: SmtpStep, cause: unknown): SmtpError {
+  const message = `The stream of the message failed before its end: ${textOfThrown(cause)}`
+  return connectionError(step, message, { code: 'ESTREAM', cause })
+}

@@ -1,0 +1,189 @@
+/**
+ * The commands of an envelope: MAIL and RCPT with the parameters that the host offers (RFC 5321
+ * §4.1.1.2, RFC 1870, RFC 6152, RFC 6531, RFC 3461, RFC 8689), free of anything that could end a
+ * command early.
+ *
+ * @module
+ */
+import { domainOfMailbox, toALabels } from '../dns/domain-name.js'
+import { escapeRemoteText } from '../text.js'
+import { TlsFailureError } from '../tls/failures.js'
+import type { SmtpEnvelope } from './connection.js'
+import {
+  envelopeError,
+  type ReplyContext,
+  type SmtpError,
+  smtpUtf8Error,
+  tooLargeError,
+} from './reply.js'
+
+/** What is known of the host when a message is sent to it. */
+export interface HostFacts extends ReplyContext {
+  readonly mxHost: string
+  readonly address: string
+  readonly extensions: ReadonlyMap<string, string>
+  /** STARTTLS was completed */
+  readonly secured: boolean
+}
+
+/** The commands for one message to one host. */
+export interface EnvelopeCommands {
+  readonly mail: string
+  readonly recipients: readonly RecipientCommand[]
+}
+
+export interface RecipientCommand {
+  /** As it was given */
+  readonly recipient: string
+  /** undefined: the host cannot be asked for it */
+  readonly command?: string
+  readonly error?: SmtpError
+}
+
+/**
+ * Returns the commands for an envelope.
+ *
+ * @param size bytes of the message, where they are known
+ * @throws SmtpError `EENVELOPE` for an envelope that no host can be sent, or that needs SMTPUTF8 where
+ *   it is not offered; `EMESSAGE` for a message over the host's SIZE
+ * @throws TlsFailureError where REQUIRETLS is asked for and not offered
+ */
+export function envelopeCommands(
+  envelope: SmtpEnvelope,
+  size: number | undefined,
+  host: HostFacts,
+): EnvelopeCommands {
+  if (envelope.to.length === 0) throw envelopeError('The message has no recipients')
+  const sender = envelope.from === false || envelope.from === '' ? '' : path(envelope.from)
+  const paths = envelope.to.map((recipient) => ({ recipient, path: path(recipient, recipient) }))
+  const dsn = dsnParameters(envelope.dsn)
+
+  const offered = host.extensions.has('SMTPUTF8')
+  const needing = paths.filter((one) => needsUtf8(one.path))
+  if (!offered && needsUtf8(sender)) throw smtpUtf8Error(sender, host, true)
+  const whole = needing.length === paths.length
+  const [first] = needing
+  if (!offered && whole && first) throw smtpUtf8Error(first.path, host, true)
+  checkSize(size, host)
+
+  const hasDsn = host.extensions.has('DSN')
+  const utf8 = offered && (needing.length > 0 || needsUtf8(sender))
+  const mail = [
+    `MAIL FROM:<${sender}>`,
+    ...(host.extensions.has('SIZE') && size !== undefined ? [`SIZE=${size}`] : []),
+    ...(host.extensions.has('8BITMIME') && envelope.use8BitMime !== false ? ['BODY=8BITMIME'] : []),
+    ...(utf8 ? ['SMTPUTF8'] : []),
+    ...(hasDsn ? dsn.mail : []),
+    ...requireTls(envelope, host),
+  ]
+  const suffix = hasDsn ? dsn.recipient.map((parameter) => ` ${parameter}`).join('') : ''
+  return {
+    mail: mail.join(' '),
+    recipients: paths.map((one) =>
+      !offered && needsUtf8(one.path)
+        ? { recipient: one.recipient, error: smtpUtf8Error(one.path, host, false, one.recipient) }
+        : { recipient: one.recipient, command: `RCPT TO:<${one.path}>${suffix}` },
+    ),
+  }
+}
+
+/**
+ * Says whether a host must offer SMTPUTF8 for this address: a local part that is not ASCII. A domain
+ * goes as A-labels and needs nothing (RFC 6531 §3.2).
+ */
+export function needsSmtpUtf8(address: string): boolean {
+  const at = address.lastIndexOf('@')
+  return needsUtf8(at < 0 ? address : address.slice(0, at))
+}
+
+function needsUtf8(text: string): boolean {
+  return /[^\0-\x7f]/.test(text)
+}
+
+/** Control characters (C0, DEL, C1), line separators, and halves of surrogate pairs. */
+const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}<>]/u
+
+/** RFC 5321 §4.1.2: a local part in quotes, which may hold spaces. */
+const QUOTED = /^"(?:[^"\\]|\\.)*"$/
+
+/** Returns the address as it stands between the angle brackets (RFC 5321 §4.1.2). */
+function path(address: unknown, recipient?: string): string {
+  const invalid = (why: string) =>
+    envelopeError(
+      `The address ${escapeRemoteText(JSON.stringify(address) ?? String(address))} ${why}`,
+      recipient,
+    )
+  if (typeof address !== 'string' || address === '') throw invalid('is not an address')
+  if (UNSAFE.test(address)) throw invalid('holds a character that no address can hold')
+  const written = domainOfMailbox(address)
+  // `postmaster` alone is an address (RFC 5321 §4.5.1)
+  const local = written === undefined ? address : address.slice(0, -written.length - 1)
+  if (/\s/.test(written ?? '') || (/\s/.test(local) && !QUOTED.test(local))) {
+    throw invalid('holds a space')
+  }
+  if (written === undefined) return address
+  const domain = needsUtf8(written) ? toALabels(written) : written.replace(/\.$/, '')
+  if (domain === undefined || domain === '') throw invalid('has no valid domain')
+  return `${local}@${domain}`
+}
+
+/** RFC 1870 §6.1: a message over the limit is not sent. */
+function checkSize(size: number | undefined, host: HostFacts): void {
+  const limit = Number(host.extensions.get('SIZE') || 0)
+  // 0: no limit (§4)
+  if (size !== undefined && limit > 0 && size > limit) throw tooLargeError(size, limit, host)
+}
+
+/** RFC 8689 §2: the next hop must offer it, inside TLS. */
+function requireTls({ requireTls }: SmtpEnvelope, host: HostFacts): string[] {
+  if (!requireTls) return []
+  if (host.secured && host.extensions.has('REQUIRETLS')) return ['REQUIRETLS']
+  throw new TlsFailureError({
+    resultType: 'validation-failure',
+    reason: 'requiretls-not-offered',
+    mxHost: host.mxHost,
+    address: host.address,
+  })
+}
+
+const NOTIFY_WORDS: ReadonlySet<string> = new Set(['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'])
+
+/** The parameters of RFC 3461 §4 for MAIL and for each RCPT. */
+function dsnParameters(dsn: SmtpEnvelope['dsn']): { mail: string[]; recipient: string[] } {
+  const { ret, envid, notify, orcpt } = dsn ?? {}
+  const words = (typeof notify === 'string' ? notify.split(',') : (notify ?? [])).map((word) =>
+    String(word).trim().toUpperCase(),
+  )
+  if (
+    words.some((word) => !NOTIFY_WORDS.has(word)) ||
+    (words.length > 1 && words.includes('NEVER'))
+  )
+    throw envelopeError(`DSN: notify is ${escapeRemoteText(JSON.stringify(words.join(',')))}`)
+  if (ret !== undefined && ret !== 'FULL' && ret !== 'HDRS')
+    throw envelopeError(`DSN: ret is ${escapeRemoteText(JSON.stringify(ret))}`)
+  return {
+    mail: [
+      ...(ret === undefined ? [] : [`RET=${ret}`]),
+      ...(envid ? [`ENVID=${xtext(envid, 'envid')}`] : []),
+    ],
+    recipient: [
+      ...(words.length > 0 ? [`NOTIFY=${words.join(',')}`] : []),
+      ...(orcpt ? [`ORCPT=${originalRecipient(orcpt)}`] : []),
+    ],
+  }
+}
+
+/** `rfc822;user@example.com` (RFC 3461 §4.2); an address alone gets that type. */
+function originalRecipient(orcpt: string): string {
+  const [, type = 'rfc822', address = ''] = /^(?:([\w-]+);)?(.*)$/s.exec(orcpt) ?? []
+  return `${type};${xtext(address, 'orcpt')}`
+}
+
+/** RFC 3461 §4: printable ASCII as it is, but for `+` and `=`, which are escaped, as spaces are. */
+function xtext(text: string, field: string): string {
+  if (!/^[ -~]*$/.test(text)) {
+    const shown = escapeRemoteText(JSON.stringify(text))
+    throw envelopeError(`DSN: ${field} must be printable ASCII, and is ${shown}`)
+  }
+  return text.replace(/[ +=]/g, (char) => `+${char.charCodeAt(0).toString(16).toUpperCase()}`)
+}

@@ -1,0 +1,326 @@
+/**
+ * What the reply of a host means: final, temporary, or a demand for TLS; and the errors that are
+ * made of it, in Nodemailer's shape. No other file decides whether an error is permanent.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
+
+/** The step of a session that a reply answers. `CONN` is the greeting, `API` a check of our own. */
+export type SmtpStep =
+  | 'CONN'
+  | 'EHLO'
+  | 'HELO'
+  | 'STARTTLS'
+  | 'RSET'
+  | 'MAIL FROM'
+  | 'RCPT TO'
+  | 'DATA'
+  | 'message'
+  | 'QUIT'
+  | 'API'
+
+/** A reply of one or more lines, each with its code, without line ends. */
+export interface Reply {
+  readonly code: number
+  readonly lines: readonly string[]
+}
+
+/** What must be known of a connection to judge a reply that was heard on it. */
+export interface ReplyContext {
+  /** A handshake or STARTTLS with this address just failed, and this is the plaintext after it */
+  readonly tlsFailed: boolean
+}
+
+export type SmtpErrorCode =
+  | 'EENVELOPE'
+  | 'EMESSAGE'
+  | 'EPROTOCOL'
+  | 'ECONNECTION'
+  | 'ETIMEDOUT'
+  | 'ESTREAM'
+
+interface SmtpErrorDetails {
+  code: SmtpErrorCode
+  step: SmtpStep
+  permanent: boolean
+  reply?: Reply | undefined
+  recipient?: string | undefined
+  cause?: unknown
+}
+
+/**
+ * An SMTP session, a message or a recipient failed. The fields are Nodemailer's.
+ *
+ * @example
+ * catch (error) {
+ *   if (error instanceof SmtpError && error.permanent) bounce(error.response)
+ *   else tryAgainLater()
+ * }
+ */
+export class SmtpError extends MtaStsError {
+  declare readonly code: SmtpErrorCode
+  /** The command that failed: `CONN`, `EHLO`, `MAIL FROM`, `RCPT TO`, `DATA`, ... */
+  readonly command: string
+  /** True: the host refused for good. False: trying again later may help */
+  permanent: boolean
+  /** The reply code, where the host replied */
+  declare readonly responseCode?: number
+  /** The reply, escaped and cut; its lines are separated by LF */
+  declare readonly response?: string
+  /** The recipient that was refused, as it was given */
+  declare readonly recipient?: string
+  /** Recipients that did not get the message */
+  declare rejected?: string[]
+  /** One error for each of `rejected` */
+  declare rejectedErrors?: Error[]
+  /** False once any part of the message was read or sent */
+  readonly messageUntouched: boolean
+
+  constructor(message: string, details: SmtpErrorDetails) {
+    const { code, step, permanent, reply, recipient, cause } = details
+    super(message, code, cause === undefined ? undefined : { cause })
+    this.name = 'SmtpError'
+    this.command = step === 'message' ? 'DATA' : step
+    this.permanent = permanent
+    this.messageUntouched = step !== 'message'
+    if (reply !== undefined) {
+      this.responseCode = reply.code
+      this.response = replyText(reply)
+    }
+    if (recipient !== undefined) this.recipient = recipient
+  }
+}
+
+/**
+ * An address needs SMTPUTF8 and the host does not offer it (RFC 6531 §3.2). Another host may: it is
+ * final only when there is no other host to try.
+ */
+export class SmtpUtf8RequiredError extends SmtpError {
+  readonly reason = 'smtputf8-not-offered'
+
+  constructor(message: string, details: SmtpErrorDetails) {
+    super(message, details)
+    this.name = 'SmtpUtf8RequiredError'
+  }
+}
+
+/** Replies to these may be the receiver's final word; anything before MAIL FROM never is. */
+const FINAL_STEPS: ReadonlySet<SmtpStep> = new Set(['MAIL FROM', 'RCPT TO', 'DATA', 'message'])
+
+/** 503 is about the order of commands; 530 and 538 ask for TLS. Another session may do better. */
+const NEVER_FINAL: ReadonlySet<number> = new Set([503, 530, 538])
+
+/** "Encryption needed" and "encryption required" (RFC 5248 §2.4, RFC 4954 §6). */
+const ASKS_FOR_TLS = /^\d{3}[ -][245]\.7\.1[01](?:\D|$)/
+
+/**
+ * Says whether a reply is the receiver's final word on a message or a recipient: a 5yz to MAIL,
+ * RCPT, DATA or the message that does not ask for TLS. After a handshake that failed, nothing that
+ * is said in plaintext is final, since whoever broke the handshake may be the one who says it.
+ */
+export function isFinalReply(step: SmtpStep, reply: Reply, context: ReplyContext): boolean {
+  if (reply.code < 500 || NEVER_FINAL.has(reply.code) || !FINAL_STEPS.has(step)) return false
+  if (reply.lines.some(asksForTls)) return false
+  return !context.tlsFailed
+}
+
+/**
+ * Says whether an error of any SMTP client is the receiver's final word. Another client's own
+ * `permanent` is believed, except for what is said before MAIL FROM or asks for TLS.
+ */
+export function isFinalError(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  const { command, permanent, responseCode, response } = error as Record<string, unknown>
+  if (typeof command === 'string' && BEFORE_MAIL.test(command)) return false
+  if (NEVER_FINAL.has(Number(responseCode))) return false
+  if (typeof response === 'string' && response.split('\n').some(asksForTls)) return false
+  if (typeof permanent === 'boolean') return permanent
+  return Number(responseCode) >= 500
+}
+
+/** Commands before MAIL FROM, as Nodemailer names them; `CONN` is the greeting. */
+const BEFORE_MAIL = /^(?:CONN|EHLO|HELO|LHLO|STARTTLS|AUTH\b)/
+
+/** Says whether an error of any SMTP client is a refusal of STARTTLS. */
+export function isRefusedStartTls(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && Reflect.get(error, 'command') === 'STARTTLS'
+}
+
+/** Says whether a host refused a connection because it has too many of them (RFC 5321 §3.8). */
+export function isTooManyConnections(error: unknown): boolean {
+  return error instanceof SmtpError && error.responseCode === 421 && BEFORE_MAIL.test(error.command)
+}
+
+function asksForTls(line: string): boolean {
+  return ASKS_FOR_TLS.test(line)
+}
+
+/** Characters of a reply that an error or a result keeps, in all its lines. */
+const KEPT_TEXT = 2000
+
+/** Returns the text of a reply, each line escaped and cut, with LF between them. */
+export function replyText({ lines }: Reply): string {
+  const text = lines.map(escapeRemoteText).join('\n')
+  return text.length > KEPT_TEXT ? `${text.slice(0, KEPT_TEXT)}…` : text
+}
+
+const FAILED: Record<SmtpStep, string> = {
+  CONN: 'The host refused the connection',
+  EHLO: 'The host refused EHLO',
+  HELO: 'The host refused HELO',
+  STARTTLS: 'The host refused STARTTLS',
+  RSET: 'The host refused RSET',
+  'MAIL FROM': 'The host refused the sender',
+  'RCPT TO': 'The host refused the recipient',
+  DATA: 'The host refused DATA',
+  message: 'The host refused the message',
+  QUIT: 'The host refused QUIT',
+  API: 'The message cannot be sent',
+}
+
+/** Nodemailer's code for a reply that refuses something. */
+function codeOfStep(step: SmtpStep): SmtpErrorCode {
+  if (step === 'MAIL FROM' || step === 'RCPT TO') return 'EENVELOPE'
+  return step === 'DATA' || step === 'message' ? 'EMESSAGE' : 'EPROTOCOL'
+}
+
+/** Returns the error for a reply of 4yz or 5yz; for any other, it says that the reply makes no sense. */
+export function replyError(
+  step: SmtpStep,
+  reply: Reply,
+  context: ReplyContext,
+  recipient?: string,
+): SmtpError {
+  const said = `: ${escapeRemoteText(reply.lines.join(' '))}`
+  if (reply.code < 400)
+    return protocolError(step, `The reply to ${step} makes no sense${said}`, reply)
+  return new SmtpError(`${FAILED[step]}${said}`, {
+    // RFC 5321 §3.8: the host ends the session
+    code: reply.code === 421 && !FINAL_STEPS.has(step) ? 'ECONNECTION' : codeOfStep(step),
+    step,
+    permanent: isFinalReply(step, reply, context),
+    reply,
+    recipient,
+  })
+}
+
+/** Returns the error for a reply that nothing had asked for; always temporary. */
+export function earlyReplyError(step: SmtpStep, reply: Reply): SmtpError {
+  const said = escapeRemoteText(reply.lines.join(' '))
+  if (reply.code < 400) {
+    return protocolError(step, `The host replied before it was asked: ${said}`, reply)
+  }
+  const what = step === 'message' ? 'before the end of the message' : 'and ended the session'
+  return new SmtpError(`The host replied ${what}: ${said}`, {
+    code: reply.code === 421 && !FINAL_STEPS.has(step) ? 'ECONNECTION' : codeOfStep(step),
+    step,
+    permanent: false,
+    reply,
+  })
+}
+
+/** Returns the error for a host that does not keep to SMTP; always temporary. */
+export function protocolError(step: SmtpStep, message: string, reply?: Reply): SmtpError {
+  return new SmtpError(message, { code: 'EPROTOCOL', step, permanent: false, reply })
+}
+
+/** Returns the error for a connection that was lost, timed out, or never came about. */
+export function connectionError(
+  step: SmtpStep,
+  message: string,
+  details: { code?: 'ECONNECTION' | 'ETIMEDOUT' | 'ESTREAM'; cause?: unknown } = {},
+): SmtpError {
+  const { code = 'ECONNECTION', cause } = details
+  return new SmtpError(message, { code, step, permanent: false, cause })
+}
+
+/** Returns the error for an envelope that no host could be sent. */
+export function envelopeError(message: string, recipient?: string): SmtpError {
+  return new SmtpError(message, { code: 'EENVELOPE', step: 'API', permanent: true, recipient })
+}
+
+/** Returns the error for a message that is larger than what the host takes (RFC 1870 §6.1). */
+export function tooLargeError(size: number, limit: number, context: ReplyContext): SmtpError {
+  const message = `The message has ${size} bytes, and the host takes no more than ${limit}`
+  return new SmtpError(message, {
+    code: 'EMESSAGE',
+    step: 'MAIL FROM',
+    permanent: !context.tlsFailed,
+  })
+}
+
+/**
+ * Returns the error for an address that needs SMTPUTF8 where it is not offered.
+ *
+ * @param whole nothing can be sent to this host; false: other recipients get the message, and a
+ *   later delivery to this one alone finds out whether any host offers SMTPUTF8
+ */
+export function smtpUtf8Error(
+  address: string,
+  context: ReplyContext,
+  whole: boolean,
+  recipient?: string,
+): SmtpUtf8RequiredError {
+  const message = `The address ${escapeRemoteText(address)} needs SMTPUTF8, and the host does not offer it`
+  return new SmtpUtf8RequiredError(message, {
+    code: 'EENVELOPE',
+    step: recipient === undefined ? 'MAIL FROM' : 'RCPT TO',
+    permanent: whole && !context.tlsFailed,
+    recipient,
+  })
+}
+
+/** Returns the error for a message all of whose recipients were refused. */
+export function allRejectedError(rejectedErrors: readonly SmtpError[]): SmtpError {
+  const last = rejectedErrors.at(-1)
+  const why = last === undefined ? '' : `: ${last.message}`
+  const error = new SmtpError(`The host refused every recipient${why}`, {
+    code: 'EENVELOPE',
+    step: 'RCPT TO',
+    permanent: true,
+  })
+  if (last?.responseCode !== undefined) {
+    Object.assign(error, { responseCode: last.responseCode, response: last.response })
+  }
+  return withRejections(error, rejectedErrors)
+}
+
+/**
+ * Adds to the error of a whole message what became of each recipient. It stays permanent only if
+ * every recipient was refused for good.
+ */
+export function withRejections(error: SmtpError, rejectedErrors: readonly SmtpError[]): SmtpError {
+  error.rejected = rejectedErrors.map(({ recipient = '' }) => recipient)
+  error.rejectedErrors = [...rejectedErrors]
+  error.permanent &&= rejectedErrors.every(({ permanent }) => permanent)
+  return error
+}
+
+/** Returns an error of its own for one recipient of a message that failed as a whole. */
+export function forRecipient(error: SmtpError, recipient: string): SmtpError {
+  const copy: SmtpError = Object.create(
+    Object.getPrototypeOf(error),
+    Object.getOwnPropertyDescriptors(error),
+  )
+  return Object.assign(copy, { recipient })
+}
+
+/** Replies to MAIL that a fresh connection may not give (a limit of messages, an idle timeout). */
+const STALE_CODES: ReadonlySet<number> = new Set([421, 451, 452, 503])
+
+/**
+ * Says whether an error on a kept connection is a reason to send the same message once more on a new
+ * one: nothing of the message was read, and the connection was lost, broke the protocol, or
+ * answered RSET, or answered MAIL with 421, 451, 452 or 503.
+ */
+export function isStaleConnection(error: unknown): boolean {
+  if (!(error instanceof SmtpError) || !error.messageUntouched) return false
+  const { command, responseCode } = error
+  if (responseCode === undefined) {
+    return error.code === 'ECONNECTION' || error.code === 'EPROTOCOL'
+  }
+  if (responseCode === 421 || command === 'RSET' || error.code === 'EPROTOCOL') return true
+  return command === 'MAIL FROM' && STALE_CODES.has(responseCode)
+}

@@ -1,0 +1,231 @@
+/**
+ * One message on a ready connection: MAIL, RCPT, DATA and the message (RFC 5321 §3.3), in groups where
+ * the host offers PIPELINING (RFC 2920). Each recipient keeps its own reply.
+ *
+ * @module
+ */
+import type { SendResult, SmtpEnvelope } from './connection.js'
+import { isStream, type MessageSource, sendBody, streamError } from './data.js'
+import type { SmtpDialogue } from './dialogue.js'
+import { type EnvelopeCommands, envelopeCommands, type HostFacts } from './envelope.js'
+import {
+  allRejectedError,
+  forRecipient,
+  type Reply,
+  replyError,
+  replyText,
+  SmtpError,
+  type SmtpStep,
+  withRejections,
+} from './reply.js'
+import type { ReplyTimeouts } from './timeouts.js'
+
+/** Commands of one group; each has a reply of some hundred bytes, which the host may not get rid of. */
+const MAX_GROUP = 100
+
+/** Bytes of one group: a host must be able to take it while we read nothing. */
+const MAX_GROUP_BYTES = 8192
+
+/** What a transaction needs to know of the connection that it runs on. */
+export interface TransactionHost extends HostFacts {
+  readonly timeouts: ReplyTimeouts
+}
+
+interface Command {
+  step: SmtpStep
+  text: string
+  timeout: number
+  /** Index of the recipient that RCPT names */
+  index?: number
+}
+
+/** One message on one connection. */
+export class Transaction {
+  readonly #dialogue: SmtpDialogue
+  readonly #host: TransactionHost
+  readonly #to: readonly string[]
+  readonly #commands: EnvelopeCommands
+  /** By recipient; undefined: accepted, or not asked yet */
+  readonly #refusals: Array<SmtpError | undefined>
+  #accepted = 0
+  #mailError: SmtpError | undefined
+  #dataReply: Reply | undefined
+  /** MAIL was accepted and nothing has ended the transaction since: RSET must come before another */
+  open = false
+
+  /**
+   * @param size bytes of the message, where they are known
+   * @throws as {@link envelopeCommands} does, before anything is sent
+   */
+  constructor(
+    dialogue: SmtpDialogue,
+    host: TransactionHost,
+    envelope: SmtpEnvelope,
+    size: number | undefined,
+  ) {
+    this.#dialogue = dialogue
+    this.#host = host
+    this.#to = [...envelope.to]
+    this.#commands = envelopeCommands(envelope, size, host)
+    this.#refusals = this.#commands.recipients.map(({ error }) => error)
+  }
+
+  /** @throws SmtpError, with what became of each recipient where the host replied */
+  async run(message: MessageSource): Promise<SendResult> {
+    const begun = performance.now()
+    try {
+      await this.#envelope()
+      const sent = performance.now()
+      const { timeouts } = this.#host
+      const body = sendBody(this.#dialogue, message, timeouts.block)
+      const messageSize = typeof body === 'number' ? body : await body
+      this.#dialogue.log('client', `<${messageSize} bytes of message>`)
+      const reply = await this.#dialogue.reply('message', timeouts.message)
+      this.open = false
+      if (reply.code >= 300) throw this.#replyError('message', reply)
+      return this.#result(reply, messageSize, { begun, sent })
+    } catch (error) {
+      throw this.#withRecipients(error)
+    }
+  }
+
+  /** Up to 354. */
+  async #envelope(): Promise<void> {
+    for (const group of this.#groups()) {
+      const [first] = group
+      // Nobody is left who could get the message
+      if (first?.step === 'DATA' && this.#accepted === 0) break
+      this.#dialogue.send(
+        group.map(({ text }) => text),
+        first?.step ?? 'MAIL FROM',
+      )
+      for (const command of group) {
+        const { step, timeout } = command
+        const reply = this.#dialogue.take() ?? (await this.#dialogue.reply(step, timeout))
+        this.#onReply(command, reply)
+      }
+      if (this.#mailError) break
+    }
+    const reply = this.#dataReply
+    if (!this.#mailError && this.#accepted > 0 && reply && isGoAhead(reply)) return
+    // The host waits for a message that nobody would get (RFC 2920 §3.1)
+    if (reply && isGoAhead(reply)) await this.#loneDot()
+    if (this.#mailError) throw this.#mailError
+    if (this.#accepted === 0 || !reply) throw allRejectedError(this.#allRefusals())
+    throw this.#replyError('DATA', reply)
+  }
+
+  #onReply({ step, index }: Command, reply: Reply): void {
+    // RFC 5321 §3.8: the host ends the session, whatever command it was
+    if (reply.code === 421) throw this.#replyError(step, reply)
+    if (step === 'DATA') {
+      this.#dataReply = reply
+      return
+    }
+    const good = reply.code >= 200 && reply.code < 300
+    if (step === 'MAIL FROM') {
+      if (good) this.open = true
+      else this.#mailError = this.#replyError(step, reply)
+    } else if (index !== undefined && !this.#mailError) {
+      if (good) this.#accepted++
+      else this.#refusals[index] = this.#replyError(step, reply, this.#to[index])
+    }
+  }
+
+  async #loneDot(): Promise<void> {
+    try {
+      this.#dialogue.send(['.'], 'message')
+      await this.#dialogue.reply('message', this.#host.timeouts.message)
+      this.open = false
+    } catch {
+      // What is reported is why nobody gets the message; the connection has ended
+    }
+  }
+
+  /** Returns the commands in groups; each group is sent in one write, and its replies are read. */
+  *#groups(): Generator<Command[]> {
+    const pipelining = this.#host.secured && this.#host.extensions.has('PIPELINING')
+    let group: Command[] = []
+    let bytes = 0
+    for (const command of this.#sequence()) {
+      const full = group.length >= MAX_GROUP || bytes + command.text.length > MAX_GROUP_BYTES
+      if (group.length > 0 && (!pipelining || full)) {
+        yield group
+        group = []
+        bytes = 0
+      }
+      group.push(command)
+      bytes += command.text.length + 2
+    }
+    yield group
+  }
+
+  *#sequence(): Generator<Command> {
+    const { timeouts } = this.#host
+    yield { step: 'MAIL FROM', text: this.#commands.mail, timeout: timeouts.mail }
+    for (const [index, { command }] of this.#commands.recipients.entries()) {
+      if (command === undefined) continue
+      yield { step: 'RCPT TO', text: command, timeout: timeouts.recipient, index }
+    }
+    yield { step: 'DATA', text: 'DATA', timeout: timeouts.data }
+  }
+
+  /** Makes the error for a reply; 421, or one that fits no command, ends the connection as well. */
+  #replyError(step: SmtpStep, reply: Reply, recipient?: string): SmtpError {
+    const error = replyError(step, reply, this.#host, recipient)
+    if (error.code === 'EPROTOCOL' || reply.code === 421) this.#dialogue.close()
+    return error
+  }
+
+  #allRefusals(): SmtpError[] {
+    return this.#refusals.filter((error) => error !== undefined)
+  }
+
+  /** Adds to the error of the whole message what became of each recipient. */
+  #withRecipients(error: unknown): unknown {
+    if (!(error instanceof SmtpError) || error.rejectedErrors) return error
+    if (error.responseCode === undefined && this.#allRefusals().length === 0) return error
+    return withRejections(
+      error,
+      this.#to.map((recipient, index) => this.#refusals[index] ?? forRecipient(error, recipient)),
+    )
+  }
+
+  #result(
+    reply: Reply,
+    messageSize: number,
+    { begun, sent }: { begun: number; sent: number },
+  ): SendResult {
+    const rejectedErrors = this.#allRefusals()
+    return {
+      accepted: this.#to.filter((_, index) => this.#refusals[index] === undefined),
+      rejected: this.#to.filter((_, index) => this.#refusals[index] !== undefined),
+      ...(rejectedErrors.length > 0 ? { rejectedErrors } : {}),
+      response: replyText(reply),
+      envelopeTime: Math.round(sent - begun),
+      messageTime: Math.round(performance.now() - sent),
+      messageSize,
+    }
+  }
+}
+
+function isGoAhead({ code }: Reply): boolean {
+  return code >= 300 && code < 400
+}
+
+/** Ends the dialogue when a stream fails, or is closed before its end, before or while it is read. */
+export function watchStream(message: MessageSource, dialogue: SmtpDialogue): () => void {
+  if (!isStream(message)) return () => {}
+  const onError = (error: unknown) => dialogue.fail((step) => streamError(step, error))
+  const onClose = () => {
+    if (!message.readableEnded) onError(message.errored ?? 'it was closed')
+  }
+  if (message.errored || message.destroyed || message.readableEnded) {
+    onError(message.errored ?? 'it has been read or closed')
+  }
+  message.on('error', onError).on('close', onClose)
+  return () => {
+    message.off('close', onClose)
+    message.off('error', onError)
+  }
+}
