@@ -148,7 +148,11 @@ const DNS: Record<DnsFault, Row> = {
   'split-strings': delivered('one TXT record in several strings (RFC 8461 §3.1)'),
   'cname-chain': delivered('the TXT record behind two CNAMEs'),
   'spoofed-mx': refused('MX records that lead to mx.attacker.example', invalid('mx-mismatch')),
-  'null-mx': { plays: 'MX 0 "." (RFC 7505)', outcome: 'bounced' },
+  'null-mx': {
+    plays: 'MX 0 "." (RFC 7505)',
+    outcome: 'deferred',
+    verdict: 'deferred while a policy applies, since anybody can forge it; else bounced',
+  },
   'ipv6-only': delivered('policy host and MX hosts have AAAA records only'),
 }
 

@@ -63,7 +63,7 @@ export interface ReceivedMessage {
   readonly text: string | undefined
   /** The HTML of the message; undefined when there is none */
   readonly html: string | undefined
-  /** Header fields by their names in lower case; of several, all in one string with line breaks */
+  /** Header fields as they stand, by names in lower case; several in one string, with line breaks */
   readonly headers: ReadonlyMap<string, string>
   /** The addresses of the header field From */
   readonly from: string[]

@@ -37,7 +37,7 @@ export interface NodemailerSetup {
 }
 
 export function nodemailerOptions({ host, name, ca, connect }: NodemailerSetup): NodemailerOptions {
-  const { port = 587, secure = port === 465 } = host.options
+  const { port = 25, secure = port === 465 } = host.options
   const [login] = [host.options.auth ?? []].flat()
   return {
     host: host.name,
@@ -48,7 +48,9 @@ export function nodemailerOptions({ host, name, ca, connect }: NodemailerSetup):
     tls: { ca },
     getSocket: (_options, callback) => {
       const connection = connect({ purpose: 'smtp', host: host.name, address: host.ipv4, port })
-      const failed = (error: Error): void => callback(error)
+      // As Nodemailer reports a connection of its own that fails
+      const failed = (error: Error): void =>
+        callback(Object.assign(error, { code: 'ESOCKET', command: 'CONN' }))
       connection.once('error', failed)
       connection.once('connect', () => {
         connection.removeListener('error', failed)
