@@ -66,6 +66,7 @@ export async function createMailWorld(options: MailWorldOptions = {}): Promise<M
     ports: new Set(),
     random: () => random(),
     explain: () => world?.explain() ?? '',
+    strays: () => world?.strays ?? [],
   }
   const network = new Network(surroundings, loopback)
   const seed = (source: () => number): void => {

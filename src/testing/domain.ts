@@ -9,6 +9,7 @@ import { DomainFaults, domainDns, isLookupFault } from './domain-faults.js'
 import type { Surroundings } from './endpoint.js'
 import type { LookupFault } from './faults.js'
 import { type Inbox, newInbox } from './inbox.js'
+import type { Judged } from './judged.js'
 import type { MxServer } from './mx-server.js'
 import { checkKeys, checkName, shown } from './named.js'
 import { canonicalName } from './names.js'
@@ -124,6 +125,13 @@ export class Domain implements MailDomain {
   /** Whether the host is one of the domain's own. */
   has(host: MxServer): boolean {
     return this.#setup.mx.some((record) => record.host === host)
+  }
+
+  judged(): Judged {
+    const { explain, strays } = this.#setup.surroundings
+    const { name, inbox } = this
+    const connections = this.#setup.mx.flatMap(({ host }) => host.connections)
+    return { name, inbox, connections, strays: strays(), explain }
   }
 
   policy(change: PolicyOptions | null): void {

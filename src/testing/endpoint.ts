@@ -47,6 +47,8 @@ export interface Surroundings {
   random: () => number
   /** What happened, in words */
   explain: () => string
+  /** Mail to domains that nobody made, in words */
+  strays: () => string[]
 }
 
 export interface EndpointSetup {

@@ -158,13 +158,18 @@ class Waiter {
   }
 }
 
+/** Throws a TypeError that names what is wrong with what is looked for. */
+export function checkMatch(field: string, match: MailMatch, others: readonly string[] = []): void {
+  checkKeys(field, match, [...MATCH_KEYS, ...others])
+  checkPattern(`${field}: from`, match.from)
+  checkPattern(`${field}: to`, match.to)
+}
+
 /** Returns whether a message fits. Throws a TypeError that names what is wrong with the filter. */
 export function filterOf(field: string, filter: MailFilter): (message: ReceivedMessage) => boolean {
   if (typeof filter === 'function') return filter
-  checkKeys(field, filter, MATCH_KEYS)
+  checkMatch(field, filter)
   const { from, to, subject, text, html, headers = {} } = filter
-  checkPattern(`${field}: from`, from)
-  checkPattern(`${field}: to`, to)
   return (message) => {
     const { envelope } = message
     if (to !== undefined && !envelope.to.some((one) => matchesAddress(to, one))) return false

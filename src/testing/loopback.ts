@@ -100,14 +100,19 @@ export class Loopback {
   }
 }
 
-/** A socket to a port where nobody listens: it fails as `net.connect` does. */
-export function refusedSocket(address: string, port: number): Socket {
-  const error = Object.assign(new Error(`connect ECONNREFUSED ${address}:${port}`), {
+/** The error of a port where nobody listens, as `net.connect` has it. */
+export function refusedError({ address, port }: { address: string; port: number }): Error {
+  return Object.assign(new Error(`connect ECONNREFUSED ${address}:${port}`), {
     code: 'ECONNREFUSED',
     syscall: 'connect',
     address,
     port,
   })
+}
+
+/** A socket to a port where nobody listens: it fails as `net.connect` does. */
+export function refusedSocket(address: string, port: number): Socket {
+  const error = refusedError({ address, port })
   return netConnect({
     host: 'refused.invalid',
     port,

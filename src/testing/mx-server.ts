@@ -18,6 +18,7 @@ import {
 } from './habits.js'
 import type { ListeningPort, MxHost, Offers, SmartHostOptions } from './host-api.js'
 import { type Inbox, newInbox } from './inbox.js'
+import type { Judged } from './judged.js'
 import type { MxConnection } from './log.js'
 import type { Accept } from './loopback.js'
 import type { ReceivedMessage } from './message.js'
@@ -168,6 +169,12 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   get connections(): MxConnection[] {
     return this.surroundings.log.of('smtp').filter(({ mx }) => mx === this.name)
+  }
+
+  judged(): Judged {
+    const { explain, strays } = this.surroundings
+    const { name, inbox, connections } = this
+    return { name, inbox, connections, strays: strays(), explain }
   }
 
   /** The recipients of a message whose mail bounces, with what is said of them. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { type AddressPair, AddressPlan, canonicalAddress } from './addresses.js'
 import type { WorldTarget } from './api.js'
 import type { Reachable, Surroundings } from './endpoint.js'
@@ -41,10 +41,13 @@ export class Network {
 
   /** Records that somebody is dialled, and returns who takes the connection. */
   dial({ purpose, host, address, port }: WorldTarget): Accept | undefined {
-    const accept = this.#closed ? undefined : this.#at(address, host)?.reception({ address, port })
+    const there = this.#closed ? undefined : this.#at(address, host)
+    const accept = there?.reception({ address, port })
     const outcome = accept === undefined ? 'refused' : 'connected'
     const at = this.#surroundings.clock.now()
-    this.#surroundings.log.add({ kind: 'dial', purpose, host, address, port, outcome, at })
+    // Of a program that resolves names itself, only the address is known
+    const name = isIP(host) ? (there?.name ?? host) : host
+    this.#surroundings.log.add({ kind: 'dial', purpose, host: name, address, port, outcome, at })
     return accept
   }
 

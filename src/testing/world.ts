@@ -16,6 +16,7 @@ import { explained } from './explain.js'
 import { Gate } from './gate.js'
 import type { MxHost, MxOptions, SmartHostOptions } from './host-api.js'
 import { type Inbox, newInbox } from './inbox.js'
+import type { Judged } from './judged.js'
 import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet } from './log.js'
 import type { MxServer } from './mx-server.js'
 import { checkKeys, shown } from './named.js'
@@ -169,6 +170,11 @@ export class World implements MailWorld {
       inForce: register.inForce(),
       strays: this.strays,
     })
+  }
+
+  judged(): Judged {
+    const { inbox, connections, strays } = this
+    return { name: 'The world', inbox, connections, strays, explain: () => this.explain() }
   }
 
   chaos(options: ChaosOptions): FaultHandle {
