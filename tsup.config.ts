@@ -1,12 +1,15 @@
-import { rm, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { basename } from 'node:path'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { basename, relative } from 'node:path'
 import { defineConfig, type Options } from 'tsup'
 
 const entries = {
   index: 'src/index.ts',
   nodemailer: 'src/nodemailer/index.ts',
   testing: 'src/testing/index.ts',
+  'testing/vitest': 'src/testing/vitest.ts',
+  'testing/jest': 'src/testing/jest.ts',
+  'testing/node': 'src/testing/node.ts',
+  'testing/remote': 'src/testing/remote.ts',
   sqlite: 'src/sqlite.ts',
   redis: 'src/redis.ts',
   tlsrpt: 'src/tlsrpt/index.ts',
@@ -21,9 +24,11 @@ const small = { target, minify: true, charset: 'utf8', lineLimit: 600 } as const
 /**
  * What is an ES module of its own. The transports: Nodemailer is there in both formats, and a program
  * that imports it must not be made to load the other one as well. The command: nobody requires it.
+ * The entry for Vitest: Vitest cannot be required.
  */
 const modules = new Map([
   ['nodemailer', ''],
+  ['testing/vitest', ''],
   ['cli', ''],
 ])
 
@@ -38,7 +43,7 @@ const commonJs: NonNullable<Options['esbuildPlugins']>[number] = {
   setup({ esbuild, onEnd }) {
     onEnd(async ({ outputFiles = [] }) => {
       for (const file of outputFiles) {
-        const name = basename(file.path, '.cjs')
+        const name = relative('dist', file.path).replace(/\.cjs$/, '')
         if (modules.has(name)) {
           // The command catches its errors itself
           const lineLimit = name === 'cli' ? 0 : small.lineLimit
@@ -78,23 +83,36 @@ function shortened(code: string): string {
  * who requires, and an error of one is an instance of the other's class.
  */
 async function esModules(): Promise<void> {
-  const require = createRequire(import.meta.url)
   for (const name of Object.keys(entries)) {
-    const names = Object.keys(require(`./dist/${name}.cjs`)).join(', ')
-    await writeFile(`dist/${name}.js`, `export { ${names} } from './${name}.cjs'\n`)
-    await writeFile(`dist/${name}.d.ts`, `export * from './${name}.cjs'\n`)
+    const file = `./${basename(name)}.cjs`
+    const names = exportsOf(await readFile(`dist/${name}.cjs`, 'utf8'))
+    await writeFile(`dist/${name}.js`, `export { ${names} } from '${file}'\n`)
+    await writeFile(`dist/${name}.d.ts`, `export * from '${file}'\n`)
   }
   for (const [name, code] of modules) {
     const parts = new Map<string, string>()
     const file = `${name}-parts.cjs`
-    await writeFile(`dist/${name}.js`, code.replace(PARTS, from(file, parts)))
+    await writeFile(`dist/${name}.js`, code.replace(PARTS, from(basename(file), parts)))
     await writeFile(`dist/${file}`, commonJsOf(parts))
   }
   await rm('dist/cli.cjs')
+  await rm('dist/testing/vitest.cjs')
+}
+
+/** What an entry exports. It is not run: that of a test runner can only be loaded by that runner. */
+function exportsOf(code: string): string {
+  const [, names] = /\b0\s*&&\s*\(module\.exports\s*=\s*\{([^}]*)\}\)/.exec(code) ?? []
+  if (names === undefined && code.trim() === '') return ''
+  if (names === undefined) throw new Error('It does not say what it exports')
+  return names
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean)
+    .join(', ')
 }
 
 /** As esbuild writes it: `import {a as b, c} from "./chunk-ABC.cjs";` */
-const PARTS = /import\s*\{([^}]*)\}\s*from\s*"(\.\/chunk-\w+\.cjs)";/g
+const PARTS = /import\s*\{([^}]*)\}\s*from\s*"(\.{1,2}\/chunk-\w+\.cjs)";/g
 
 /**
  * What an ES module needs of the program comes from one small file: Node reads through every

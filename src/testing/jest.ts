@@ -42,7 +42,9 @@ export function useMailWorld(options?: MailWorldOptions): MailWorld {
 }
 
 function runner(): Runner {
-  const { expect, beforeEach, afterEach }: Partial<Runner> = globalThis as Partial<Runner>
+  // Bun has them as globals in test files only, and otherwise in a module
+  const bun = process.versions.bun === undefined ? undefined : process.getBuiltinModule('bun:test')
+  const { expect, beforeEach, afterEach } = (bun ?? globalThis) as Partial<Runner>
   if (expect !== undefined && beforeEach !== undefined && afterEach !== undefined) {
     return { expect, beforeEach, afterEach }
   }

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer, type Server } from 'node:https'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import type { WorldClock } from './clock.js'
@@ -26,20 +25,29 @@ export class PolicyServer {
 
   constructor(setup: PolicyServerSetup) {
     this.#setup = setup
-    this.#server = createServer({
+    this.#server = createServer()
+    this.#server.on('request', (request, response) => this.#onRequest(request, response))
+  }
+
+  /** It never listens: connections are brought to it. */
+  async accept(socket: Socket, site: PolicySite): Promise<void> {
+    const secureContext = createSecureContext(await site.secure(this.#setup.family))
+    if (socket.destroyed) return
+    // A server of node:https takes no socket that it has not accepted itself on every runtime
+    const secure = new TLSSocket(socket, {
+      isServer: true,
+      secureContext,
+      ALPNProtocols: ['http/1.1'],
       SNICallback: (servername, done) => {
+        if (servername.toLowerCase() === site.name) return done(null, secureContext)
         this.#context(servername).then(
           (context) => done(null, context),
           (error) => done(error),
         )
       },
     })
-    this.#server.on('request', (request, response) => this.#onRequest(request, response))
-  }
-
-  /** It never listens: connections are brought to it. */
-  accept(socket: Socket): void {
-    this.#server.emit('connection', socket)
+    for (const event of ['error', '_tlsError']) secure.on(event, () => socket.destroy())
+    secure.once('secure', () => this.#server.emit('connection', secure))
   }
 
   close(): void {

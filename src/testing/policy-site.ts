@@ -82,7 +82,10 @@ export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost 
     if (played?.fault === 'reset') {
       return (socket) => socket.once('data', () => socket.resetAndDestroy())
     }
-    return (socket) => this.#servers[familyOf(arrival)].accept(socket)
+    return (socket) => {
+      const accepted = this.#servers[familyOf(arrival)].accept(socket, this)
+      accepted.catch((error) => socket.destroy(error))
+    }
   }
 
   /** Answers, and says with which status. */

@@ -123,7 +123,6 @@ async function makeMailer(options: SenderOptions): Promise<Mailer> {
   const { mtaStsTransport } = await import('../nodemailer/transport.js')
   const transport = mtaStsTransport({
     ...options,
-    maxMessages: 1,
     connectionTimeout: PATIENCE,
     greetingTimeout: PATIENCE,
     socketTimeout: PATIENCE,
