@@ -14,6 +14,8 @@ const entries = {
   redis: 'src/redis.ts',
   tlsrpt: 'src/tlsrpt/index.ts',
   dane: 'src/dane/index.ts',
+  haraka: 'src/haraka/index.ts',
+  'zone-mta': 'src/zone-mta/index.ts',
 }
 
 const target = 'node20.19'
@@ -97,6 +99,7 @@ async function esModules(): Promise<void> {
   }
   await rm('dist/cli.cjs')
   await rm('dist/testing/vitest.cjs')
+  await writeFile('dist/main.cjs', MAIN)
 }
 
 /** What an entry exports. It is not run: that of a test runner can only be loaded by that runner. */
@@ -110,6 +113,15 @@ function exportsOf(code: string): string {
     .filter(Boolean)
     .join(', ')
 }
+
+/**
+ * Loaded by the folder of the package only, by which Haraka loads a line `mta-sts` in its
+ * config/plugins; that line must not do nothing. `require('mta-sts')` goes by "exports", and has no
+ * `register`.
+ */
+const MAIN = `'use strict'
+module.exports = { ...require('./index.cjs'), register: require('./haraka.cjs').register }
+`
 
 /** As esbuild writes it: `import {a as b, c} from "./chunk-ABC.cjs";` */
 const PARTS = /import\s*\{([^}]*)\}\s*from\s*"(\.{1,2}\/chunk-\w+\.cjs)";/g

@@ -90,6 +90,41 @@ export interface StoreFailureEvent {
   error: unknown
 }
 
+/** DANE is turned on and cannot work: no answer of the DNS resolver is ever secure. */
+export interface DaneEvent {
+  /** The resolver gives no AD bit that can be trusted, not even for the root */
+  problem: 'resolver-does-not-validate'
+}
+
+/** A run over the TLS reports that were due: how many, and what became of each. */
+export interface TlsReportsEvent {
+  /** Every destination has it */
+  sent: number
+  /** A destination could not be reached; it is tried again later */
+  postponed: number
+  /** It could not be delivered within 24 hours, and is not tried again */
+  abandoned: number
+  /** The domain does not ask for reports, or nothing failed and only failures are reported */
+  unwanted: number
+  /** Each report, but the first 10,000 only */
+  reports: readonly TlsReportOutcome[]
+}
+
+/** What became of one TLS report. */
+export interface TlsReportOutcome {
+  /** The first part of its `report-id` */
+  id: string
+  /** The UTC day that it is about */
+  day: string
+  /** The Policy Domain that it is about */
+  domain: string
+  outcome: 'sent' | 'postponed' | 'abandoned' | 'unwanted'
+  /** Why it was postponed or abandoned */
+  error?: Error
+  /** When it is tried again */
+  nextAttemptAt?: Date
+}
+
 /** The channels of `node:diagnostics_channel` by name, and what is published on each. */
 export interface EventMap {
   /** For each connection, and each MX host that was not connected to for its name */
@@ -102,6 +137,10 @@ export interface EventMap {
   'mta-sts:refresh': RefreshEvent
   /** When a store failed; of policy stores once a minute at most */
   'mta-sts:store-failure': StoreFailureEvent
+  /** Once for each `dane()` whose resolver does not validate */
+  'mta-sts:dane': DaneEvent
+  /** For each run of `TlsReporter.sendReports()`, and each automatic one */
+  'mta-sts:tlsrpt': TlsReportsEvent
 }
 
 /** The name of a channel. */
@@ -119,6 +158,8 @@ const CHANNELS: ReadonlyMap<EventName, Channel> = new Map(
       'mta-sts:delivery',
       'mta-sts:refresh',
       'mta-sts:store-failure',
+      'mta-sts:dane',
+      'mta-sts:tlsrpt',
     ] as const
   ).map((name) => [name, channel(name)]),
 )

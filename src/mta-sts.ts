@@ -7,6 +7,7 @@
 import { setMaxListeners } from 'node:events'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
+import { RoutingError } from './delivery/errors.js'
 import { HostLookups } from './delivery/host-lookups.js'
 import { Opener, type OpenerOptions } from './delivery/opener.js'
 import {
@@ -17,19 +18,19 @@ import {
 } from './delivery/plan.js'
 import { DeliveryRecord, type DeliverySummary } from './delivery/record.js'
 import { ask } from './dns/resolver.js'
-import { copyOfError, MtaStsError } from './errors.js'
+import { MtaStsError } from './errors.js'
 import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
-import { hold } from './policy/cached-policy.js'
+import { CachedPolicy } from './policy/cached-policy.js'
 import { GuardedStore } from './policy/guarded-store.js'
-import { appliedPolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
+import { appliedPolicy, isSamePolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
 import { recordName } from './policy/names.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
-import { errorOfThrown, escapeRemoteText, textOfThrown } from './text.js'
+import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
 import type { DaneJudge } from './tls/verdict.js'
 
@@ -98,10 +99,15 @@ export class MtaSts implements AsyncDisposable {
       ...settings,
       network: { ...settings, signal: this.#closing.signal },
       store: this.#store,
+      closing: this.#closing.signal,
       exempt: settings.overrides,
+      renewWithin: (milliseconds) => this.#refresher.within(milliseconds),
       report: (...what) => this.#reportPolicy(...what),
     })
-    this.#refresher = new Refresher(this.#cache, settings.refreshInterval)
+    this.#refresher = new Refresher(this.#cache, {
+      interval: settings.refreshInterval,
+      now: settings.now,
+    })
     this.#overrides = new Map(
       [...settings.overrides].map(([domain, override]) => [domain, overridden(override, settings)]),
     )
@@ -147,7 +153,7 @@ export class MtaSts implements AsyncDisposable {
     const opener = new Opener(record, this.#openerOptions)
     const steps = {
       plan: () => this.#plan(record, demand),
-      lookAgain: () => this.#lookAgain(record.destination),
+      lookAgain: (options: { mismatch: boolean }) => this.#lookAgain(record.destination, options),
       isCurrent: (plan: DeliveryPlan) => this.#isCurrent(record.destination, plan),
       open: opener.open,
       reuse: opener.reuse,
@@ -156,7 +162,17 @@ export class MtaSts implements AsyncDisposable {
     try {
       return await this.#lookups.during(() => deliver(steps, record, attempt))
     } finally {
-      onEnd?.(record.summary())
+      this.#callback(() => onEnd?.(record.summary()))
+    }
+  }
+
+  /** Calls back into the program that uses us; what it throws is logged and goes no further. */
+  #callback(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      const entry = { tnx: 'mta-sts', err: error }
+      this.#settings.logger?.error(entry, 'onEnd failed: %s', textOfThrown(error))
     }
   }
 
@@ -241,6 +257,7 @@ export class MtaSts implements AsyncDisposable {
         : Promise.resolve({ kind: 'absent', nxdomain: false } as const)
     const lookup = await this.#lookupFor(destination)
     record.begin(lookup)
+    if (lookup.status === 'none' && lookup.reason === 'store-failure') throw storeError(destination)
     return planDelivery({ destination, lookup, mxHosts }, this.#planOptions[demand])
   }
 
@@ -253,37 +270,15 @@ export class MtaSts implements AsyncDisposable {
   #lookup(domain: string): PolicyLookup | Promise<PolicyLookup> {
     this.#throwIfClosed()
     // Most domains come in the form in which they are cached
-    return this.#cached(domain) ?? this.#lookupFor(parseDestination(domain))
+    const known = this.#overrides.get(domain) ?? this.#cache.known(domain)
+    return known ?? this.#lookupFor(parseDestination(domain))
   }
 
   #lookupFor(destination: Destination): PolicyLookup | Promise<PolicyLookup> {
     this.#throwIfClosed()
     if (destination.kind === 'literal') return noPolicy('address-literal')
     const { name } = destination
-    return this.#overrides.get(name) ?? this.#unlessClosed(this.#cache.get(name))
-  }
-
-  /** Returns what memory knows of a name in its canonical form. */
-  #cached(name: string): PolicyLookup | undefined {
-    return this.#overrides.get(name) ?? this.#cache.known(name)
-  }
-
-  /** A lookup that closing has cut short knows of no policy; that must not pass for "no policy". */
-  #unlessClosed(
-    lookup: PolicyLookup | Promise<PolicyLookup>,
-  ): PolicyLookup | Promise<PolicyLookup> {
-    if (!(lookup instanceof Promise)) return lookup
-    return lookup.then(
-      (found) => {
-        this.#throwIfClosed()
-        return found
-      },
-      (error) => {
-        this.#throwIfClosed()
-        // Shared by all that wait for the same lookup
-        throw copyOfError(errorOfThrown(error))
-      },
-    )
+    return this.#overrides.get(name) ?? this.#cache.get(name)
   }
 
   #throwIfClosed(): void {
@@ -291,11 +286,14 @@ export class MtaSts implements AsyncDisposable {
     if (this.#closing.signal.aborted) throw closedError()
   }
 
-  async #lookAgain(destination: Destination): Promise<PolicyLookup> {
+  async #lookAgain(
+    destination: Destination,
+    options?: { mismatch: boolean },
+  ): Promise<PolicyLookup> {
     this.#throwIfClosed()
     if (destination.kind === 'literal') return noPolicy('address-literal')
     const { name } = destination
-    return this.#overrides.get(name) ?? this.#unlessClosed(this.#cache.lookAgain(name))
+    return this.#overrides.get(name) ?? this.#cache.lookAgain(name, options)
   }
 
   /** Whether memory knows no other policy than the one that the plan was made by. */
@@ -303,7 +301,7 @@ export class MtaSts implements AsyncDisposable {
     if (kind === 'literal') return true
     const now = this.#overrides.get(name) ?? this.#cache.peek(name)
     if (now === undefined || now === lookup || now.status === 'none') return true
-    return lookup.status === 'found' && lookup.id === now.id && lookup.body === now.body
+    return lookup.status === 'found' && isSamePolicy(lookup, now)
   }
 
   #reportPolicy(policyDomain: string, applies: PolicyLookup, failure: TlsFailure): void {
@@ -329,6 +327,14 @@ export class MtaSts implements AsyncDisposable {
   }
 }
 
+/** The store may hold a policy of the domain: mail waits until it answers. */
+function storeError({ name }: Destination): RoutingError {
+  return new RoutingError(
+    `The policy store did not answer, and no policy of ${escapeRemoteText(name)} is known. Try again later.`,
+    { code: 'ESTORE', permanent: false, policyDomain: name },
+  )
+}
+
 function closedError(): MtaStsError {
   return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
 }
@@ -352,12 +358,7 @@ async function withinTime<T>(promise: Promise<T>, milliseconds: number): Promise
 
 function overridden(override: 'off' | Policy, { now }: Settings): PolicyLookup {
   if (override === 'off') return noPolicy('override')
-  const times = { usedAt: now(), checkedAt: now() }
-  const policy = {
-    id: 'override',
-    policy: override,
-    body: formatPolicy(override),
-    fetchedAt: now(),
-  }
-  return hold(policy, times).lookup
+  const fetchedAt = now()
+  const pinned = { id: 'override', policy: override, body: formatPolicy(override), fetchedAt }
+  return new CachedPolicy(pinned, fetchedAt).lookup
 }

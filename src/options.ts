@@ -30,6 +30,15 @@ export interface MtaStsOptions {
   maxPolicies?: number | undefined
   /** Bound of the cached "there is none"; default 100000 */
   maxNegatives?: number | undefined
+  /** Bound of what is cached in memory, in bytes, beside the two counts; default 268435456 */
+  maxCacheBytes?: number | undefined
+  /** Bound of the policies that are looked up at once, the others wait in line; default 64 */
+  maxFetches?: number | undefined
+  /**
+   * Whether a store that does not answer defers mail to domains that memory does not know; default
+   * false: such a domain counts as one without a policy, for the moment
+   */
+  requireStore?: boolean | undefined
   /** For the whole GET of a policy, from DNS to the last byte; default 30000 */
   fetchTimeout?: number | undefined
   /** For a DNS query; default 5000 */
@@ -71,6 +80,9 @@ export interface Settings {
   roots: TrustedRoots
   maxPolicies: number
   maxNegatives: number
+  maxCacheBytes: number
+  maxFetches: number
+  requireStore: boolean
   fetchTimeout: number
   dnsTimeout: number
   recheckInterval: number
@@ -104,6 +116,9 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     roots: roots(options.ca),
     maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1, max: MAX_ENTRIES }),
     maxNegatives: number(options, 'maxNegatives', { default: 100_000, min: 1, max: MAX_ENTRIES }),
+    maxCacheBytes: number(options, 'maxCacheBytes', { default: 2 ** 28, min: 2 ** 20 }),
+    maxFetches: number(options, 'maxFetches', { default: 64, min: 1 }),
+    requireStore: boolean(options, 'requireStore'),
     fetchTimeout: number(options, 'fetchTimeout', { default: 30_000, min: 1, max: MAX_TIMER }),
     dnsTimeout,
     recheckInterval: number(options, 'recheckInterval', { default: 300_000, min: 0 }),
@@ -127,7 +142,6 @@ export function resolveOptions(options: MtaStsOptions): Settings {
   }
 }
 
-/** The caches make room for all of them at once. */
 const MAX_ENTRIES = 10_000_000
 
 const DANE_METHODS = ['mx', 'host', 'judge', 'probe', 'required', 'excepted'] as const
@@ -169,6 +183,12 @@ function func<K extends 'connect' | 'now'>(options: MtaStsOptions, field: K): Mt
   const value = options[field]
   if (value === undefined || typeof value === 'function') return value
   throw optionError(field, 'must be a function', value)
+}
+
+function boolean(options: MtaStsOptions, field: 'requireStore'): boolean {
+  const value = options[field]
+  if (value === undefined || typeof value === 'boolean') return value ?? false
+  throw optionError(field, 'must be true or false', value)
 }
 
 function roots(ca: MtaStsOptions['ca']): TrustedRoots {

@@ -3,10 +3,10 @@
  *
  * @module mta-sts/redis
  */
-export {
-  type IoRedisClient,
-  type NodeRedisClient,
-  type RedisClient,
-  type RedisStoreOptions,
-  redisStore,
-} from './policy/stores/redis.js'
+export { type RedisStoreOptions, redisStore } from './policy/stores/redis.js'
+export type {
+  IoRedisClient,
+  NodeRedisClient,
+  NodeRedisCluster,
+  RedisClient,
+} from './storage/redis-client.js'

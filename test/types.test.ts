@@ -10,6 +10,7 @@ import {
   type Candidate,
   type ConnectTarget,
   checkServerIdentity,
+  type DaneEvent,
   type DeliveryEvent,
   type DeliveryPlan,
   DeliveryRefusedError,
@@ -38,6 +39,7 @@ import {
   selectRecord,
   type TlsaRecord,
   type TlsFailure,
+  type TlsReportsEvent,
 } from 'mta-sts'
 import {
   type DomainDelivery,
@@ -97,6 +99,7 @@ describe('mta-sts', () => {
       | 'fetch-failed'
       | 'invalid'
       | 'expired'
+      | 'store-failure'
       | 'address-literal'
       | 'override'
     >()
@@ -188,6 +191,8 @@ describe('mta-sts', () => {
       'mta-sts:delivery': DeliveryEvent
       'mta-sts:refresh': RefreshEvent
       'mta-sts:store-failure': StoreFailureEvent
+      'mta-sts:dane': DaneEvent
+      'mta-sts:tlsrpt': TlsReportsEvent
     }>()
     expectTypeOf<EventName>().toEqualTypeOf<keyof EventMap>()
     expectTypeOf<SessionEvent['policy']>().toEqualTypeOf<AppliedPolicy>()

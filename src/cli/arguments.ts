@@ -4,9 +4,10 @@
  * @module
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { toALabels } from '../dns/domain-name.js'
+import { domainOfMailbox, toALabels } from '../dns/domain-name.js'
 import { escapeRemoteText } from '../text.js'
 import { UsageError } from './context.js'
+import { nearest } from './nearest.js'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 
@@ -30,18 +31,51 @@ export const COMMON_HELP = `\
 export const NETWORK_HELP = `\
   --resolver H[:P]  ask this name server; default: those of the system
   --ca FILE         trust these roots (PEM) only; default: those of Node
-  --timeout MS      for each DNS query, GET and SMTP session; default 10000`
+  --timeout MS      for each DNS query, GET, connection and SMTP reply; default:
+                    a sender's own (5 s for DNS, 30 s for a GET or connecting)`
 
-/** @throws UsageError */
+/**
+ * Reads options and positionals. Every option may be given once, but for those that are declared
+ * `multiple`.
+ *
+ * @throws UsageError
+ */
 export function parseArguments<O extends Options>(argv: readonly string[], options: O) {
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true })
+    const parsed = parseArgs({
+      args: [...argv],
+      options,
+      allowPositionals: true,
+      strict: true,
+      tokens: true,
+    })
+    refuseRepeated(parsed.tokens, options)
+    return parsed
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause
     // Node goes on with advice that only fits programs that take any positional argument
     const [what = cause.message] = cause.message.split(/[.\n]/, 1)
-    throw new UsageError(`${escapeRemoteText(what)}.`, { cause })
+    const hint = hintFor(cause, options)
+    throw new UsageError(`${escapeRemoteText(what)}.${hint}`, { cause })
   }
+}
+
+type Token = { kind: string; name?: string; rawName?: string }
+
+/** The last one would win without a word, and the user would look for the first. */
+function refuseRepeated(tokens: readonly Token[], options: Options): void {
+  const seen = new Set<string>()
+  for (const { kind, name = '', rawName = '' } of tokens) {
+    if (kind !== 'option' || options[name]?.type !== 'string' || options[name]?.multiple) continue
+    if (seen.has(name)) throw new UsageError(`${rawName} is given twice.`)
+    seen.add(name)
+  }
+}
+
+function hintFor(error: TypeError, options: Options): string {
+  const [, name] = /^Unknown option '--?([^']+)'/.exec(error.message) ?? []
+  const known = name === undefined ? undefined : nearest(name, Object.keys(options))
+  return known === undefined ? '' : ` Did you mean --${known}?`
 }
 
 /** @throws UsageError that names the option */
@@ -56,9 +90,28 @@ export function wholeNumber(
   throw new UsageError(`${option} takes a whole number, ${range}, not "${escapeRemoteText(text)}".`)
 }
 
-/** A domain as the user wrote it, in A-labels. @throws UsageError */
+/** Returns the A-labels of a domain as the user wrote it. @throws UsageError */
 export function domainArgument(text: string): string {
   const domain = toALabels(text)
   if (domain !== undefined) return domain
-  throw new UsageError(`"${escapeRemoteText(text)}" is not a domain name.`)
+  throw new UsageError(noDomain(text))
+}
+
+/** Says that a text is no domain name, and which domain may have been meant. */
+export function noDomain(text: string): string {
+  const meant = domainWithin(text)
+  const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`
+  return `"${escapeRemoteText(text)}" is not a domain name.${hint}`
+}
+
+/** Returns the domain of a URL, of a mailbox, or of a name with something round it. */
+function domainWithin(text: string): string | undefined {
+  if (text.includes('://')) {
+    return URL.canParse(text) ? toALabels(new URL(text).hostname) : undefined
+  }
+  const bare = text.replace(/^(?:mailto:|\*\.|@|<)+/i, '').replace(/[>,;]+$/, '')
+  const domain = domainOfMailbox(bare)
+  if (domain !== undefined) return toALabels(domain)
+  const [head = ''] = bare.split(/[/:?#]/, 1)
+  return head === text || !head.includes('.') ? undefined : toALabels(head)
 }

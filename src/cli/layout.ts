@@ -8,14 +8,20 @@ import type { Colour, Paint } from './terminal.js'
 
 export const WIDTH = 80
 
-export type Mark = 'good' | 'bad' | 'warning' | 'unknown' | 'plain'
+export type Mark = 'good' | 'bad' | 'warning' | 'unknown' | 'untried' | 'plain'
 
 const MARKS: Readonly<Record<Mark, { sign: string; colour: Colour }>> = {
   good: { sign: '✓', colour: 'green' },
   bad: { sign: '✗', colour: 'red' },
   warning: { sign: '!', colour: 'yellow' },
   unknown: { sign: '?', colour: 'yellow' },
+  untried: { sign: '·', colour: 'dim' },
   plain: { sign: ' ', colour: 'dim' },
+}
+
+export function paintMark(mark: Mark, paint: Paint): string {
+  const { sign, colour } = MARKS[mark]
+  return paint(colour, sign)
 }
 
 /** A label with what there is to say beside it. */
@@ -109,9 +115,9 @@ export function listed(items: readonly string[], limit = 5): string {
  * JSON that a terminal shows as it is: what JSON.stringify leaves of control characters,
  * directional marks and the like is escaped, which changes nothing of the value.
  */
-export function toJson(value: unknown): string {
+export function toJson(value: unknown, indent = 2): string {
   const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
   const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
   const safe = (char: string) => (char === '\n' ? char : char.split('').map(escaped).join(''))
-  return `${JSON.stringify(value, null, 2).replace(unsafe, safe)}\n`
+  return `${JSON.stringify(value, null, indent).replace(unsafe, safe)}\n`
 }

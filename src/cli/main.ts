@@ -4,18 +4,39 @@
  *
  * @module
  */
-import { run } from './run.js'
+import { textOfThrown } from '../text.js'
+import { EXIT } from './context.js'
+import { printsAtInterrupt, run } from './run.js'
 
-// `mta-sts check ... | head`: who reads no further has seen enough
+const argv = process.argv.slice(2)
+const interrupted = new AbortController()
+
+// The first Ctrl-C asks for what there is so far; a second one ends the process as usual
+if (printsAtInterrupt(argv)) {
+  process.once('SIGINT', () => interrupted.abort(new Error('interrupted')))
+}
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit()
-  throw error
+  if (error.code === 'EPIPE') {
+    // `mta-sts check ... | head`: nobody reads further, and the status is that of what was found
+    if (printsAtInterrupt(argv)) interrupted.abort(error)
+    else process.exit()
+  } else {
+    process.stderr.write(`mta-sts: the output cannot be written (${textOfThrown(error)})\n`)
+    process.exit(EXIT.unknown)
+  }
 })
+// Without a place for messages there is nobody to tell
+process.stderr.on('error', () => undefined)
 
-run(process.argv.slice(2), {
+run(argv, {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
+  signal: interrupted.signal,
+  get stdin() {
+    return process.stdin
+  },
 }).then((status) => {
   process.exitCode = status
 })

@@ -6,11 +6,12 @@
 import { promises as dns } from 'node:dns'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
-import type { Resolver } from '../dns/resolver.js'
+import { defaultResolver, type Resolver } from '../dns/resolver.js'
 import { type MtaStsOptions, resolveOptions, type Settings } from '../options.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 import { wholeNumber } from './arguments.js'
-import { type CliContext, UsageError } from './context.js'
+import { type CliContext, type SenderTimeouts, UsageError } from './context.js'
+import { namingServers } from './name-servers.js'
 
 export interface NetworkArguments {
   resolver?: string | undefined
@@ -18,37 +19,65 @@ export interface NetworkArguments {
   timeout?: string | undefined
 }
 
-export interface CliNetwork {
-  settings: Settings
-  /** What the settings were made of, for a core of one's own */
-  options: MtaStsOptions
-  /** For each DNS query, GET and SMTP session, in milliseconds */
-  timeout: number
+/** Timeouts of a connection to an MX host, in milliseconds. */
+export interface SmtpTimeouts {
+  /** For TCP, and again for STARTTLS with its handshake */
+  connectionTimeout: number
+  greetingTimeout: number | undefined
+  commandTimeout: number | undefined
 }
 
-const DEFAULT_TIMEOUT = '10000'
+export interface CliNetwork {
+  settings: Settings
+  /** The settings as options, for a core of one's own */
+  options: MtaStsOptions
+  smtp: SmtpTimeouts
+  /**
+   * `--timeout` is shorter than a sender's own timeouts: what takes longer says nothing about what
+   * a sender would do
+   */
+  shortened: boolean
+}
+
+/** A sender's own timeouts: the defaults of `MtaSts` and of its transport. */
+const SENDER = { dns: 5000, fetch: 30_000, connection: 30_000 } as const
 const DNS_PORT = 53
 const TIMEOUT_BOUNDS = { min: 1, max: 600_000 }
 
 /** @throws UsageError */
 export async function openNetwork(
-  { resolver, ca, timeout: text = DEFAULT_TIMEOUT }: NetworkArguments,
+  { resolver, ca, timeout: text }: NetworkArguments,
   context: CliContext,
 ): Promise<CliNetwork> {
-  const timeout = wholeNumber('--timeout', text, TIMEOUT_BOUNDS)
+  const timeout = text === undefined ? undefined : wholeNumber('--timeout', text, TIMEOUT_BOUNDS)
+  const { dns: dnsTimeout, fetch: fetchTimeout, ...smtp } = timeoutsOf(timeout, context.timeouts)
   const options = {
-    resolver: resolver === undefined ? context.resolver : await resolverAt(resolver, timeout),
+    resolver: await resolverFor(resolver, { timeout: dnsTimeout, context }),
     ca: ca === undefined ? undefined : await rootsIn(ca),
-    dnsTimeout: timeout,
-    fetchTimeout: timeout,
+    dnsTimeout,
+    fetchTimeout,
     connect: context.connect,
     now: context.now,
   }
+  const shortened = timeout !== undefined && timeout < SENDER.connection
   try {
-    return { settings: resolveOptions(options), options, timeout }
+    return { settings: resolveOptions(options), options, smtp, shortened }
   } catch (cause) {
     if (ca === undefined || !(cause instanceof TypeError)) throw cause
     throw new UsageError(`--ca ${escapeRemoteText(ca)}: ${cause.message}.`, { cause })
+  }
+}
+
+/** A timeout longer than a sender's own would show what no sender waits for. */
+function timeoutsOf(timeout: number | undefined, own: SenderTimeouts = {}) {
+  const limit = (sender: number) => Math.min(timeout ?? sender, sender)
+  return {
+    dns: limit(own.dns ?? SENDER.dns),
+    fetch: limit(own.fetch ?? SENDER.fetch),
+    connectionTimeout: limit(own.connection ?? SENDER.connection),
+    // Without a timeout of one's own, the defaults of the SMTP client (RFC 5321 §4.5.3.2)
+    greetingTimeout: timeout ?? own.reply,
+    commandTimeout: timeout ?? own.reply,
   }
 }
 
@@ -76,12 +105,17 @@ export function nameServer(text: string): { host: string; port: number } {
   throw new UsageError(`--resolver takes HOST or HOST:PORT, not "${escapeRemoteText(text)}".`)
 }
 
-async function resolverAt(text: string, timeout: number): Promise<Resolver> {
+async function resolverFor(
+  text: string | undefined,
+  { timeout, context }: { timeout: number; context: CliContext },
+): Promise<Resolver> {
+  if (text === undefined && context.resolver !== undefined) return context.resolver
+  if (text === undefined) return namingServers(defaultResolver(timeout), timeout)
   const { host, port } = nameServer(text)
   const address = isIP(host) ? host : await addressOf(host)
   const resolver = new dns.Resolver({ timeout: Math.ceil(timeout / 2), tries: 2 })
   resolver.setServers([isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`])
-  return resolver
+  return namingServers(resolver, timeout)
 }
 
 async function addressOf(host: string): Promise<string> {
@@ -89,26 +123,5 @@ async function addressOf(host: string): Promise<string> {
     return (await dns.lookup(host)).address
   } catch (cause) {
     throw new UsageError(`--resolver: there is no host ${escapeRemoteText(host)}.`, { cause })
-  }
-}
-
-/** The same resolver, asking each question once: all that is shown comes from one answer. */
-export function remembering(resolver: Resolver): Resolver {
-  return {
-    resolveTxt: once((name) => resolver.resolveTxt(name)),
-    resolveMx: once((name) => resolver.resolveMx(name)),
-    resolve4: once((name) => resolver.resolve4(name)),
-    resolve6: once((name) => resolver.resolve6(name)),
-  }
-}
-
-function once<T>(query: (name: string) => Promise<T>): (name: string) => Promise<T> {
-  const answers = new Map<string, Promise<T>>()
-  return (name) => {
-    const known = answers.get(name)
-    if (known !== undefined) return known
-    const answer = query(name)
-    answers.set(name, answer)
-    return answer
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The command `mta-sts`: which of its commands is meant, and what becomes of errors.
+ * Finds the command that is meant, runs it, and prints its errors.
  *
  * @module
  */
@@ -9,10 +9,13 @@ import { cache } from './cache/command.js'
 import { check } from './check/command.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from './context.js'
 import { generate } from './generate/command.js'
+import { nearest } from './nearest.js'
 import { report } from './report/command.js'
+import { watch } from './watch/command.js'
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['check', check],
+  ['watch', watch],
   ['generate', generate],
   ['report', report],
   ['cache', cache],
@@ -25,7 +28,7 @@ MTA-STS (RFC 8461) from the sender's side.
 
 ${Array.from(COMMANDS, ([name, { summary }]) => `  ${name.padEnd(10)}${summary}`).join('\n')}
 
-  -h, --help     print this; "mta-sts COMMAND --help" tells of a command
+  -h, --help     print this; "mta-sts COMMAND --help" describes a command
   --version      print the version
 
 Exit status: 0 fine, 1 a sender would refuse or not protect, 2 wrong usage, 3
@@ -46,17 +49,38 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   }
 }
 
+/** Whether the command prints what it has at Ctrl-C. */
+export function printsAtInterrupt([name = '']: readonly string[]): boolean {
+  return COMMANDS.get(name)?.printsAtInterrupt === true
+}
+
 async function dispatch(argv: readonly string[], context: CliContext): Promise<ExitStatus> {
   const [name, ...rest] = argv
   if (name === '--version') return print(`${VERSION}\n`, context)
   if (name === '--help' || name === '-h') return print(HELP, context)
   if (name === 'help') return dispatch([...rest.slice(0, 1), '--help'], context)
-  if (name === undefined) throw new UsageError('Which command?')
+  if (name === undefined) return withoutCommand(context)
   const command = COMMANDS.get(name)
-  if (command === undefined)
-    throw new UsageError(`There is no command "${escapeRemoteText(name)}".`)
+  if (command === undefined) throw new UsageError(noCommand(name))
   if (asksForHelp(rest)) return print(command.help, context)
   return command.run(rest, context)
+}
+
+/** The short list, on standard error: nothing was asked for. */
+function withoutCommand({ stderr }: CliContext): ExitStatus {
+  const names = Array.from(COMMANDS, ([name, { summary }]) => `  ${name.padEnd(10)}${summary}\n`)
+  stderr.write(`Usage: mta-sts COMMAND [OPTION]... [ARGUMENT]...\n\n${names.join('')}\n`)
+  stderr.write('Begin with "mta-sts check example.com". "mta-sts --help" prints more.\n')
+  return EXIT.usage
+}
+
+/** A domain in place of a command is the most common slip, and gets its own hint. */
+function noCommand(name: string): string {
+  const meant = name.includes('.')
+    ? `check ${escapeRemoteText(name)}`
+    : nearest(name, COMMANDS.keys())
+  const hint = meant === undefined ? '' : ` Did you mean "mta-sts ${meant}"?`
+  return `There is no command "${escapeRemoteText(name)}".${hint}`
 }
 
 function print(text: string, { stdout }: CliContext): ExitStatus {
@@ -64,7 +88,7 @@ function print(text: string, { stdout }: CliContext): ExitStatus {
   return EXIT.fine
 }
 
-/** Wherever it stands, and whatever else is wrong. */
+/** Help is printed wherever `--help` stands, and whatever else is wrong. */
 function asksForHelp(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   const options = end < 0 ? argv : argv.slice(0, end)

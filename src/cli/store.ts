@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { access } from 'node:fs/promises'
+import { access, stat } from 'node:fs/promises'
 import { MtaStsError } from '../errors.js'
 import type { PolicyStore } from '../policy/store.js'
 import { escapeRemoteText } from '../text.js'
@@ -26,9 +26,15 @@ const CONNECT_TIMEOUT = 5000
 export async function openStore(text: string, prefix: string | undefined): Promise<OpenStore> {
   const path = /^sqlite:(.+)$/s.exec(text)?.[1]
   if (path !== undefined) return openSqlite(path)
-  if (/^rediss?:\/\//.test(text) && URL.canParse(text)) return openRedis(text, prefix)
+  if (isRedisUrl(text)) return openRedis(text, prefix)
   // Not the text itself: it may hold a password
-  throw new UsageError('--store takes sqlite:PATH or redis://HOST[:PORT].')
+  throw new UsageError('--store takes sqlite:PATH or redis://HOST[:PORT][/DB].')
+}
+
+/** The path of a Redis URL is the number of a database. */
+function isRedisUrl(text: string): boolean {
+  if (!/^rediss?:\/\//.test(text) || !URL.canParse(text)) return false
+  return /^\/?\d{0,5}$/.test(new URL(text).pathname)
 }
 
 async function openSqlite(path: string): Promise<OpenStore> {
@@ -37,6 +43,7 @@ async function openSqlite(path: string): Promise<OpenStore> {
     throw new MtaStsError(`There is no store ${escapeRemoteText(path)}.`, 'ESTOREOPEN', { cause })
   })
   const { sqliteStore } = await import('../policy/stores/sqlite.js')
+  if (process.getBuiltinModule('node:sqlite') !== undefined) await mustHoldSomething(path)
   const store = sqliteStore(path)
   return {
     store,
@@ -44,6 +51,13 @@ async function openSqlite(path: string): Promise<OpenStore> {
       await store.close?.()
     },
   }
+}
+
+/** SQLite takes an empty file for a new database, and writes to it. */
+async function mustHoldSomething(path: string): Promise<void> {
+  const { size } = await stat(path)
+  if (size > 0) return
+  throw new MtaStsError(`${escapeRemoteText(path)} is empty: it is no store.`, 'ESTOREOPEN')
 }
 
 async function openRedis(url: string, prefix: string | undefined): Promise<OpenStore> {

@@ -74,9 +74,9 @@ export interface Dane {
   excepted(domain: string): boolean
   /**
    * Judges a finished handshake; undefined: the proof holds. Call it after the verdict of MTA-STS:
-   * on Node 20 to 24 it can leave `getPeerCertificate()` empty.
+   * on Node 20 to 24 it can leave `getPeerCertificate()` empty. `now` is in epoch milliseconds.
    */
-  judge(socket: TLSSocket, proof: DaneProof): TlsFailure | undefined
+  judge(socket: TLSSocket, proof: DaneProof, now?: number): TlsFailure | undefined
   /**
    * Checks that the resolver validates, and otherwise warns once, in the log and on
    * `mta-sts:dane`. Never rejects. A sender calls it at its first delivery and need not wait.

@@ -4,6 +4,7 @@
  * @module mta-sts/dane
  */
 export type { TlsaRecord } from '../tls/security.js'
+export { type DaneOptions, dane } from './create.js'
 export type {
   Dane,
   DaneDemand,
@@ -12,4 +13,6 @@ export type {
   DaneLogger,
   DaneProof,
 } from './dane.js'
+export { type DnssecResolverOptions, dnssecResolver } from './dnssec-resolver.js'
 export type { DnssecResolver, RecordData, SecureAnswer } from './secure-answer.js'
+export { type DaneVerdict, verifyPeer } from './verify.js'

@@ -43,8 +43,8 @@ export interface DnssecResolver extends Resolver {
   /** Asks one question. Never rejects: a lookup that failed is an answer too. */
   query<T extends keyof RecordData>(name: string, type: T): Promise<SecureAnswer<RecordData[T]>>
   /**
-   * Returns whether the resolver validates: the root's NS records must be secure. Asks once; a
-   * question that failed is asked again at the next call.
+   * Returns whether the resolver validates: the root's NS records must be secure. Asks once;
+   * undefined: no answer came, and the next call asks again.
    */
-  validates(): Promise<boolean>
+  validates(): Promise<boolean | undefined>
 }

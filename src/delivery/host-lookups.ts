@@ -7,7 +7,7 @@ import type { BlockList } from 'node:net'
 import type { Dane, DaneHost } from '../dane/dane.js'
 import type { SecureAnswer } from '../dane/secure-answer.js'
 import type { Resolver } from '../dns/resolver.js'
-import { Answers, Lookups, type MxRecord } from '../dns/shared-lookups.js'
+import { Answers, Lookups, type MxRecord, REUSE } from '../dns/shared-lookups.js'
 
 /** The answer to an MX lookup; `secure` and `name` only where DANE asked. */
 export type MxAnswer = Awaited<ReturnType<Lookups['mx']>> | SecureAnswer<MxRecord>
@@ -35,7 +35,9 @@ export class HostLookups {
   readonly #options: HostLookupOptions
   readonly #plain: Lookups
   readonly #secureMx: Answers<SecureAnswer<MxRecord>> | undefined
+  /** All asked since `#daneSince` */
   #daneHosts = new Map<string, Promise<DaneHost>>()
+  #daneSince = 0
   #underWay = 0
 
   constructor(options: HostLookupOptions) {
@@ -67,17 +69,21 @@ export class HostLookups {
     if (!dane || !isSecureAnswer(mx)) {
       return { addresses: await this.#plain.addresses(mxHost), demand: { kind: 'none' } }
     }
+    // A sender that is always busy must still see new TLSA records
+    if (performance.now() - this.#daneSince > REUSE) this.#forgetDaneHosts()
+    const hosts = this.#daneHosts
     const key = `${mxHost} ${domain} ${port} ${mx.kind !== 'failed' && mx.secure}`
-    const known = this.#daneHosts.get(key)
+    const known = hosts.get(key)
     if (known) return known
-    const host = dane.host(mxHost, { domain, mx, port, dnsTimeout, blockedAddresses })
-    this.#daneHosts.set(key, host)
-    const { demand } = await host
-    if (demand.kind === 'skip' || this.#underWay === 0) this.#daneHosts.delete(key)
+    if (hosts.size === 0) this.#daneSince = performance.now()
+    const asked = dane.host(mxHost, { domain, mx, port, dnsTimeout, blockedAddresses })
+    hosts.set(key, asked)
+    const host = await asked
+    if (this.#underWay === 0 || !isConclusive(host)) hosts.delete(key)
     return host
   }
 
-  /** Answers are used again for as long as some delivery is under way; then they are forgotten. */
+  /** While some delivery is under way, answers are used again for a second; then they are forgotten. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     this.#underWay++
     try {
@@ -90,8 +96,17 @@ export class HostLookups {
 
   #forget(): void {
     this.#secureMx?.forget()
+    this.#forgetDaneHosts()
+  }
+
+  #forgetDaneHosts(): void {
     if (this.#daneHosts.size > 0) this.#daneHosts = new Map()
   }
+}
+
+/** Whether the lookups gave an answer; what failed is asked again by the next delivery. */
+function isConclusive({ addresses, demand }: DaneHost): boolean {
+  return demand.kind !== 'skip' && addresses.problem !== 'dns-failure'
 }
 
 function isSecureAnswer(answer: MxAnswer): answer is SecureAnswer<MxRecord> {

@@ -30,6 +30,8 @@ export interface DeliverySummary {
   tls?: false | { version: string; cipher: string }
   /** What the host had proved before MAIL FROM; `dane` also where it proved both */
   proved: 'nothing' | 'sts' | 'dane'
+  /** Every proof, where the host gave more than one */
+  proofs?: Proved
   /** What went wrong on the way, in order; also what was let pass */
   failures: readonly TlsFailure[]
   /** Why a policy could not be found out or renewed; whatever applies applies all the same */
@@ -141,6 +143,7 @@ export class DeliveryRecord {
       tls: false,
       ...facts,
       proved: provedWord(proved),
+      ...(proved.length > 1 ? { proofs: proved } : {}),
       failures: [...this.failures],
       ...(lookup.failure === undefined ? {} : { policyFailure: lookup.failure }),
     }

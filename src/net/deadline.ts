@@ -55,3 +55,20 @@ export class Deadline implements Disposable {
     this.#controller.abort(new MtaStsError(`The deadline of ${this.#what} has passed`, 'ETIMEDOUT'))
   }
 }
+
+/**
+ * Waits for a promise, but no longer than until a signal is aborted; then rejects with the error
+ * that `reason` makes. The work goes on: others may wait for it.
+ */
+export function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  reason: () => unknown,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(reason())
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+    promise.finally(() => signal.removeEventListener('abort', onAbort)).then(resolve, reject)
+  })
+}

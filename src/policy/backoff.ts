@@ -1,42 +1,43 @@
 /**
- * After a GET that failed, the same id is not fetched again for a while, and for twice as long
- * after each further failure; another id is (RFC 8461 §3.3).
+ * The wait after a GET that failed: the same id is not fetched again for a while, and for twice as
+ * long after each further failure; another id is (RFC 8461 §3.3).
  *
  * @module
  */
-import { LRUCache } from 'lru-cache'
 import type { TlsFailure } from '../tls/failures.js'
+import { BoundedCache, type CacheBounds } from './bounded-cache.js'
+import { hasPassed, type Span, span } from './span.js'
 
 interface Wait {
   attempts: number
-  /** Epoch milliseconds */
-  until: number
+  span: Span
   failure: TlsFailure
 }
 
 const LONGEST_WAIT = 3_600_000
 
 export class FetchBackoff {
-  readonly #waits: LRUCache<string, Wait>
+  readonly #waits: BoundedCache<Wait>
   readonly #initial: number
 
   /** @param initial the first wait, in milliseconds */
-  constructor(initial: number, max: number) {
+  constructor(initial: number, bounds: CacheBounds) {
     this.#initial = initial
-    this.#waits = new LRUCache({ max })
+    this.#waits = new BoundedCache(bounds, sizeOf)
   }
 
-  /** The failure that is being waited after, or undefined when a fetch may be tried. */
+  /** Returns the failure that the wait is for, or undefined when a fetch may be tried. */
   waiting(policyDomain: string, id: string, now: number): TlsFailure | undefined {
     const wait = this.#waits.get(key(policyDomain, id))
-    return wait !== undefined && now < wait.until ? wait.failure : undefined
+    return wait === undefined || hasPassed(wait.span, now) ? undefined : wait.failure
   }
 
+  /** @param failure plain data: it is kept */
   failed(policyDomain: string, id: string, { now, failure }: { now: number; failure: TlsFailure }) {
     const attempts = (this.#waits.get(key(policyDomain, id))?.attempts ?? 0) + 1
     const longest = Math.max(LONGEST_WAIT, this.#initial)
-    const until = now + Math.min(this.#initial * 2 ** (attempts - 1), longest)
-    this.#waits.set(key(policyDomain, id), { attempts, until, failure })
+    const length = Math.min(this.#initial * 2 ** (attempts - 1), longest)
+    this.#waits.set(key(policyDomain, id), { attempts, span: span(now, length), failure })
   }
 
   succeeded(policyDomain: string, id: string): void {
@@ -46,4 +47,9 @@ export class FetchBackoff {
 
 function key(policyDomain: string, id: string): string {
   return `${id} ${policyDomain}`
+}
+
+/** Keys, spans and the failure with the text of its cause. */
+function sizeOf(_: Wait, name: string): number {
+  return 900 + name.length
 }

@@ -1,342 +1,385 @@
 /**
- * What a domain is held to. A policy that was learnt once applies until it expires, whatever
- * becomes of DNS and HTTPS in between (RFC 8461 §3.3): who can block those must not get rid of it.
+ * The policy that applies to a domain. A cached policy applies until it expires, whatever becomes of
+ * DNS and HTTPS meanwhile (RFC 8461 §3.3): whoever can block those must not get rid of it.
  *
  * | state | what a delivery gets | network |
  * | --- | --- | --- |
- * | policy, not expired, looked at lately | the policy | none |
- * | policy, not expired, due for a look | the policy, at once | TXT beside it; HTTPS if the id differs |
+ * | policy, not expired, rechecked lately | the policy | none |
+ * | policy, not expired, due for a recheck | the policy, at once | in the background: TXT; HTTPS if the id differs or the renewal is due |
  * | policy expired, or nothing known | what discovery finds | TXT and HTTPS |
- * | no record, lately | none | none |
+ * | no record, lately | no policy | none |
  *
  * @module
  */
-import { LRUCache } from 'lru-cache'
+import { MtaStsError } from '../errors.js'
+import { unlessAborted } from '../net/deadline.js'
+import { textOfThrown } from '../text.js'
 import type { TlsFailure } from '../tls/failures.js'
 import { FetchBackoff } from './backoff.js'
-import { type HeldPolicy, hold, NEVER_CHECKED, noteFailure } from './cached-policy.js'
-import { type FetchOptions, fetchPolicy } from './fetch.js'
+import type { CachedPolicy } from './cached-policy.js'
+import { plainFailure } from './failure.js'
+import type { FetchOptions } from './fetch.js'
 import type { GuardedStore } from './guarded-store.js'
-import { type NoPolicy, noPolicy, type PolicyLookup } from './lookup.js'
-import { lookupRecord, type RecordLookup } from './record-lookup.js'
+import { type FoundPolicy, type NoPolicy, noPolicy, type PolicyLookup } from './lookup.js'
+import { type MemoryOptions, NEGATIVE_SHARE, PolicyMemory } from './memory.js'
+import { lookupRecord } from './record-lookup.js'
+import { Slots } from './slots.js'
+import { span } from './span.js'
+import { type Occasion, Updater } from './update.js'
 
 /** All durations in milliseconds. */
-export interface CacheOptions {
+export interface CacheOptions extends MemoryOptions {
   network: FetchOptions
   store: GuardedStore
+  /** The wall clock */
   now: () => number
-  maxPolicies: number
-  maxNegatives: number
-  /** How old the last look at a TXT record may be before there is another one */
+  /** How old the last lookup of a TXT record may be before there is another one */
   recheckInterval: number
-  /** How long "there is no record" is believed */
+  /** How long "no policy" is believed */
   negativeTtl: number
   /** How long the same id is not fetched again after a failure; doubles */
   fetchBackoff: number
-  /** Policy Domains that are not fetched anew: the operator's word goes before theirs */
+  /** Discoveries, rechecks and renewals under way at once */
+  maxFetches: number
+  /** Whether a store that does not answer makes "no policy" a failure (`store-failure`) */
+  requireStore: boolean
+  /** Aborted when the cache is to learn nothing any more, and to answer `ECLOSED` */
+  closing: AbortSignal
+  /** Policy Domains that are not refreshed: the operator's override goes before their policy */
   exempt?: { has(policyDomain: string): boolean } | undefined
-  /** Told what went wrong, and what applies all the same */
+  /** Called with what went wrong, and what applies nevertheless; may throw */
   report: (policyDomain: string, applies: PolicyLookup, failure: TlsFailure) => void
+  /** Called with the milliseconds after which a policy that was cached must have been renewed */
+  renewWithin?: (milliseconds: number) => void
 }
 
-/** What waits for the network, or for a store. */
-interface Flight {
-  purpose: 'lookup' | 'renewal'
-  landed: Promise<PolicyLookup>
+/** Work on a domain, which everybody who asks for the domain meanwhile waits for. */
+interface InFlight {
+  purpose: 'lookup' | 'mismatch' | 'pass'
+  result: Promise<PolicyLookup>
 }
 
-interface Negative {
-  until: number
-  lookup: NoPolicy
-}
-
-/** What became of fetching a cached policy anew. */
+/** What became of a policy in a pass. */
 export type Renewal = 'renewed' | 'changed' | 'failed' | 'dropped' | 'kept'
 
-/** A lookup that failed says nothing about the domain; it is tried again soon (D9). */
+/** A lookup that failed says nothing about the domain; it is tried again soon. */
 const DNS_FAILURE_TTL = 60_000
 
-/** How exactly is known when a policy was last asked for: to put it down every time takes longer */
+/** Resolution of `usedAt`: to update it at every use takes longer. */
 const USE_PRECISION = 60_000
-
-/** A policy that nobody has asked for in this long is not fetched anew. */
-const USED_WITHIN = 30 * 86_400_000
 
 export class PolicyCache {
   readonly #options: CacheOptions
   readonly #now: () => number
-  /** Apart from each other: a flood of unknown domains pushes no policy out */
-  readonly #policies: LRUCache<string, HeldPolicy>
-  readonly #negatives: LRUCache<string, Negative>
-  readonly #backoff: FetchBackoff
-  /** One flight a domain, for everything that waits: store, TXT, GET */
-  readonly #flights = new Map<string, Flight>()
+  readonly #closing: AbortSignal
+  readonly #memory: PolicyMemory
+  readonly #updater: Updater
+  readonly #slots: Slots
+  /** One for each domain, for everything that takes time: store, TXT, GET */
+  readonly #inFlight = new Map<string, InFlight>()
 
   constructor(options: CacheOptions) {
+    const { now, closing, maxNegatives, maxCacheBytes } = options
     this.#options = options
-    this.#now = options.now
-    this.#policies = new LRUCache({ max: options.maxPolicies })
-    this.#negatives = new LRUCache({ max: options.maxNegatives })
-    this.#backoff = new FetchBackoff(options.fetchBackoff, options.maxNegatives)
+    this.#now = now
+    this.#closing = closing
+    this.#memory = new PolicyMemory(options)
+    this.#slots = new Slots(options.maxFetches, closing, closedError)
+    this.#updater = new Updater({
+      ...options,
+      memory: this.#memory,
+      backoff: new FetchBackoff(options.fetchBackoff, {
+        max: maxNegatives,
+        maxBytes: Math.ceil(maxCacheBytes * NEGATIVE_SHARE),
+      }),
+      requireOpen: () => this.#requireOpen(),
+      report: (policyDomain, applies, failure) => this.#report(policyDomain, applies, failure),
+      renewBy: (_, policy) => this.#expectRenewal(policy),
+    })
   }
 
-  /** What applies to a Policy Domain (A-labels, lower case). At once when memory knows. */
+  /**
+   * Returns what applies to a Policy Domain (A-labels, lower case): at once when memory knows.
+   *
+   * @throws MtaStsError `ECLOSED`, or rejects with it
+   */
   get(policyDomain: string): PolicyLookup | Promise<PolicyLookup> {
-    return this.known(policyDomain) ?? this.#fly(policyDomain, () => this.#learn(policyDomain))
+    return this.known(policyDomain) ?? this.#waitFor(policyDomain, 'lookup')
   }
 
-  /** What memory knows, without waiting for anything; of a name in another form it knows nothing. */
+  /**
+   * Returns what memory knows, without waiting for anything. A name that is not in A-labels and
+   * lower case is unknown.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
   known(policyDomain: string): PolicyLookup | undefined {
+    this.#requireOpen()
     const now = this.#now()
-    const held = this.#policies.get(policyDomain)
-    if (held !== undefined && now < held.nothingDueUntil) return held.lookup
-    if (held !== undefined && now < held.expiresAt) return this.#use(policyDomain, held, now)
-    const negative = this.#negatives.get(policyDomain)
-    return negative !== undefined && now < negative.until ? negative.lookup : undefined
+    const cached = this.#memory.get(policyDomain)
+    if (cached !== undefined) {
+      if (now < cached.quietUntil && now >= cached.quietFrom) return cached.lookup
+      const used = this.#use(policyDomain, cached, now)
+      if (used) return used
+    }
+    return this.#memory.negative(policyDomain, now)
   }
 
-  /** Returns what memory knows, without counting as a use and without a look at the TXT record. */
+  /**
+   * Returns what memory knows, as {@link known} does, but does not count as a use: nothing is begun
+   * in the background.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
   peek(policyDomain: string): PolicyLookup | undefined {
+    this.#requireOpen()
     const now = this.#now()
-    const held = this.#policies.peek(policyDomain)
-    return held !== undefined && now < held.expiresAt ? held.lookup : undefined
+    const policy = this.#memory.valid(policyDomain, now)
+    return policy?.lookup ?? this.#memory.negative(policyDomain, now)
   }
 
-  /** Puts down that it is used, and looks at the TXT record where that is due. */
-  #use(policyDomain: string, held: HeldPolicy, now: number): PolicyLookup {
-    const { recheckInterval } = this.#options
-    held.usedAt = now
-    if (now - held.checkedAt >= recheckInterval) this.#recheckBeside(policyDomain, held)
-    held.nothingDueUntil = Math.min(
-      held.expiresAt,
-      held.checkedAt + recheckInterval,
-      now + USE_PRECISION,
-    )
-    return held.lookup
+  /**
+   * Returns what applies after another look at the TXT record, however short ago the last one was.
+   *
+   * @param mismatch the policy does not match the MX hosts: it is fetched once more although its id
+   *   is the same, once in `recheckInterval` at most
+   * @throws MtaStsError `ECLOSED`
+   */
+  async lookAgain(policyDomain: string, { mismatch = false } = {}): Promise<PolicyLookup> {
+    this.#requireOpen()
+    const underWay = this.#inFlight.get(policyDomain)
+    // That one does not fetch a policy whose id is the same
+    if (mismatch && underWay?.purpose === 'lookup') await this.#settled(underWay)
+    return this.#waitFor(policyDomain, mismatch ? 'mismatch' : 'lookup')
   }
 
-  /** The same, after another look at the TXT record, however short ago the last one was. */
-  lookAgain(policyDomain: string): Promise<PolicyLookup> {
-    const held = this.#heldNow(policyDomain)
-    return this.#fly(policyDomain, () =>
-      held ? this.#recheck(policyDomain, held) : this.#learn(policyDomain),
-    )
-  }
-
-  /** The Policy Domains that memory and the store hold policies of. */
-  async *domains(): AsyncGenerator<string> {
+  /** Iterates over the Policy Domains of the policies that memory and the store hold. */
+  async *domains(due?: { at: number }): AsyncGenerator<string> {
     const { store, exempt } = this.#options
-    const seen = new Set(this.#policies.keys())
+    const seen = new Set(this.#memory.domains())
     for (const policyDomain of seen) if (!exempt?.has(policyDomain)) yield policyDomain
-    for await (const [policyDomain] of store.list()) {
+    for await (const [policyDomain] of store.list(due?.at)) {
       if (!seen.has(policyDomain) && !exempt?.has(policyDomain)) yield policyDomain
     }
   }
 
+  /** Iterates over the policies in memory. */
+  policies(): IterableIterator<[policyDomain: string, policy: CachedPolicy]> {
+    return this.#memory.entries()
+  }
+
   /**
-   * Fetches a held policy anew, whatever its id, so that max_age starts again (RFC 8461 §3.3,
-   * §10.2). One process does it at a time; the others take over what it has put into the store.
+   * Fetches a cached policy again, whatever its id, so that max_age starts again (RFC 8461 §3.3,
+   * §10.2). One process does it at a time; the others take over what it has stored. Never rejects.
    */
   async renew(policyDomain: string): Promise<Renewal> {
     let renewal: Renewal = 'kept'
-    // A flight that is under way is about the same domain: let it land first
-    for (let other = this.#flights.get(policyDomain); other; ) {
-      await other.landed
-      other = this.#flights.get(policyDomain)
+    for (let other = this.#inFlight.get(policyDomain); other; ) {
+      await this.#settled(other)
+      other = this.#inFlight.get(policyDomain)
     }
     const work = async () => {
       const { network, store } = this.#options
       const ttl = 2 * (network.dnsTimeout + network.fetchTimeout)
-      await store.locked(`refresh:${policyDomain}`, ttl, async () => {
-        renewal = await this.#renewHeld(policyDomain)
-      })
-      return this.#heldNow(policyDomain)?.lookup ?? noPolicy('expired')
+      await this.#slots.run('background', () =>
+        store.locked(`refresh:${policyDomain}`, ttl, async () => {
+          renewal = await this.#renewCached(policyDomain)
+        }),
+      )
+      return this.#memory.valid(policyDomain, this.#now())?.lookup ?? noPolicy('expired')
     }
-    await this.#fly(policyDomain, work, 'renewal')
+    try {
+      if (!this.#closing.aborted) await this.#share(policyDomain, 'pass', work)
+    } catch {
+      // Closing has cut it short
+      return 'failed'
+    }
     return renewal
   }
 
-  async #renewHeld(policyDomain: string): Promise<Renewal> {
+  async #renewCached(policyDomain: string): Promise<Renewal> {
+    const { store } = this.#options
     const now = this.#now()
-    const stored = await this.#options.store.get(policyDomain)
-    const inMemory = this.#policies.peek(policyDomain)
-    if (stored && inMemory && stored.fetchedAt > inMemory.fetchedAt) {
-      stored.usedAt = Math.max(stored.usedAt, inMemory.usedAt)
-      this.#take(policyDomain, stored)
-      return 'kept'
+    let cached = this.#memory.valid(policyDomain, now)
+    if (cached) {
+      const synced = await this.#updater.sync(policyDomain, cached)
+      if (synced === undefined) return 'dropped'
+      if (synced !== cached) return 'kept'
+    } else {
+      if (this.#memory.drop(policyDomain)) return 'dropped'
+      const stored = await store.get(policyDomain)
+      this.#requireOpen()
+      if (stored.kind !== 'entry') return 'kept'
+      cached = stored.cached
     }
-    const held = inMemory ?? stored
-    if (!held) return 'kept'
-    if (held.expiresAt <= now) {
-      this.#policies.delete(policyDomain)
-      return 'dropped'
+    if (!cached.isInUse(now)) return 'kept'
+    const { body, id } = cached
+    const update = await this.#updater.update(policyDomain, cached, 'pass')
+    switch (update.kind) {
+      case 'fetched':
+        return update.policy.id === id && update.policy.body === body ? 'renewed' : 'changed'
+      case 'removed':
+        return 'dropped'
+      case 'failed':
+        return 'failed'
+      case 'unchanged':
+        return 'kept'
     }
-    if (now - held.usedAt > USED_WITHIN) return 'kept'
-    const record = await lookupRecord(policyDomain, this.#options.network)
-    const problem = problemOf(record)
-    // A domain that has taken its record away is on its way out: what is held may expire. DNS that
-    // fails says no such thing, and the policy host is asked all the same.
-    if (problem && record.kind !== 'failed') return this.#keep(policyDomain, held, problem)
-    const id = record.kind === 'found' ? record.id : held.id
-    const renewed = await this.#fetch(policyDomain, id, held.usedAt)
-    if (renewed.kind === 'failed') return this.#keep(policyDomain, held, renewed.failure)
-    const same = renewed.held.id === held.id && renewed.held.lookup.body === held.lookup.body
-    return same ? 'renewed' : 'changed'
   }
 
-  #keep(policyDomain: string, held: HeldPolicy, failure: TlsFailure): 'failed' {
-    noteFailure(held, failure)
-    this.#report(policyDomain, held.lookup, failure)
-    return 'failed'
+  /** Records that a policy is used, and begins in the background what is due. */
+  #use(policyDomain: string, cached: CachedPolicy, now: number): FoundPolicy | undefined {
+    const policy = this.#memory.believable(policyDomain, cached, now)
+    if (!policy.isValid(now)) return undefined
+    const { recheckInterval } = this.#options
+    policy.usedAt = now
+    if (policy.isCheckDue(now)) this.#recheckBeside(policyDomain)
+    if (policy.isSaveDue()) this.#beside(this.#updater.save(policyDomain, policy))
+    const { since } = policy.checked ?? { since: Number.NEGATIVE_INFINITY }
+    policy.quietFrom = now
+    policy.quietUntil = Math.min(policy.expiresAt, since + recheckInterval, now + USE_PRECISION)
+    return policy.lookup
   }
 
-  /** Nothing is known that has not expired: ask the store, then the domain. */
+  #recheckBeside(policyDomain: string): void {
+    if (this.#inFlight.has(policyDomain)) return
+    this.#beside(
+      this.#share(policyDomain, 'lookup', () => this.#look(policyDomain, 'recheck', 'background')),
+    )
+  }
+
+  /** Looks a domain up: rechecks its policy, or discovers it when none is cached. */
+  async #look(
+    policyDomain: string,
+    occasion: Occasion,
+    urgency: 'delivery' | 'background' = 'delivery',
+  ): Promise<PolicyLookup> {
+    const cached = this.#memory.valid(policyDomain, this.#now())
+    if (cached === undefined) return this.#learn(policyDomain)
+    const update = await this.#slots.run(urgency, () =>
+      this.#updater.update(policyDomain, cached, occasion),
+    )
+    if (update.kind === 'fetched') return { ...update.policy.lookup, source: 'network' }
+    const stillApplies = update.kind !== 'removed' && update.policy.isValid(this.#now())
+    return stillApplies ? update.policy.lookup : this.#learn(policyDomain)
+  }
+
+  /** Asks the store, then the domain: memory knows nothing that has not expired. */
   async #learn(policyDomain: string): Promise<PolicyLookup> {
-    const stored = await this.#options.store.get(policyDomain)
-    if (stored) {
-      stored.usedAt = this.#now()
-      this.#take(policyDomain, stored)
-      return stored.lookup
+    const { store, recheckInterval, requireStore } = this.#options
+    const now = this.#now()
+    const stored = await store.get(policyDomain)
+    this.#requireOpen()
+    if (stored.kind === 'entry') {
+      stored.cached.usedAt = now
+      stored.cached.synced = span(now, recheckInterval)
+      this.#updater.take(policyDomain, stored.cached)
+      return stored.cached.lookup
     }
-    const expired = this.#policies.delete(policyDomain)
-    const lookup = await this.#discover(policyDomain)
+    const { lookup, failure, ttl } = await this.#slots.run('delivery', () =>
+      this.#discover(policyDomain),
+    )
     if (lookup.status === 'found') return { ...lookup, source: 'network' }
-    if (lookup.failure) this.#report(policyDomain, lookup, lookup.failure)
-    return expired && lookup.reason !== 'no-record' ? noPolicy('expired', lookup.failure) : lookup
+    if (failure) this.#report(policyDomain, lookup, failure)
+    // A store that did not answer may know better: nothing is concluded from its silence
+    if (stored.kind === 'no-answer') {
+      return requireStore ? noPolicy('store-failure', lookup.failure) : lookup
+    }
+    if (ttl > 0) this.#memory.setNegative(policyDomain, lookup, span(this.#now(), ttl))
+    const isExpired = this.#memory.has(policyDomain) && lookup.reason !== 'no-record'
+    return isExpired ? noPolicy('expired', lookup.failure) : lookup
   }
 
-  async #discover(policyDomain: string): Promise<PolicyLookup> {
-    const { negativeTtl } = this.#options
-    const record = await lookupRecord(policyDomain, this.#options.network)
+  /** Discovers a policy (RFC 8461 §3). `ttl`: how long "no policy" is believed */
+  async #discover(policyDomain: string): Promise<Discovery> {
+    const { negativeTtl, network } = this.#options
+    const record = await lookupRecord(policyDomain, network)
+    this.#requireOpen()
     switch (record.kind) {
       case 'gone':
-        return this.#believe(policyDomain, noPolicy('no-record'), negativeTtl)
+        return { lookup: noPolicy('no-record'), ttl: negativeTtl }
       case 'invalid':
-        return this.#believe(policyDomain, noPolicy('invalid', record.failure), negativeTtl)
-      case 'failed': {
-        const ttl = Math.min(DNS_FAILURE_TTL, negativeTtl)
-        return this.#believe(policyDomain, noPolicy('dns-failure', record.failure), ttl)
-      }
+        return discovered('invalid', record.failure, negativeTtl)
+      case 'failed':
+        return discovered('dns-failure', record.failure, Math.min(DNS_FAILURE_TTL, negativeTtl))
       case 'found': {
-        const fetched = await this.#fetch(policyDomain, record.id, this.#now())
-        if (fetched.kind === 'held') return fetched.held.lookup
+        const fetched = await this.#updater.fetch(policyDomain, record.id)
+        if (fetched.kind === 'fetched') return { lookup: fetched.policy.lookup, ttl: 0 }
         const invalid = fetched.failure.resultType === 'sts-policy-invalid'
-        // Not believed for any time: another id may be fetched at once, this one has its backoff
-        return noPolicy(invalid ? 'invalid' : 'fetch-failed', fetched.failure)
+        // Not believed for any time: another id may be fetched at once, this one has its back-off
+        return discovered(invalid ? 'invalid' : 'fetch-failed', fetched.failure, 0)
       }
     }
   }
 
-  #believe(policyDomain: string, lookup: NoPolicy, ttl: number): NoPolicy {
-    this.#negatives.set(copied(policyDomain), { until: this.#now() + ttl, lookup })
-    return lookup
-  }
-
-  #recheckBeside(policyDomain: string, held: HeldPolicy): void {
-    if (this.#flights.has(policyDomain)) return
-    void this.#fly(policyDomain, () => this.#recheck(policyDomain, held))
-  }
-
-  /** Looks at the TXT record; fetches the policy when the id is another one. */
-  async #recheck(policyDomain: string, held: HeldPolicy): Promise<PolicyLookup> {
-    const record = await lookupRecord(policyDomain, this.#options.network)
-    held.checkedAt = this.#now()
-    const problem = problemOf(record)
-    if (problem) this.#keep(policyDomain, held, problem)
-    if (record.kind !== 'found') return this.#stillHeld(policyDomain, held)
-    if (record.id === held.id) {
-      noteFailure(held, undefined)
-      return this.#stillHeld(policyDomain, held)
-    }
-    // Another process may have been here first
-    const stored = await this.#options.store.get(policyDomain)
-    if (stored?.id === record.id && stored.fetchedAt > held.fetchedAt) {
-      stored.usedAt = held.usedAt
-      stored.checkedAt = held.checkedAt
-      this.#take(policyDomain, stored)
-      return stored.lookup
-    }
-    const fetched = await this.#fetch(policyDomain, record.id, held.usedAt)
-    if (fetched.kind === 'held') return { ...fetched.held.lookup, source: 'network' }
-    this.#keep(policyDomain, held, fetched.failure)
-    return this.#stillHeld(policyDomain, held)
-  }
-
-  #stillHeld(policyDomain: string, held: HeldPolicy): PolicyLookup | Promise<PolicyLookup> {
-    return this.#now() < held.expiresAt ? held.lookup : this.#learn(policyDomain)
-  }
-
-  /** One GET, unless this id has failed lately; what it brings is in the store before it counts. */
-  async #fetch(
-    policyDomain: string,
-    id: string,
-    usedAt: number,
-  ): Promise<{ kind: 'held'; held: HeldPolicy } | { kind: 'failed'; failure: TlsFailure }> {
-    const waiting = this.#backoff.waiting(policyDomain, id, this.#now())
-    if (waiting) return { kind: 'failed', failure: waiting }
-    const found = await fetchPolicy(policyDomain, this.#options.network)
-    const now = this.#now()
-    if (found.kind === 'failed') {
-      this.#backoff.failed(policyDomain, id, { now, failure: found.failure })
-      return found
-    }
-    this.#backoff.succeeded(policyDomain, id)
-    const held = hold({ ...found, id, fetchedAt: now }, { usedAt, checkedAt: now })
-    await this.#options.store.set(policyDomain, held)
-    this.#take(policyDomain, held)
-    return { kind: 'held', held }
-  }
-
-  /** From now on it applies; what was believed before does not come back when it expires. */
-  #take(policyDomain: string, held: HeldPolicy): void {
-    this.#policies.set(copied(policyDomain), held)
-    this.#negatives.delete(policyDomain)
-  }
-
-  #fly(
-    policyDomain: string,
-    work: () => Promise<PolicyLookup>,
-    purpose: Flight['purpose'] = 'lookup',
-  ): Promise<PolicyLookup> {
-    const underWay = this.#flights.get(policyDomain)
-    // What a renewal comes to is no answer: the policy may be the store's alone, or have expired
-    if (underWay?.purpose === 'renewal') return underWay.landed.then(() => this.get(policyDomain))
-    if (underWay) return underWay.landed
-    const landed = work().finally(() => {
-      this.#flights.delete(policyDomain)
-      // What came from the store has not been looked at by this process yet
-      const held = this.#heldNow(policyDomain)
-      if (held?.checkedAt === NEVER_CHECKED) this.#recheckBeside(policyDomain, held)
+  /** Waits for the work on a domain, and begins it unless it is under way. */
+  #waitFor(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
+    const occasion = purpose === 'lookup' ? 'recheck' : 'mismatch'
+    const result = this.#share(policyDomain, purpose, () => this.#look(policyDomain, occasion))
+    // Others may wait for the same: each gets an error of its own
+    return unlessAborted(result, this.#closing, closedError).catch((thrown: unknown) => {
+      throw this.#closing.aborted ? closedError() : new MtaStsError(textOfThrown(thrown), 'ELOOKUP')
     })
-    this.#flights.set(policyDomain, { purpose, landed })
-    return landed
   }
 
-  #heldNow(policyDomain: string): HeldPolicy | undefined {
-    const held = this.#policies.peek(policyDomain)
-    return held !== undefined && this.#now() < held.expiresAt ? held : undefined
+  #share(
+    policyDomain: string,
+    purpose: InFlight['purpose'],
+    work: () => Promise<PolicyLookup>,
+  ): Promise<PolicyLookup> {
+    const underWay = this.#inFlight.get(policyDomain)
+    // The outcome of a pass is no answer: the policy may be the store's alone, or have expired
+    if (underWay?.purpose === 'pass') return underWay.result.then(() => this.get(policyDomain))
+    if (underWay) return underWay.result
+    const result = work().finally(() => {
+      this.#inFlight.delete(policyDomain)
+      // The record of a policy that came from the store was not looked up by this process yet
+      const policy = this.#memory.valid(policyDomain, this.#now())
+      if (policy && !policy.checked && !this.#closing.aborted) this.#recheckBeside(policyDomain)
+    })
+    this.#inFlight.set(policyDomain, { purpose, result })
+    return result
   }
 
-  /** RFC 8461 §3.3: the operator is told, unless the policy asks for nothing. */
+  async #settled({ result }: InFlight): Promise<void> {
+    await result.catch(() => undefined)
+  }
+
+  /** Lets work run that nobody waits for. It fails only when the cache is closing. */
+  #beside(work: Promise<unknown>): void {
+    work.catch(() => undefined)
+  }
+
+  #requireOpen(): void {
+    if (this.#closing.aborted) throw closedError()
+  }
+
+  #expectRenewal(policy: CachedPolicy): void {
+    this.#options.renewWithin?.(policy.renewWithin(this.#now()))
+  }
+
+  /** RFC 8461 §3.3: the operator is informed, unless the policy asks for nothing. */
   #report(policyDomain: string, applies: PolicyLookup, failure: TlsFailure): void {
     if (applies.status === 'found' && applies.policy.mode === 'none') return
-    this.#options.report(policyDomain, applies, failure)
+    try {
+      this.#options.report(policyDomain, applies, failure)
+    } catch {
+      // A logger that fails must not fail a delivery, and there is nobody else to inform
+    }
   }
 }
 
-/** What is wrong with a TXT record where there was a good one before. */
-function problemOf(record: RecordLookup): TlsFailure | undefined {
-  if (record.kind === 'found') return undefined
-  if (record.kind === 'gone') {
-    return { resultType: 'sts-policy-fetch-error', reason: 'record-gone' }
-  }
-  return record.failure
+interface Discovery {
+  lookup: PolicyLookup
+  /** With the error that caused it, for the operator */
+  failure?: TlsFailure
+  ttl: number
 }
 
-/**
- * A name to be kept. In V8 a part of a string holds on to the whole, and that may be a header with
- * a thousand recipients; a copy is also found sooner.
- */
-function copied(policyDomain: string): string {
-  return Buffer.from(policyDomain).toString()
+function discovered(reason: NoPolicy['reason'], failure: TlsFailure, ttl: number): Discovery {
+  return { lookup: noPolicy(reason, plainFailure(failure)), failure, ttl }
+}
+
+function closedError(): MtaStsError {
+  return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
 }

@@ -5,107 +5,274 @@
  */
 import type { TlsFailure } from '../tls/failures.js'
 import type { FoundPolicy } from './lookup.js'
-import type { Policy } from './policy-file.js'
-import { parsePolicy } from './policy-file.js'
+import { type Policy, parsePolicy } from './policy-file.js'
 import { isPolicyId } from './record.js'
-import type { StoredPolicy } from './store.js'
+import { hasPassed, type Span, span } from './span.js'
+import { renewalDueAt, type StoredPolicy, startOf } from './store.js'
+
+const DAY = 86_400_000
+
+/** Policies unused for this long are not refreshed. */
+const USED_WITHIN = 30 * DAY
+
+/** After the TXT record is gone, a policy is renewed for this long, or for one `max_age`. */
+const RENEWED_WITHOUT_RECORD = 30 * DAY
+
+/** `usedAt` is written to the store when the stored one is older than this: within a day. */
+const USE_SAVED_AFTER = DAY / 2
+
+/** Larger policies are kept as bytes, and parsed again when they are used. In characters. */
+const KEPT_PARSED = 4096
+
+/** As {@link KEPT_PARSED}, in fields. */
+const KEPT_FIELDS = 64
+
+/** Rough sizes of what is kept besides the text, in bytes. */
+const ENTRY_SIZE = 1500
+const FIELD_SIZE = 150
 
 /** All times in epoch milliseconds. */
-export class HeldPolicy {
-  readonly fetchedAt: number
-  readonly expiresAt: number
-  /** When a delivery last asked for it, to the minute */
+export interface PolicyTimes {
+  /** Start of the HTTPS fetch: of two fetches the later one counts */
+  startedAt: number
+  /** End of the HTTPS fetch */
+  fetchedAt: number
+  /** When a delivery last used the policy */
   usedAt: number
-  /** When its TXT record was last looked at */
-  checkedAt: number
-  /** Before that a delivery is told what is here, and nothing else has to be thought of */
-  nothingDueUntil = Number.NEGATIVE_INFINITY
-  /** What a delivery is told, made once */
-  lookup: FoundPolicy
-
-  constructor(
-    lookup: FoundPolicy,
-    times: Pick<HeldPolicy, 'fetchedAt' | 'expiresAt' | 'usedAt' | 'checkedAt'>,
-  ) {
-    this.lookup = lookup
-    this.fetchedAt = times.fetchedAt
-    this.expiresAt = times.expiresAt
-    this.usedAt = times.usedAt
-    this.checkedAt = times.checkedAt
-  }
-
-  get id(): string {
-    return this.lookup.id
-  }
+  /** When a valid TXT record was last seen */
+  recordSeenAt: number
 }
 
+/** What a fetch of a policy brings. */
 export interface FetchedPolicy {
   id: string
   policy: Policy
   body: string
+  /** Default: the fetch took no time */
+  startedAt?: number
   fetchedAt: number
 }
 
-/** max_age runs from the fetch, and from nothing else (RFC 8461 §3.3). */
-export function hold(
-  fetched: FetchedPolicy,
-  times: { usedAt: number; checkedAt: number },
-): HeldPolicy {
-  const { id, policy, body, fetchedAt } = fetched
-  const expiresAt = fetchedAt + policy.maxAge * 1000
-  const lookup: FoundPolicy = Object.freeze({
-    status: 'found',
-    policy,
-    id,
-    fetchedAt: new Date(fetchedAt),
-    expiresAt: new Date(expiresAt),
-    source: 'cache',
-    body,
-  })
-  return new HeldPolicy(lookup, { fetchedAt, expiresAt, ...times })
-}
+/** A policy in memory. It holds text and numbers only. */
+export class CachedPolicy {
+  readonly id: string
+  readonly startedAt: number
+  readonly fetchedAt: number
+  readonly expiresAt: number
+  /** In bytes, roughly */
+  readonly size: number
+  usedAt: number
+  recordSeenAt: number
+  /** Since the TXT record was last looked up; undefined: this process has not done it yet */
+  checked: Span | undefined
+  /** Since the store was last asked for a newer policy or a removal */
+  synced: Span | undefined
+  /** Since the policy was last fetched because an MX host did not match it */
+  refetched: Span | undefined
+  /** Whether the store lacks this policy, because writing it failed */
+  unsaved = false
+  /** `usedAt` of the entry in the store */
+  savedUsedAt: number
+  /** Whether the entry is being written at the moment */
+  saving = false
+  /**
+   * When the fetch was made, as the store has it. The times above differ from it where the clock of
+   * the host that fetched is ahead; a store knows the entry again by these.
+   */
+  fetchInStore: Pick<StoredPolicy, 'startedAt' | 'fetchedAt'> | undefined
+  /** From and until when a delivery gets the policy, and nothing else is due */
+  quietFrom = Number.POSITIVE_INFINITY
+  quietUntil = Number.NEGATIVE_INFINITY
+  #failure: TlsFailure | undefined
+  /** The text when the policy is small, or else its bytes: they take half of the room at most */
+  readonly #body: string | Buffer
+  #lookup: FoundPolicy | WeakRef<FoundPolicy>
+  /** `performance.now()` at the end of the fetch, as if this process had made it */
+  readonly #ticks: number
 
-/** Puts down, or takes back, what went wrong when the domain was last looked at. */
-export function noteFailure(held: HeldPolicy, failure: TlsFailure | undefined): void {
-  if (held.lookup.failure === failure) return
-  const { failure: _, ...rest } = held.lookup
-  held.lookup = Object.freeze(failure === undefined ? rest : { ...rest, failure })
-}
+  constructor(fetched: FetchedPolicy, now: number, times: Partial<PolicyTimes> = {}) {
+    const { id, policy, body, fetchedAt, startedAt = fetchedAt } = fetched
+    this.id = id
+    this.startedAt = startedAt
+    this.fetchedAt = fetchedAt
+    // max_age runs from the fetch, and from nothing else (RFC 8461 §3.3)
+    this.expiresAt = fetchedAt + policy.maxAge * 1000
+    this.usedAt = times.usedAt ?? fetchedAt
+    this.recordSeenAt = times.recordSeenAt ?? startedAt
+    this.savedUsedAt = this.usedAt
+    this.#ticks = performance.now() - (now - fetchedAt)
+    const fields = policy.mx.length + (policy.extensions?.length ?? 0)
+    if (body.length <= KEPT_PARSED && fields <= KEPT_FIELDS) {
+      this.#body = body
+      this.#lookup = this.#found(policy, body)
+      this.size = ENTRY_SIZE + 2 * body.length + fields * FIELD_SIZE
+    } else {
+      this.#body = Buffer.from(body)
+      this.#lookup = new WeakRef(this.#found(policy, body))
+      this.size = ENTRY_SIZE + this.#body.length
+    }
+  }
 
-export function toStored(held: HeldPolicy): StoredPolicy {
-  return {
-    id: held.id,
-    body: held.lookup.body,
-    fetchedAt: held.fetchedAt,
-    expiresAt: held.expiresAt,
-    usedAt: held.usedAt,
+  /** What a delivery gets; the same object as long as nothing changes and it is in use. */
+  get lookup(): FoundPolicy {
+    if (!(this.#lookup instanceof WeakRef)) return this.#lookup
+    const parsed = this.#lookup.deref()
+    if (parsed !== undefined) return parsed
+    const found = this.#found(parsePolicy(this.body), this.body)
+    this.#lookup = new WeakRef(found)
+    return found
+  }
+
+  get body(): string {
+    return this.#body.toString()
+  }
+
+  /** What went wrong when the domain was last looked up; plain data. */
+  get failure(): TlsFailure | undefined {
+    return this.#failure
+  }
+
+  set failure(failure: TlsFailure | undefined) {
+    if (failure === this.#failure) return
+    this.#failure = failure
+    const { policy, body } = this.lookup
+    const found = this.#found(policy, body)
+    this.#lookup = this.#lookup instanceof WeakRef ? new WeakRef(found) : found
+  }
+
+  isValid(now: number): boolean {
+    return now < this.expiresAt
+  }
+
+  /** Whether half of `max_age`, or a day, has passed since the fetch. */
+  isRenewalDue(now: number): boolean {
+    return now >= renewalDueAt(this)
+  }
+
+  /**
+   * Returns after how many milliseconds the policy must have been renewed, or else be tried again:
+   * at three quarters of its life, and then more and more often.
+   */
+  renewWithin(now: number): number {
+    const left = this.expiresAt - now
+    const life = this.expiresAt - this.fetchedAt
+    return left > life / 4 ? left - life / 4 : left / 4
+  }
+
+  /** Whether a delivery has used the policy lately: the others are left to expire. */
+  isInUse(now: number): boolean {
+    return now - this.usedAt <= USED_WITHIN
+  }
+
+  /** Whether the policy is renewed although its TXT record is gone, or is not valid. */
+  outlivesRecord(now: number): boolean {
+    const longest = Math.max(RENEWED_WITHOUT_RECORD, this.expiresAt - this.fetchedAt)
+    return now - this.recordSeenAt <= longest
+  }
+
+  /** Whether the TXT record is to be looked up again. */
+  isCheckDue(now: number): boolean {
+    return this.checked === undefined || hasPassed(this.checked, now)
+  }
+
+  /** Whether the store is to be asked again for a later fetch or a removal. */
+  isSyncDue(now: number): boolean {
+    return this.synced === undefined || hasPassed(this.synced, now)
+  }
+
+  /** Whether a mismatch with an MX host is a reason to fetch the policy again. */
+  isRefetchDue(now: number): boolean {
+    return this.refetched === undefined || hasPassed(this.refetched, now)
+  }
+
+  /** Whether the store lacks this policy, or does not know that it is in use. */
+  isSaveDue(): boolean {
+    return !this.saving && (this.unsaved || this.usedAt - this.savedUsedAt >= USE_SAVED_AFTER)
+  }
+
+  checkedNow(now: number, interval: number): void {
+    this.checked = span(now, interval)
+  }
+
+  /**
+   * Returns the same policy with the dates that it would have, had the clock been right when it was
+   * fetched: for a policy that seems to have been fetched in the future.
+   */
+  redated(now: number): CachedPolicy {
+    const fetchedAt = now - Math.max(0, performance.now() - this.#ticks)
+    const { id, usedAt, recordSeenAt, lookup } = this
+    const startedAt = Math.min(this.startedAt, fetchedAt)
+    const fetched = { id, policy: lookup.policy, body: lookup.body, startedAt, fetchedAt }
+    const times = { usedAt: Math.min(usedAt, now), recordSeenAt: Math.min(recordSeenAt, now) }
+    const redated = new CachedPolicy(fetched, now, times)
+    redated.checked = this.checked
+    redated.synced = this.synced
+    redated.refetched = this.refetched
+    redated.failure = this.failure
+    redated.unsaved = true
+    return redated
+  }
+
+  toStored(): StoredPolicy {
+    const { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt } = this
+    const entry = { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt }
+    return { ...entry, ...this.fetchInStore }
+  }
+
+  #found(policy: Policy, body: string): FoundPolicy {
+    return Object.freeze({
+      status: 'found',
+      policy,
+      id: this.id,
+      fetchedAt: new Date(this.fetchedAt),
+      expiresAt: new Date(this.expiresAt),
+      source: 'cache',
+      body,
+      ...(this.#failure === undefined ? {} : { failure: this.#failure }),
+    })
   }
 }
 
-/** Not by this process: it came from a store. */
-export const NEVER_CHECKED = Number.NEGATIVE_INFINITY
-
-/** The clock of another host may be this much ahead of ours; a store gives way beyond it. */
+/** The clock of another host may be this much ahead of ours. */
 const CLOCK_SKEW = 3_600_000
 
+/** An entry of a store that was checked like remote input. */
+export interface ReadPolicy {
+  cached: CachedPolicy
+  /**
+   * Whether the entry was fetched in the future by our clock: one of the clocks is wrong. It is
+   * used when nothing else is known, as if it had been fetched now; it never replaces a policy.
+   */
+  fromFuture: boolean
+}
+
 /**
- * An entry of a store, checked like remote input: its life is reckoned from its own policy, and
- * a fetch that lies in the future cannot lengthen it.
+ * Reads an entry of a store. Its life is reckoned from its own policy, and a fetch that lies in the
+ * future cannot lengthen it.
  *
  * @throws PolicySyntaxError, TypeError when it is not a stored policy
  */
-export function fromStored(stored: StoredPolicy, now: number): HeldPolicy {
-  const { id, body, fetchedAt, usedAt } = stored
+export function fromStored(stored: StoredPolicy, now: number): ReadPolicy {
+  const { id, body, fetchedAt, usedAt, recordSeenAt } = stored
   if (typeof id !== 'string' || !isPolicyId(id)) throw new TypeError('its id is no policy id')
   if (typeof body !== 'string') throw new TypeError('its body is no text')
-  if (!Number.isFinite(fetchedAt) || fetchedAt > now + CLOCK_SKEW) {
-    throw new TypeError('its fetchedAt is no time in the past')
-  }
-  return hold(
-    { id, policy: parsePolicy(body), body, fetchedAt: Math.min(fetchedAt, now) },
+  if (!Number.isFinite(fetchedAt)) throw new TypeError('its fetchedAt is no time')
+  const begun = startOf(stored)
+  const end = Math.min(fetchedAt, now)
+  const start = Number.isFinite(begun) ? Math.min(begun, end) : end
+  const cached = new CachedPolicy(
+    { id, policy: parsePolicy(body), body, startedAt: start, fetchedAt: end },
+    now,
     {
-      usedAt: Number.isFinite(usedAt) ? Math.min(usedAt, now) : fetchedAt,
-      checkedAt: NEVER_CHECKED,
+      usedAt: Number.isFinite(usedAt) ? Math.min(usedAt, now) : end,
+      recordSeenAt: isTime(recordSeenAt) ? Math.min(recordSeenAt, now) : end,
     },
   )
+  const fromFuture = fetchedAt > now + CLOCK_SKEW
+  if (fetchedAt > now && !fromFuture) cached.fetchInStore = { startedAt: begun, fetchedAt }
+  return { cached, fromFuture }
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value)
 }

@@ -1,28 +1,46 @@
 /**
- * A policy store seen by the cache: bounded in time, checked like remote input, and never the
- * reason why a delivery fails or a policy is lost. What it does wrong is reported, once a minute
- * at most.
+ * A policy store as the cache sees it: bounded in time, checked like remote input, and never the
+ * reason why a policy is lost. Its faults are reported, once a minute at most.
  *
  * @module
  */
 import { toALabels } from '../dns/domain-name.js'
-import { fromStored, type HeldPolicy, toStored } from './cached-policy.js'
+import { type CachedPolicy, fromStored, type ReadPolicy } from './cached-policy.js'
+import { hasPassed, type Span, span } from './span.js'
 import type { PolicyStore, StoredPolicy } from './store.js'
 
 export interface GuardedStoreOptions {
   /** For each call, in milliseconds */
   timeout: number
   now: () => number
-  /** Told of failures, once a minute at most */
+  /** Called with failures, once a minute at most */
   report: (operation: string, error: unknown) => void
 }
 
+/**
+ * What the store said about a Policy Domain: an entry, or that there is none. `no-answer`: it
+ * failed, took too long, or its entry cannot be read; nothing is known about the domain then.
+ */
+export type StoreAnswer =
+  | ({ kind: 'entry' } & ReadPolicy)
+  | { kind: 'nothing' }
+  | { kind: 'no-answer' }
+
+/** `refused`: the store has the result of a later fetch, or the entry was removed meanwhile. */
+export type StoreWrite = 'stored' | 'refused' | 'failed'
+
 const REPORT_INTERVAL = 60_000
+
+/** The clock that dated a removal may be this much ahead of ours. */
+const CLOCK_SKEW = 3_600_000
+
+const NOTHING = { kind: 'nothing' } as const
+const NO_ANSWER = { kind: 'no-answer' } as const
 
 export class GuardedStore {
   readonly #store: PolicyStore | undefined
   readonly #options: GuardedStoreOptions
-  #lastReport = Number.NEGATIVE_INFINITY
+  #reported: Span | undefined
   #closed = false
 
   constructor(store: PolicyStore | undefined, options: GuardedStoreOptions) {
@@ -30,23 +48,56 @@ export class GuardedStore {
     this.#options = options
   }
 
-  /** What is kept and has not expired. */
-  async get(policyDomain: string): Promise<HeldPolicy | undefined> {
-    const stored = await this.#attempt('get', (store) => store.get(policyDomain))
-    return stored && this.#check(policyDomain, stored)
+  /** Whether there is a store. */
+  get isPresent(): boolean {
+    return this.#store !== undefined
   }
 
-  async set(policyDomain: string, held: HeldPolicy): Promise<void> {
-    await this.#attempt('set', async (store) => store.set(policyDomain, toStored(held)))
+  /** Returns the entry of a Policy Domain, unless it has expired. */
+  async get(policyDomain: string): Promise<StoreAnswer> {
+    if (!this.#store) return NOTHING
+    const answer = await this.#attempt('get', async (store) => ({
+      stored: await store.get(policyDomain),
+    }))
+    if (answer === undefined) return NO_ANSWER
+    // null is what many a database has for "nothing"
+    return (answer.stored ?? undefined) === undefined
+      ? NOTHING
+      : this.#check(policyDomain, answer.stored)
   }
 
-  async delete(policyDomain: string): Promise<void> {
-    await this.#attempt('delete', (store) => store.delete(policyDomain))
+  /** @param before the policy that was known when the fetch began: see `PolicyStore.set` */
+  async set(
+    policyDomain: string,
+    cached: CachedPolicy,
+    before?: CachedPolicy,
+  ): Promise<StoreWrite> {
+    if (!this.#store) return 'stored'
+    const answer = await this.#attempt('set', async (store) => ({
+      taken: await store.set(policyDomain, cached.toStored(), before?.toStored()),
+    }))
+    if (answer === undefined) return 'failed'
+    return answer.taken === false ? 'refused' : 'stored'
   }
 
-  /** Every entry that is sound and has not expired; ends early when the store fails. */
-  async *list(): AsyncGenerator<[string, HeldPolicy]> {
-    const entries = await this.#attempt('list', (store) => store.list?.()[Symbol.asyncIterator]())
+  /** Returns when an operator removed the policy of a domain; a time in the future does not count. */
+  async removedAt(policyDomain: string): Promise<number | undefined> {
+    const at: unknown = await this.#attempt('removedAt', async (store) =>
+      store.removedAt?.(policyDomain),
+    )
+    if (typeof at !== 'number') return undefined
+    return at <= this.#options.now() + CLOCK_SKEW ? at : undefined
+  }
+
+  /**
+   * Iterates over the entries that are sound and have not expired: those due for renewal at a time,
+   * as far as the store can tell, or all. Ends early when the store fails.
+   */
+  async *list(dueAt?: number): AsyncGenerator<[string, CachedPolicy]> {
+    const entries = await this.#attempt('list', (store) => {
+      if (dueAt !== undefined && store.due) return store.due(dueAt)[Symbol.asyncIterator]()
+      return store.list?.()[Symbol.asyncIterator]()
+    })
     if (!entries) return
     for (;;) {
       const next = await this.#attempt('list', () => entries.next())
@@ -78,35 +129,39 @@ export class GuardedStore {
     return true
   }
 
-  /** The last that is asked of the store. */
+  /** Closes the store; it is not called again. */
   async close(): Promise<void> {
     const closing = this.#attempt('close', (store) => store.close?.())
     this.#closed = true
     await closing
   }
 
-  #checkEntry(entry: unknown): [string, HeldPolicy] | undefined {
+  #checkEntry(entry: unknown): [string, CachedPolicy] | undefined {
     const [policyDomain, stored]: unknown[] = Array.isArray(entry) ? entry : []
     if (typeof policyDomain !== 'string' || toALabels(policyDomain) !== policyDomain) {
       this.#report('list', new TypeError('an entry without a Policy Domain'))
       return undefined
     }
-    const held = this.#check(policyDomain, stored as StoredPolicy)
-    return held && [policyDomain, held]
+    const answer = this.#check(policyDomain, stored)
+    return answer.kind === 'entry' ? [policyDomain, answer.cached] : undefined
   }
 
-  #check(policyDomain: string, stored: StoredPolicy): HeldPolicy | undefined {
+  #check(policyDomain: string, stored: unknown): StoreAnswer {
     const now = this.#options.now()
     try {
-      const held = fromStored(stored, now)
-      return held.expiresAt > now ? held : undefined
+      const read = fromStored(stored as StoredPolicy, now)
+      if (read.fromFuture) {
+        const error = new TypeError('its fetchedAt is in the future: one of the clocks is wrong')
+        this.#report(`get ${policyDomain}`, error)
+      }
+      return read.cached.isValid(now) ? { kind: 'entry', ...read } : NOTHING
     } catch (error) {
       this.#report(`get ${policyDomain}`, error)
-      return undefined
+      return NO_ANSWER
     }
   }
 
-  /** undefined when there is no store, or when it fails or takes too long. */
+  /** Resolves to undefined when there is no store, or when it fails or takes too long. */
   async #attempt<T>(
     operation: string,
     call: (store: PolicyStore) => Promise<T> | T,
@@ -132,8 +187,12 @@ export class GuardedStore {
 
   #report(operation: string, error: unknown): void {
     const now = this.#options.now()
-    if (now - this.#lastReport < REPORT_INTERVAL) return
-    this.#lastReport = now
-    this.#options.report(operation, error)
+    if (this.#reported && !hasPassed(this.#reported, now)) return
+    this.#reported = span(now, REPORT_INTERVAL)
+    try {
+      this.#options.report(operation, error)
+    } catch {
+      // Of a logger's fault nobody can be told
+    }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What a Policy Domain is held to, as a delivery is told.
+ * The result of a policy lookup: the policy that applies to a Policy Domain, or why there is none.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Policy } from './policy-file.js'
 
 /** A policy applies. Its `mode` may be `none`, which asks for nothing. */
 export interface FoundPolicy {
-  /** Tells it from {@link NoPolicy} */
+  /** Distinguishes it from {@link NoPolicy} */
   status: 'found'
   /** The policy file, parsed */
   policy: Policy
@@ -24,7 +24,7 @@ export interface FoundPolicy {
   source: 'cache' | 'network'
   /** The policy file as it was fetched */
   body: string
-  /** What went wrong when the domain was last looked at; the policy applies all the same */
+  /** What went wrong when the domain was last looked up; the policy applies nevertheless */
   failure?: TlsFailure
 }
 
@@ -34,34 +34,42 @@ export interface FoundPolicy {
  * - `dns-failure`: the TXT record could not be looked up
  * - `fetch-failed`: there is a record, and the policy file could not be fetched
  * - `invalid`: the record or the policy file breaks the syntax
- * - `expired`: one was known, has expired, and no other could be had
- * - `address-literal`: the recipient's domain is an address, which has none
+ * - `expired`: a cached policy has expired, and no other could be fetched
+ * - `store-failure`: the policy store did not answer, and the option `requireStore` is set. The
+ *   store may hold a policy: mail to the domain must be deferred, as `MtaSts.deliver` does
+ * - `address-literal`: the recipient's domain is an address, which has no policy
  * - `override`: the operator exempted the domain
  */
 export interface NoPolicy {
-  /** Tells it from {@link FoundPolicy} */
+  /** Distinguishes it from {@link FoundPolicy} */
   status: 'none'
-  /** Why there is none: see above */
+  /** Why no policy applies: see above */
   reason:
     | 'no-record'
     | 'dns-failure'
     | 'fetch-failed'
     | 'invalid'
     | 'expired'
+    | 'store-failure'
     | 'address-literal'
     | 'override'
   /** What went wrong, in the terms of RFC 8460 §4.3; left out where nothing did */
   failure?: TlsFailure
 }
 
-/** What a domain is held to: what `MtaSts.getPolicy` resolves to. */
+/** The result of `MtaSts.getPolicy`. */
 export type PolicyLookup = FoundPolicy | NoPolicy
 
 export function noPolicy(reason: NoPolicy['reason'], failure?: TlsFailure): NoPolicy {
   return Object.freeze({ status: 'none', reason, ...(failure === undefined ? {} : { failure }) })
 }
 
-/** The policy in the terms in which RFC 8460 §4.4 reports it. */
+/** Whether two lookups found the same policy: domains change the text without a new id, too. */
+export function isSamePolicy(one: FoundPolicy, other: FoundPolicy): boolean {
+  return one === other || (one.id === other.id && one.body === other.body)
+}
+
+/** Returns the policy in the terms in which RFC 8460 §4.4 reports it. */
 export function appliedPolicy(policyDomain: string, lookup: PolicyLookup): AppliedPolicy {
   if (lookup.status === 'none') {
     return { type: 'no-policy-found', domain: policyDomain, mode: 'none', mxHosts: [] }

@@ -1,36 +1,60 @@
 /**
- * Policies are fetched anew before they expire, about daily, at times that nobody can predict
- * (RFC 8461 §3.3, §10.2): who blocks the policy host for a while gains nothing by it.
+ * The pass over the cached policies: they are fetched again before they expire, about daily, at
+ * times that nobody can predict (RFC 8461 §3.3, §10.2). Whoever blocks the policy host for a while
+ * gains nothing by it.
  *
  * @module
  */
 import { publish, type RefreshEvent } from '../events.js'
+import { MAX_TIMER } from '../option-checks.js'
 import type { PolicyCache } from './cache.js'
 
-/** How many policies were looked at in a pass, and what became of them. */
+/** Counts of a pass: how many policies were looked at, and what became of them. */
 export type RefreshSummary = RefreshEvent
+
+/** Policies that are renewed at the same time. */
+const CONCURRENCY = 16
+
+/** The shortest pause before a pass for the sake of a policy that would expire, in milliseconds. */
+const SHORTEST_PAUSE = 300_000
+
+export interface RefresherOptions {
+  /** From pass to pass, in milliseconds, give or take a fifth; 0: only by `run()` */
+  interval: number
+  /** The wall clock */
+  now: () => number
+}
 
 export class Refresher {
   readonly #cache: PolicyCache
-  readonly #interval: number
+  readonly #options: RefresherOptions
   #timer: NodeJS.Timeout | undefined
+  /** `performance.now()` of the next pass */
+  #next = Number.POSITIVE_INFINITY
   #pass: Promise<RefreshSummary> | undefined
   #closed = false
 
-  /** @param interval from pass to pass, in milliseconds, give or take a fifth; 0: only by hand */
-  constructor(cache: PolicyCache, interval: number) {
+  constructor(cache: PolicyCache, options: RefresherOptions) {
     this.#cache = cache
-    this.#interval = interval
+    this.#options = options
     // The first pass comes at any time: many processes that start together do not meet
-    this.#schedule(Math.random() * interval)
+    this.#schedule(Math.random() * options.interval)
   }
 
-  /** One pass; a second call while it runs joins it. Never rejects. */
+  /**
+   * Renews every cached policy that was used lately; a second call while it runs joins it. Never
+   * rejects.
+   */
   run(): Promise<RefreshSummary> {
-    this.#pass ??= this.#refreshAll().finally(() => {
-      this.#pass = undefined
-    })
-    return this.#pass
+    return this.#run(undefined)
+  }
+
+  /** Has the next pass come within some milliseconds: a policy would expire before. */
+  within(milliseconds: number): void {
+    const { interval } = this.#options
+    if (interval === 0) return
+    const pause = Math.max(milliseconds, Math.min(SHORTEST_PAUSE, interval))
+    if (performance.now() + pause < this.#next) this.#schedule(pause)
   }
 
   async close(): Promise<void> {
@@ -39,21 +63,41 @@ export class Refresher {
     await this.#pass
   }
 
-  #schedule(delay: number): void {
-    if (this.#interval === 0 || this.#closed) return
+  #run(due: { at: number } | undefined): Promise<RefreshSummary> {
+    this.#pass ??= this.#refreshAll(due).finally(() => {
+      this.#pass = undefined
+    })
+    return this.#pass
+  }
+
+  #schedule(pause: number): void {
+    const { interval, now } = this.#options
+    if (interval === 0 || this.#closed) return
+    clearTimeout(this.#timer)
+    this.#next = performance.now() + pause
     this.#timer = setTimeout(
       async () => {
-        await this.run()
-        this.#schedule(this.#interval * (0.8 + 0.4 * Math.random()))
+        // What another process renews when it is due need not be renewed here before it is
+        await this.#run({ at: now() + interval / 2 })
+        this.#schedule(interval * (0.8 + 0.4 * Math.random()))
+        this.#considerPolicies()
       },
-      Math.min(delay, MAX_DELAY),
+      Math.min(pause, MAX_TIMER),
     )
     this.#timer.unref()
   }
 
-  async #refreshAll(): Promise<RefreshSummary> {
+  /** Has the next pass come before one of the policies in use expires. */
+  #considerPolicies(): void {
+    const now = this.#options.now()
+    for (const [, policy] of this.#cache.policies()) {
+      if (policy.isInUse(now)) this.within(policy.renewWithin(now))
+    }
+  }
+
+  async #refreshAll(due: { at: number } | undefined): Promise<RefreshSummary> {
     const summary = { checked: 0, renewed: 0, changed: 0, failed: 0, dropped: 0 }
-    const domains = this.#cache.domains()
+    const domains = this.#cache.domains(due)
     const worker = async () => {
       for await (const policyDomain of domains) {
         if (this.#closed) return
@@ -68,8 +112,3 @@ export class Refresher {
     return summary
   }
 }
-
-const CONCURRENCY = 16
-
-/** What a timer of Node can count to, in milliseconds. */
-const MAX_DELAY = 2 ** 31 - 1

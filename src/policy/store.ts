@@ -47,8 +47,12 @@ export interface PolicyStore {
    * ({@link PolicyStore.removedAt}): the caller then reads what is stored. An entry of the same
    * fetch is replaced, so that `usedAt` can be updated. A start or a removal more than an hour in
    * the future is not believed. A store that never refuses an entry may resolve to nothing.
+   *
+   * @param before the entry that the caller had read when the fetch began. If it is still the stored
+   *   one, the fetch is the later of the two, whatever the clocks of the hosts say
    */
-  set(policyDomain: string, entry: StoredPolicy): Promise<boolean> | Promise<void>
+  // biome-ignore lint/suspicious/noConfusingVoidType: an async method that returns nothing will do
+  set(policyDomain: string, entry: StoredPolicy, before?: StoredPolicy): Promise<boolean | void>
   /**
    * Removes the entry of a Policy Domain on behalf of an operator; resolves also when there is no
    * entry. A store that implements `removedAt` records the time, whether there was an entry or not.

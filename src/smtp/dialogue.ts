@@ -5,6 +5,7 @@
  * @module
  */
 import type { Socket } from 'node:net'
+import { MAX_TIMER } from '../option-checks.js'
 import { escapeRemoteText } from '../text.js'
 import type { SmtpLog } from './connection.js'
 import {
@@ -84,8 +85,7 @@ export class SmtpDialogue {
 
   /** True when the host sent anything, a fragment of a line included, that was not asked for. */
   get spokeEarly(): boolean {
-    if (this.#spokeEarly) return true
-    return this.#owed === 0 && (this.#partial !== '' || this.#lines.length > 0)
+    return this.#spokeEarly
   }
 
   /** Calls back once when the dialogue ends, for whatever reason. */
@@ -124,7 +124,7 @@ export class SmtpDialogue {
 
   /** @throws when the dialogue has ended, or the host has spoken before it was asked */
   assertQuiet(step: SmtpStep): void {
-    if (this.spokeEarly && !this.#fault) {
+    if (this.#spokeEarly && !this.#fault) {
       const text = escapeRemoteText([...this.#lines, this.#partial].join(' '))
       this.fail((at) => protocolError(at, `The host replied before it was asked: ${text}`))
     }
@@ -219,7 +219,7 @@ export class SmtpDialogue {
       return
     }
     this.#waiter = waiter
-    this.#timer = setTimeout(() => this.#onTimeout(timeout), timeout)
+    this.#timer = setTimeout(() => this.#onTimeout(timeout), Math.min(timeout, MAX_TIMER))
   }
 
   #takeWaiter(): Waiter | undefined {
@@ -265,6 +265,7 @@ export class SmtpDialogue {
   /** Counts bytes of the reply that is being read. */
   #fits(bytes: number): boolean {
     this.#bytes += bytes
+    if (this.#owed === 0) this.#spokeEarly = true
     if (this.#bytes <= MAX_REPLY && this.#partial.length + bytes <= MAX_LINE) return true
     this.fail((step) => protocolError(step, `The reply to ${step} is too long`))
     return false
@@ -293,7 +294,6 @@ export class SmtpDialogue {
     this.#bytes = 0
     this.#kept = 0
     if (this.#owed === 0) {
-      this.#spokeEarly = true
       this.fail((step) => earlyReplyError(step, reply))
       return
     }

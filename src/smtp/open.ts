@@ -5,25 +5,16 @@
  *
  * @module
  */
-import type { Socket } from 'node:net'
-import { hostname } from 'node:os'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
-import {
-  ConnectError,
-  type Connected,
-  type ConnectTarget,
-  connectFirst,
-  discard,
-} from '../net/connect.js'
-import { optionError } from '../option-checks.js'
+import type { TLSSocket } from 'node:tls'
+import { ConnectError, type Connected, type ConnectTarget, connectFirst } from '../net/connect.js'
 import { errorOfThrown } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
-import { failedHandshake } from '../tls/verdict.js'
 import type { OpenSettings, SmtpConnection, SmtpTarget } from './connection.js'
-import { SmtpDialogue } from './dialogue.js'
-import { connectionError, type Reply, replyError, SmtpError, type SmtpStep } from './reply.js'
+import { type Greeted, Greeter, type OnBegin } from './hello.js'
+import { connectionError, type Reply, SmtpError } from './reply.js'
 import { SmtpSession } from './session.js'
-import { CONNECTION_TIMEOUT, GREETING_TIMEOUT, replyTimeouts } from './timeouts.js'
+import { NOT_OFFERED, startTls } from './starttls.js'
+import { CONNECTION_TIMEOUT, replyTimeouts } from './timeouts.js'
 
 /**
  * Opens a connection to the first address of the host that proves what it must.
@@ -53,51 +44,27 @@ export async function openSmtp(
   throw signal?.reason
 }
 
-/** A dialogue that has said EHLO, or has the reply to it. */
-interface Hello {
-  extensions: ReadonlyMap<string, string>
-  lines: readonly string[]
-}
-
-/** What STARTTLS came to. */
-interface StartTlsOutcome {
-  failure?: TlsFailure | undefined
-  /** Left out where TLS did not come about, or a proof that is demanded was not given */
-  secured?: Secured | undefined
-}
-
-interface Secured {
-  dialogue: SmtpDialogue
-  socket: TLSSocket
-  /** The reply to EHLO; an error when something came that is no reply */
-  reply: Reply | SmtpError
-}
-
-interface Greeted {
-  dialogue: SmtpDialogue
-  greeting: Reply
-  hello: Hello
-}
-
 class Opening {
   readonly #target: SmtpTarget
   readonly #settings: OpenSettings
-  readonly #name: string
+  readonly #greeter: Greeter
   readonly #connectionTimeout: number
-  readonly #helloTimeout: number
   /** Ends what is under way, with an error */
   #end: (reason: unknown) => void = () => {}
 
   constructor(target: SmtpTarget, settings: OpenSettings) {
     this.#target = target
     this.#settings = settings
-    this.#name = ehloName(settings.name)
+    this.#greeter = new Greeter(settings, this.#onBegin)
     this.#connectionTimeout = settings.connectionTimeout ?? CONNECTION_TIMEOUT
-    this.#helloTimeout = settings.commandTimeout ?? this.#connectionTimeout
   }
 
   abort(reason: unknown): void {
     this.#end(reason)
+  }
+
+  readonly #onBegin: OnBegin = (end) => {
+    this.#end = end
   }
 
   async run(): Promise<SmtpConnection> {
@@ -158,24 +125,32 @@ class Opening {
   /** One address, from the TCP connection to a session that may be used. */
   async #open({ socket, target: { address } }: Connected): Promise<SmtpConnection> {
     const { localAddress } = socket
-    let session = await this.#greet(socket)
+    let session = await this.#greeter.greet(socket)
     const { greeting } = session
-    const { failure: found, secured } = await this.#startTls(session)
+    const { failure: found, secured } = await startTls(session, this.#target, {
+      greeter: this.#greeter,
+      onBegin: this.#onBegin,
+      timeout: this.#connectionTimeout,
+      signal: this.#settings.signal,
+    })
     const failure = found && { ...found, mxHost: this.#target.mxHost, address }
     this.#report({ address, localAddress, greeting, failure })
     if (!this.#mayUse(secured !== undefined)) {
       session.dialogue.close()
       secured?.dialogue.close()
-      throw new TlsFailureError(failure ?? notOffered)
+      throw new TlsFailureError(failure ?? NOT_OFFERED)
     }
     if (secured) {
       if (secured.reply instanceof SmtpError) throw secured.reply
-      const hello = await this.#hello(secured.dialogue, secured.reply)
+      const hello = await this.#greeter.hello(secured.dialogue, secured.reply)
       session = { dialogue: secured.dialogue, greeting, hello }
     }
     const tlsFailed = secured === undefined && failure?.reason !== 'not-offered'
     // RFC 7435: once more without STARTTLS, where nothing has to be proved
     if (tlsFailed) session = await this.#inPlaintext(address)
+    // It may have ended meanwhile, or the host may have said too much
+    session.dialogue.assertQuiet('EHLO')
+    session.dialogue.log('info', `Ready for mail at ${address}, ${secured ? 'TLS' : 'plaintext'}`)
     return this.#session(session, { address, failure, tlsFailed, tls: secured?.socket })
   }
 
@@ -192,121 +167,7 @@ class Opening {
       timeout: this.#connectionTimeout,
       signal,
     })
-    return this.#greet(socket)
-  }
-
-  async #greet(socket: Socket): Promise<Greeted> {
-    const dialogue = this.#dialogue(socket)
-    const { greetingTimeout = GREETING_TIMEOUT } = this.#settings
-    const greeting = await dialogue.reply('CONN', greetingTimeout)
-    if (greeting.code !== 220) throw this.#refused(dialogue, 'CONN', greeting)
-    const reply = await this.#ehlo(dialogue)
-    return { dialogue, greeting, hello: await this.#hello(dialogue, reply) }
-  }
-
-  #dialogue(socket: Socket, options?: { greeting?: boolean }): SmtpDialogue {
-    const dialogue = new SmtpDialogue(socket, this.#settings.log, options)
-    this.#end = (reason) => dialogue.fail(() => reason)
-    return dialogue
-  }
-
-  #ehlo(dialogue: SmtpDialogue): Promise<Reply> {
-    return dialogue.command(`EHLO ${this.#name}`, 'EHLO', this.#helloTimeout)
-  }
-
-  /** Reads the reply to EHLO; a host that refuses it is asked by HELO (RFC 5321 §3.2). */
-  async #hello(dialogue: SmtpDialogue, ehlo: Reply): Promise<Hello> {
-    if (isGood(ehlo)) return { extensions: extensionsOf(ehlo), lines: ehlo.lines }
-    if (ehlo.code < 500) throw this.#refused(dialogue, 'EHLO', ehlo)
-    const helo = await dialogue
-      .command(`HELO ${this.#name}`, 'HELO', this.#helloTimeout)
-      // A host that hangs up after its refusal of EHLO has said why by that
-      .catch((error) => {
-        throw error instanceof SmtpError ? this.#refused(dialogue, 'EHLO', ehlo) : error
-      })
-    if (!isGood(helo)) throw this.#refused(dialogue, 'HELO', helo)
-    return { extensions: new Map(), lines: helo.lines }
-  }
-
-  #refused(dialogue: SmtpDialogue, step: SmtpStep, reply: Reply): SmtpError {
-    dialogue.close()
-    return replyError(step, reply, { tlsFailed: false })
-  }
-
-  /**
-   * STARTTLS, the handshake and the first reply inside TLS. With TLS 1.3 a host that demands a
-   * client certificate, say, ends the connection only after the handshake is over for the client:
-   * it is complete when a reply has come through it.
-   */
-  async #startTls({ dialogue, hello }: Greeted): Promise<StartTlsOutcome> {
-    if (!hello.extensions.has('STARTTLS')) return { failure: notOffered }
-    const end = performance.now() + this.#connectionTimeout
-    const refusal = await this.#requestTls(dialogue)
-    if (refusal) return { failure: refusal }
-    try {
-      const socket = await this.#handshake(dialogue.detach(), end - performance.now())
-      const { refusal, audited: failure } = this.#target.judge(socket)
-      if (refusal) {
-        discard(socket)
-        return { failure: refusal }
-      }
-      const inside = this.#dialogue(socket, { greeting: false })
-      const reply = await this.#ehlo(inside).catch((error) => {
-        if (error instanceof SmtpError && error.code === 'EPROTOCOL') return error
-        throw error
-      })
-      return { failure, secured: { dialogue: inside, socket, reply } }
-    } catch (error) {
-      this.#settings.signal?.throwIfAborted()
-      return { failure: failedHandshake(rootOf(error)) }
-    }
-  }
-
-  /** Says STARTTLS; returns why there can be no handshake. The connection has ended then. */
-  async #requestTls(dialogue: SmtpDialogue): Promise<TlsFailure | undefined> {
-    const resultType = 'starttls-not-supported'
-    dialogue.assertQuiet('STARTTLS')
-    try {
-      const reply = await dialogue.command('STARTTLS', 'STARTTLS', this.#connectionTimeout)
-      // RFC 3207 §4.2: what stands behind the reply was not said inside TLS
-      if (dialogue.spokeEarly) {
-        dialogue.close()
-        return { resultType, reason: 'early-data' }
-      }
-      if (reply.code === 220) return undefined
-      return { resultType, reason: 'refused', cause: this.#refused(dialogue, 'STARTTLS', reply) }
-    } catch (cause) {
-      this.#settings.signal?.throwIfAborted()
-      return { resultType, reason: 'no-answer', cause }
-    }
-  }
-
-  #handshake(socket: Socket, timeout: number): Promise<TLSSocket> {
-    // The socket below has no other listener from here on; what ends it is told by the TLS socket
-    socket.on('error', ignore)
-    return new Promise((resolve, reject) => {
-      const secured = connectTls({ ...this.#target.tls, socket })
-      const settle = (done: () => void) => {
-        clearTimeout(timer)
-        secured.off('secureConnect', onSecure).off('error', fail).off('close', onClose)
-        done()
-      }
-      const fail = (error: unknown) =>
-        settle(() => {
-          discard(secured)
-          discard(socket)
-          reject(error)
-        })
-      const onSecure = () => settle(() => resolve(secured))
-      const onClose = () => fail(new Error('The connection was closed during the handshake'))
-      const onTimeout = () => {
-        const message = `The handshake was not complete within ${this.#connectionTimeout} ms`
-        fail(connectionError('STARTTLS', message, { code: 'ETIMEDOUT' }))
-      }
-      const timer = setTimeout(onTimeout, Math.max(1, timeout))
-      secured.on('secureConnect', onSecure).on('error', fail).on('close', onClose)
-      this.#end = fail
-    })
+    return this.#greeter.greet(socket)
   }
 
   #report(session: {
@@ -358,36 +219,3 @@ class Opening {
     })
   }
 }
-
-const notOffered: TlsFailure = { resultType: 'starttls-not-supported', reason: 'not-offered' }
-
-function isGood({ code }: Reply): boolean {
-  return code >= 200 && code < 300
-}
-
-/** Keywords in upper case, with their parameters; the first line is a greeting (RFC 5321 §4.1.1.1). */
-function extensionsOf({ lines }: Reply): ReadonlyMap<string, string> {
-  const extensions = new Map<string, string>()
-  for (const line of lines.slice(1)) {
-    const [, keyword, parameters = ''] = /^\d{3}[- ]\s*([^\s=]+)[\s=]*(.*)$/s.exec(line) ?? []
-    if (keyword) extensions.set(keyword.toUpperCase(), parameters.trim())
-  }
-  return extensions
-}
-
-/** What Node or OpenSSL said, where the dialogue only says that the connection was lost. */
-function rootOf(error: unknown): unknown {
-  return error instanceof SmtpError && error.cause !== undefined ? error.cause : error
-}
-
-/** The name of this machine where it is a full one; else an address literal (RFC 5321 §4.1.4). */
-function ehloName(name: string | undefined): string {
-  const said = name ?? hostname()
-  if (name !== undefined && !/^[!-~]+$/.test(name)) {
-    throw optionError('name', 'must be a host name or an address literal', name)
-  }
-  if (!/^[!-~]*\.[!-~]*$/.test(said) && name === undefined) return '[127.0.0.1]'
-  return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(said) ? `[${said}]` : said
-}
-
-function ignore(): void {}

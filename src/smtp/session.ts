@@ -74,7 +74,7 @@ export class SmtpSession implements SmtpConnection {
     if (this.#ending) throw connectionError('MAIL FROM', 'The connection was closed by this side')
     const { signal } = options
     const onAbort = () => dialogue.fail(() => abortedError(signal))
-    if (signal?.aborted) onAbort()
+    if (signal?.aborted) throw abortedError(signal)
     dialogue.assertQuiet('MAIL FROM')
     this.#busy = true
     let unwatch: (() => void) | undefined

@@ -7,6 +7,7 @@ import type { promises as dns } from 'node:dns'
 import type { Socket } from 'node:net'
 import type { ChaosOptions } from './chaos.js'
 import type { Duration, WorldClock } from './clock.js'
+import type { DaneOptions } from './dane.js'
 import type { ProcessEnvironment } from './environment.js'
 import type { DnsFault, DnsPlace, LookupFault } from './faults.js'
 import type { MxHost, MxOptions, PolicyHost, SmartHostOptions } from './host-api.js'
@@ -104,7 +105,21 @@ export interface MailWorld extends AsyncDisposable {
    * forgets: the domains and hosts are as they were made.
    */
   reset(): void
+  /**
+   * Opens the world to programs that take no `connect` option: MX hosts on port 25 of their own
+   * addresses, policy hosts on port 443, DNS at 127.0.0.1 port 53. Needs root and a network
+   * namespace of its own: `unshare --net`. `close()` ends it, and so does the world's.
+   */
+  expose(): Promise<ExposedWorld>
   /** Ends every connection and frees every port. A second call waits for the first. */
+  close(): Promise<void>
+}
+
+/** The real ports of a world: {@link MailWorld.expose}. */
+export interface ExposedWorld extends AsyncDisposable {
+  /** The address of the name server, for `/etc/resolv.conf` */
+  readonly dns: string
+  /** Frees the ports, and leaves the world as it is. */
   close(): Promise<void>
 }
 
@@ -181,6 +196,12 @@ export interface MailDomain {
   policy(change: PolicyOptions | null): void
   /** Sets the TXT record as it is, or several, or none, and leaves the policy alone. */
   record(text: string | readonly string[] | null): void
+  /**
+   * Signs the domain and its MX hosts, and publishes their TLSA records (RFC 7672); with `fails`,
+   * not as it should be. Each call begins anew; `null` takes all of it back. A sender looks at it
+   * with `dane: dane({ resolver: dnssecResolver({ servers: [world.dns.server] }) })`.
+   */
+  dane(options?: DaneOptions | null): void
 }
 
 /** The DNS of one domain. */
@@ -213,6 +234,10 @@ export interface RecordOptions {
 export interface WorldDns {
   /** On 127.0.0.1, UDP and TCP */
   readonly port: number
+  /** The same, as `dnssecResolver({ servers })` takes it: `127.0.0.1:5353` */
+  readonly server: string
+  /** Whether the world's resolver validates, and gives an AD bit; default true */
+  validating: boolean
   /** In place of what the world would say for this name and type; an empty list: there are none */
   set(
     name: string,
@@ -240,6 +265,4 @@ export interface WorldDns {
   set(name: string, type: 'TLSA', data: readonly TlsaData[], options?: RecordOptions): FaultHandle
   /** What the world would say, again */
   unset(name: string, type: RecordType): void
-  /** Says that a name and all below it are signed: answers have the AD bit when they are asked for it */
-  secure(name: string, on?: boolean): void
 }

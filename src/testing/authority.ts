@@ -122,6 +122,11 @@ export class CertificateAuthority {
 
   /** Returns the certificate of a spec; the same spec brings the same certificate. */
   async issue(spec: CertificateSpec): Promise<Credentials> {
+    return this.credentials(spec)
+  }
+
+  /** The same, at once. */
+  credentials(spec: CertificateSpec): Credentials {
     const id = JSON.stringify(spec, Object.keys(spec).sort())
     let credentials = this.#issued.get(id)
     if (credentials === undefined) {

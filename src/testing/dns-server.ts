@@ -13,7 +13,7 @@ import type { Zone, ZoneAnswer, ZoneRecord } from './zone.js'
 
 type Over = DnsQuery['over']
 
-const RCODES = { answered: 0, nodata: 0, servfail: 2, nxdomain: 3, refused: 5 } as const
+const RCODES = { answered: 0, nodata: 0, servfail: 2, bogus: 2, nxdomain: 3, refused: 5 } as const
 const TXT_STRING_LIMIT = 255
 const UDP_LIMIT = 512
 const PORT_ATTEMPTS = 20
@@ -102,25 +102,18 @@ export class DnsServer {
   #reply(query: DecodedPacket, over: Over): Packet | undefined {
     const question = query.questions?.[0]
     if (query.flag_qr || question === undefined) return undefined
-    const { outcome, records } = this.#setup.zone.answer(question.name, question.type)
+    const { outcome, records, secure } = this.#setup.zone.answer(question.name, question.type)
     this.#setup.onQuery({ name: question.name.toLowerCase(), type: question.type, over, outcome })
     if (outcome === 'timeout') return undefined
-    return this.#packet(query, question, { outcome, records }, RCODES[outcome])
-  }
-
-  /** RFC 6840 §5.8: as a validating resolver, when the query has AD or DO and all names are signed. */
-  #isAuthentic(query: DecodedPacket, question: Question, { records }: ZoneAnswer): boolean {
-    const edns = query.additionals?.find((record) => record.type === 'OPT')
-    const asked = query.flag_ad || (edns?.type === 'OPT' && edns.flag_do)
-    const names = [question.name, ...records.map(({ name }) => name)]
-    return Boolean(asked) && names.every((name) => this.#setup.zone.isSecure(name))
+    return this.#packet(query, question, { outcome, records, secure }, RCODES[outcome])
   }
 
   #packet(query: DecodedPacket, question: Question, answer: ZoneAnswer, rcode: number): Packet {
-    const { AUTHORITATIVE_ANSWER, RECURSION_DESIRED, RECURSION_AVAILABLE, AUTHENTIC_DATA } =
+    const { AUTHORITATIVE_ANSWER, AUTHENTIC_DATA, RECURSION_DESIRED, RECURSION_AVAILABLE } =
       this.#setup.dnsPacket
     const desired = query.flag_rd ? RECURSION_DESIRED : 0
-    const authentic = this.#isAuthentic(query, question, answer) ? AUTHENTIC_DATA : 0
+    // RFC 6840 §5.8: for who asked for it
+    const authentic = query.flag_ad && answer.secure ? AUTHENTIC_DATA : 0
     const edns = query.additionals?.filter((record) => record.type === 'OPT') ?? []
     return {
       type: 'response',
@@ -130,9 +123,15 @@ export class DnsServer {
       answers: answer.records.map(({ name, record }) => wireRecord(name, record)),
       // RFC 2308 §3: that there is none is said with an SOA record
       authorities: answer.outcome === 'nodata' || answer.outcome === 'nxdomain' ? [SOA] : [],
-      additionals: edns.map((record) => ({ ...record, options: [] })),
+      additionals: edns.map((record) => ({ ...record, options: extendedErrors(answer.outcome) })),
     }
   }
+}
+
+/** RFC 8914 §4.7: DNSSEC Bogus, an option that the types of `dns-packet` do not list. */
+function extendedErrors(outcome: ZoneAnswer['outcome']): never[] {
+  const bogus = { code: 15, data: Buffer.from([0, 6]) }
+  return outcome === 'bogus' ? [bogus as never] : []
 }
 
 /** TTL 0 unless a test says another: what it changes is to be seen at once. */

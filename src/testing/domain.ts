@@ -5,6 +5,7 @@
  */
 
 import type { DomainDns, DomainOptions, MailDomain, PolicyOptions } from './api.js'
+import { type DaneOptions, DomainDane } from './dane.js'
 import { DomainFaults, domainDns, isLookupFault } from './domain-faults.js'
 import type { Surroundings } from './endpoint.js'
 import type { LookupFault } from './faults.js'
@@ -80,6 +81,7 @@ export class Domain implements MailDomain {
   readonly #setup: DomainSetup
   readonly #faults: DomainFaults
   #policy: PolicyOptions | undefined
+  #dane: DomainDane | undefined
   #records: string[] = []
   #ids = 0
 
@@ -153,6 +155,19 @@ export class Domain implements MailDomain {
 
   record(text: string | readonly string[] | null): void {
     this.#records = text === null ? [] : typeof text === 'string' ? [text] : [...text]
+  }
+
+  dane(options: DaneOptions | null = {}): void {
+    const { mx, surroundings } = this.#setup
+    const { zone, authority } = surroundings
+    this.#dane ??= new DomainDane({
+      domain: this.name,
+      hosts: mx.map(({ host }) => host),
+      zone,
+      root: authority.root,
+      other: () => authority.credentials({ cn: 'another key', key: 'of-nobody' }).cert,
+    })
+    this.#dane.set(options)
   }
 
   get id(): string | undefined {

@@ -150,6 +150,12 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return this.surroundings.authority.issue(spec)
   }
 
+  /** The certificate that it shows while nothing is wrong with it, and what it sends along, PEM. */
+  published(): string {
+    const spec = certificateFor({ names: [this.name], fault: undefined, good: this.#certificate })
+    return this.surroundings.authority.credentials(spec).cert
+  }
+
   /** Adds one who says how its address lookups fail, if they do; or that it has no IPv4. */
   lookups(source: LookupSource): void {
     this.#lookups.push(source)

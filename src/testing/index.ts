@@ -7,6 +7,7 @@ export type {
   DnsFaultOptions,
   DomainDns,
   DomainOptions,
+  ExposedWorld,
   MailDomain,
   MailWorld,
   MailWorldOptions,
@@ -20,6 +21,13 @@ export type { CertificateSpec } from './authority.js'
 export type { ChaosOptions } from './chaos.js'
 export type { Duration, WorldClock } from './clock.js'
 export { createMailWorld } from './create.js'
+export {
+  DANE_FAULTS,
+  type DaneFault,
+  type DaneFaultDescription,
+  type DaneOptions,
+  type TlsaSpec,
+} from './dane.js'
 export type { DkimResult } from './dkim.js'
 export type { ProcessEnvironment } from './environment.js'
 export { FAULTS, type FaultDescription, type Outcome } from './fault-table.js'

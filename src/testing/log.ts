@@ -27,7 +27,7 @@ export interface DnsQuery {
   /** The transport it came by */
   over: 'udp' | 'tcp'
   /** What it was told; `timeout`: nothing */
-  outcome: 'answered' | 'nodata' | 'nxdomain' | 'servfail' | 'refused' | 'timeout'
+  outcome: 'answered' | 'nodata' | 'nxdomain' | 'servfail' | 'refused' | 'timeout' | 'bogus'
   /** World time, epoch milliseconds; so everywhere */
   at: number
 }

@@ -21,6 +21,13 @@ export interface WorldDnsSetup {
 export function worldDns({ zone, port, clock, register }: WorldDnsSetup): WorldDns {
   return {
     port,
+    server: `127.0.0.1:${port}`,
+    get validating() {
+      return zone.dnssec.validating
+    },
+    set validating(on: boolean) {
+      zone.dnssec.validating = on
+    },
     set: (
       name: string,
       type: RecordType,
@@ -35,13 +42,12 @@ export function worldDns({ zone, port, clock, register }: WorldDnsSetup): WorldD
       const standing = new Standing({ title: `${type} ${name}`, clock, options: bounds })
       if (standing.bounded) register.add('dns', standing)
       else zone.unset(plainName(name), type)
-      zone.set(plainName(name), type, { records, standing })
+      zone.replace(plainName(name), type, { records, standing })
       return standing
     },
     unset: (name, type) => {
       checkName('dns.unset(): the type', type, RECORD_TYPES)
       zone.unset(plainName(name), type)
     },
-    secure: (name, on = true) => zone.secure(plainName(name), on),
   }
 }

@@ -5,7 +5,14 @@
  * @module
  */
 import { promises as dns } from 'node:dns'
-import type { DomainOptions, MailWorld, MailWorldOptions, SenderOptions, WorldDns } from './api.js'
+import type {
+  DomainOptions,
+  ExposedWorld,
+  MailWorld,
+  MailWorldOptions,
+  SenderOptions,
+  WorldDns,
+} from './api.js'
 import { type ChaosOptions, chaotic, checkChaos } from './chaos.js'
 import type { WorldClock } from './clock.js'
 import type { DnsServer } from './dns-server.js'
@@ -13,6 +20,7 @@ import { checkDomainOptions, type Domain } from './domain.js'
 import type { Surroundings } from './endpoint.js'
 import { environment, type ProcessEnvironment, RootFile } from './environment.js'
 import { explained } from './explain.js'
+import { exposeWorld } from './expose.js'
 import { Gate } from './gate.js'
 import type { MxHost, MxOptions, SmartHostOptions } from './host-api.js'
 import { type Inbox, newInbox } from './inbox.js'
@@ -57,6 +65,7 @@ export class World implements MailWorld {
   readonly #postman: Postman
   readonly #resolver: dns.Resolver
   readonly #rootFile = new RootFile()
+  readonly #exposed = new Set<ExposedWorld>()
   #gate: Promise<Gate> | undefined
   #closed: Promise<void> | undefined
 
@@ -219,6 +228,13 @@ export class World implements MailWorld {
     this.forget()
   }
 
+  async expose(): Promise<ExposedWorld> {
+    const { connect } = this.options()
+    const exposed = await exposeWorld({ connect, dnsPort: this.dns.port })
+    this.#exposed.add(exposed)
+    return exposed
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -235,6 +251,7 @@ export class World implements MailWorld {
   async #close(): Promise<void> {
     const { ports } = this.#parts.surroundings
     this.#resolver.cancel()
+    await Promise.all([...this.#exposed].map((exposed) => exposed.close()))
     await Promise.all([
       this.#postman.close(),
       this.#network.close(),

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Dnssec, type SecureFault } from './dnssec.js'
 import type { LookupFault } from './faults.js'
 import type { Standing } from './standing.js'
 import { RECORD_TYPES, type RecordType, type ZoneRecord } from './zone-records.js'
@@ -16,7 +17,9 @@ export type { ZoneRecord }
 export type Provide = (type: string, counts: boolean) => readonly ZoneRecord[] | LookupFault
 
 export interface ZoneAnswer {
-  outcome: 'answered' | 'nodata' | LookupFault
+  outcome: 'answered' | 'nodata' | SecureFault
+  /** Whether DNSSEC proves all of it */
+  secure: boolean
   records: Array<{ name: string; record: ZoneRecord }>
 }
 
@@ -28,14 +31,15 @@ const CNAME_LIMIT = 8
 /** Records in place of those of the owners, until their standing is over. */
 interface Replacement {
   records: readonly ZoneRecord[]
-  standing: Standing
+  /** Absent: they stay until they are taken back */
+  standing?: Standing
 }
 
 export class Zone {
+  readonly dnssec = new Dnssec()
   readonly #owners = new Map<string, Provide[]>()
   readonly #aliased = new Map<string, () => boolean>()
   readonly #set = new Map<string, Map<string, Replacement[]>>()
-  readonly #secure = new Set<string>()
   /** Names above one that exists: they exist too, without records (RFC 8020) */
   readonly #above = new Set<string>()
 
@@ -53,19 +57,25 @@ export class Zone {
   }
 
   /** Records that replace whatever the owners say for this name and type; the last set is first. */
-  set(name: string, type: RecordType, replacement: Replacement): void {
+  replace(name: string, type: RecordType, replacement: Replacement): void {
     const types = this.#set.get(name) ?? new Map<string, Replacement[]>()
     types.set(type, [
       replacement,
-      ...(types.get(type) ?? []).filter(({ standing }) => !standing.over),
+      ...(types.get(type) ?? []).filter(({ standing }) => !standing?.over),
     ])
     this.#set.set(name, types)
     this.#addAbove(name)
   }
 
+  /** Sets the records of a name and type; undefined: takes back what was set. */
+  set(name: string, type: RecordType, records: readonly ZoneRecord[] | undefined): void {
+    this.unset(name, type)
+    if (records !== undefined) this.replace(name, type, { records })
+  }
+
   /** Takes back what was set for a name and type. */
   unset(name: string, type: RecordType): void {
-    for (const { standing } of this.#set.get(name)?.get(type) ?? []) standing.replace()
+    for (const { standing } of this.#set.get(name)?.get(type) ?? []) standing?.replace()
     this.#set.get(name)?.delete(type)
   }
 
@@ -75,34 +85,27 @@ export class Zone {
       for (const type of RECORD_TYPES) if (types.has(type)) this.unset(name, type)
     }
     this.#set.clear()
-    this.#secure.clear()
-  }
-
-  /** Says that a name and all below it are signed by DNSSEC, or that they are not. */
-  secure(name: string, on: boolean): void {
-    if (on) this.#secure.add(name)
-    else this.#secure.delete(name)
-  }
-
-  /** Whether a validating resolver would set the AD bit for a name. */
-  isSecure(name: string): boolean {
-    const labels = name.toLowerCase().split('.')
-    return labels.some((_, index) => this.#secure.has(labels.slice(index).join('.')))
+    this.dnssec.clear()
   }
 
   answer(question: string, type: string): ZoneAnswer {
     const records: ZoneAnswer['records'] = []
-    let name = question.toLowerCase()
+    let name = question === '.' ? '' : question.toLowerCase()
+    let secure = true
     for (let hop = 0; hop < CNAME_LIMIT; hop++) {
+      secure &&= this.dnssec.isSecure(name)
       const target = this.#alias(name)
-      const found = target === undefined ? this.#lookup(name, type) : cname(target)
-      if (typeof found === 'string') return { outcome: found, records }
+      const found =
+        this.dnssec.faultOf(name, type) ??
+        (target === undefined ? this.#lookup(name, type) : cname(target))
+      if (typeof found === 'string') return { outcome: found, records, secure: false }
       for (const record of found) records.push({ name: hop === 0 ? question : name, record })
       const next = type === 'CNAME' ? undefined : found.find((record) => record.type === 'CNAME')
-      if (next === undefined) return { outcome: this.#outcome(name, records, found), records }
+      if (next === undefined)
+        return { outcome: this.#outcome(name, records, found), records, secure }
       name = String(next.data).toLowerCase()
     }
-    return { outcome: 'servfail', records: [] }
+    return { outcome: 'servfail', records: [], secure: false }
   }
 
   #outcome(
@@ -143,8 +146,8 @@ export class Zone {
   /** What was set; `counts`: this is a question, not a look whether a name is there. */
   #replaced(name: string, type: string, counts: boolean): readonly ZoneRecord[] | undefined {
     const all = this.#set.get(name)?.get(type) ?? []
-    const found = all.find(({ standing }) => !standing.over)
-    if (counts) found?.standing.meet()
+    const found = all.find(({ standing }) => !standing?.over)
+    if (counts) found?.standing?.meet()
     return found?.records
   }
 

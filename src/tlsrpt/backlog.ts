@@ -1,14 +1,25 @@
 /**
- * Counts on their way to the store: in portions that hold it up only shortly, and added up while
- * it takes none.
+ * Counts on their way to the store: in numbered portions that hold it up only shortly, and added up
+ * while it takes none.
+ *
+ * A portion whose reply was lost may have been added. It is sent again unchanged, under the same
+ * number, until the store says what became of it.
  *
  * @module
  */
-import { addCounts, type CountLimits, type DomainCounts } from './counts.js'
+import { randomUUID } from 'node:crypto'
+import { type CountLimits, type DomainCounts, Tally } from './counts.js'
+import type { Portion } from './store.js'
 
 export interface BacklogLimits extends CountLimits {
   /** Domains and days that wait at a time; those beyond are not counted */
   maxDomains: number
+}
+
+/** Counts that the store is given in one call. */
+export interface NumberedCounts {
+  portion: Portion
+  counts: readonly DomainCounts[]
 }
 
 /** What is written in one step: domains, or policies and failures. */
@@ -18,55 +29,130 @@ const STEP_COUNTS = 2000
 /** Policies and failures that wait at a time; beyond, failures are added up by result type. */
 const MAX_COUNTS = 100_000
 
+/** How long counts that the store refuses are offered again, in milliseconds, and how often. */
+const SET_ASIDE_TIME = 24 * 3_600_000
+const SET_ASIDE_INTERVAL = 60_000
+
+interface Waiting {
+  day: string
+  domain: string
+  tally: Tally
+  /** When the store refused them first, by the clock of `performance` */
+  refusedAt?: number
+}
+
 export class Backlog {
   readonly #limits: BacklogLimits
-  readonly #waiting = new Map<string, DomainCounts>()
+  readonly #writer = randomUUID()
+  #number = 0
+  readonly #waiting = new Map<string, Waiting>()
   #size = 0
+  #current: (NumberedCounts & Pick<Waiting, 'refusedAt'>) | undefined
+  /** Given to the store one by one, since it refused one of them */
+  readonly #single: Waiting[] = []
+  /** Set aside; what comes later for the same domain and day joins them */
+  readonly #refused = new Map<string, Waiting>()
+  #offeredAt = Number.NEGATIVE_INFINITY
 
   constructor(limits: BacklogLimits) {
     this.#limits = limits
   }
 
-  /** Returns the number of sessions that there is no room for. */
-  add(counts: readonly DomainCounts[]): number {
-    return counts.reduce((left, one) => left + this.#addOne(one), 0)
-  }
-
-  /** Takes a portion out; undefined when nothing waits. What was not written is added again. */
-  take(): DomainCounts[] | undefined {
-    const portion: DomainCounts[] = []
-    let size = 0
-    for (const [key, counts] of this.#waiting) {
-      size += sizeOf(counts)
-      if (portion.length >= STEP_DOMAINS || (portion.length > 0 && size > STEP_COUNTS)) break
-      portion.push(counts)
-      this.#waiting.delete(key)
-      this.#size -= sizeOf(counts)
-    }
-    return portion.length > 0 ? portion : undefined
-  }
-
-  #addOne(counts: DomainCounts): number {
-    const { day, domain, policies } = counts
+  /** Adds counts of one domain. Returns the number of sessions that there is no room for. */
+  add({ day, domain, policies }: DomainCounts): number {
     const key = `${day} ${domain}`
-    const kept = this.#waiting.get(key)
-    if (kept === undefined && this.#waiting.size >= this.#limits.maxDomains) {
-      return sessionsOf(counts)
+    const refused = this.#refused.get(key)
+    if (refused !== undefined) {
+      refused.tally.add(policies, this.#limits)
+      return 0
     }
+    const known = this.#waiting.get(key)
+    if (known === undefined && this.#waiting.size >= this.#limits.maxDomains) {
+      return sessionsOf(policies)
+    }
+    const waiting = known ?? { day, domain, tally: new Tally() }
+    this.#waiting.set(key, waiting)
     const full = this.#size >= MAX_COUNTS
-    const limits = full ? { ...this.#limits, maxFailures: 0 } : this.#limits
-    const sum = { day, domain, policies: addCounts(kept?.policies ?? [], policies, limits) }
-    this.#waiting.set(key, sum)
-    this.#size += sizeOf(sum) - (kept === undefined ? 0 : sizeOf(kept))
+    const before = known === undefined ? 0 : waiting.tally.size
+    waiting.tally.add(policies, full ? { ...this.#limits, maxFailures: 0 } : this.#limits)
+    this.#size += waiting.tally.size - before
     return 0
   }
+
+  /** Returns what the store is to be given next: what it has not acknowledged comes first. */
+  next(): NumberedCounts | undefined {
+    if (this.#current !== undefined) return this.#current
+    const single = this.#single.shift()
+    const counts = single === undefined ? this.#nextGroup() : [countsOf(single)]
+    if (counts.length === 0) return undefined
+    const portion = { writer: this.#writer, number: ++this.#number }
+    this.#current = { portion, counts }
+    if (single?.refusedAt !== undefined) this.#current.refusedAt = single.refusedAt
+    return this.#current
+  }
+
+  /** The store has added the current portion. */
+  acknowledge(): void {
+    this.#current = undefined
+  }
+
+  /**
+   * The store has added nothing of the current portion, since it cannot add one of its domains.
+   * They are given to it one by one; a single one is set aside, and offered again later. Returns
+   * the number of sessions that are given up.
+   */
+  refuse(): number {
+    const { counts = [], refusedAt } = this.#current ?? {}
+    this.#current = undefined
+    if (counts.length === 1) return counts.reduce((_, one) => this.#setAside(one, refusedAt), 0)
+    for (const { day, domain, policies } of counts) {
+      const tally = new Tally()
+      tally.add(policies, this.#limits)
+      this.#single.push({ day, domain, tally })
+    }
+    return 0
+  }
+
+  /** Has counts that were refused offered again, once a minute at most. */
+  offerRefused(): void {
+    const now = performance.now()
+    if (now - this.#offeredAt < SET_ASIDE_INTERVAL) return
+    this.#offeredAt = now
+    this.#single.push(...this.#refused.values())
+    this.#refused.clear()
+  }
+
+  #setAside({ day, domain, policies }: DomainCounts, refusedAt = performance.now()): number {
+    const key = `${day} ${domain}`
+    const known = this.#refused.get(key)
+    const late = performance.now() - refusedAt > SET_ASIDE_TIME
+    const full = known === undefined && this.#refused.size >= this.#limits.maxDomains
+    if (late || full) return sessionsOf(policies)
+    const waiting = known ?? { day, domain, tally: new Tally(), refusedAt }
+    waiting.tally.add(policies, this.#limits)
+    this.#refused.set(key, waiting)
+    return 0
+  }
+
+  #nextGroup(): DomainCounts[] {
+    const counts: DomainCounts[] = []
+    let size = 0
+    for (const [key, waiting] of this.#waiting) {
+      size += waiting.tally.size
+      if (counts.length >= STEP_DOMAINS || (counts.length > 0 && size > STEP_COUNTS)) break
+      counts.push(countsOf(waiting))
+      this.#waiting.delete(key)
+      this.#size -= waiting.tally.size
+    }
+    return counts
+  }
 }
 
-function sizeOf({ policies }: DomainCounts): number {
-  return policies.reduce((sum, { failures }) => sum + 1 + failures.length, 0)
+function countsOf({ day, domain, tally }: Waiting): DomainCounts {
+  return { day, domain, policies: tally.policies() }
 }
 
-function sessionsOf({ policies }: DomainCounts): number {
+function sessionsOf(policies: DomainCounts['policies']): number {
   return policies.reduce(
     (sum, { successes, failures }) =>
       failures.reduce((subtotal, [, sessions]) => subtotal + sessions, sum + successes),

@@ -1,6 +1,6 @@
 /**
  * Counts sessions as they are published, in memory: no I/O, and a few map lookups for a session.
- * Whoever owns the collector takes the counts away every few seconds and keeps them somewhere.
+ * The owner of the collector takes the counts away every few seconds and stores them.
  *
  * @module
  */
@@ -25,11 +25,11 @@ import type { FailureDescription, PolicyDescription } from './report.js'
 export interface CollectorOptions extends CountLimits {
   /** Epoch milliseconds */
   now: () => number
-  /** Domains that are held at a time; the sessions with others are not counted */
+  /** Domains that are counted at a time; sessions with others are not counted */
   maxDomains: number
 }
 
-/** Failures that are told apart at a time, over all domains; bounds what a flood can hold. */
+/** Failures that are told apart at a time, over all domains: a bound for a flood of them. */
 const MAX_FAILURES_HELD = 100_000
 
 /** Text of a session that goes into a report; a host name has 253 characters at most. */
@@ -50,7 +50,7 @@ export class Collector {
     this.#options = options
   }
 
-  /** One session, as `mta-sts:session` tells it. Never throws, and costs about a microsecond. */
+  /** Counts a session of `mta-sts:session`. Never throws, and costs about a microsecond. */
   readonly onSession = (event: unknown): void => {
     if (isOwnTraffic()) return
     try {
@@ -61,12 +61,12 @@ export class Collector {
       if (failure === undefined) tally.successes++
       else this.#countFailure(tally, failure, session)
     } catch {
-      // What is no session event; a subscriber that throws would bring the process down
+      // Not a session event; a subscriber that throws would bring the process down
       this.#uncounted++
     }
   }
 
-  /** A discovery that failed, as `mta-sts:policy-failure` tells it. Never throws. */
+  /** Counts a failed discovery of `mta-sts:policy-failure`. Never throws. */
   readonly onPolicyFailure = (event: unknown): void => {
     if (isOwnTraffic()) return
     try {
@@ -78,23 +78,29 @@ export class Collector {
     }
   }
 
-  /** Hands over all that was counted since the last call, and begins anew. */
+  /** Takes away all that was counted since the last call, at once. */
   take(): { counts: DomainCounts[]; uncounted: number } {
+    const taken = this.drain()
+    const counts = [...taken.counts]
+    return { counts, uncounted: taken.uncounted }
+  }
+
+  /**
+   * Takes away all that was counted since the last call. The counts are put into their form one
+   * domain at a time, as they are asked for: that of many domains takes long. `uncounted` is final
+   * when the last of them has come.
+   */
+  drain(): Taken {
     const days = this.#days
-    const uncounted = this.#uncounted
+    const taken: Taken = { counts: [], uncounted: this.#uncounted }
+    taken.counts = countsIn(days, (sessions) => {
+      taken.uncounted += sessions
+    })
     this.#days = new Map()
     this.#domains = 0
     this.#failures = 0
     this.#uncounted = 0
-    const counts = [...days].flatMap(([number, domains]) => {
-      const day = dayOf(number * DAY)
-      return [...domains].map(([domain, tallies]) => ({
-        day,
-        domain,
-        policies: tallies.map((tally) => tally.counts()),
-      }))
-    })
-    return { counts, uncounted }
+    return taken
   }
 
   /** Undefined where there is nothing to count: an address literal, or too many domains. */
@@ -119,8 +125,8 @@ export class Collector {
       this.#uncounted++
       return undefined
     }
-    this.#domains++
     const tally = new PolicyTally(policy)
+    this.#domains++
     domains.set(policy.domain, [tally])
     return tally
   }
@@ -145,7 +151,7 @@ export class Collector {
   #countFailure(tally: PolicyTally, failure: TlsFailure, session: Partial<SessionEvent>): void {
     const { resultType, reason } = failure
     const { localAddress, mxHost, helo, address } = session
-    // Texts of this process and of the MX host: what parts them here cannot be in them
+    // None of these texts contains a line break
     const key = `${resultType}\n${reason}\n${mxHost}\n${address}\n${localAddress}\n${helo}`
     if (tally.countAgain(key)) return
     const fits =
@@ -159,6 +165,34 @@ export class Collector {
   }
 }
 
+/** What {@link Collector.drain} has taken away. */
+export interface Taken {
+  counts: Iterable<DomainCounts>
+  /** Sessions that were not counted */
+  uncounted: number
+}
+
+function* countsIn(
+  days: ReadonlyMap<number, ReadonlyMap<string, readonly PolicyTally[]>>,
+  lose: (sessions: number) => void,
+): Generator<DomainCounts> {
+  for (const [number, domains] of days) {
+    const day = dayOf(number * DAY)
+    for (const [domain, tallies] of domains) {
+      const policies = tallies.flatMap((tally) => {
+        try {
+          return tally.sessions > 0 ? [tally.counts()] : []
+        } catch {
+          // An event of another shape, which was only looked at superficially when it came
+          lose(tally.sessions)
+          return []
+        }
+      })
+      if (policies.length > 0) yield { day, domain, policies }
+    }
+  }
+}
+
 /** The sessions under one policy. */
 class PolicyTally {
   readonly #policy: AppliedPolicy
@@ -166,7 +200,13 @@ class PolicyTally {
   readonly failures = new Map<string, { description: FailureDescription; sessions: number }>()
   readonly #others = new Map<FailureDescription['resultType'], number>()
 
+  /** @throws TypeError for what is no policy: it would go into the counts, and spoil them */
   constructor(policy: AppliedPolicy) {
+    const { type, body, mxHosts } = policy
+    const isPolicy = typeof type === 'string' && (body === undefined || typeof body === 'string')
+    if (!isPolicy || !Array.isArray(mxHosts) || !mxHosts.every((one) => typeof one === 'string')) {
+      throw new TypeError('The event has no policy')
+    }
     this.#policy = policy
   }
 
@@ -189,6 +229,13 @@ class PolicyTally {
 
   countOther(resultType: FailureDescription['resultType']): void {
     this.#others.set(resultType, (this.#others.get(resultType) ?? 0) + 1)
+  }
+
+  get sessions(): number {
+    let sum = this.successes
+    for (const { sessions } of this.failures.values()) sum += sessions
+    for (const sessions of this.#others.values()) sum += sessions
+    return sum
   }
 
   counts(): PolicyCounts {

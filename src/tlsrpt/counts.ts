@@ -1,6 +1,6 @@
 /**
- * What was counted of a day's sessions with one domain, in the form in which stores keep it and
- * add it up (RFC 8460 §4.2): by policy, and below that by failure.
+ * Counts of a day's sessions with one domain, in the form in which stores keep them and add them
+ * up (RFC 8460 §4.2): by policy, and below that by failure.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export interface PolicyCounts {
   failures: ReadonlyArray<readonly [failure: string, sessions: number]>
 }
 
-/** How much is told apart for one domain on one day. What is beyond is counted all the same. */
+/** How much is told apart for one domain on one day. What exceeds it is counted all the same. */
 export interface CountLimits {
   /** Beyond, sessions are counted under a policy of which only type and domain are known */
   maxPolicies: number
@@ -40,19 +40,19 @@ export interface CountLimits {
   maxFailures: number
 }
 
-/** Short, for it is part of many names. Policies that a report shows as the same have the same. */
+/** Returns a short key; policies that a report shows as the same have the same key. */
 export function policyKey(policy: PolicyDescription): string {
   const { policyType, policyDomain, policyString, mxHost } = policy
   const text = JSON.stringify([policyType, policyDomain, policyString ?? null, mxHost ?? null])
   return createHash('sha256').update(text).digest('base64url').slice(0, 22)
 }
 
-/** What stands for all policies beyond the limit. */
+/** Returns the description that stands for all policies beyond the limit. */
 export function withoutDetails({ policyType, policyDomain }: PolicyDescription): PolicyDescription {
   return { policyType, policyDomain }
 }
 
-/** The one text that stands for a failure: JSON, its fields in a fixed order. */
+/** Returns the text that stands for a failure: JSON, its fields in a fixed order. */
 export function writeFailure(failure: FailureDescription): string {
   const { resultType, sendingMtaIp, receivingMxHostname, receivingMxHelo } = failure
   const { receivingIp, failureReasonCode } = failure
@@ -66,7 +66,7 @@ export function writeFailure(failure: FailureDescription): string {
   })
 }
 
-/** What {@link writeFailure} wrote. */
+/** Reads what {@link writeFailure} wrote. */
 export function readFailure(text: string): FailureDescription {
   const value: unknown = JSON.parse(text)
   if (isDescription(value)) return value
@@ -76,89 +76,121 @@ export function readFailure(text: string): FailureDescription {
 /** `failure-reason-code` of the failures beyond the limit. */
 export const DETAILS_OMITTED = 'details-omitted'
 
-/** What stands for all failures of a result type beyond the limit. */
+/** Returns the text that stands for all failures of a result type beyond the limit. */
 export function writeOthers(resultType: FailureDescription['resultType']): string {
   return writeFailure({ resultType, failureReasonCode: DETAILS_OMITTED })
 }
 
-/** Every text that {@link writeOthers} can write; none of them counts towards the limit. */
-export const OTHERS: readonly string[] = RESULT_TYPES.map(writeOthers)
+/** All texts that {@link writeOthers} can write; none of them counts towards the limit. */
+export const OTHERS: ReadonlySet<string> = new Set(RESULT_TYPES.map(writeOthers))
 
-/** The sum of two counts of the same domain and day, within the limits. */
+/** The text that stands for a failure beyond the limit: its result type alone. */
+export function othersOf(failure: string): string {
+  try {
+    return writeOthers(readFailure(failure).resultType)
+  } catch {
+    return writeOthers('validation-failure')
+  }
+}
+
+/** The key and description under which a policy beyond the limit is counted. */
+export function otherPolicy(policy: PolicyDescription): Pick<PolicyCounts, 'key' | 'policy'> {
+  const bare = withoutDetails(policy)
+  return { key: policyKey(bare), policy: bare }
+}
+
+/** The counts of one domain and day while they are added up; adding costs what is added. */
+export class Tally {
+  readonly #sums = new Map<string, Sum>()
+
+  /** Policies and failures that are told apart. */
+  get size(): number {
+    let size = this.#sums.size
+    for (const sum of this.#sums.values()) size += sum.size
+    return size
+  }
+
+  add(policies: readonly PolicyCounts[], limits: CountLimits): void {
+    for (const counts of policies) this.#sumOf(counts, limits).add(counts, limits.maxFailures)
+  }
+
+  policies(): PolicyCounts[] {
+    return [...this.#sums.values()].map((sum) => sum.counts())
+  }
+
+  #sumOf({ key, policy }: PolicyCounts, { maxPolicies }: CountLimits): Sum {
+    const known = this.#sums.get(key)
+    if (known) return known
+    const shown = this.#sums.size < maxPolicies ? { key, policy } : otherPolicy(policy)
+    const sum = this.#sums.get(shown.key) ?? new Sum(shown)
+    this.#sums.set(shown.key, sum)
+    return sum
+  }
+}
+
+/** Returns the sum of two counts of the same domain and day, within the limits. */
 export function addCounts(
   kept: readonly PolicyCounts[],
   added: readonly PolicyCounts[],
   limits: CountLimits,
 ): PolicyCounts[] {
-  const sums = new Map(kept.map((counts) => [counts.key, new Sum(counts)]))
-  for (const counts of added) sumOf(counts, sums, limits).add(counts, limits.maxFailures)
-  return [...sums.values()].map((sum) => sum.counts())
-}
-
-function sumOf(
-  { key, policy }: PolicyCounts,
-  sums: Map<string, Sum>,
-  { maxPolicies }: CountLimits,
-): Sum {
-  const known = sums.get(key)
-  if (known) return known
-  const shown = sums.size < maxPolicies ? policy : withoutDetails(policy)
-  const shownKey = shown === policy ? key : policyKey(shown)
-  const sum = sums.get(shownKey) ?? new Sum({ key: shownKey, policy: shown })
-  sums.set(shownKey, sum)
-  return sum
+  const tally = new Tally()
+  tally.add(kept, limits)
+  tally.add(added, limits)
+  return tally.policies()
 }
 
 /** The counts of one policy while they are added up. */
 class Sum {
-  readonly #key: string
-  readonly #policy: PolicyDescription
-  readonly #failures: Map<string, number>
-  #successes: number
+  readonly #shown: Pick<PolicyCounts, 'key' | 'policy'>
+  readonly #failures = new Map<string, number>()
+  #successes = 0
+  /** Failures that count towards the limit */
+  #distinct = 0
 
-  constructor(start: Pick<PolicyCounts, 'key' | 'policy'> & Partial<PolicyCounts>) {
-    this.#key = start.key
-    this.#policy = start.policy
-    this.#successes = start.successes ?? 0
-    this.#failures = new Map(start.failures)
+  constructor(shown: Pick<PolicyCounts, 'key' | 'policy'>) {
+    this.#shown = shown
+  }
+
+  get size(): number {
+    return this.#failures.size
   }
 
   add({ successes, failures }: PolicyCounts, maxFailures: number): void {
     this.#successes += successes
-    for (const [failure, sessions] of failures) {
-      const fits = this.#failures.has(failure) || this.#distinct() < maxFailures
-      const shown = fits ? failure : writeOthers(readFailure(failure).resultType)
-      this.#failures.set(shown, (this.#failures.get(shown) ?? 0) + sessions)
-    }
+    for (const [failure, sessions] of failures) this.#addFailure(failure, sessions, maxFailures)
   }
 
   counts(): PolicyCounts {
-    return {
-      key: this.#key,
-      policy: this.#policy,
-      successes: this.#successes,
-      failures: [...this.#failures],
+    const { key, policy } = this.#shown
+    return { key, policy, successes: this.#successes, failures: [...this.#failures] }
+  }
+
+  #addFailure(failure: string, sessions: number, maxFailures: number): void {
+    const known = this.#failures.get(failure)
+    if (known !== undefined) {
+      this.#failures.set(failure, known + sessions)
+      return
     }
-  }
-
-  #distinct(): number {
-    return this.#failures.size - OTHERS.filter((text) => this.#failures.has(text)).length
+    const fits = OTHERS.has(failure) || this.#distinct < maxFailures
+    const shown = fits ? failure : othersOf(failure)
+    this.#failures.set(shown, (this.#failures.get(shown) ?? 0) + sessions)
+    if (!OTHERS.has(shown)) this.#distinct++
   }
 }
 
-/** Counts as text, for stores that keep them so. */
-export function writeCounts(policies: readonly PolicyCounts[]): string {
-  return JSON.stringify(policies)
-}
-
-/** @throws MtaStsError `ESTOREVALUE` for anything that {@link writeCounts} has not written */
+/**
+ * Reads the JSON of a list of counts, as files of version 0.1.0 hold it.
+ *
+ * @throws MtaStsError `ESTOREVALUE`
+ */
 export function readCounts(text: string): PolicyCounts[] {
   const value = parseJson(text)
   if (Array.isArray(value) && value.every(isCounts)) return value
   throw unreadable('it is no list of counts')
 }
 
-/** A policy as text, for stores that keep it beside its counts. Throws as {@link readCounts}. */
+/** Reads the JSON of a policy. Throws as {@link readCounts}. */
 export function readPolicy(text: string): PolicyDescription {
   const value = parseJson(text)
   if (isPolicy(value)) return value
@@ -173,7 +205,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** What a store holds that is not what was put into it. */
+/** The error for what a store holds that is not what was put into it. */
 export function unreadable(what: string, cause?: unknown): MtaStsError {
   return new MtaStsError(
     `What the report store holds cannot be read (${what}). Find out what else writes to this store.`,

@@ -59,9 +59,6 @@ export interface MailSettings extends Reporter {
   now: () => number
 }
 
-/** How long a transporter may take for one message, in milliseconds. */
-const MAIL_TIMEOUT = 5 * 60_000
-
 /** All that a receiver goes by. The body is signed whole: RFC 8460 §3 forbids `l=`. */
 const SIGNED_FIELDS = [
   'From',
@@ -143,8 +140,8 @@ function isSameOrBelow(domain: string, parent: string): boolean {
 /**
  * Sends the report to one mailbox.
  *
- * @throws what the transporter rejects with; MtaStsError `EREPORTMAIL` when it takes too long, or
- *   resolves though no recipient was accepted
+ * @throws what the transporter rejects with; MtaStsError `EREPORTMAIL` when it resolves though no
+ *   recipient was accepted
  */
 export async function mailReport(
   mailbox: string,
@@ -152,17 +149,17 @@ export async function mailReport(
   settings: MailSettings,
 ): Promise<void> {
   const { from, transporter, dkim } = settings
-  const info = await withinTime(
-    transporter.sendMail({
-      raw: composeMail(mailbox, file, settings),
-      envelope: { from, to: [mailbox] },
-      messageId: `<${file.report.reportId}>`,
-      headers: { 'TLS-Required': 'No' },
-      dkim: { ...dkim, headerFieldNames: SIGNED_FIELDS },
-    }),
-  )
+  const info = await transporter.sendMail({
+    raw: composeMail(mailbox, file, settings),
+    envelope: { from, to: [mailbox] },
+    messageId: `<${file.report.reportId}>`,
+    headers: { 'TLS-Required': 'No' },
+    dkim: { ...dkim, headerFieldNames: SIGNED_FIELDS },
+  })
   const rejected: unknown = Object(info).rejected
-  if (Array.isArray(rejected) && rejected.length > 0) throw mailError('The report was rejected')
+  if (Array.isArray(rejected) && rejected.length > 0) {
+    throw new MtaStsError('The report was rejected', 'EREPORTMAIL')
+  }
 }
 
 /** The message as it is signed and sent; a second copy differs in nothing but its date. */
@@ -240,21 +237,4 @@ function base64Lines(bytes: Buffer): string[] {
 /** RFC 5322 §3.3 */
 function mailDate(time: number): string {
   return new Date(time).toUTCString().replace('GMT', '+0000')
-}
-
-async function withinTime<T>(sending: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    const error = mailError(`The transporter did not send the report within ${MAIL_TIMEOUT} ms`)
-    timer = setTimeout(() => reject(error), MAIL_TIMEOUT).unref()
-  })
-  try {
-    return await Promise.race([sending, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-function mailError(message: string): MtaStsError {
-  return new MtaStsError(message, 'EREPORTMAIL')
 }

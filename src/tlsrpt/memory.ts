@@ -4,33 +4,45 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { addCounts, type PolicyCounts } from './counts.js'
+import { Tally } from './counts.js'
 import type { Day } from './day.js'
-import { type ClaimedReport, NO_PROGRESS, type Progress, type ReportStore } from './store.js'
+import {
+  type ClaimedReport,
+  LONGEST_CLAIM,
+  NO_PROGRESS,
+  type Portion,
+  type Progress,
+  type ReportStore,
+  type StoredReport,
+  stateOf,
+} from './store.js'
 
 /** Options of {@link memoryReportStore}. */
 export interface MemoryReportStoreOptions {
-  /** Domains and days that are kept at a time; beyond, the oldest are forgotten. Default 100000 */
+  /** Domains and days that are kept at a time; beyond, the oldest are dropped. Default 100000 */
   maxDomains?: number | undefined
 }
 
 interface Counted {
   day: Day
   domain: string
-  policies: readonly PolicyCounts[]
+  tally: Tally
 }
 
 interface Report extends Counted {
   id: string
   notBefore: number
   progress: Progress
-  /** Undefined: nobody has claimed it yet */
+  /** Undefined: it was never claimed */
   claim?: string
 }
 
+/** Writers whose last portion is remembered. */
+const MAX_WRITERS = 10_000
+
 /**
- * A report store in memory. What it holds is lost with the process: use it in tests, and where a
- * domain may miss a report now and then.
+ * Makes a report store in memory. What it holds is lost with the process: use it in tests, and
+ * where a domain may miss a report now and then.
  *
  * @example
  * const reporter = new TlsReporter({ ...options, store: memoryReportStore() })
@@ -39,46 +51,60 @@ export function memoryReportStore(options: MemoryReportStoreOptions = {}): Repor
   const { maxDomains = 100_000 } = options
   const counted = new Map<string, Counted>()
   const reports = new Map<string, Report>()
+  const writers = new Map<string, number>()
 
-  const held = ({ id, claim }: ClaimedReport) => {
+  const claimedBy = ({ id, claim }: ClaimedReport) => {
     const report = reports.get(id)
     return report?.claim === claim ? report : undefined
   }
 
+  /** Records a portion. False: it was added before. */
+  const isNew = ({ writer, number }: Portion) => {
+    const last = writers.get(writer)
+    if (last !== undefined && number <= last) return false
+    // Deleted first, so that the writer becomes the youngest one
+    writers.delete(writer)
+    writers.set(writer, number)
+    dropOldest(writers, MAX_WRITERS)
+    return true
+  }
+
   return {
-    async add(counts, limits) {
+    async add(counts, limits, portion) {
+      if (portion !== undefined && !isNew(portion)) return
       for (const { day, domain, policies } of counts) {
         const key = `${day} ${domain}`
-        const kept = counted.get(key)?.policies ?? []
-        counted.set(key, { day, domain, policies: addCounts(kept, policies, limits) })
+        const kept = counted.get(key) ?? { day, domain, tally: new Tally() }
+        counted.set(key, kept)
+        kept.tally.add(policies, limits)
       }
       dropOldest(counted, maxDomains)
     },
 
     async seal(day, plan) {
-      for (const [key, { day: of, domain, policies }] of counted) {
-        if (of >= day) continue
-        const planned = plan(of, domain)
+      for (const [key, sealed] of counted) {
+        if (sealed.day >= day) continue
+        const planned = plan(sealed.day, sealed.domain)
         counted.delete(key)
-        reports.set(planned.id, { ...planned, day: of, domain, policies, progress: NO_PROGRESS })
+        reports.set(planned.id, { ...planned, ...sealed, progress: NO_PROGRESS })
       }
       dropOldest(reports, maxDomains)
     },
 
     async claim({ now, until, early }) {
       for (const report of reports.values()) {
-        const { claim, notBefore } = report
-        if (notBefore > now && !(early && claim === undefined)) continue
+        if (!isClaimable(report, now, early)) continue
         const mine = randomUUID()
-        Object.assign(report, { claim: mine, notBefore: until })
-        const { id, day, domain, policies, progress } = report
-        return { id, day, domain, policies, progress, claim: mine }
+        report.claim = mine
+        report.notBefore = until
+        const { id, day, domain, tally, progress } = report
+        return { id, day, domain, policies: tally.policies(), progress, claim: mine }
       }
       return undefined
     },
 
     async save(claimed, progress, until) {
-      const report = held(claimed)
+      const report = claimedBy(claimed)
       if (report === undefined) return false
       report.progress = { ...progress, done: [...progress.done] }
       report.notBefore = until
@@ -86,11 +112,39 @@ export function memoryReportStore(options: MemoryReportStoreOptions = {}): Repor
     },
 
     async remove(claimed) {
-      return held(claimed) !== undefined && reports.delete(claimed.id)
+      return claimedBy(claimed) !== undefined && reports.delete(claimed.id)
     },
+
+    async *list() {
+      const all: StoredReport[] = [
+        ...[...counted.values()].map(
+          ({ day, domain }) => ({ day, domain, state: 'counting', progress: NO_PROGRESS }) as const,
+        ),
+        ...[...reports.values()].map(({ id, day, domain, progress, notBefore, claim }) => {
+          const state = stateOf(progress, claim !== undefined)
+          return { id, day, domain, state, progress, notBefore }
+        }),
+      ]
+      yield* all
+    },
+
+    async makeDue(id, time) {
+      const report = reports.get(id)
+      if (report === undefined) return false
+      const isClaimed = stateOf(report.progress, report.claim !== undefined) === 'claimed'
+      if (!isClaimed) report.notBefore = Math.min(report.notBefore, time)
+      return !isClaimed
+    },
+
+    drop: async (id) => reports.delete(id),
 
     async close() {},
   }
+}
+
+function isClaimable({ claim, notBefore }: Report, now: number, early: boolean): boolean {
+  if (notBefore <= now) return true
+  return claim === undefined ? early : notBefore > now + LONGEST_CLAIM
 }
 
 /** Entries of a Map come in the order in which they were first set. */

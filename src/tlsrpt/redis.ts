@@ -1,105 +1,154 @@
 /**
  * A report store in Redis, for many hosts that report as one sender.
  *
- * What is counted for a domain and day is one hash: `n` is the number of policies, `p:<key>` a
- * policy, `s:<key>` its successes, `n:<key>` the number of failures told apart, `f:<key>:<failure>`
- * the sessions of one of them. Sealed, it is renamed, and becomes the report: `day`, `domain`,
- * `progress` and `claim` stand beside the counts.
+ * | key below `<prefix>tlsrpt:` | holds |
+ * | --- | --- |
+ * | `counted:<day> <domain>` | a hash of counts: see `redis-hash.ts` |
+ * | `report:<id>` | the same, closed: `day`, `domain`, `progress` and `claim` stand beside the counts |
+ * | `days` | what is counted, sorted by day |
+ * | `waiting` | reports that were never claimed, sorted by the time at which they are to be sent |
+ * | `due` | the others, sorted by the time at which they may be claimed again |
+ * | `writer:<name>` | the last portion of a process, for a week |
  *
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { adapt, type Command, type RedisClient, toText } from '../policy/stores/redis.js'
+import { MtaStsError } from '../errors.js'
+import { publish } from '../events.js'
 import {
-  type DomainCounts,
-  type PolicyCounts,
-  policyKey,
-  readFailure,
-  readPolicy,
-  unreadable,
-  withoutDetails,
-  writeOthers,
-} from './counts.js'
+  adapt,
+  type Command,
+  evaluate,
+  type NodeRedisCluster,
+  numberReply,
+  type RedisClient,
+  textListReply,
+  unexpected,
+} from '../storage/redis-client.js'
+import { escapeRemoteText } from '../text.js'
+import { unreadable } from './counts.js'
 import { DAY, startOf } from './day.js'
-import { type ClaimedReport, type ReportStore, readProgress } from './store.js'
+import { addition, claimedReport } from './redis-hash.js'
+import { listReports, readStored } from './redis-list.js'
+import { ADD, CLAIM, HURRY, REMOVE, SAVE, SEAL } from './redis-scripts.js'
+import { type ClaimedReport, LONGEST_CLAIM, type ReportStore } from './store.js'
 
 /** Options of {@link redisReportStore}. */
 export interface RedisReportStoreOptions {
-  /** What the names of all keys begin with; default `mta-sts:` */
+  /**
+   * What the names of all keys begin with; default `mta-sts:`. In a Redis Cluster it needs a hash
+   * tag, `{mta-sts}:`, so that all keys are on one node
+   */
   prefix?: string | undefined
 }
 
 /**
- * A report store in Redis 6.2 or newer, or what speaks its language (Valkey). The client is yours:
- * connect it, listen to its `error` event and disconnect it; `close()` leaves it alone.
+ * Makes a report store in Redis 6.2 or newer, or Valkey. The client is yours: connect it, listen to
+ * its `error` event and disconnect it; `close()` leaves it alone.
  *
  * What the store survives is what your Redis survives: turn on its append-only file, and do not
- * let it evict keys (`maxmemory-policy noeviction`). When the connection breaks while counts are
- * written, those of a few seconds may be counted twice.
+ * let it evict keys (`maxmemory-policy noeviction`). Counts are added once, also when the
+ * connection breaks and the client sends them again.
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where a command failed, with the client's error as
  * `cause`; `ESTOREVALUE` where a key holds what is not counts.
  *
- * @throws MtaStsError with code `EREDISCLIENT` for anything but a client of `redis` or `ioredis`;
- *   clients of a Redis Cluster or of node-redis' Sentinel are refused too.
+ * @throws MtaStsError with code `EREDISCLIENT` for anything but a client of `redis` or `ioredis`.
+ *   Clients of a cluster need a prefix with a hash tag; clients of node-redis' Sentinel are refused.
  *
  * @example
  * const store = redisReportStore(client, { prefix: 'mail:' })
  */
 export function redisReportStore(
-  client: RedisClient,
+  client: RedisClient | NodeRedisCluster,
   options: RedisReportStoreOptions = {},
 ): ReportStore {
-  const { command } = adapt(client, 'redisReportStore')
-  const keys = keysBelow(`${options.prefix ?? 'mta-sts:'}tlsrpt:`)
+  const prefix = options.prefix ?? 'mta-sts:'
+  const { command } = adapt(client, 'redisReportStore', prefix)
+  const keys = keysBelow(`${prefix}tlsrpt:`)
+
+  const remove = async (id: string, claim: string) => {
+    const names = [keys.due, keys.waiting, keys.report(id)]
+    return 1 === numberReply('EVAL', await evaluate(command, REMOVE, names, [id, claim]))
+  }
+
   return {
-    async add(counts, limits) {
+    async add(counts, limits, portion) {
       if (counts.length === 0) return
       const hashes = counts.map(({ day, domain }) => keys.counted(day, domain))
-      const args = [JSON.stringify(limits), ...counts.map(addition)]
-      await evaluate(command, ADD, [keys.days, ...hashes], args)
+      const names = [keys.writer(portion?.writer ?? ''), keys.days, ...hashes]
+      const args = [JSON.stringify(limits), String(portion?.number ?? ''), WEEK]
+      const reply = await evaluate(command, ADD, names, [...args, ...counts.map(addition)])
+      const wrong = numberReply('EVAL', reply)
+      if (wrong === 0) return
+      const what = counts[wrong - 1]
+      if (what === undefined) throw wrongType(keys.days)
+      throw unreadable(`the counts of ${what.domain} on ${what.day} are no hash`)
     },
 
     async seal(day, plan) {
-      // Scored by day: those before this one, a page at a time
-      for await (const [of, domain] of endedDays(command, keys.days, startOf(day) / DAY)) {
+      let problem: MtaStsError | undefined
+      const sealOne = async ([of, domain]: [day: string, domain: string]) => {
         const { id, notBefore } = plan(of, domain)
-        const sources = [keys.days, keys.counted(of, domain)]
-        const targets = [keys.waiting, keys.report(id)]
+        const names = [keys.days, keys.counted(of, domain), keys.waiting, keys.report(id)]
         const args = [member(of, domain), id, of, domain, String(notBefore)]
-        await evaluate(command, SEAL, [...sources, ...targets], args)
+        const reply = numberReply('EVAL', await evaluate(command, SEAL, names, args))
+        if (reply === 0) problem ??= unreadable(`the counts of ${domain} on ${of} are no hash`)
       }
+      for await (const page of endedDays(command, keys.days, startOf(day) / DAY)) {
+        await Promise.all(page.map(sealOne))
+      }
+      if (problem !== undefined) throw problem
     },
 
     async claim({ now, until, early }) {
       const claim = randomUUID()
+      const latest = now + LONGEST_CLAIM
       for (;;) {
         const ids = [
-          ...(await firstOf(command, keys.due, String(now))),
-          ...(await firstOf(command, keys.waiting, early ? '+inf' : String(now))),
+          ...(await idsOf(command, keys.due, '-inf', String(now))),
+          ...(await idsOf(command, keys.waiting, '-inf', early ? '+inf' : String(now))),
+          ...(await idsOf(command, keys.due, `(${latest}`, '+inf')),
         ]
         if (ids.length === 0) return undefined
         for (const id of shuffled(ids)) {
           const names = [keys.due, keys.waiting, keys.report(id)]
-          const args = [id, String(now), String(until), claim, early ? '1' : '0']
+          const times = [String(now), String(until)]
+          const args = [id, ...times, claim, early ? '1' : '0', String(latest)]
           const reply = await evaluate(command, CLAIM, names, args)
-          if (Array.isArray(reply)) return claimed(id, claim, reply)
+          if (Array.isArray(reply)) return claimedReport(id, claim, textListReply('EVAL', reply))
+          const number = numberReply('EVAL', reply)
+          if (number !== 0 && number !== 1) throw unexpected('EVAL', reply)
+          if (number === 0) tellNoReport(keys.report(id))
         }
       }
     },
 
     async save({ id, claim }, progress, until) {
       const args = [id, claim, JSON.stringify(progress), String(until)]
-      return 1 === (await evaluate(command, SAVE, [keys.due, keys.report(id)], args))
+      const reply = await evaluate(command, SAVE, [keys.due, keys.report(id)], args)
+      return 1 === numberReply('EVAL', reply)
     },
 
-    async remove({ id, claim }) {
-      return 1 === (await evaluate(command, REMOVE, [keys.due, keys.report(id)], [id, claim]))
+    remove: ({ id, claim }: ClaimedReport) => remove(id, claim),
+
+    list: () => listReports(command, keys),
+
+    async makeDue(id, time) {
+      const hurry = async (key: string) =>
+        1 === numberReply('EVAL', await evaluate(command, HURRY, [key], [id, String(time)]))
+      if (await hurry(keys.waiting)) return true
+      const report = await readStored(command, keys.report(id))
+      return report?.progress.problem !== undefined && hurry(keys.due)
     },
+
+    drop: (id) => remove(id, ''),
 
     async close() {},
   }
 }
+
+const WEEK = '604800000'
 
 /** Ids that are looked at together: processes that claim at the same time take different ones. */
 const CHOICE = 10
@@ -108,14 +157,12 @@ const PAGE_SIZE = 100
 
 function keysBelow(prefix: string) {
   return {
-    /** Days and domains that something is counted for, by day */
     days: `${prefix}days`,
-    /** Ids of reports that nobody has claimed yet, by the time at which they are to be sent */
     waiting: `${prefix}waiting`,
-    /** Ids of the others, by the time at which they may be claimed again */
     due: `${prefix}due`,
     counted: (day: string, domain: string) => `${prefix}counted:${member(day, domain)}`,
     report: (id: string) => `${prefix}report:${id}`,
+    writer: (name: string) => `${prefix}writer:${name}`,
   }
 }
 
@@ -123,169 +170,43 @@ function member(day: string, domain: string): string {
   return `${day} ${domain}`
 }
 
-/**
- * KEYS: the days, then a hash for each of what is added. ARGV: the limits, then what is added to
- * each. The first policies and failures are told apart, the rest goes to `others`.
- */
-const ADD = `
-local limits = cjson.decode(ARGV[1])
-local function room(hash, counter, field, limit)
-  if redis.call('HEXISTS', hash, field) == 1 then return true end
-  if tonumber(redis.call('HGET', hash, counter) or 0) >= limit then return false end
-  redis.call('HINCRBY', hash, counter, 1)
-  return true
-end
-for i = 2, #ARGV do
-  local hash = KEYS[i]
-  local added = cjson.decode(ARGV[i])
-  for _, policy in ipairs(added.policies) do
-    local shown = policy
-    if not room(hash, 'n', 'p:' .. policy.key, limits.maxPolicies) then shown = policy.others end
-    redis.call('HSETNX', hash, 'p:' .. shown.key, shown.text)
-    redis.call('HINCRBY', hash, 's:' .. shown.key, policy.successes)
-    for _, failure in ipairs(policy.failures) do
-      local start = 'f:' .. shown.key .. ':'
-      local field = start .. failure.text
-      local others = start .. failure.others
-      if field ~= others and not room(hash, 'n:' .. shown.key, field, limits.maxFailures) then
-        field = others
-      end
-      redis.call('HINCRBY', hash, field, failure.sessions)
-    end
-  end
-  redis.call('ZADD', KEYS[1], added.number, added.member)
-end
-return 1
-`
-
-/** KEYS: the days, the counts, the waiting, the report. ARGV: see `seal`. */
-const SEAL = `
-redis.call('ZREM', KEYS[1], ARGV[1])
-if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
-redis.call('RENAME', KEYS[2], KEYS[4])
-redis.call('HSET', KEYS[4], 'day', ARGV[3], 'domain', ARGV[4])
-redis.call('ZADD', KEYS[3], ARGV[5], ARGV[2])
-return 1
-`
-
-/** KEYS: the due, the waiting, the report. ARGV: id, now, until, the claim, whether early. */
-const CLAIM = `
-local waiting = redis.call('ZSCORE', KEYS[2], ARGV[1])
-local score = waiting or redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not score then return 0 end
-if tonumber(score) > tonumber(ARGV[2]) and not (waiting and ARGV[5] == '1') then return 0 end
-redis.call('ZREM', KEYS[2], ARGV[1])
-if redis.call('EXISTS', KEYS[3]) == 0 then
-  redis.call('ZREM', KEYS[1], ARGV[1])
-  return 0
-end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-redis.call('HSET', KEYS[3], 'claim', ARGV[4])
-return redis.call('HGETALL', KEYS[3])
-`
-
-/** KEYS: the due, the report. ARGV: id, the claim, the progress, until. */
-const SAVE = `
-if redis.call('HGET', KEYS[2], 'claim') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[2], 'progress', ARGV[3])
-redis.call('ZADD', KEYS[1], ARGV[4], ARGV[1])
-return 1
-`
-
-/** KEYS: the due, the report. ARGV: id, the claim. */
-const REMOVE = `
-if redis.call('HGET', KEYS[2], 'claim') ~= ARGV[2] then return 0 end
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('DEL', KEYS[2])
-return 1
-`
-
-function evaluate(
-  command: Command,
-  script: string,
-  keys: readonly string[],
-  args: readonly string[],
-): Promise<unknown> {
-  return command('EVAL', script, String(keys.length), ...keys, ...args)
-}
-
-/** What is added for one domain, with all that the script needs to know of it. */
-function addition({ day, domain, policies }: DomainCounts): string {
-  return JSON.stringify({
-    number: startOf(day) / DAY,
-    member: member(day, domain),
-    policies: policies.map(({ key, policy, successes, failures }) => {
-      const others = withoutDetails(policy)
-      return {
-        key,
-        text: JSON.stringify(policy),
-        others: { key: policyKey(others), text: JSON.stringify(others) },
-        successes,
-        failures: failures.map(([text, sessions]) => ({
-          text,
-          others: writeOthers(readFailure(text).resultType),
-          sessions,
-        })),
-      }
-    }),
-  })
-}
-
-/** Days before one (by number) with the domains that something is counted for. */
+/** Yields what was counted on days before one (by number), page by page. */
 async function* endedDays(
   command: Command,
   key: string,
   before: number,
-): AsyncGenerator<[day: string, domain: string]> {
+): AsyncGenerator<[day: string, domain: string][]> {
   for (;;) {
     const range = ['-inf', `(${before}`, 'LIMIT', '0', String(PAGE_SIZE)]
-    const members = texts(await command('ZRANGEBYSCORE', key, ...range))
-    for (const text of members) {
+    const reply = await command('ZRANGEBYSCORE', key, ...range)
+    const members = textListReply('ZRANGEBYSCORE', reply)
+    yield members.map((text) => {
       const [day = '', domain = ''] = text.split(' ')
-      yield [day, domain]
-    }
+      return [day, domain]
+    })
     // Each was taken out as it was sealed, so what comes next are others
     if (members.length < PAGE_SIZE) return
   }
 }
 
-async function firstOf(command: Command, key: string, latest: string): Promise<string[]> {
-  return texts(await command('ZRANGEBYSCORE', key, '-inf', latest, 'LIMIT', '0', String(CHOICE)))
+async function idsOf(command: Command, key: string, from: string, to: string): Promise<string[]> {
+  const reply = await command('ZRANGEBYSCORE', key, from, to, 'LIMIT', '0', String(CHOICE))
+  return textListReply('ZRANGEBYSCORE', reply)
 }
 
-/** Of the fields and values that a hash is made of. */
-function claimed(id: string, claim: string, reply: readonly unknown[]): ClaimedReport {
-  const hash = new Map<string, string>()
-  for (let index = 0; index < reply.length; index += 2) {
-    hash.set(toText(reply[index]) ?? '', toText(reply[index + 1]) ?? '')
-  }
-  const day = hash.get('day')
-  const domain = hash.get('domain')
-  if (day === undefined || domain === undefined) throw unreadable('a report has no day or domain')
-  const progress = readProgress(hash.get('progress'))
-  return { id, day, domain, policies: policiesOf(hash), progress, claim }
+function wrongType(key: string): MtaStsError {
+  return new MtaStsError(
+    `The store in Redis failed: the key ${escapeRemoteText(key)} has a wrong type. Find out what else writes to this store.`,
+    'ESTORE',
+  )
 }
 
-function policiesOf(hash: ReadonlyMap<string, string>): PolicyCounts[] {
-  const failures = new Map<string, [string, number][]>()
-  for (const [field, value] of hash) {
-    const [, key, text] = /^f:([^:]*):(.*)$/s.exec(field) ?? []
-    if (key === undefined || text === undefined) continue
-    const list = failures.get(key)
-    if (list) list.push([text, Number(value)])
-    else failures.set(key, [[text, Number(value)]])
-  }
-  return [...hash]
-    .filter(([field]) => field.startsWith('p:'))
-    .map(([field, text]) => {
-      const key = field.slice(2)
-      const successes = Number(hash.get(`s:${key}`) ?? 0)
-      return { key, policy: readPolicy(text), successes, failures: failures.get(key) ?? [] }
-    })
-}
-
-function texts(reply: unknown): string[] {
-  return Array.isArray(reply) ? reply.flatMap((item) => toText(item) ?? []) : []
+function tellNoReport(key: string): void {
+  const error = new MtaStsError(
+    `The key ${escapeRemoteText(key)} in the report store is no report. It is left alone. Find out what else writes to this store.`,
+    'ESTOREVALUE',
+  )
+  publish('mta-sts:store-failure', () => ({ operation: 'tlsrpt claim', error }))
 }
 
 function shuffled<T>(list: readonly T[]): T[] {

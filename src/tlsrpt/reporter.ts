@@ -1,14 +1,17 @@
 /**
- * The front of SMTP TLS Reporting: listens to what the package publishes, writes the counts down
- * in the background, and sends each day's reports (RFC 8460).
+ * The front of SMTP TLS Reporting: listens to what the package publishes, writes the counts to the
+ * store in the background, and sends each day's reports (RFC 8460).
  *
  * @module
  */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { MtaStsError } from '../errors.js'
 import { type EventName, publish } from '../events.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 import { Backlog } from './backlog.js'
 import { Collector } from './collector.js'
+import { GuardedReportStore, withinTime } from './guarded-store.js'
 import {
   type ReporterSettings,
   resolveReporterOptions,
@@ -18,6 +21,18 @@ import { Sender, type SendSummary } from './sender.js'
 
 /** How often is looked for reports that are due, in milliseconds, give or take a fifth. */
 const LOOK_INTERVAL = 60_000
+
+/** How long `close()` waits for the last counts to be stored, in milliseconds. */
+const LAST_FLUSH_TIME = 5000
+
+/** How long `close()` waits for reports that are under way, in milliseconds. */
+const LAST_SENDING_TIME = 3000
+
+/** How long `close()` waits for the store to close, in milliseconds. */
+const CLOSE_TIME = 2000
+
+/** Domains that are put into the form of the store in one turn of the event loop. */
+const DOMAINS_A_TURN = 100
 
 /**
  * Reports to the domains that mail was sent to how TLS fared: on each of their days, once, by mail
@@ -37,6 +52,9 @@ const LOOK_INTERVAL = 60_000
  */
 export class TlsReporter implements AsyncDisposable {
   readonly #settings: ReporterSettings
+  /** Subscribed to as long as the reporter counts */
+  readonly #channel: string
+  readonly #store: GuardedReportStore
   readonly #collector: Collector
   readonly #sender: Sender
   readonly #flushTimer: NodeJS.Timeout
@@ -49,13 +67,18 @@ export class TlsReporter implements AsyncDisposable {
   /**
    * Begins to count at once, and where `sending` is `automatic`, to send.
    *
-   * @throws TypeError that names the option which is wrong
+   * @throws TypeError that names the option which is wrong. MtaStsError `EREPORTER`: this process
+   *   has a reporter for the submitter already, and two would count every session twice
    */
   constructor(options: TlsReporterOptions) {
     this.#settings = resolveReporterOptions(options)
+    this.#channel = REPORTER + this.#settings.mail.submitter
+    refuseSecondReporter(this.#channel, this.#settings.mail.submitter)
+    this.#store = new GuardedReportStore(this.#settings.store)
     this.#collector = new Collector(this.#settings.collector)
     this.#backlog = new Backlog(this.#settings.collector)
-    this.#sender = new Sender(this.#settings)
+    this.#sender = new Sender(this.#settings, this.#store)
+    subscribe(this.#channel, ignore)
     subscribe(SESSION, this.#collector.onSession)
     subscribe(POLICY_FAILURE, this.#collector.onPolicyFailure)
     this.#flushTimer = setInterval(() => void this.#flushBeside(), this.#settings.flushInterval)
@@ -64,8 +87,8 @@ export class TlsReporter implements AsyncDisposable {
   }
 
   /**
-   * Writes what was counted so far to the store. Happens by itself every few seconds: a process
-   * that dies in between loses the counts of those seconds, and nothing else.
+   * Writes what was counted so far to the store. This happens automatically every few seconds: a
+   * process that dies in between loses the counts of those seconds, and nothing else.
    *
    * @throws what the store rejects with; the counts are kept and written with the next ones
    */
@@ -79,8 +102,8 @@ export class TlsReporter implements AsyncDisposable {
   }
 
   /**
-   * Sends the reports of all days that ended at least five minutes ago, and what is to be tried
-   * again by now. For cron, once an hour or a day; any number of processes may do it at once.
+   * Sends the reports of all days that ended at least fifteen minutes ago, and those that are to be
+   * tried again. For cron, once an hour or a day; any number of processes may do it at once.
    *
    * @throws what the store rejects with. What destinations do is in the summary
    */
@@ -90,8 +113,9 @@ export class TlsReporter implements AsyncDisposable {
   }
 
   /**
-   * Stops counting, writes down what was counted, lets the reports that are under way arrive, and
-   * closes the store. The transporter is yours to close.
+   * Stops counting, writes the last counts to the store, waits a few seconds for the reports that
+   * are under way, and closes the store. Ends within ten seconds, whatever hangs: a report that is
+   * still under way then is sent again by the next process. The transporter is yours to close.
    *
    * @throws what the store rejects with: the last counts are lost then
    */
@@ -108,14 +132,15 @@ export class TlsReporter implements AsyncDisposable {
   async #close(): Promise<void> {
     unsubscribe(SESSION, this.#collector.onSession)
     unsubscribe(POLICY_FAILURE, this.#collector.onPolicyFailure)
+    unsubscribe(this.#channel, ignore)
     clearInterval(this.#flushTimer)
     clearTimeout(this.#sendTimer)
     this.#sender.stop()
-    await this.#sending.catch(ignore)
     try {
-      await this.flush()
+      await withinTime(LAST_FLUSH_TIME, 'add', this.flush())
     } finally {
-      await this.#settings.store.close?.()
+      await withinTime(LAST_SENDING_TIME, 'send', this.#sending).catch(ignore)
+      await this.#store.close(CLOSE_TIME)
     }
   }
 
@@ -151,20 +176,33 @@ export class TlsReporter implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    const { store, collector } = this.#settings
-    const { counts, uncounted } = this.#collector.take()
-    const lost = uncounted + this.#backlog.add(counts)
-    if (lost > 0) this.#tellUncounted(lost)
+    await this.#takeCounts()
+    this.#backlog.offerRefused()
     for (;;) {
-      const portion = this.#backlog.take()
-      if (portion === undefined) return
+      const next = this.#backlog.next()
+      if (next === undefined) return
       try {
-        await store.add(portion, collector)
+        await this.#store.add(next, this.#settings.collector)
+        this.#backlog.acknowledge()
       } catch (error) {
-        this.#backlog.add(portion)
-        throw error
+        if (!isRefusal(error)) throw error
+        const lost = this.#backlog.refuse()
+        if (next.counts.length === 1) this.#storeFailed('add', error)
+        if (lost > 0) this.#tellUncounted(lost)
       }
     }
+  }
+
+  async #takeCounts(): Promise<void> {
+    const taken = this.#collector.drain()
+    let lost = 0
+    let domains = 0
+    for (const counts of taken.counts) {
+      lost += this.#backlog.add(counts)
+      if (++domains % DOMAINS_A_TURN === 0) await nextTurn()
+    }
+    lost += taken.uncounted
+    if (lost > 0) this.#tellUncounted(lost)
   }
 
   #storeFailed(operation: string, error: unknown): void {
@@ -181,7 +219,7 @@ export class TlsReporter implements AsyncDisposable {
   #tellUncounted(sessions: number): void {
     this.#settings.logger?.warn(
       { tnx: 'tlsrpt', sessions },
-      '%d sessions were not counted for TLS reports: more than maxDomains domains at a time, or events of another shape',
+      '%d sessions were not counted for TLS reports: more than maxDomains domains at a time, events of another shape, or counts that the store has refused for a day',
       sessions,
     )
   }
@@ -189,5 +227,22 @@ export class TlsReporter implements AsyncDisposable {
 
 const SESSION: EventName = 'mta-sts:session'
 const POLICY_FAILURE: EventName = 'mta-sts:policy-failure'
+
+/** Begins the name of a channel that carries nothing: its subscriber is the submitter's reporter. */
+const REPORTER = 'mta-sts:tlsrpt:reporter:'
+
+/** By a channel, because a process may have loaded this file twice, as ESM and as CommonJS. */
+function refuseSecondReporter(name: string, submitter: string): void {
+  if (!channel(name).hasSubscribers) return
+  throw new MtaStsError(
+    `This process has a TlsReporter for ${submitter} already, and a second one would count every session twice. Use the first one, or close it before.`,
+    'EREPORTER',
+  )
+}
+
+/** The store has added nothing, and will not add it the next time. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ESTOREVALUE'
+}
 
 function ignore(): void {}

@@ -1,172 +1,200 @@
 /**
  * Sends reports: closes days, claims one report after the other, and takes each through its
- * destinations. Every step is written down before the next one begins, so that another process can
- * go on after any of them:
+ * destinations. Every step is stored before the next one begins, so that another process can go on
+ * after any of them:
  *
- * | the process dies | and the next one |
+ * | the process dies | the next process |
  * | --- | --- |
  * | before the day was closed | closes it |
  * | after it has claimed a report | sends it when the claim has run out |
- * | after a destination has the report, before that is kept | sends it there again, under the same report-id |
- * | after that was kept | goes on with the next destination |
+ * | after a destination took the report, before that is stored | sends it there again, under the same report-id |
+ * | after that was stored | goes on with the next destination |
  *
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { MtaStsError } from '../errors.js'
+import type { MtaStsError } from '../errors.js'
+import { publish, type TlsReportOutcome, type TlsReportsEvent } from '../events.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
-import type { Destination } from './destination.js'
-import { mailReport } from './mail-report.js'
+import { Attempts } from './attempt.js'
+import type { GuardedReportStore } from './guarded-store.js'
 import type { ReporterSettings } from './options.js'
-import { asOwnTraffic } from './own-traffic.js'
-import { postReport } from './post-report.js'
-import { lookupDestinations } from './record.js'
-import { hasFailures, makeFile, type ReportFile } from './report-file.js'
-import { CLAIM_TIME, nextAttempt, openDay, sendingTime } from './schedule.js'
+import { hasFailures } from './report-file.js'
+import { CLAIM_TIME, CLOCK_DIFFERENCE, nextAttempt, openDay, sendingTime } from './schedule.js'
 import type { ClaimedReport, Progress } from './store.js'
 
-/** What became of the reports that were due, by their number. */
-export interface SendSummary {
-  /** Every destination has it */
-  sent: number
-  /** A destination could not be reached; it is tried again later */
-  postponed: number
-  /** It could not be delivered within 24 hours, and is not tried again */
-  abandoned: number
-  /** The domain does not ask for reports, or nothing failed and only failures are reported */
-  unwanted: number
-}
+/** The number of reports that were due, by what became of them. */
+export type SendSummary = Omit<TlsReportsEvent, 'reports'>
 
 type Outcome = keyof SendSummary
 
 /** Reports on their way at the same time. */
 const CONCURRENCY = 8
 
-/** URIs of one record that are sent to: who asks for more would have us flood somebody. */
-const MAX_DESTINATIONS = 10
+/** Outcomes that an event names. */
+const MAX_OUTCOMES = 10_000
+
+/** Reports that a run claims though the store says that they cannot be read. */
+const MAX_UNREADABLE = 1000
+
+interface Run {
+  summary: SendSummary
+  reports: TlsReportOutcome[]
+  unreadable: number
+}
 
 export class Sender {
   readonly #settings: ReporterSettings
+  readonly #store: GuardedReportStore
+  readonly #attempts: Attempts
+  /** Reports that are to be tried again, as they were saved: a late answer changes them */
+  readonly #postponed = new Map<string, { report: ClaimedReport; until: number }>()
   #stopping = false
 
-  constructor(settings: ReporterSettings) {
+  constructor(settings: ReporterSettings, store: GuardedReportStore) {
     this.#settings = settings
+    this.#store = store
+    this.#attempts = new Attempts(settings, store, {
+      isStopping: () => this.#stopping,
+      onLateSuccess: (id) => void this.#saveLate(id),
+    })
   }
 
   /**
-   * Sends what is due. `early`: also what would be sent by itself in the hours to come.
+   * Sends what is due. `early`: also what would be sent automatically in the hours to come.
    *
    * @throws what the store rejects with; what is under way comes to its end before
    */
   async run({ early }: { early: boolean }): Promise<SendSummary> {
-    const { store, now } = this.#settings
-    await store.seal(openDay(now()), (day) => ({
-      // Kept from here on, and unique among all who report to the domain
-      id: randomUUID().replaceAll('-', ''),
-      notBefore: early ? 0 : sendingTime(day, this.#settings.spread, this.#settings.random()),
-    }))
-    const summary = { sent: 0, postponed: 0, abandoned: 0, unwanted: 0 }
-    const worker = async () => {
-      for (;;) {
-        const report = await this.#claim(early)
-        if (report === undefined) return
-        const outcome = await this.#process(report)
-        if (outcome !== undefined) summary[outcome]++
-      }
+    const run: Run = {
+      summary: { sent: 0, postponed: 0, abandoned: 0, unwanted: 0 },
+      reports: [],
+      unreadable: 0,
     }
-    const workers = await Promise.allSettled(Array.from({ length: CONCURRENCY }, worker))
-    for (const result of workers) if (result.status === 'rejected') throw result.reason
-    return summary
+    // A day that cannot be closed is no reason to keep reports of other days
+    const [sealing] = await Promise.allSettled([this.#seal(early)])
+    const work = Array.from({ length: CONCURRENCY }, () => this.#work(run, early))
+    const workers = await Promise.allSettled(work)
+    publish('mta-sts:tlsrpt', () => ({ ...run.summary, reports: run.reports }))
+    for (const result of [sealing, ...workers]) {
+      if (result.status === 'rejected') throw result.reason
+    }
+    return run.summary
   }
 
-  /** No other report is begun from here on. */
+  /** No other report, and no other destination, is begun from here on. */
   stop(): void {
     this.#stopping = true
   }
 
-  async #claim(early: boolean): Promise<ClaimedReport | undefined> {
-    if (this.#stopping) return undefined
-    const now = this.#settings.now()
-    return this.#settings.store.claim({ now, until: now + CLAIM_TIME, early })
+  async #seal(early: boolean): Promise<void> {
+    if (this.#stopping) return
+    const { now, spread, random } = this.#settings
+    await this.#store.seal(openDay(now() - CLOCK_DIFFERENCE), (day) => ({
+      // Never changes from here on, and unique among all that report to the domain
+      id: randomUUID().replaceAll('-', ''),
+      notBefore: early ? 0 : sendingTime(day, spread, random()),
+    }))
   }
 
-  /** Undefined: another process has taken the report over in between. */
-  async #process(report: ClaimedReport): Promise<Outcome | undefined> {
-    const { store, now, days } = this.#settings
-    if (days === 'with-failures' && !hasFailures(report)) return this.#end(report, 'unwanted')
-    const begun: Progress = {
-      ...report.progress,
-      firstAttemptAt: report.progress.firstAttemptAt ?? now(),
-      attempts: report.progress.attempts + 1,
+  async #work(run: Run, early: boolean): Promise<void> {
+    while (!this.#stopping) {
+      const report = await this.#claim(run, early)
+      if (report === undefined) return
+      if (report === 'unreadable') continue
+      const done = await this.#process(report)
+      if (done === undefined) continue
+      run.summary[done.outcome]++
+      if (run.reports.length < MAX_OUTCOMES) run.reports.push(done)
     }
-    if (!(await store.save(report, begun, now() + CLAIM_TIME))) return undefined
-    const attempt = await this.#deliver(report, begun)
-    if (attempt === undefined) return undefined
-    if (attempt.problem === undefined) return this.#end(report, attempt.outcome)
-    return this.#postpone(report, attempt.progress, attempt.problem)
   }
 
-  async #end(report: ClaimedReport, outcome: Outcome): Promise<Outcome | undefined> {
-    return (await this.#settings.store.remove(report)) ? outcome : undefined
+  async #claim(run: Run, early: boolean): Promise<ClaimedReport | 'unreadable' | undefined> {
+    const now = this.#settings.now()
+    try {
+      return await this.#store.claim({ now, until: now + CLAIM_TIME, early })
+    } catch (error) {
+      // A store of others may reject for one report; the next claim is about the next one
+      const isOne = error instanceof Error && 'code' in error && error.code === 'ESTOREVALUE'
+      if (!isOne || ++run.unreadable > MAX_UNREADABLE) throw error
+      publish('mta-sts:store-failure', () => ({ operation: 'tlsrpt claim', error }))
+      return 'unreadable'
+    }
+  }
+
+  /** Undefined: another process has taken the report over in between, or is to do so. */
+  async #process(report: ClaimedReport): Promise<TlsReportOutcome | undefined> {
+    const { now, days } = this.#settings
+    if (days === 'with-failures' && !report.unreadable && !hasFailures(report)) {
+      return this.#end(report, 'unwanted')
+    }
+    const { problem: _, ...progress } = this.#attempts.known(report.id, report.progress)
+    const begun: Progress = {
+      ...progress,
+      // Not later than now: a process whose clock is fast must not make the attempts endless
+      firstAttemptAt: Math.min(progress.firstAttemptAt ?? now(), now()),
+      attempts: progress.attempts + 1,
+    }
+    if (!(await this.#store.save(report, begun, now() + CLAIM_TIME))) return undefined
+    const attempt = await this.#attempts.run(report, begun)
+    switch (attempt.end) {
+      case 'taken-over':
+        return undefined
+      case 'stopped':
+        await this.#store.save(report, attempt.progress, now())
+        return undefined
+      case 'failed':
+        return this.#postpone(report, attempt.progress, attempt.problem)
+      default:
+        return this.#end(report, attempt.end)
+    }
+  }
+
+  /** Whether the store had to remove it does not matter: a reply that was lost came too late only. */
+  async #end(
+    report: ClaimedReport,
+    outcome: Outcome,
+    error?: MtaStsError,
+  ): Promise<TlsReportOutcome> {
+    const { id, day, domain } = report
+    await this.#store.remove(report)
+    this.#attempts.saved(id)
+    this.#postponed.delete(id)
+    return { id, day, domain, outcome, ...(error ? { error } : {}) }
   }
 
   async #postpone(
     report: ClaimedReport,
     progress: Progress,
     problem: MtaStsError,
-  ): Promise<Outcome | undefined> {
-    const { store, now, random } = this.#settings
+  ): Promise<TlsReportOutcome | undefined> {
+    const { now, random } = this.#settings
     const { firstAttemptAt = now(), attempts } = progress
     const next = nextAttempt({ firstAttemptAt, attempts }, now(), random())
     this.#tell(report, problem, next)
-    if (next === undefined) return this.#end(report, 'abandoned')
-    return (await store.save(report, progress, next)) ? 'postponed' : undefined
+    if (next === undefined) return this.#end(report, 'abandoned', problem)
+    const failed = { ...progress, problem: escapeRemoteText(problem.message) }
+    if (!(await this.#store.save(report, failed, next))) return undefined
+    const { id, day, domain } = report
+    this.#postponed.set(id, { report: { ...report, progress: failed }, until: next })
+    const nextAttemptAt = new Date(next)
+    return { id, day, domain, outcome: 'postponed', error: problem, nextAttemptAt }
   }
 
-  /** One attempt at all destinations that do not have it yet. */
-  async #deliver(report: ClaimedReport, begun: Progress): Promise<Attempt | undefined> {
-    const found = await lookupDestinations(report.domain, this.#settings.post)
-    if (found.kind === 'none') return { progress: begun, outcome: 'unwanted' }
-    if (found.kind === 'failed') {
-      const problem = new MtaStsError(
-        `its _smtp._tls record could not be looked up: ${escapeRemoteText(found.error.message)}`,
-        'EDNS',
-        { cause: found.error },
-      )
-      return { progress: begun, outcome: 'postponed', problem }
-    }
-    const file = makeFile(report, this.#settings.mail)
-    const attempt: Attempt = { progress: begun, outcome: 'sent' }
-    for (const destination of found.destinations.slice(0, MAX_DESTINATIONS)) {
-      if (attempt.progress.done.includes(destination.uri)) continue
-      if (!(await this.#sendTo(destination, file, { report, attempt }))) return undefined
-    }
-    return attempt
-  }
-
-  /** False: another process has taken the report over in between. */
-  async #sendTo(
-    destination: Destination,
-    file: ReportFile,
-    { report, attempt }: { report: ClaimedReport; attempt: Attempt },
-  ): Promise<boolean> {
-    const { store, now } = this.#settings
+  /** A destination took the report after its time was over: it is not to be sent there again. */
+  async #saveLate(id: string): Promise<void> {
+    const postponed = this.#postponed.get(id)
+    if (postponed === undefined) return
+    const { report, until } = postponed
+    const progress = this.#attempts.known(id, report.progress)
+    this.#postponed.set(id, { report: { ...report, progress }, until })
     try {
-      await this.#send(destination, file)
-      const done = [...attempt.progress.done, destination.uri]
-      attempt.progress = { ...attempt.progress, done }
-    } catch (cause) {
-      attempt.problem = notTaken(destination, cause)
+      await this.#store.save(report, progress, until)
+      this.#attempts.saved(id)
+    } catch (error) {
+      // This process still knows it, and says so with the next attempt
+      publish('mta-sts:store-failure', () => ({ operation: 'tlsrpt save', error }))
     }
-    // Also makes the claim last for the next one
-    return store.save(report, attempt.progress, now() + CLAIM_TIME)
-  }
-
-  async #send(destination: Destination, file: ReportFile): Promise<void> {
-    const { mail, post } = this.#settings
-    if (destination.kind === 'https') return postReport(destination.url, file.bytes, post)
-    // Counted by nobody: RFC 8460 §3
-    return asOwnTraffic(() => mailReport(destination.mailbox, file, mail))
   }
 
   #tell(report: ClaimedReport, problem: MtaStsError, next: number | undefined): void {
@@ -178,27 +206,10 @@ export class Sender {
       'The TLS report for %s of %s was not delivered (%s); %s',
       domain,
       day,
-      problem.message,
+      textOfThrown(problem),
       next === undefined
         ? 'it is given up'
         : `it is tried again at ${new Date(next).toISOString()}`,
     )
   }
-}
-
-/** How far an attempt came. */
-interface Attempt {
-  progress: Progress
-  outcome: Outcome
-  /** Why it is not over: the last thing that went wrong */
-  problem?: MtaStsError
-}
-
-function notTaken(destination: Destination, cause: unknown): MtaStsError {
-  const why = textOfThrown(cause)
-  return new MtaStsError(
-    `${escapeRemoteText(destination.uri)} did not take it: ${escapeRemoteText(why)}`,
-    'EREPORT',
-    { cause },
-  )
 }

@@ -1,19 +1,36 @@
 /**
  * A report store in one SQLite file, for one or many processes on one machine.
  *
+ * A policy is a row, and so is a failure: adding a session changes few rows, however many are
+ * stored. A report is the batch of a domain and day that has got an id.
+ *
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { type DatabaseSync, isRow, openDatabase, SharedFile } from '../policy/stores/sqlite.js'
+import { MtaStsError } from '../errors.js'
+import { isRow } from '../storage/sqlite-file.js'
+import { SharedFile } from '../storage/sqlite-writes.js'
 import {
-  addCounts,
+  type CountLimits,
   type DomainCounts,
+  OTHERS,
+  otherPolicy,
+  othersOf,
   type PolicyCounts,
-  readCounts,
+  readPolicy,
   unreadable,
-  writeCounts,
 } from './counts.js'
-import { type ClaimedReport, NO_PROGRESS, type ReportStore, readProgress } from './store.js'
+import { REPORT_FILE, type Statements } from './sqlite-schema.js'
+import {
+  type ClaimedReport,
+  LONGEST_CLAIM,
+  NO_PROGRESS,
+  type Portion,
+  type ReportStore,
+  readProgress,
+  type StoredReport,
+  stateOf,
+} from './store.js'
 
 /** Options of {@link sqliteReportStore}. */
 export interface SqliteReportStoreOptions {
@@ -22,14 +39,13 @@ export interface SqliteReportStoreOptions {
 }
 
 /**
- * A report store in a SQLite file, which is created where there is none. Needs Node 22.13 or newer.
- * The file is not that of the policy store, though it may lie beside it.
+ * Opens a report store in a SQLite file, which is created with mode 0600 where there is none. Needs
+ * Node 22.13 or newer. The file is not that of the policy store, though it may lie beside it.
  *
  * What was acknowledged survives `kill -9`, a crash of the machine and a power cut. Put the file on
  * a local disk: SQLite's WAL mode needs shared memory. `-wal` and `-shm` files appear beside it.
  *
- * Rejections are `MtaStsError`s: code `ESTORE` where SQLite failed, with its error as `cause`;
- * `ESTOREVALUE` where a report in the file is none.
+ * Rejections are `MtaStsError`s: code `ESTORE` where SQLite failed, with its error as `cause`.
  *
  * @throws MtaStsError `ENOSQLITE`: this Node has no `node:sqlite`. `ESTOREFORMAT`: the file is not
  *   a SQLite database, is damaged, belongs to another application or to a newer version of this
@@ -43,136 +59,194 @@ export function sqliteReportStore(
   options: SqliteReportStoreOptions = {},
 ): ReportStore {
   const { busyTimeout = 5_000 } = options
-  const { database, statements } = openDatabase(path, busyTimeout, REPORT_FILE)
-  const { countsOf, keepCounts, ended, dropCounts, insert } = statements
-  const { due, early, report, take, update, remove } = statements
-  const file = new SharedFile({ database, path, busyTimeout, afterWrites: () => {} })
-
-  /** The id of a report that may be claimed. */
-  const claimable = (now: number, takeEarly: boolean) =>
-    textOf(due.get(now), 'id') ?? (takeEarly ? textOf(early.get(), 'id') : undefined)
+  const file = new SharedFile<Statements>({ path, busyTimeout, format: REPORT_FILE })
 
   return {
-    async add(counts, limits) {
-      const addOne = ({ day, domain, policies }: DomainCounts) => {
-        const kept = keptCounts(textOf(countsOf.get(day, domain), 'counts'))
-        keepCounts.run(day, domain, writeCounts(addCounts(kept, policies, limits)))
-      }
-      await file.write(() => counts.forEach(addOne))
+    async add(counts, limits, portion) {
+      await file.write((statements) => {
+        if (portion !== undefined && !isNew(statements, portion)) return
+        for (const one of counts) addDomain(statements, one, limits)
+      })
     },
 
     async seal(day, plan) {
-      // Looked at first, so that those who find nothing do not wait for each other
-      while ((await file.read(() => ended.all(day, 1))).length > 0) {
-        await file.write(() => {
-          const rows = ended.all(day, PAGE_SIZE).map((row) => fields(row, COUNTED))
-          for (const [of, domain, counts] of rows) {
-            const { id, notBefore } = plan(of, domain)
-            insert.run(id, of, domain, counts, JSON.stringify(NO_PROGRESS), notBefore)
-            dropCounts.run(of, domain)
+      // Read first, so that processes that find nothing do not wait for each other
+      while ((await file.read(({ ended }) => ended.all(day, 1))).length > 0) {
+        await file.write(({ ended, seal }) => {
+          for (const row of ended.all(day, PAGE_SIZE)) {
+            const { id, notBefore } = plan(text(row, 'day'), text(row, 'domain'))
+            seal.run(id, notBefore, JSON.stringify(NO_PROGRESS), integer(row, 'number'))
           }
         })
       }
     },
 
     async claim({ now, until, early }) {
-      // As with days: only those who may find something wait for each other
-      if ((await file.read(() => claimable(now, early))) === undefined) return undefined
+      const claimable = (statements: Statements) =>
+        statements.due.get(now) ??
+        (early ? statements.unclaimed.get() : undefined) ??
+        statements.fromTheFuture.get(now + LONGEST_CLAIM)
+      if ((await file.read(claimable)) === undefined) return undefined
       const claim = randomUUID()
-      const row = await file.write(() => {
-        const id = claimable(now, early)
-        if (id === undefined) return undefined
-        take.run(claim, until, id)
-        return fields(report.get(id), REPORT)
+      return file.write((statements) => {
+        const row = claimable(statements)
+        if (row === undefined) return undefined
+        statements.take.run(claim, until, integer(row, 'number'))
+        return readReport(statements, row, claim)
       })
-      if (row === undefined) return undefined
-      const [id, day, domain, counts, progress] = row
-      const policies = readCounts(counts)
-      return { id, day, domain, policies, progress: readProgress(progress), claim }
     },
 
     save: ({ id, claim }: ClaimedReport, progress, until) =>
-      file.write(() => changed(update.run(JSON.stringify(progress), until, id, claim))),
+      file.write(({ update }) => changed(update.run(JSON.stringify(progress), until, id, claim))),
 
-    remove: ({ id, claim }: ClaimedReport) => file.write(() => changed(remove.run(id, claim))),
+    remove: ({ id, claim }: ClaimedReport) =>
+      file.write((statements) => removeBatch(statements, statements.claimedBatch.get(id, claim))),
+
+    async *list() {
+      let last = 0
+      let rows: unknown[]
+      do {
+        rows = await file.read(({ page }) => page.all(last, PAGE_SIZE))
+        yield* rows.map(storedReport)
+        last = rows.length > 0 ? integer(rows.at(-1), 'number') : last
+      } while (rows.length === PAGE_SIZE)
+    },
+
+    makeDue: (id, time) =>
+      file.write(({ reportBatch, hurry }) => {
+        const row = reportBatch.get(id)
+        if (row === undefined || storedReport(row).state === 'claimed') return false
+        return changed(hurry.run(time, integer(row, 'number')))
+      }),
+
+    drop: (id) =>
+      file.write((statements) => removeBatch(statements, statements.reportBatch.get(id))),
 
     close: () => file.close(),
   }
 }
 
-/** Reports that are made in one transaction: other processes wait for it. */
+/** Rows that are handled in one step, while other processes wait. */
 const PAGE_SIZE = 100
 
-const REPORT_FILE = {
-  /** 'MSTR' */
-  applicationId: 0x4d535452,
-  version: 1,
-  // not_before is the time at which it may be claimed; claim is null until it was, for once
-  schema: `
-    CREATE TABLE counted (
-      day TEXT NOT NULL,
-      domain TEXT NOT NULL,
-      counts TEXT NOT NULL,
-      PRIMARY KEY (day, domain)
-    ) STRICT;
-    CREATE TABLE report (
-      id TEXT PRIMARY KEY NOT NULL,
-      day TEXT NOT NULL,
-      domain TEXT NOT NULL,
-      counts TEXT NOT NULL,
-      progress TEXT NOT NULL,
-      not_before REAL NOT NULL,
-      claim TEXT
-    ) STRICT;
-    CREATE INDEX report_not_before ON report (not_before);
-    CREATE INDEX report_unclaimed ON report (id) WHERE claim IS NULL;
-  `,
-  prepare: (database: DatabaseSync) => ({
-    countsOf: database.prepare('SELECT counts FROM counted WHERE day = ? AND domain = ?'),
-    keepCounts: database.prepare(`
-      INSERT INTO counted (day, domain, counts) VALUES (?, ?, ?)
-      ON CONFLICT (day, domain) DO UPDATE SET counts = excluded.counts`),
-    ended: database.prepare('SELECT day, domain, counts FROM counted WHERE day < ? LIMIT ?'),
-    dropCounts: database.prepare('DELETE FROM counted WHERE day = ? AND domain = ?'),
-    insert: database.prepare(`
-      INSERT INTO report (id, day, domain, counts, progress, not_before) VALUES (?, ?, ?, ?, ?, ?)`),
-    due: database.prepare(`
-      SELECT id FROM report WHERE not_before <= ? ORDER BY not_before LIMIT 1`),
-    early: database.prepare('SELECT id FROM report WHERE claim IS NULL LIMIT 1'),
-    report: database.prepare('SELECT id, day, domain, counts, progress FROM report WHERE id = ?'),
-    take: database.prepare('UPDATE report SET claim = ?, not_before = ? WHERE id = ?'),
-    update: database.prepare(`
-      UPDATE report SET progress = ?, not_before = ? WHERE id = ? AND claim = ?`),
-    remove: database.prepare('DELETE FROM report WHERE id = ? AND claim = ?'),
-  }),
+/** Writers whose last portion is remembered. */
+const MAX_WRITERS = 10_000
+
+/** Records a portion. False: it was added before. */
+function isNew({ writer, keepWriter, dropWriters }: Statements, portion: Portion): boolean {
+  const row = writer.get(portion.writer)
+  if (isRow(row) && Number(row.last) >= portion.number) return false
+  keepWriter.run(portion.writer, portion.number)
+  if (row === undefined) dropWriters.run(MAX_WRITERS)
+  return true
 }
 
-/** What is no count (an old format, rubbish) is replaced: it must not keep others from being kept. */
-function keptCounts(text: string | undefined): PolicyCounts[] {
-  try {
-    return text === undefined ? [] : readCounts(text)
-  } catch {
-    return []
+function addDomain(
+  statements: Statements,
+  { day, domain, policies }: DomainCounts,
+  limits: CountLimits,
+): void {
+  const row = statements.counting.get(day, domain)
+  const batch =
+    row === undefined
+      ? Number(statements.begin.run(day, domain).lastInsertRowid)
+      : integer(row, 'number')
+  for (const counts of policies) addPolicy(statements, { batch, counts, limits })
+}
+
+function addPolicy(
+  statements: Statements,
+  { batch, counts, limits }: { batch: number; counts: PolicyCounts; limits: CountLimits },
+): void {
+  const { policyKnown, policyCount, addSuccesses } = statements
+  const fits =
+    policyKnown.get(batch, counts.key) !== undefined ||
+    integer(policyCount.get(batch), 'policies') < limits.maxPolicies
+  const { key, policy } = fits ? counts : otherPolicy(counts.policy)
+  addSuccesses.run(batch, key, JSON.stringify(policy), counts.successes)
+  for (const [failure, sessions] of counts.failures) {
+    addFailure(statements, { batch, key, failure, sessions, limits })
   }
 }
 
-const COUNTED = ['day', 'domain', 'counts'] as const
-const REPORT = ['id', 'day', 'domain', 'counts', 'progress'] as const
-
-/** The columns of a row, all of them text. */
-function fields<const N extends readonly string[]>(
-  row: unknown,
-  names: N,
-): { [I in keyof N]: string } {
-  const values = names.map((name) => textOf(row, name))
-  if (values.includes(undefined)) throw unreadable('a row has no text where it should')
-  return values as { [I in keyof N]: string }
+function addFailure(
+  { addSessions, failureCount, countFailure }: Statements,
+  added: { batch: number; key: string; failure: string; sessions: number; limits: CountLimits },
+): void {
+  const { batch, key, failure, sessions, limits } = added
+  if (changed(addSessions.again.run(sessions, batch, key, failure))) return
+  const isOther = OTHERS.has(failure)
+  const fits = isOther || integer(failureCount.get(batch, key), 'failures') < limits.maxFailures
+  if (fits && !isOther) countFailure.run(batch, key)
+  addSessions.first.run(batch, key, fits ? failure : othersOf(failure), sessions)
 }
 
-function textOf(row: unknown, column: string): string | undefined {
-  if (!isRow(row)) return undefined
-  const value = row[column]
+/** A report that cannot be read is claimed all the same: it must not hold up the others. */
+function readReport(statements: Statements, row: unknown, claim: string): ClaimedReport {
+  const report = {
+    id: text(row, 'id'),
+    day: text(row, 'day'),
+    domain: text(row, 'domain'),
+    progress: readProgress(optionalText(row, 'progress')),
+    claim,
+  }
+  try {
+    return { ...report, policies: readPolicies(statements, integer(row, 'number')) }
+  } catch (error) {
+    const problem = error instanceof MtaStsError ? error : unreadable('a row is damaged', error)
+    return { ...report, policies: [], unreadable: problem }
+  }
+}
+
+function readPolicies({ policies, failures }: Statements, batch: number): PolicyCounts[] {
+  return policies.all(batch).map((row) => {
+    const key = text(row, 'key')
+    return {
+      key,
+      policy: readPolicy(text(row, 'policy')),
+      successes: integer(row, 'successes'),
+      failures: failures
+        .all(batch, key)
+        .map((failure): [string, number] => [
+          text(failure, 'failure'),
+          integer(failure, 'sessions'),
+        ]),
+    }
+  })
+}
+
+function removeBatch({ dropBatch }: Statements, row: unknown): boolean {
+  if (row === undefined) return false
+  for (const statement of dropBatch) statement.run(integer(row, 'number'))
+  return true
+}
+
+function storedReport(row: unknown): StoredReport {
+  const day = text(row, 'day')
+  const domain = text(row, 'domain')
+  const id = optionalText(row, 'id')
+  if (id === undefined) return { day, domain, state: 'counting', progress: NO_PROGRESS }
+  const progress = readProgress(optionalText(row, 'progress'))
+  const state = stateOf(progress, optionalText(row, 'claim') !== undefined)
+  const notBefore = isRow(row) ? Number(row.not_before) : 0
+  return { id, day, domain, state, progress, notBefore }
+}
+
+function optionalText(row: unknown, column: string): string | undefined {
+  const value = isRow(row) ? row[column] : undefined
   return typeof value === 'string' ? value : undefined
+}
+
+function text(row: unknown, column: string): string {
+  const value = optionalText(row, column)
+  if (value === undefined) throw unreadable(`a row has no text in its column ${column}`)
+  return value
+}
+
+function integer(row: unknown, column: string): number {
+  const value = isRow(row) ? row[column] : undefined
+  if (typeof value !== 'number') throw unreadable(`a row has no number in its column ${column}`)
+  return value
 }
 
 function changed({ changes }: { changes: number | bigint }): boolean {

@@ -26,12 +26,15 @@ describe('mta-sts check --json', () => {
       domains: [
         {
           domain: name,
+          unicodeDomain: null,
           record: {
             name: `_mta-sts.${name}`,
             status: 'found',
             texts: [`v=STSv1; id=${domain.id};`],
             id: domain.id,
             problem: null,
+            resultType: null,
+            reason: null,
           },
           policyHost: {
             host: `mta-sts.${name}`,
@@ -47,6 +50,7 @@ describe('mta-sts check --json', () => {
                 milliseconds: MILLISECONDS,
                 problem: null,
                 noRoute: false,
+                timedOut: false,
               },
             ],
             blocked: [],
@@ -71,6 +75,7 @@ describe('mta-sts check --json', () => {
             hosts: [
               {
                 host: `mx.${name}`,
+                cname: null,
                 preference: 10,
                 inPolicy: true,
                 addresses: [domain.mx().ipv4],
@@ -105,6 +110,7 @@ describe('mta-sts check --json', () => {
             mode: 'enforce',
             text: `enforce: mail would be delivered to mx.${name}`,
           },
+          held: null,
           advice: [],
         },
       ],

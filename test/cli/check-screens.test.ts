@@ -58,10 +58,10 @@ describe('mta-sts check, as text', () => {
     expect(text).toContain('(no MX record matches *.fleet.example)')
     expect(text).toContain('certificate-expired, 1 day ago')
     expect(text).toContain(
-      `✗ enforce: mail would be delivered to mx1.${name}; refused by mx2.${name}: certificate-expired, 1 day ago; backup.${name}: validation-failure (mx-mismatch)`,
+      `✗ enforce: mail would be delivered to mx1.${name}; a sender refuses mx2.${name}: certificate-expired, 1 day ago; backup.${name}: validation-failure (mx-mismatch)`,
     )
     expect(text).toContain('! max_age is 3600 seconds (1 hour)')
-    expect(text).toContain(`! The backup MX host backup.${name} does not do STARTTLS`)
+    expect(text).toContain(`! The backup MX host backup.${name} does not offer STARTTLS`)
     expect(longestLine(stdout)).toBeLessThanOrEqual(80)
   })
 
@@ -102,7 +102,7 @@ describe('mta-sts check, as text', () => {
   it('takes U-labels', async () => {
     const { status, stdout } = await stage.cli(['check', 'Bücher.example'])
     expect(status).toBe(1)
-    expect(stdout).toMatch(/^xn--bcher-kva\.example\n/)
+    expect(stdout).toMatch(/^xn--bcher-kva\.example \(bücher\.example\)\n/)
   })
 })
 

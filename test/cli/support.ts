@@ -1,4 +1,4 @@
-/** What the tests of the command share: a world for a file, and the command run inside it. */
+/** What the tests of the command share: a mail world for each file, and the command run in it. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,23 +25,31 @@ export interface CliOptions {
   isTTY?: boolean
   connect?: CliContext['connect']
   now?: () => number
+  stdin?: CliContext['stdin']
+  signal?: AbortSignal
+  sleep?: CliContext['sleep']
+  /** All timeouts of a sender with its defaults, in milliseconds */
+  patience?: number
+  /** Called with each piece of standard output */
+  onOutput?: (text: string) => void
 }
 
 /** Runs the command without a network. */
 export async function cli(argv: readonly string[], options: Partial<CliContext> = {}) {
-  return capture(argv, options, false)
+  return capture(argv, options, { isTTY: false })
 }
 
 async function capture(
   argv: readonly string[],
   options: Partial<CliContext>,
-  isTTY: boolean,
+  { isTTY, onOutput }: { isTTY: boolean; onOutput?: ((text: string) => void) | undefined },
 ): Promise<CliResult> {
   const result = { status: -1, stdout: '', stderr: '' }
   const output = (name: 'stdout' | 'stderr') => ({
     isTTY,
     write: (text: string) => {
       result[name] += text
+      if (name === 'stdout') onOutput?.(text)
     },
   })
   const context = { stdout: output('stdout'), stderr: output('stderr'), env: {}, ...options }
@@ -59,6 +67,12 @@ export interface Stage {
   cli(argv: readonly string[], options?: CliOptions): Promise<CliResult>
   /** `check --json` of one domain, and how it ended */
   check(domain: MailDomain | string, ...argv: string[]): Promise<CheckReport & { exit: number }>
+  /** The same, by a sender with these timeouts */
+  checkWithin(
+    patience: number,
+    domain: MailDomain | string,
+    ...argv: string[]
+  ): Promise<CheckReport & { exit: number }>
 }
 
 /** Call it at the top of a test file. */
@@ -85,21 +99,32 @@ export function useWorld(): Stage {
       stage.world.dns.set(`_smtp._tls.${name}`, 'TXT', [`v=TLSRPTv1; rua=mailto:tls@${name}`])
       return stage.world.domain(name, options)
     },
-    cli(argv, { isTTY = false, env = {}, connect, now } = {}) {
+    cli(argv, { isTTY = false, env = {}, connect, now, patience, onOutput, ...rest } = {}) {
       const { resolver, ...sender } = stage.world.options()
-      const context = { env, resolver, connect: connect ?? sender.connect, now: now ?? sender.now }
-      // Of commands that do not connect to anybody, none takes --ca
-      const trusting = argv[0] === 'check' ? [...argv, '--ca', join(folder, 'ca.pem')] : argv
-      return capture(trusting, context, isTTY)
+      const timeouts = { fetch: patience, connection: patience, reply: patience }
+      const context = {
+        ...{ env, resolver, timeouts, ...rest },
+        connect: connect ?? sender.connect,
+        now: now ?? sender.now,
+      }
+      const connects = argv[0] === 'check' || argv[0] === 'watch'
+      const trusting = connects ? [...argv, '--ca', join(folder, 'ca.pem')] : argv
+      return capture(trusting, context, { isTTY, onOutput })
     },
-    async check(domain, ...argv) {
-      const name = typeof domain === 'string' ? domain : domain.name
-      const { status, stdout } = await stage.cli(['check', '--json', name, ...argv])
-      const output: CheckOutput = JSON.parse(stdout)
-      const [report] = output.domains
-      if (report === undefined) throw new Error('There should be a report')
-      return { ...report, exit: status }
+    check(domain, ...argv) {
+      return look(domain, argv, {})
     },
+    checkWithin(patience, domain, ...argv) {
+      return look(domain, argv, { patience })
+    },
+  }
+  async function look(domain: MailDomain | string, argv: string[], options: CliOptions) {
+    const name = typeof domain === 'string' ? domain : domain.name
+    const { status, stdout } = await stage.cli(['check', '--json', name, ...argv], options)
+    const output: CheckOutput = JSON.parse(stdout)
+    const [report] = output.domains
+    if (report === undefined) throw new Error('There should be a report')
+    return { ...report, exit: status }
   }
   return stage
 }

@@ -5,7 +5,7 @@ import { wholeNumber } from '../../src/cli/arguments.js'
 import { nameServer } from '../../src/cli/network.js'
 import { cli, longestLine } from './support.js'
 
-const COMMANDS = ['check', 'generate', 'report', 'cache']
+const COMMANDS = ['check', 'watch', 'generate', 'report', 'cache']
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 
 describe('help and version', () => {
@@ -43,10 +43,33 @@ describe('help and version', () => {
   })
 })
 
-describe('wrong usage: exit status 2, a word and a hint on stderr', () => {
+it('prints a summary of help without arguments', async () => {
+  const { status, stdout, stderr } = await cli([])
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+  for (const name of COMMANDS) expect(stderr).toContain(`\n  ${name} `)
+  expect(longestLine(stderr)).toBeLessThanOrEqual(80)
+})
+
+describe('wrong usage: exit status 2, a message and a hint on stderr', () => {
   it.each([
-    [[], 'Which command?'],
-    [['frobnicate'], 'There is no command "frobnicate"'],
+    [['frobnicate'], 'There is no command "frobnicate".'],
+    [['chek', 'a.example'], 'There is no command "chek". Did you mean "mta-sts check"?'],
+    [['chcek'], 'Did you mean "mta-sts check"?'],
+    [['a.example'], 'Did you mean "mta-sts check a.example"?'],
+    [['check', '--conect', 'a.example'], "Unknown option '--conect'. Did you mean --connect?"],
+    [['check', '--timeuot', '1', 'a.example'], 'Did you mean --timeout?'],
+    [['check', '--timeout', '1', '--timeout', '2', 'a.example'], '--timeout is given twice.'],
+    [['check', 'https://a.example/x'], 'is not a domain name. Did you mean "a.example"?'],
+    [['check', 'HTTPS://A.example:443'], 'Did you mean "a.example"?'],
+    [['check', 'mailto:you@a.example'], 'Did you mean "a.example"?'],
+    [['check', '<you@a.example>'], 'Did you mean "a.example"?'],
+    [['check', 'a.example/'], 'Did you mean "a.example"?'],
+    [['check', '*.a.example'], 'Did you mean "a.example"?'],
+    [['check', '--concurrency', '0', 'a.example'], '--concurrency takes a whole number'],
+    [['check', '--deadline', 'x', 'a.example'], '--deadline takes a whole number'],
+    [['check', '--file', '/no/such/file'], '--file: the list cannot be read'],
+    [['check', '-'], 'Which domain?'],
+    [['check', '--store', 'redis://127.0.0.1/x', 'a.example'], '--store takes sqlite:PATH'],
     [['help', 'frobnicate'], 'There is no command "frobnicate"'],
     [['check'], 'Which domain?'],
     [['check', '--frobnicate', 'a.example'], "Unknown option '--frobnicate'."],
@@ -54,7 +77,7 @@ describe('wrong usage: exit status 2, a word and a hint on stderr', () => {
     [['check', '--timeout', '0', 'a.example'], '--timeout takes a whole number'],
     [['check', '--timeout', '1e3', 'a.example'], '--timeout takes a whole number'],
     [['check', '--json=yes', 'a.example'], '--json'],
-    [['check', 'you@a.example'], '"you@a.example" is not a domain name'],
+    [['check', 'you@a.example'], '"you@a.example" is not a domain name. Did you mean "a.example"?'],
     [['check', '192.0.2.1'], '"192.0.2.1" is not a domain name'],
     [['check', '\u{1b}[2J'], '"\\u{1b}[2J" is not a domain name'],
     [['check', '--name', 'a b', '--connect', 'a.example'], '--name takes a host name'],

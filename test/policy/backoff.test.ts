@@ -7,6 +7,7 @@ import { HOUR, MINUTE } from './scripted-network.js'
 const FIVE_MINUTES = 5 * MINUTE
 const failure: TlsFailure = { resultType: 'sts-policy-fetch-error', reason: 'http-status-500' }
 const now = Date.UTC(2040, 0, 1)
+const bounds = (max: number) => ({ max, maxBytes: 2 ** 20 })
 
 /** How long the id waits after one more failure, to the millisecond. */
 function waitAfterFailure(backoff: FetchBackoff, at: number, id = 'n1'): number {
@@ -32,26 +33,28 @@ function waits(backoff: FetchBackoff, count: number): number[] {
 
 describe('FetchBackoff', () => {
   it('[STS-16] five minutes, then twice as long each time, to an hour', () => {
-    const minutes = waits(new FetchBackoff(FIVE_MINUTES, 10), 8).map((wait) => wait / MINUTE)
+    const minutes = waits(new FetchBackoff(FIVE_MINUTES, bounds(10)), 8).map(
+      (wait) => wait / MINUTE,
+    )
     expect(minutes).toEqual([5, 10, 20, 40, 60, 60, 60, 60])
   })
 
   it('[STS-16] never shorter than it is set to, also where that is more than an hour', () => {
-    const hours = waits(new FetchBackoff(3 * HOUR, 10), 3).map((wait) => wait / HOUR)
+    const hours = waits(new FetchBackoff(3 * HOUR, bounds(10)), 3).map((wait) => wait / HOUR)
     expect(hours).toEqual([3, 3, 3])
   })
 
   it('after a thousand failures it is an hour still', () => {
-    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     expect(waits(backoff, 1100).at(-1)).toBe(HOUR)
   })
 
   it('0: no wait at all', () => {
-    expect(waits(new FetchBackoff(0, 10), 3)).toEqual([0, 0, 0])
+    expect(waits(new FetchBackoff(0, bounds(10)), 3)).toEqual([0, 0, 0])
   })
 
   it('gives the failure that is being waited after', () => {
-    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     expect(backoff.waiting('bob.example', 'n1', now)).toBeUndefined()
     backoff.failed('bob.example', 'n1', { now, failure })
     expect(backoff.waiting('bob.example', 'n1', now)).toBe(failure)
@@ -61,7 +64,7 @@ describe('FetchBackoff', () => {
   })
 
   it('[STS-16] is kept by Policy Domain and id: another id does not wait', () => {
-    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     backoff.failed('bob.example', 'n1', { now, failure })
     expect(backoff.waiting('bob.example', 'n1', now)).toBe(failure)
     expect(backoff.waiting('bob.example', 'n2', now)).toBeUndefined()
@@ -71,7 +74,7 @@ describe('FetchBackoff', () => {
   })
 
   it('the ids of a domain double for themselves', () => {
-    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     expect(waitAfterFailure(backoff, now, 'n1')).toBe(5 * MINUTE)
     expect(waitAfterFailure(backoff, now, 'n1')).toBe(10 * MINUTE)
     expect(waitAfterFailure(backoff, now, 'n2')).toBe(5 * MINUTE)
@@ -79,7 +82,7 @@ describe('FetchBackoff', () => {
   })
 
   it('a success ends the wait, and the doubling, of its id only', () => {
-    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     waits(backoff, 3)
     backoff.failed('bob.example', 'n2', { now, failure })
     backoff.succeeded('bob.example', 'n1')
@@ -89,13 +92,13 @@ describe('FetchBackoff', () => {
   })
 
   it('a wait that is over is doubled all the same when the next GET fails', () => {
-    const backoff = new FetchBackoff(FIVE_MINUTES, 10)
+    const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     expect(waitAfterFailure(backoff, now)).toBe(5 * MINUTE)
     expect(waitAfterFailure(backoff, now + 40 * MINUTE)).toBe(10 * MINUTE)
   })
 
   it('holds no more than it may: the oldest go first', () => {
-    const backoff = new FetchBackoff(FIVE_MINUTES, 100)
+    const backoff = new FetchBackoff(FIVE_MINUTES, bounds(100))
     for (let index = 0; index < 10_000; index++) {
       backoff.failed(`d${index}.example`, 'n1', { now, failure })
     }
@@ -103,5 +106,25 @@ describe('FetchBackoff', () => {
       backoff.waiting(`d${index}.example`, 'n1', now),
     )
     expect(waiting).toEqual(Array.from({ length: 100 }, (_, index) => 9900 + index))
+  })
+
+  it('keeps no more bytes than it may', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, { max: 10_000, maxBytes: 100_000 })
+    for (let index = 0; index < 1000; index++) {
+      backoff.failed(`d${index}.example`, 'n1', { now, failure })
+    }
+    const waiting = Array.from({ length: 1000 }, (_, index) => index).filter((index) =>
+      backoff.waiting(`d${index}.example`, 'n1', now),
+    )
+    expect(waiting.length).toBeGreaterThan(50)
+    expect(waiting.length).toBeLessThan(200)
+    expect(waiting.at(-1)).toBe(999)
+  })
+
+  it('[STS-54] does not wait when the clock was set back or forward beyond the wait', () => {
+    const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
+    backoff.failed('bob.example', 'n1', { now: now + 30 * 24 * HOUR, failure })
+    expect(backoff.waiting('bob.example', 'n1', now)).toBeUndefined()
+    expect(backoff.waiting('bob.example', 'n1', now + 60 * 24 * HOUR)).toBeUndefined()
   })
 })

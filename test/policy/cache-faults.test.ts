@@ -349,10 +349,26 @@ const STATES: State[] = [
     prepare: async () => {
       const store = memoryStore({ now: stage.clock.now })
       await holding({ store })
-      stage.clock.advance(DAY)
+      stage.clock.advance(HOUR)
       return newCache({ store })
     },
     cell: (fault) => looked(fault, {}),
+  },
+  {
+    name: 'policy, due for renewal',
+    held: true,
+    prepare: async () => {
+      const under = await holding()
+      stage.clock.advance(DAY)
+      return under
+    },
+    // The policy host is asked, whatever the TXT lookup says
+    cell: ({ kind, failure }) => ({
+      answer: ENFORCED,
+      txt: 1,
+      fetches: 1,
+      ...(kind === 'failed' ? {} : { failure, reports: 1 }),
+    }),
   },
   {
     name: 'policy, after a restart, a new id announced',
@@ -379,14 +395,14 @@ const STATES: State[] = [
       return { answer: `${renewal}, ${said(landed)}`, landed }
     },
     cell: (fault) =>
-      // DNS that fails says nothing of the policy host, which is asked all the same
+      // DNS says nothing about the policy host, which is asked in any case
       fault.kind === 'failed'
         ? { answer: 'renewed, enforce n1', txt: 1, fetches: 1 }
         : {
-            answer: 'failed, enforce n1',
+            answer: fault.kind === 'https' ? 'failed, enforce n1' : 'renewed, enforce n1',
             failure: fault.failure,
             txt: 1,
-            fetches: fault.kind === 'https' ? 1 : 0,
+            fetches: 1,
             reports: 1,
           },
   },
@@ -449,7 +465,7 @@ async function askAtOnce({ cache }: CacheUnderTest): Promise<Outcome> {
   return { answer: said(first), landed: await cache.get(bob.name) }
 }
 
-describe.each(STATES)('[STS-22] [STS-23] [STS-24] [STS-25] $name', (state) => {
+describe.each(STATES)('[STS-22] [STS-23] [STS-24] [STS-25] [STS-55] $name', (state) => {
   it.each(FAULTS)('$name', async (fault) => {
     repair()
     bob.policy({ mode: 'enforce', maxAge: WEEK / 1000, id: 'n1' })
@@ -470,7 +486,9 @@ describe.each(STATES)('[STS-22] [STS-23] [STS-24] [STS-25] $name', (state) => {
     expect(cell).toEqual({ ...quiet, ...state.cell(fault) })
 
     if (state.held) {
-      // And so it stays, to the last millisecond, before and after one more look
+      // And so it stays, to the last millisecond, before and after one more look, as long as the
+      // policy host has no other
+      bob.policyHost.fails('down')
       if (landed.status !== 'found') throw new Error('the policy that was held is gone')
       stage.clock.advance(landed.expiresAt.getTime() - stage.clock.now() - 1)
       expect(said(await cache.get(bob.name))).toBe(ENFORCED)
@@ -558,7 +576,10 @@ async function liveThrough(seed: number): Promise<Month> {
 
     await cache.lookAgain(bob.name)
     if (hour % 24 === 0) {
-      const { renewed, changed, failed } = await new Refresher(cache, 0).run()
+      const { renewed, changed, failed } = await new Refresher(cache, {
+        interval: 0,
+        now: stage.clock.now,
+      }).run()
       month.renewed += renewed + changed
       month.failed += failed
     }

@@ -1,30 +1,30 @@
 /** A policy in memory and its form in a store: which of them may be believed. */
-import { describe, expect, it } from 'vitest'
-import {
-  fromStored,
-  hold,
-  NEVER_CHECKED,
-  noteFailure,
-  toStored,
-} from '../../src/policy/cached-policy.js'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { CachedPolicy, fromStored } from '../../src/policy/cached-policy.js'
 import { parsePolicy } from '../../src/policy/policy-file.js'
-import type { StoredPolicy } from '../../src/policy/store.js'
+import { renewalDueAt, type StoredPolicy, startOf } from '../../src/policy/store.js'
 import type { TlsFailure } from '../../src/tls/failures.js'
-import { DAY, HOUR, MINUTE, policyText, storedPolicy, WEEK } from './scripted-network.js'
+import { DAY, HOUR, MINUTE, policyText, SECOND, storedPolicy, WEEK } from './scripted-network.js'
 
 const now = Date.UTC(2040, 0, 1)
 const failure: TlsFailure = { resultType: 'sts-policy-fetch-error' }
 
-function held() {
-  const body = policyText()
-  const fetched = { id: 'n1', policy: parsePolicy(body), body, fetchedAt: now }
-  return hold(fetched, { usedAt: now, checkedAt: now })
+function cachedPolicy(body = policyText(), startedAt = now - 5 * SECOND): CachedPolicy {
+  const fetched = { id: 'n1', policy: parsePolicy(body), body, startedAt, fetchedAt: now }
+  return new CachedPolicy(fetched, now)
 }
 
-describe('hold', () => {
-  it('[STS-26] max_age runs from the fetch', () => {
-    expect(held()).toMatchObject({ fetchedAt: now, expiresAt: now + WEEK })
-    expect(held().lookup).toEqual({
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('CachedPolicy', () => {
+  it('[STS-26] counts max_age from the end of the fetch', () => {
+    const policy = cachedPolicy()
+    expect(policy).toMatchObject({ fetchedAt: now, expiresAt: now + WEEK })
+    expect(policy.isValid(now + WEEK - 1)).toBe(true)
+    expect(policy.isValid(now + WEEK)).toBe(false)
+    expect(policy.lookup).toEqual({
       status: 'found',
       id: 'n1',
       policy: parsePolicy(policyText()),
@@ -35,50 +35,119 @@ describe('hold', () => {
     })
   })
 
-  it('the greatest max_age is a year, and ends', () => {
-    const body = policyText({ maxAge: 9_999_999_999 })
-    const year = { id: 'n1', policy: parsePolicy(body), body, fetchedAt: now }
-    expect(hold(year, { usedAt: now, checkedAt: now }).expiresAt).toBe(now + 31_557_600_000)
+  it('expires after a year when its max_age is greater', () => {
+    const policy = cachedPolicy(policyText({ maxAge: 9_999_999_999 }))
+    expect(policy.expiresAt).toBe(now + 31_557_600_000)
   })
 
-  it('what a delivery is told cannot be changed by it', () => {
-    expect(Object.isFrozen(held().lookup)).toBe(true)
+  it('gives lookups that cannot be changed', () => {
+    expect(Object.isFrozen(cachedPolicy().lookup)).toBe(true)
   })
-})
 
-describe('noteFailure', () => {
-  it('puts a failure down and takes it back, and leaves the policy alone', () => {
-    const policy = held()
+  it('adds a failure to later lookups and takes it back; earlier lookups stay as they were', () => {
+    const policy = cachedPolicy()
     const before = policy.lookup
-    noteFailure(policy, failure)
+    policy.failure = failure
     expect(policy.lookup).toEqual({ ...before, failure })
     expect(Object.isFrozen(policy.lookup)).toBe(true)
-    // What an earlier delivery was told stays as it was
     expect(before.failure).toBeUndefined()
-    noteFailure(policy, undefined)
+    policy.failure = undefined
     expect(policy.lookup).toEqual(before)
     expect('failure' in policy.lookup).toBe(false)
+  })
+
+  it('gives the same lookup of a large policy, whose parts are not kept', () => {
+    const body = `${policyText()}${'mx: a.example\r\n'.repeat(500)}${'x: ü\r\n'.repeat(500)}`
+    const policy = cachedPolicy(body)
+    expect(policy.lookup).toMatchObject({ id: 'n1', policy: parsePolicy(body), body })
+    policy.failure = failure
+    expect(policy.lookup).toMatchObject({ failure, body })
+  })
+
+  it('[STS-57] counts the size of a large policy by its bytes, and a small one with its parts', () => {
+    const large = `${policyText()}x: ${'ü'.repeat(30_000)}\r\n`
+    expect(cachedPolicy(large).size).toBeGreaterThan(60_000)
+    expect(cachedPolicy(large).size).toBeLessThan(65_000)
+    const many = `${policyText()}${'mx: a.example\r\n'.repeat(60)}`
+    expect(cachedPolicy(many).size - cachedPolicy().size).toBeGreaterThan(5000)
+  })
+
+  it.each([
+    ['half of max_age', 86_400, DAY / 2],
+    ['half of max_age', 3600, HOUR / 2],
+    ['a day', WEEK / 1000, DAY],
+    ['a day', 2 * 86_400, DAY],
+  ])('[STS-55] is due for renewal after %s, which is first', (_, maxAge, due) => {
+    const policy = cachedPolicy(policyText({ maxAge }))
+    expect(policy.isRenewalDue(now + due - 1)).toBe(false)
+    expect(policy.isRenewalDue(now + due)).toBe(true)
+    expect(renewalDueAt(policy)).toBe(now + due)
+  })
+
+  it.each([
+    ['30 days', DAY / 1000, 30 * DAY],
+    ['one max_age', (90 * DAY) / 1000, 90 * DAY],
+  ])(
+    '[STS-55] is renewed without a TXT record for %s, whichever is longer',
+    (_, maxAge, longest) => {
+      const policy = cachedPolicy(policyText({ maxAge }))
+      policy.recordSeenAt = now
+      expect(policy.outlivesRecord(now + longest)).toBe(true)
+      expect(policy.outlivesRecord(now + longest + 1)).toBe(false)
+    },
+  )
+
+  it('[STS-54] keeps its age when the clock is set back: its dates are moved', () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const policy = cachedPolicy()
+    policy.usedAt = now
+    policy.failure = failure
+    vi.advanceTimersByTime(HOUR)
+    const earlier = now - 30 * DAY
+    const redated = policy.redated(earlier)
+    expect(redated).toMatchObject({
+      fetchedAt: earlier - HOUR,
+      expiresAt: earlier - HOUR + WEEK,
+      usedAt: earlier,
+      recordSeenAt: earlier,
+      failure,
+      unsaved: true,
+    })
+    expect(redated.startedAt).toBeLessThanOrEqual(redated.fetchedAt)
   })
 })
 
 describe('toStored and fromStored', () => {
   it('[STS-33] bring back the policy, its id and its times', () => {
-    const stored = toStored(held())
+    const policy = cachedPolicy()
+    policy.recordSeenAt = now - MINUTE
+    const stored = policy.toStored()
     expect(stored).toEqual({
       id: 'n1',
       body: policyText(),
+      startedAt: now - 5 * SECOND,
       fetchedAt: now,
       expiresAt: now + WEEK,
       usedAt: now,
+      recordSeenAt: now - MINUTE,
     })
-    // This process has not looked at its record
-    expect(fromStored(stored, now + DAY)).toEqual({ ...held(), checkedAt: NEVER_CHECKED })
+    const { cached, fromFuture } = fromStored(stored, now + DAY)
+    expect(fromFuture).toBe(false)
+    expect(cached.toStored()).toEqual(stored)
+    // This process has not looked its record up
+    expect(cached.checked).toBeUndefined()
   })
 
-  it('a failure is not stored', () => {
-    const policy = held()
-    noteFailure(policy, failure)
-    expect(fromStored(toStored(policy), now).lookup.failure).toBeUndefined()
+  it('[STS-53] take the end of the fetch for its start where an entry lacks that', () => {
+    const { cached } = fromStored(storedPolicy(now - DAY), now)
+    expect(cached).toMatchObject({ startedAt: now - DAY, recordSeenAt: now - DAY })
+    expect(startOf(storedPolicy(now - DAY))).toBe(now - DAY)
+  })
+
+  it('do not bring back the failure', () => {
+    const policy = cachedPolicy()
+    policy.failure = failure
+    expect(fromStored(policy.toStored(), now).cached.lookup.failure).toBeUndefined()
   })
 
   it.each([
@@ -102,8 +171,6 @@ describe('toStored and fromStored', () => {
     ['a fetchedAt that is NaN', { fetchedAt: Number.NaN }],
     ['a fetchedAt that is infinite', { fetchedAt: Number.NEGATIVE_INFINITY }],
     ['a fetchedAt that is a bigint', { fetchedAt: BigInt(now) }],
-    ['a fetchedAt of tomorrow', { fetchedAt: now + DAY }],
-    ['a fetchedAt of an hour and a minute ahead', { fetchedAt: now + 61 * MINUTE }],
   ])('[STS-33] %s: not a stored policy', (_, wrong) => {
     const stored: StoredPolicy = Object.assign(storedPolicy(now), wrong)
     expect(() => fromStored(stored, now)).toThrow()
@@ -111,17 +178,48 @@ describe('toStored and fromStored', () => {
 
   it('[STS-26] expiresAt is reckoned anew: a store cannot lengthen a policy', () => {
     for (const expiresAt of [now + 100 * WEEK, Number.POSITIVE_INFINITY, Number.NaN]) {
-      expect(fromStored(storedPolicy(now, { expiresAt }), now).expiresAt).toBe(now + WEEK)
+      expect(fromStored(storedPolicy(now, { expiresAt }), now).cached.expiresAt).toBe(now + WEEK)
     }
   })
 
   it('nor shorten it', () => {
-    expect(fromStored(storedPolicy(now, { expiresAt: now - 1 }), now).expiresAt).toBe(now + WEEK)
+    const stored = storedPolicy(now, { expiresAt: now - 1 })
+    expect(fromStored(stored, now).cached.expiresAt).toBe(now + WEEK)
   })
 
   it('[STS-26] a clock a little ahead of ours does not lengthen it', () => {
     const stored = storedPolicy(now + 5 * MINUTE)
-    expect(fromStored(stored, now)).toMatchObject({ fetchedAt: now, expiresAt: now + WEEK })
+    const { cached, fromFuture } = fromStored(stored, now)
+    expect(cached).toMatchObject({ fetchedAt: now, expiresAt: now + WEEK })
+    expect(fromFuture).toBe(false)
+  })
+
+  it.each([61 * MINUTE, DAY, 365 * DAY])(
+    '[STS-54] an entry fetched %d ms in the future is said to be, and lives from now at most',
+    (ahead) => {
+      const { cached, fromFuture } = fromStored(storedPolicy(now + ahead), now)
+      expect(fromFuture).toBe(true)
+      expect(cached).toMatchObject({ startedAt: now, fetchedAt: now, expiresAt: now + WEEK })
+    },
+  )
+
+  it.each([
+    ['after the end', now, now - DAY],
+    ['that is no time', Number.NaN, now - DAY],
+    ['that is text', 'yesterday' as unknown as number, now - DAY],
+    ['before the end', now - DAY - HOUR, now - DAY - HOUR],
+  ])('[STS-53] a start of the fetch %s', (_, startedAt, expected) => {
+    const stored = { ...storedPolicy(now - DAY), startedAt }
+    expect(fromStored(stored, now).cached.startedAt).toBe(expected)
+  })
+
+  it.each([
+    ['of the future', now + DAY, now],
+    ['of the past', now - HOUR, now - HOUR],
+    ['that is no time', Number.NaN, now - DAY],
+  ])('[STS-54] a recordSeenAt %s', (_, recordSeenAt, expected) => {
+    const stored = { ...storedPolicy(now - DAY), recordSeenAt }
+    expect(fromStored(stored, now).cached.recordSeenAt).toBe(expected)
   })
 
   it.each([
@@ -130,6 +228,6 @@ describe('toStored and fromStored', () => {
     ['that is no time', Number.NaN, now - DAY],
   ])('a usedAt %s', (_, usedAt, expected) => {
     const stored = { ...storedPolicy(now - DAY), usedAt }
-    expect(fromStored(stored, now).usedAt).toBe(expected)
+    expect(fromStored(stored, now).cached.usedAt).toBe(expected)
   })
 })

@@ -65,14 +65,14 @@ async function listed(guarded: GuardedStore): Promise<string[]> {
   return domains
 }
 
-const held = (clock: ManualClock) => fromStored(storedPolicy(clock.now()), clock.now())
+const held = (clock: ManualClock) => fromStored(storedPolicy(clock.now()), clock.now()).cached
 
 describe('GuardedStore', () => {
   it('without a store: nothing is there, and nothing is reported', async () => {
     const { guarded, reports, clock } = guard(undefined)
-    expect(await guarded.get(DOMAIN)).toBeUndefined()
-    await guarded.set(DOMAIN, held(clock))
-    await guarded.delete(DOMAIN)
+    expect(await guarded.get(DOMAIN)).toEqual({ kind: 'nothing' })
+    expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
+    expect(await guarded.removedAt(DOMAIN)).toBeUndefined()
     expect(await listed(guarded)).toEqual([])
     let worked = false
     const work = async () => {
@@ -87,17 +87,18 @@ describe('GuardedStore', () => {
   it('hands on what a good store does', async () => {
     const store = watchedStore()
     const { guarded, reports, clock } = guard(store)
-    await guarded.set(DOMAIN, held(clock))
-    expect(await guarded.get(DOMAIN)).toEqual(held(clock))
+    expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
+    const answer = await guarded.get(DOMAIN)
+    if (answer.kind !== 'entry') throw new Error(`the store answered with ${answer.kind}`)
+    expect(answer.cached.toStored()).toEqual(held(clock).toStored())
     expect(await listed(guarded)).toEqual([DOMAIN])
-    await guarded.delete(DOMAIN)
-    expect(await guarded.get(DOMAIN)).toBeUndefined()
+    await store.inner.delete(DOMAIN)
+    expect(await guarded.get(DOMAIN)).toEqual({ kind: 'nothing' })
     await guarded.close()
     expect(store.calls).toEqual([
       `set ${DOMAIN}`,
       `get ${DOMAIN}`,
       'list',
-      `delete ${DOMAIN}`,
       `get ${DOMAIN}`,
       'close',
     ])
@@ -121,21 +122,22 @@ describe('GuardedStore', () => {
   ] as const
 
   describe.each(HARM)('[STS-33] a store that %s', (_, harm, message) => {
-    it('get: nothing is there', async () => {
+    it('[STS-52] get: no answer, which is not "nothing"', async () => {
       const { guarded, reports } = guard(storeOf({ get: harm }))
-      expect(await guarded.get(DOMAIN)).toBeUndefined()
+      expect(await guarded.get(DOMAIN)).toEqual({ kind: 'no-answer' })
       expect(reports).toEqual([{ operation: 'get', message }])
     })
 
-    it('set, delete, close: as if it were done', async () => {
-      const { guarded, reports, clock } = guard(storeOf({ set: harm, delete: harm, close: harm }))
-      await guarded.set(DOMAIN, held(clock))
+    it('set, removedAt, close: reported, and nothing else happens', async () => {
+      const store = storeOf({ set: harm, removedAt: harm, close: harm })
+      const { guarded, reports, clock } = guard(store)
+      expect(await guarded.set(DOMAIN, held(clock))).toBe('failed')
       clock.advance(MINUTE)
-      await guarded.delete(DOMAIN)
+      expect(await guarded.removedAt(DOMAIN)).toBeUndefined()
       clock.advance(MINUTE)
       await guarded.close()
       expect(reports).toEqual(
-        ['set', 'delete', 'close'].map((operation) => ({ operation, message })),
+        ['set', 'removedAt', 'close'].map((operation) => ({ operation, message })),
       )
     })
 
@@ -227,7 +229,7 @@ describe('GuardedStore', () => {
       late = reject
     })
     const { guarded, reports } = guard(storeOf({ get: () => slow }))
-    expect(await guarded.get(DOMAIN)).toBeUndefined()
+    expect(await guarded.get(DOMAIN)).toEqual({ kind: 'no-answer' })
     late(new Error('too late'))
     await turns()
     process.off('unhandledRejection', unhandled)
@@ -249,7 +251,6 @@ const NONSENSE: Array<[string, unknown]> = [
   ['a body that is no policy', { ...sound(), body: 'hello' }],
   ['a body of another type', { ...sound(), body: 5 }],
   ['an id that is none', { ...sound(), id: 'not an id' }],
-  ['a fetch in the future', { ...sound(), fetchedAt: new ManualClock().now() + 100 * DAY }],
   ['a fetch at no time', { ...sound(), fetchedAt: 'yesterday' }],
   ['a policy without mx', { ...sound(), body: 'version: STSv1\nmode: enforce\nmax_age: 9\n' }],
 ]
@@ -267,14 +268,68 @@ function throwing(): object {
 }
 
 describe('[STS-33] a store full of nonsense', () => {
-  it.each(NONSENSE)('%s: as if nothing were there', async (_, nonsense) => {
-    const store = storeOf({ get: async () => nonsense as StoredPolicy })
-    const { guarded, reports } = guard(store)
-    expect((await guarded.get(DOMAIN)) ?? undefined).toBeUndefined()
-    // null is what many a database has for "nothing"
-    expect(reports.map(({ operation }) => operation)).toEqual(
-      nonsense === null ? [] : [`get ${DOMAIN}`],
-    )
+  it.each(NONSENSE)(
+    '[STS-52] %s: nothing is known of the domain, which is no "nothing"',
+    async (_, nonsense) => {
+      const store = storeOf({ get: async () => nonsense as StoredPolicy })
+      const { guarded, reports } = guard(store)
+      expect(await guarded.get(DOMAIN)).toEqual({
+        kind: nonsense === null ? 'nothing' : 'no-answer',
+      })
+      // null is what many a database has for "nothing"
+      expect(reports.map(({ operation }) => operation)).toEqual(
+        nonsense === null ? [] : [`get ${DOMAIN}`],
+      )
+    },
+  )
+
+  it('[STS-54] says of an entry fetched in the future that it is, and reports it', async () => {
+    const future = { ...sound(), fetchedAt: new ManualClock().now() + 100 * DAY }
+    const { guarded, reports, clock } = guard(storeOf({ get: async () => future }))
+    expect(await guarded.get(DOMAIN)).toMatchObject({
+      kind: 'entry',
+      fromFuture: true,
+      cached: { fetchedAt: clock.now(), expiresAt: clock.now() + WEEK },
+    })
+    expect(reports).toMatchObject([{ operation: `get ${DOMAIN}` }])
+  })
+
+  it('[STS-54] does not believe a removal in the future', async () => {
+    const clock = new ManualClock()
+    let at: unknown = clock.now()
+    const { guarded } = guard(storeOf({ removedAt: async () => at as number }))
+    expect(await guarded.removedAt(DOMAIN)).toBe(clock.now())
+    for (at of [clock.now() + DAY, Number.NaN, 'yesterday', null, undefined]) {
+      expect(await guarded.removedAt(DOMAIN)).toBeUndefined()
+    }
+  })
+
+  it('[STS-53] says whether a store has taken an entry', async () => {
+    let taken: unknown = true
+    const store = storeOf({ set: async () => taken as boolean })
+    const { guarded, clock } = guard(store)
+    expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
+    taken = false
+    expect(await guarded.set(DOMAIN, held(clock))).toBe('refused')
+    // A store that never refuses says nothing
+    taken = undefined
+    expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
+  })
+
+  it('asks for what is due when the store can tell, and for everything when it cannot', async () => {
+    async function* due(): AsyncGenerator<[string, StoredPolicy]> {
+      yield ['due.example', sound()]
+    }
+    const listDue = async (store: PolicyStore) => {
+      const { guarded, clock } = guard(store)
+      const domains: string[] = []
+      for await (const [domain] of guarded.list(clock.now())) domains.push(domain)
+      return domains
+    }
+    const store = memoryStore()
+    await store.set('other.example', sound())
+    expect(await listDue({ ...store, due })).toEqual(['due.example'])
+    expect(await listDue(store)).toEqual(['other.example'])
   })
 
   it.each(NONSENSE)('%s in a list: passed over', async (_, nonsense) => {
@@ -334,9 +389,9 @@ describe('[STS-33] a store full of nonsense', () => {
   it('what has expired is passed over without a word', async () => {
     const { guarded, reports, clock } = guard(storeOf({ get: async () => sound() }))
     clock.advance(WEEK - 1)
-    expect(await guarded.get(DOMAIN)).toMatchObject({ id: 'stored1' })
+    expect(await guarded.get(DOMAIN)).toMatchObject({ kind: 'entry', cached: { id: 'stored1' } })
     clock.advance(1)
-    expect(await guarded.get(DOMAIN)).toBeUndefined()
+    expect(await guarded.get(DOMAIN)).toEqual({ kind: 'nothing' })
     expect(reports).toEqual([])
   })
 
@@ -453,7 +508,7 @@ describe('[STS-33] MtaSts with a store that fails', () => {
     expect(lines).toHaveLength(1)
   })
 
-  it('a policy in memory applies while the store is down, and no delivery asks the store', async () => {
+  it('a policy in memory applies while the store is down, and no delivery waits for the store', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     await store.inner.set(DOMAIN, storedPolicy(clock.now()))
@@ -462,11 +517,12 @@ describe('[STS-33] MtaSts with a store that fails', () => {
     expect(said(await sts.getPolicy(DOMAIN))).toBe('enforce stored1')
     store.before = broken
     for (let hour = 1; hour < 24 * 7; hour++) {
+      if (hour === 100) store.before = forever
       clock.advance(60 * MINUTE)
-      expect(said(await sts.getPolicy(DOMAIN))).toBe('enforce stored1')
-      await turns(2)
+      const delivery = sts.getPolicy(DOMAIN)
+      expect(await isPending(delivery)).toBe(false)
+      expect(said(await delivery)).toBe('enforce stored1')
     }
-    expect(store.calls).toEqual([`get ${DOMAIN}`])
   })
 
   it('close() resolves though the store does not close, and closes it once', async () => {

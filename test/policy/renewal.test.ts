@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
+import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
 import { memoryStore } from '../../src/policy/stores/memory.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import {
@@ -210,12 +211,19 @@ describe('one pass', () => {
 
 describe('what fails', () => {
   it.each(['nxdomain', 'two-records', 'malformed-record'] as const)(
-    '[STS-22] TXT %s: not renewed, and kept until it expires',
+    '[STS-55] TXT %s, policy host up: renewed for 30 days, reported, and then left to expire',
     async (fault) => {
       const sts = await holding()
       const { name } = bob
       bob.dns.fails(fault)
-      for (let day = 1; day < 7; day++) {
+      for (let day = 1; day <= 30; day++) {
+        stage.clock.advance(DAY)
+        expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+        expect(said(await sts.getPolicy(name))).toBe('enforce n1')
+        expect(failures.events).toHaveLength(day)
+      }
+      stage.world.forget()
+      for (let day = 31; day < 37; day++) {
         stage.clock.advance(DAY)
         expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, failed: 1 })
         expect(said(await sts.getPolicy(name))).toBe('enforce n1')
@@ -226,6 +234,39 @@ describe('what fails', () => {
       expect((await sts.getPolicy(name)).status).toBe('none')
     },
   )
+
+  it('[STS-55] a record that comes back starts the 30 days again', async () => {
+    const sts = await holding()
+    for (let month = 0; month < 3; month++) {
+      bob.dns.fails('nxdomain')
+      for (let day = 1; day <= 29; day++) {
+        stage.clock.advance(DAY)
+        expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+        await sts.getPolicy(bob.name)
+      }
+      bob.dns.works()
+      expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
+    }
+  })
+
+  it('[STS-55] a restart does not start the 30 days again', async () => {
+    const entries = new Map<string, StoredPolicy>()
+    const store: PolicyStore = {
+      get: async (policyDomain) => entries.get(policyDomain),
+      set: async (policyDomain, entry) => void entries.set(policyDomain, entry),
+      delete: async (policyDomain) => void entries.delete(policyDomain),
+    }
+    await (await holding({ store })).close()
+    bob.dns.fails('nxdomain')
+    for (let day = 1; day <= 36; day++) {
+      stage.clock.advance(DAY)
+      const sts = open({ store })
+      expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+      const { renewed, failed } = await sts.refresh()
+      expect([renewed, failed]).toEqual(day <= 30 ? [1, 0] : [0, 1])
+      await sts.close()
+    }
+  })
 
   it.each(['servfail', 'refused'] as const)(
     '[STS-22] [STS-27] TXT %s, but the policy host is up: renewed under the old id',

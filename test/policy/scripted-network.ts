@@ -2,11 +2,13 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { promises as dns } from 'node:dns'
+import { setMaxListeners } from 'node:events'
 import type { Resolver } from '../../src/dns/resolver.js'
 import type { EventMap, EventName } from '../../src/events.js'
 import type { Logger } from '../../src/logger.js'
 import { type MtaStsOptions, resolveOptions } from '../../src/options.js'
 import { type CacheOptions, PolicyCache } from '../../src/policy/cache.js'
+import { plainFailure } from '../../src/policy/failure.js'
 import type { FetchOptions } from '../../src/policy/fetch.js'
 import { GuardedStore } from '../../src/policy/guarded-store.js'
 import type { PolicyLookup } from '../../src/policy/lookup.js'
@@ -176,7 +178,7 @@ export function watchedStore(options: { now?: () => number } = {}): WatchedStore
     },
     async set(policyDomain, entry) {
       await note('set', policyDomain)
-      await inner.set(policyDomain, entry)
+      return inner.set(policyDomain, entry)
     },
     async delete(policyDomain) {
       await note('delete', policyDomain)
@@ -251,6 +253,8 @@ export interface CacheUnderTest {
   /** Changes count from the next lookup on */
   network: FetchOptions
   options: CacheOptions
+  /** Aborts it as `MtaSts.close()` does */
+  closing: AbortController
 }
 
 /** Of small bounds, because large ones take time to make. */
@@ -267,14 +271,19 @@ export function makeCache(options: MtaStsOptions, storeTimeout = 10 * SECOND): C
   })
   // The test's own resolver, bare: what is shared between deliveries is to be shared by the cache
   const network: FetchOptions = { ...settings, resolver: options.resolver ?? settings.resolver }
+  const closing = new AbortController()
+  setMaxListeners(0, closing.signal)
   const cacheOptions: CacheOptions = {
     ...settings,
     network,
     store,
-    report: (policyDomain, applies, failure) => reports.push({ policyDomain, applies, failure }),
+    closing: closing.signal,
+    // With the cause as it is cached, for comparison
+    report: (policyDomain, applies, failure) =>
+      reports.push({ policyDomain, applies, failure: plainFailure(failure) }),
   }
   const cache = new PolicyCache(cacheOptions)
-  return { cache, reports, storeFailures, network, options: cacheOptions }
+  return { cache, reports, storeFailures, network, options: cacheOptions, closing }
 }
 
 /** What a lookup amounts to, in a word or two: `enforce n1`, `no-record`. */

@@ -2,8 +2,14 @@
  * What every report store must do, whatever is below it. A store of your own should pass it, too.
  */
 import { describe, expect, it } from 'vitest'
-import type { CountLimits, PolicyCounts } from '../../src/tlsrpt/index.js'
-import type { ClaimedReport, ReportStore } from '../../src/tlsrpt/store.js'
+import type {
+  ClaimedReport,
+  CountLimits,
+  PolicyCounts,
+  Portion,
+  ReportStore,
+  StoredReport,
+} from '../../src/tlsrpt/index.js'
 import { counts } from './support.js'
 
 export interface Opened {
@@ -46,6 +52,12 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     const report = await claim(store, request)
     if (report === undefined) throw new Error('there is no report to claim')
     return report
+  }
+  const listAll = async (store: ReportStore) => {
+    if (store.list === undefined) throw new Error('this store has no list()')
+    const reports: StoredReport[] = []
+    for await (const report of store.list()) reports.push(report)
+    return reports
   }
   const namesOf = (reports: readonly ClaimedReport[]) =>
     reports.map(({ day, domain }) => `${day} ${domain}`).sort()
@@ -167,6 +179,60 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       )
     })
 
+    it('[RPT-16] a portion that is sent again is added once, from whichever connection', async () => {
+      const { store, other = store } = await open()
+      const portion = (number: number, writer = 'one') => ({ writer, number })
+      const add = (to: ReportStore, portion: Portion) =>
+        to.add([counts('a.example', DAY_1, 1), counts('b.example', DAY_1, 10)], LIMITS, portion)
+      await Promise.all([add(store, portion(1)), add(other, portion(1)), add(store, portion(1))])
+      await add(store, portion(2))
+      await add(other, portion(2))
+      // Of an earlier connection, which arrives late
+      await add(store, portion(1))
+      await add(other, portion(1, 'two'))
+      await sealed(store, DAY_2)
+      const reports = await claimAll(store)
+      expect(reports.map(({ policies }) => policies[0]?.successes).sort()).toEqual([3, 30])
+    })
+
+    it('[RPT-16] a portion is remembered when the day has been closed meanwhile', async () => {
+      const { store, other = store } = await open()
+      const portion = { writer: 'one', number: 7 }
+      await store.add([counts('a.example', DAY_1)], LIMITS, portion)
+      await sealed(store, DAY_2)
+      await other.add([counts('a.example', DAY_1)], LIMITS, portion)
+      expect(await sealed(store, DAY_2)).toEqual([])
+      expect((await claimAll(store)).length).toBe(1)
+    })
+
+    it('adding to many failures costs no more than adding to few', async () => {
+      const { store } = await open()
+      const policy = { policyType: 'sts', policyDomain: 'a.example' }
+      const failures = (n: number) =>
+        Array.from({ length: n }, (_, index): [string, number] => [
+          JSON.stringify({ resultType: 'tlsa-invalid', receivingIp: `${index}` }),
+          1,
+        ])
+      const domains = Array.from({ length: 20 }, (_, n) => `d${n}.example`)
+      const add = (sessions: number) =>
+        store.add(
+          domains.map((domain) => ({
+            day: DAY_1,
+            domain,
+            policies: [{ key: 'x', policy, successes: 0, failures: failures(sessions) }],
+          })),
+          LIMITS,
+        )
+      await add(1000)
+      await add(1)
+      await sealed(store, DAY_2)
+      for (const { policies } of await claimAll(store)) {
+        const [{ failures } = { failures: [] }] = policies
+        expect(failures.length).toBe(1000)
+        expect(failures.reduce((sum, [, sessions]) => sum + sessions, 0)).toBe(1001)
+      }
+    })
+
     it('takes nothing, and much', async () => {
       const { store } = await open()
       await store.add([], LIMITS)
@@ -280,6 +346,23 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       expect(await claim(store, { now: NOW + 2000 })).toMatchObject({ progress: { attempts: 1 } })
     })
 
+    it('[STS-54] a claim that reaches far into the future is not believed', async () => {
+      const { store, other } = await oneReport()
+      const month = 31 * 24 * 3_600_000
+      const fast = await store.claim({ now: NOW + month, until: NOW + month + 1000, early: false })
+      const second = await mustClaim(other)
+      expect(second.id).toBe(fast?.id)
+      expect(await claim(store)).toBeUndefined()
+    })
+
+    it('why an attempt failed is there for the next one', async () => {
+      const { store, other } = await oneReport()
+      const first = await mustClaim(store)
+      const progress = { firstAttemptAt: 5, attempts: 1, done: [], problem: '421 "later" ü' }
+      await store.save(first, progress, NOW + 5000)
+      expect(await claim(other, { now: NOW + 5000 })).toMatchObject({ progress })
+    })
+
     it('[RPT-13] removed is removed', async () => {
       const { store, other } = await oneReport()
       const report = await mustClaim(store)
@@ -287,6 +370,64 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       expect(await store.remove(report)).toBe(false)
       expect(await store.save(report, { attempts: 1, done: [] }, 0)).toBe(false)
       expect(await claim(other, { now: NOW * 2, early: true })).toBeUndefined()
+    })
+  })
+
+  describe(`${name}: for operators`, () => {
+    it('[RPT-19] lists what is counted, waits, is claimed and has failed', async () => {
+      const { store, other = store } = await open()
+      for (const domain of ['a.example', 'b.example', 'c.example']) {
+        await store.add([counts(domain, DAY_1)], LIMITS)
+      }
+      await store.seal(DAY_2, (_, domain) => ({
+        id: domain.slice(0, 1),
+        notBefore: domain === 'a.example' ? NOW + 1 : 0,
+      }))
+      await store.add([counts('a.example', DAY_2)], LIMITS)
+      const claimed = [await mustClaim(store), await mustClaim(store)]
+      const failing = claimed.find(({ id }) => id === 'c')
+      if (failing === undefined) throw new Error('c was not claimed')
+      const progress = {
+        firstAttemptAt: NOW,
+        attempts: 1,
+        done: ['mailto:x@c.example'],
+        problem: '421',
+      }
+      await store.save(failing, progress, NOW + 300)
+      const listed = await listAll(other)
+      expect(listed.sort((a, b) => ((a.id ?? '') < (b.id ?? '') ? -1 : 1))).toMatchObject([
+        { day: DAY_2, domain: 'a.example', state: 'counting' },
+        { id: 'a', day: DAY_1, domain: 'a.example', state: 'waiting', notBefore: NOW + 1 },
+        { id: 'b', state: 'claimed', notBefore: NOW + 1000, progress: { attempts: 0 } },
+        { id: 'c', state: 'failed', notBefore: NOW + 300, progress },
+      ])
+    })
+
+    it('makes due what waits or has failed, and not what is claimed', async () => {
+      const { store, other = store } = await open()
+      await store.add([counts('a.example', DAY_1)], LIMITS)
+      await store.seal(DAY_2, () => ({ id: 'a', notBefore: NOW + 5000 }))
+      expect(await other.makeDue?.('a', NOW)).toBe(true)
+      const report = await mustClaim(store)
+      expect(await other.makeDue?.('a', NOW)).toBe(false)
+      await store.save(report, { attempts: 1, done: [], problem: 'no' }, NOW + 5000)
+      expect(await claim(store)).toBeUndefined()
+      expect(await other.makeDue?.('a', NOW)).toBe(true)
+      expect(await claim(store)).toMatchObject({ id: 'a' })
+      expect(await other.makeDue?.('b', NOW)).toBe(false)
+    })
+
+    it('drops a report in any state', async () => {
+      const { store, other = store } = await open()
+      for (const domain of ['a.example', 'b.example'])
+        await store.add([counts(domain, DAY_1)], LIMITS)
+      await store.seal(DAY_2, (_, domain) => ({ id: domain.slice(0, 1), notBefore: 0 }))
+      const claimed = await mustClaim(store)
+      expect(await other.drop?.('a')).toBe(true)
+      expect(await other.drop?.('b')).toBe(true)
+      expect(await other.drop?.('b')).toBe(false)
+      expect(await store.save(claimed, { attempts: 1, done: [] }, 0)).toBe(false)
+      expect(await listAll(store)).toEqual([])
     })
   })
 }

@@ -17,7 +17,7 @@ import {
 } from '../../src/testing/index.js'
 import { RESULT_TYPES } from '../../src/tls/failures.js'
 import { memoryReportStore, TlsReporter } from '../../src/tlsrpt/index.js'
-import { decodePart, leafParts } from '../../src/tlsrpt/mime.js'
+import { parseMail } from '../../src/tlsrpt/read-mail.js'
 import { DAY, DKIM, TODAY_NOON } from './support.js'
 
 interface Scene extends DomainOptions {
@@ -55,11 +55,10 @@ const expected: Record<string, Json> = JSON.parse(
 
 /** The report in a mail as it stands there, before anybody has made something of it. */
 function jsonIn(message: ReceivedMessage): Json {
-  const part = leafParts(message.bytes.toString('latin1')).find(
-    ({ type }) => type === 'application/tlsrpt+gzip',
-  )
+  const { parts } = parseMail(message.bytes)
+  const part = parts.find(({ type }) => type === 'application/tlsrpt+gzip')
   if (part === undefined) throw new Error('there is no report in this mail')
-  return JSON.parse(gunzipSync(decodePart(part)).toString())
+  return JSON.parse(gunzipSync(part.content).toString())
 }
 
 /** Everything below it, by the name of its field. */

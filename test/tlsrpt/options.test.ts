@@ -1,9 +1,10 @@
+import { channel } from 'node:diagnostics_channel'
 import nodemailer, { type Transporter } from 'nodemailer'
 import { afterEach, describe, expect, it } from 'vitest'
 import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import { type ReportTransporter, TlsReporter } from '../../src/tlsrpt/index.js'
 import { resolveReporterOptions } from '../../src/tlsrpt/options.js'
-import { reporterOptions } from './support.js'
+import { publishSession, reporterOptions } from './support.js'
 
 const reporters: TlsReporter[] = []
 afterEach(async () => {
@@ -76,7 +77,7 @@ describe('the options', () => {
     expect(make).toThrow('The option "options" must be an object')
   })
 
-  it('takes the transporters that Nodemailer makes, by type and in fact', () => {
+  it('takes the transporters that Nodemailer makes, by type and in fact', async () => {
     const made: Transporter[] = [
       nodemailer.createTransport({ host: '127.0.0.1' }),
       nodemailer.createTransport({ host: '127.0.0.1', pool: true }),
@@ -85,11 +86,25 @@ describe('the options', () => {
     const sts = nodemailer.createTransport(mtaStsTransport())
     const transporters: ReportTransporter[] = [...made, sts]
     for (const transporter of transporters) {
-      reporters.push(new TlsReporter(reporterOptions({ transporter })))
+      await using reporter = new TlsReporter(reporterOptions({ transporter }))
+      expect(reporter).toBeInstanceOf(TlsReporter)
     }
     for (const transporter of made) transporter.close()
     sts.close()
-    expect(reporters.length).toBe(4)
+  })
+
+  it('refuses a second reporter for a submitter until the first is closed', async () => {
+    const first = new TlsReporter(reporterOptions())
+    reporters.push(first)
+    const second = () => new TlsReporter(reporterOptions({ submitter: 'Sender.Example' }))
+    expect(second).toThrow(expect.objectContaining({ code: 'EREPORTER' }))
+    // What the refused one would have begun must not go on
+    publishSession()
+    expect(channel('mta-sts:session').hasSubscribers).toBe(true)
+    await first.close()
+    expect(channel('mta-sts:session').hasSubscribers).toBe(false)
+    await using third = second()
+    expect(third).toBeInstanceOf(TlsReporter)
   })
 
   it('is closed by await using', async () => {

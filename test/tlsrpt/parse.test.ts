@@ -221,14 +221,14 @@ describe('parseReport', () => {
     ['a text', 'Dear postmaster,\r\n\r\nall is well.\r\n', /neither JSON nor gzip/],
     ['half a JSON', text.slice(0, 100), /JSON is damaged/],
     ['half a gzip', gzipSync(text).subarray(0, 100), /gzip is damaged/],
-    ['a list', '[]', /the report is not an object/],
-    ['no date-range', changed((j) => set(j, 'date-range', null)), /date-range is not an object/],
+    ['an empty list', '[]', /it holds no report/],
+    ['a list of numbers', '[1]', /the report is not an object/],
+    ['no date-range', changed((j) => set(j, 'date-range', null)), /it has no date-range/],
     [
       'a day that is none',
       changed((j) => set(j['date-range'], 'end-datetime', '2016-13-01T00:00:00Z')),
       /end-datetime is "2016-13-01T00:00:00Z"/,
     ],
-    ['no report-id', changed((j) => set(j, 'report-id', '')), /no report-id/],
     ['policies of numbers', changed((j) => set(j, 'policies', [1])), /a policy is not an object/],
     [
       'a negative count',
@@ -236,10 +236,18 @@ describe('parseReport', () => {
       /a count is "-1"/,
     ],
     [
-      'a failure without a type',
-      changed((j) => set(j.policies[0]?.['failure-details'][0] ?? {}, 'result-type', null)),
-      /no result-type/,
+      'a count that is an object with the name of a method',
+      changed((j) =>
+        set(j.policies[0]?.summary ?? {}, 'total-failure-session-count', { toString: 0 }),
+      ),
+      /a count is an object/,
     ],
+    [
+      'a count that is 100,000 lists inside each other',
+      text.replace('303', `${'['.repeat(100_000)}${']'.repeat(100_000)}`),
+      /nested too deeply/,
+    ],
+    ['an object that is something else', '{"name": "mta-sts"}', /none of the fields/],
   ])('refuses %s', (_, bytes, message) => {
     const error = errorOf(() => parseReport(bytes))
     expect(error).toBeInstanceOf(ReportSyntaxError)

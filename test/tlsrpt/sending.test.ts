@@ -14,6 +14,7 @@ import {
   FakeTransporter,
   failedSession,
   HOUR,
+  OtherProcess,
   plainSession,
   publishPolicyFailure,
   publishSession,
@@ -259,8 +260,7 @@ describe('trying again', () => {
     await reporter.flush()
     passing(5 * DAY)
     transporter.failing = () => undefined
-    const next = new TlsReporter({ ...options, store })
-    reporters.push(next)
+    const next = new OtherProcess({ ...options, store })
     expect(await next.sendReports()).toEqual({ ...NOTHING, sent: 1 })
   })
 })
@@ -297,14 +297,13 @@ describe('a process that dies', () => {
       publishSession()
       await reporter.flush()
       passing(DAY)
-      const dying = new TlsReporter({ ...options, store: mortal(store, { method, when }) })
+      const dying = new OtherProcess({ ...options, store: mortal(store, { method, when }) })
       await expect(dying.sendReports()).rejects.toThrow('died')
       await reporter.sendReports()
       expect(transporter.sent.length).toBe(atOnce)
       passing(15 * MINUTE)
       await reporter.sendReports()
       expect(transporter.sent.length).toBe(1)
-      await dying.close()
     },
   )
 
@@ -315,12 +314,12 @@ describe('a process that dies', () => {
     await reporter.flush()
     passing(DAY)
     let saves = 0
-    const dying = new TlsReporter({
+    const dying = new OtherProcess({
       ...options,
       store: {
         ...store,
         save: async (...args) => {
-          if (++saves === 2) throw new Error('died')
+          if (++saves >= 2) throw new Error('died')
           return store.save(...args)
         },
       },
@@ -335,7 +334,6 @@ describe('a process that dies', () => {
     expect(second?.mail.messageId).toBe(first?.mail.messageId)
     const withoutDate = (raw: Buffer | undefined) => raw?.toString().replace(/^Date: .*$/m, '')
     expect(withoutDate(second?.mail.raw)).toBe(withoutDate(first?.mail.raw))
-    await dying.close()
   })
 
   it('[RPT-13] who has lost his claim in between sends to no further destination', async () => {
@@ -366,8 +364,7 @@ describe('many processes', () => {
       LIMITS,
     )
     clock.time += DAY
-    const others = Array.from({ length: 10 }, () => new TlsReporter(options))
-    reporters.push(...others)
+    const others = Array.from({ length: 10 }, () => new OtherProcess(options))
     const summaries = await Promise.all(others.map((other) => other.sendReports()))
     expect(summaries.reduce((sum, { sent }) => sum + sent, 0)).toBe(100)
     expect(transporter.days.sort()).toEqual(domains.map((domain) => `${TODAY} ${domain}`).sort())
@@ -436,8 +433,7 @@ describe('by itself', () => {
     const domains = ['bob.example', 'carol.example', 'dan.example']
     for (const domain of domains) resolver.reports(domain, `mailto:r@${domain}`)
     // A second process on the store; and one destination in four attempts is out of order
-    const second = new TlsReporter({ ...options, store })
-    reporters.push(second)
+    const second = new OtherProcess({ ...options, store })
     transporter.failing = () => (random() < 0.25 ? new Error('421 later') : undefined)
     const published = new Map<string, number>()
     for (let hour = 0; hour < 31 * 24; hour++) {
@@ -447,7 +443,9 @@ describe('by itself', () => {
         const key = `${day} ${domain}`
         published.set(key, (published.get(key) ?? 0) + 1)
       }
-      await pass(clock, HOUR, HOUR / 4)
+      await pass(clock, HOUR / 2, HOUR / 4)
+      await second.sendReports({ early: false })
+      await pass(clock, HOUR / 2, HOUR / 4)
     }
     await pass(clock, 2 * DAY, HOUR / 4)
     const reported = transporter.sent.map(({ report }) => {
@@ -455,9 +453,7 @@ describe('by itself', () => {
       const day = report.dateRange.start.toISOString().slice(0, 10)
       return [`${day} ${policyDomain}`, totalSuccessfulSessionCount] as const
     })
-    // Each session was heard by both reporters
-    const expected = [...published].map(([key, count]) => [key, 2 * count])
-    expect([...reported].sort()).toEqual(expected.sort())
+    expect([...reported].sort()).toEqual([...published].sort())
     expect(new Set(transporter.sent.map(({ report }) => report.reportId)).size).toBe(32 * 3)
   })
 
@@ -569,8 +565,9 @@ describe('flush and close', () => {
     down = false
     passing(DAY)
     await reporter.sendReports()
-    // One domain, however often it was tried
-    expect(added).toEqual([1])
+    // The first portion may have been added though its reply was lost: it is sent again as it was.
+    // What was counted since is one domain, however often it was tried
+    expect(added).toEqual([1, 1])
     expect(transporter.sent[0]?.report.policies).toMatchObject([
       { totalSuccessfulSessionCount: 3, totalFailureSessionCount: 3 },
     ])

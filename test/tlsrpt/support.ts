@@ -1,15 +1,19 @@
 /** What the tests of TLS reporting share. Knows nothing of vitest, for child processes use it too. */
 import { channel } from 'node:diagnostics_channel'
 import type { PolicyFailureEvent, SessionEvent } from '../../src/events.js'
+import { GuardedReportStore } from '../../src/tlsrpt/guarded-store.js'
 import {
   type DomainCounts,
   memoryReportStore,
   parseReport,
   type ReportMail,
   type ReportStore,
+  type SendSummary,
   type TlsReport,
   type TlsReporterOptions,
 } from '../../src/tlsrpt/index.js'
+import { resolveReporterOptions } from '../../src/tlsrpt/options.js'
+import { Sender } from '../../src/tlsrpt/sender.js'
 
 export const HOUR = 3_600_000
 export const DAY = 24 * HOUR
@@ -185,5 +189,19 @@ export function reporterOptions(
     now: () => TOMORROW_NOON,
     random: () => 0.5,
     ...overrides,
+  }
+}
+
+/** Sends as another process on the same store does; a process has one reporter only. */
+export class OtherProcess {
+  readonly #sender: Sender
+
+  constructor(options: TlsReporterOptions) {
+    const settings = resolveReporterOptions(options)
+    this.#sender = new Sender(settings, new GuardedReportStore(settings.store))
+  }
+
+  sendReports({ early = true } = {}): Promise<SendSummary> {
+    return this.#sender.run({ early })
   }
 }

@@ -17,7 +17,7 @@ import {
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from '../context.js'
 import { toJson } from '../layout.js'
 import { openStore, STORE_HELP } from '../store.js'
-import { type CacheOutput, type Entry, entriesOf, entryOf } from './entries.js'
+import { type CacheOutput, entriesOf, entryOf } from './entries.js'
 import { refresh } from './refresh.js'
 import { renderEntry, renderList } from './render.js'
 
@@ -34,15 +34,16 @@ Usage: mta-sts cache --store STORE [list]
        mta-sts cache --store STORE remove DOMAIN
        mta-sts cache --store STORE refresh
 
-The policies that a sender holds: which, since when, until when. "refresh"
-fetches those anew that were used in the last 30 days.
+The policies that a sender has cached: which, since when, until when. "remove"
+reaches the senders that use the store when they next look at the domain's TXT
+record. "refresh" fetches those anew that were used in the last 30 days.
 
 ${STORE_HELP}
 ${NETWORK_HELP}
 ${COMMON_HELP}
 
-Exit status: 0 done; 1 nothing is held of the domain, or a policy could not be
-refreshed; 2 wrong usage; 3 the store cannot be opened, or fails. A store in
+Exit status: 0 done; 1 nothing is cached for the domain, or a policy could not
+be refreshed; 2 wrong usage; 3 the store cannot be opened, or fails. A store in
 SQLite needs Node 22.13 or later; one in Redis needs the package redis.
 
 JSON (--json), stable while "format" is 1: fields are added, never changed
@@ -60,7 +61,7 @@ const ACTIONS = ['list', 'show', 'remove', 'refresh'] as const
 type Action = (typeof ACTIONS)[number]
 
 export const cache: Command = {
-  summary: 'the policies that a sender holds',
+  summary: 'the policies that a sender has cached',
   help: HELP,
   async run(argv, context) {
     const { values, positionals } = parseArguments(argv, OPTIONS)
@@ -127,17 +128,39 @@ async function remove(
   domain: string,
   { context, json }: CacheOutput,
 ): Promise<ExitStatus> {
-  const held: Entry | undefined = await entryOf(store, domain, nowIn(context))
+  const removed = await isHeld(store, domain, nowIn(context))
   await store.delete(domain)
-  const removed = held !== undefined
   if (json) context.stdout.write(toJson({ format: 1, domain, removed }))
-  else if (removed) context.stdout.write(`Removed ${domain}\n`)
+  else if (removed) context.stdout.write(`Removed ${domain}\n${consequenceOf(store)}`)
   else nothingHeld(domain, context)
   return removed ? EXIT.fine : EXIT.unprotected
 }
 
+/** An entry that cannot be read is there to be removed all the same. */
+async function isHeld(store: PolicyStore, domain: string, now: number): Promise<boolean> {
+  try {
+    return (await entryOf(store, domain, now)) !== undefined
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    return true
+  }
+}
+
+/** Senders have policies in memory, too. */
+function consequenceOf(store: PolicyStore): string {
+  return 'removedAt' in store
+    ? `\
+Senders that use this store drop the policy when they next look at the domain's
+TXT record: within 5 minutes, unless their recheckInterval says otherwise. They
+fetch the policy anew if the domain still has one.
+`
+    : `\
+Senders that run now go on under the policy until they are started anew.
+`
+}
+
 function nothingHeld(domain: string, { stderr }: CliContext): void {
-  stderr.write(`mta-sts: No policy of ${domain} is held.\n`)
+  stderr.write(`mta-sts: No policy of ${domain} is cached.\n`)
 }
 
 function nowIn({ now = Date.now }: CliContext): number {

@@ -1,5 +1,5 @@
 /**
- * What a store holds, as it is shown.
+ * The entries of a store, as they are shown.
  *
  * @module
  */

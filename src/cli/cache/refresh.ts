@@ -19,10 +19,16 @@ export async function refresh(
   { context, json }: CacheOutput,
 ): Promise<ExitStatus> {
   const { options } = await openNetwork(values, context)
-  // The core goes on without a store that fails; here that is what was asked about
+  // The core goes on without a store that fails; here a failing store is the result
   await store.get('example.com')
   const failures: string[] = []
-  const sts = new MtaSts({ ...options, store, refreshInterval: 0, logger: collecting(failures) })
+  const storeFailures: string[] = []
+  const sts = new MtaSts({
+    ...options,
+    store,
+    refreshInterval: 0,
+    logger: collecting(failures, storeFailures),
+  })
   const progress = progressOn(context)
   progress.show('Fetching the policies anew')
   try {
@@ -30,12 +36,16 @@ export async function refresh(
     progress.clear()
     if (json) {
       const summary = { checked, renewed, changed, failed, dropped }
-      context.stdout.write(toJson({ format: 1, ...summary, failures }))
+      const all = [...failures, ...storeFailures]
+      context.stdout.write(toJson({ format: 1, ...summary, failures: all }))
     } else {
       const counts = `${renewed} renewed, ${changed} changed, ${failed} failed, ${dropped} dropped`
       context.stdout.write(`${checked} looked at: ${counts}\n`)
-      for (const failure of failures) context.stderr.write(`mta-sts: ${failure}\n`)
+      for (const failure of [...failures, ...storeFailures])
+        context.stderr.write(`mta-sts: ${failure}\n`)
     }
+    // What was fetched and could not be stored is lost when this process ends
+    if (storeFailures.length > 0) return EXIT.unknown
     return failed > 0 ? EXIT.unprotected : EXIT.fine
   } finally {
     progress.clear()
@@ -43,10 +53,13 @@ export async function refresh(
   }
 }
 
-function collecting(failures: string[]): Logger {
-  const collect = (_entry: object, message: string, ...args: unknown[]) => {
-    failures.push(format(message, ...args))
-  }
+/** The core warns of policies that could not be fetched; its errors are those of the store. */
+function collecting(failures: string[], storeFailures: string[]): Logger {
+  const into =
+    (list: string[]) =>
+    (_entry: object, message: string, ...args: unknown[]) => {
+      list.push(format(message, ...args))
+    }
   const ignore = () => undefined
-  return { debug: ignore, info: ignore, warn: collect, error: collect }
+  return { debug: ignore, info: ignore, warn: into(failures), error: into(storeFailures) }
 }

@@ -1,5 +1,5 @@
 /**
- * What a store holds, as text.
+ * The entries of a store, as text.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const COLUMNS: readonly Column[] = [
 ]
 
 export function renderList(entries: readonly Entry[]): string {
-  if (entries.length === 0) return 'No policy is held.\n'
+  if (entries.length === 0) return 'No policy is cached.\n'
   const rows = entries.map(({ domain, mode, fetchedAt, expiresAt, expired }) => [
     escapeRemoteText(domain),
     mode ?? 'broken',

@@ -5,23 +5,26 @@
  */
 import { hostname } from 'node:os'
 import { isHostName } from '../../dns/domain-name.js'
+import type { PolicyStore } from '../../policy/store.js'
 import { escapeRemoteText } from '../../text.js'
 import {
   COMMON_HELP,
   COMMON_OPTIONS,
-  domainArgument,
   NETWORK_HELP,
   NETWORK_OPTIONS,
   parseArguments,
+  wholeNumber,
 } from '../arguments.js'
-import { type CliContext, type Command, type ExitStatus, UsageError, worstOf } from '../context.js'
-import { toJson } from '../layout.js'
-import { openNetwork } from '../network.js'
+import { type CliContext, type Command, UsageError } from '../context.js'
+import { remembering } from '../name-servers.js'
+import { type NetworkArguments, openNetwork } from '../network.js'
 import { openStore } from '../store.js'
-import { painter, progressOn } from '../terminal.js'
-import { type ExamineOptions, examine } from './examine.js'
-import type { CheckOutput, CheckReport } from './findings.js'
-import { renderReport } from './render.js'
+import { listDomains } from './domains.js'
+import type { Run } from './examine.js'
+import { checkMany } from './many.js'
+import { type Form, printerOf } from './outputs.js'
+import { MAX_SOCKETS, Sessions } from './sessions.js'
+import { boundedConnect, Slots } from './slots.js'
 
 const OPTIONS = {
   ...COMMON_OPTIONS,
@@ -30,6 +33,11 @@ const OPTIONS = {
   name: { type: 'string' },
   store: { type: 'string' },
   prefix: { type: 'string' },
+  file: { type: 'string' },
+  brief: { type: 'boolean' },
+  ndjson: { type: 'boolean' },
+  concurrency: { type: 'string' },
+  deadline: { type: 'string' },
 } as const
 
 const HELP = `\
@@ -37,15 +45,23 @@ Usage: mta-sts check [OPTION]... DOMAIN...
 
 Shows everything that a sender would find out about a domain: the TXT record,
 the policy host and its certificate, the policy line by line, the MX records
-against it, where TLS reports go; what it comes to, and what to do about it.
+against it, where TLS reports go; the verdict; and what to do about it.
 
-  --connect         connect to each MX host, and see what it proves by STARTTLS;
-                    no message is sent
+  --connect         connect to each MX host, as a sender does, and see what it
+                    proves by STARTTLS; no message is sent. Without it, MX hosts
+                    are marked "·", not tried: many networks let nobody out to
+                    port 25, and the check would wait for nothing
   --name HOST       what EHLO says; default: the name of this machine
 ${NETWORK_HELP}
-  --store STORE     a policy store (see "mta-sts cache --help"): tells whether
-                    the policy has changed under the id that a sender holds
+  --store STORE     a policy store (see "mta-sts cache --help"): adds what a
+                    sender does that has the domain's policy in it
   --prefix P        what keys in Redis begin with; default mta-sts:
+  --file LIST       a file with a domain on each line, - for standard input; a
+                    DOMAIN may be - as well
+  --brief           a line for each domain
+  --ndjson          a line of JSON for each domain, as soon as it is done
+  --concurrency N   domains that are looked at beside each other; default 32
+  --deadline MS     for each domain; default 300000, of several domains 60000
 ${COMMON_HELP}
 
 Exit status
@@ -55,26 +71,34 @@ Exit status
   1  a sender would refuse an MX host, or would deliver without protection:
      there is no policy that can be had, or its mode is testing or none
   2  wrong usage
-  3  could not find out: DNS fails, or an MX host cannot be connected to (many
-     networks let nobody out to port 25)
+  3  could not find out: DNS fails, an MX host cannot be connected to, or the
+     time of --timeout or --deadline was over
 Of several domains, 1 goes before 3.
 
 JSON (--json), stable while "format" is 1: fields are added, never changed
   { "format": 1, "domains": [ {
-      "domain", "record": { "name", "status", "texts", "id", "problem" },
+      "domain", "unicodeDomain", "record": { "name", "status", "texts", "id",
+        "problem", "resultType", "reason" },
       "policyHost": null or { "host", "addresses": [ { "address", "tlsVersion",
         "certificate", "status", "type", "bytes", "lastModified",
-        "milliseconds", "problem", "noRoute" } ], "blocked", "problem" },
+        "milliseconds", "problem", "noRoute", "timedOut" } ], "blocked",
+        "problem" },
       "policy": null or { "valid", "mode", "mx", "maxAge", "problem",
         "lines": [ { "number", "text", "problem" } ] },
-      "mx": { "status", "problem", "hosts": [ { "host", "preference",
+      "mx": { "status", "problem", "hosts": [ { "host", "cname", "preference",
         "inPolicy", "addresses", "blocked", "problem", "outcome",
         "sessions": null or [ { "address", "tlsVersion", "cipher",
           "certificate", "problem", "error", "noRoute",
           "milliseconds" } ] } ] },
       "tlsrpt": { "name", "status", "texts", "rua", "problem" },
       "verdict": { "status", "exitStatus", "mode", "text" },
-      "advice": [ { "code", "text" } ] } ] }
+      "held": null or { "source", "mode", "id", "until", "status",
+        "exitStatus", "problem", "text" },
+      "advice": [ { "code", "urgency", "host", "resultType", "reason",
+        "text" } ] } ] }
+  With --ndjson, each line is one of "domains", and has "format" as well.
+  "verdict" is that of senders that have no policy of the domain cached, "held"
+  of those that have one; "held.source" is store, policy or unknown.
   "verdict.status" is fine, refused, unprotected or unknown. A "problem" is
   null, a text, or { "resultType", "reason", "detail" } in the terms of RFC 8460
   4.3. A "certificate" is null or { "names", "commonName", "issuer",
@@ -84,77 +108,51 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
 export const check: Command = {
   summary: 'what a sender would find out about a domain',
   help: HELP,
+  printsAtInterrupt: true,
   async run(argv, context) {
     const { values, positionals } = parseArguments(argv, OPTIONS)
-    const domains = [...new Set(positionals.map(domainArgument))]
-    if (domains.length === 0) throw new UsageError('Which domain? mta-sts check DOMAIN...')
-    const { settings, timeout } = await openNetwork(values, context)
-    const connection = values.connect ? { timeout, name: ehloName(values.name) } : undefined
+    const list = await listDomains(positionals, values.file, context)
+    const deadline = list.length > 1 ? '60000' : '300000'
+    const limits = {
+      concurrency: wholeNumber('--concurrency', values.concurrency ?? '32', { min: 1, max: 1000 }),
+      deadline: wholeNumber('--deadline', values.deadline ?? deadline, { min: 1, max: 3_600_000 }),
+    }
     const opened = values.store ? await openStore(values.store, values.prefix) : undefined
     try {
-      const options = { settings, connection, store: opened?.store }
-      return await checkAll(domains, options, { context, json: values.json === true })
+      const run = await openRun(values, context, opened?.store)
+      const printer = printerOf(formOf(values), context, run.settings.now)
+      return await checkMany(list, { run, context, printer, ...limits })
     } finally {
       await opened?.close()
     }
   },
 }
 
+/** What is shared by all domains that are looked at in one go. @throws UsageError */
+export async function openRun(
+  values: NetworkArguments & { connect?: boolean | undefined; name?: string | undefined },
+  context: CliContext,
+  store: PolicyStore | undefined,
+): Promise<Run> {
+  const name = ehloName(values.name)
+  const { settings: found, smtp, shortened } = await openNetwork(values, context)
+  const connect = boundedConnect(found.connect, MAX_SOCKETS)
+  const settings = { ...found, connect, resolver: remembering(found.resolver) }
+  const slots = new Slots(MAX_SOCKETS)
+  const sessions = values.connect
+    ? new Sessions({ settings, smtp, name, shortened }, slots)
+    : undefined
+  return { settings, slots, sessions, store, shortened }
+}
+
+function formOf(values: { json?: boolean; ndjson?: boolean; brief?: boolean }): Form {
+  if (values.ndjson) return 'ndjson'
+  if (values.json) return 'json'
+  return values.brief ? 'brief' : 'text'
+}
+
 function ehloName(given: string | undefined): string {
   if (given === undefined) return isHostName(hostname()) ? hostname() : '[127.0.0.1]'
   if (isHostName(given)) return given
   throw new UsageError(`--name takes a host name, not "${escapeRemoteText(given)}".`)
-}
-
-/** How many domains are looked at beside each other. */
-const CONCURRENCY = 4
-
-async function checkAll(
-  domains: readonly string[],
-  options: Omit<ExamineOptions, 'onStep'>,
-  { context, json }: { context: CliContext; json: boolean },
-): Promise<ExitStatus> {
-  const progress = progressOn(context)
-  const paint = painter(context.stdout, context.env)
-  const { now } = options.settings
-  const reports: CheckReport[] = []
-  try {
-    for await (const report of inOrder(domains, (domain) =>
-      examine(domain, { ...options, onStep: (what) => progress.show(`${domain}: ${what}`) }),
-    )) {
-      progress.clear()
-      if (!json) {
-        const gap = reports.length > 0 ? '\n' : ''
-        context.stdout.write(`${gap}${renderReport(report, paint, now())}`)
-      }
-      reports.push(report)
-    }
-  } finally {
-    progress.clear()
-  }
-  if (json) {
-    const output: CheckOutput = { format: 1, domains: reports }
-    context.stdout.write(toJson(output))
-  }
-  return worstOf(reports.map(({ verdict }) => verdict.exitStatus))
-}
-
-/** Results in the order of the items, each as soon as it and those before it are there. */
-async function* inOrder<T, R>(
-  items: readonly T[],
-  work: (item: T) => Promise<R>,
-): AsyncGenerator<R> {
-  const underWay: Promise<R>[] = []
-  let begun = 0
-  const begin = () => {
-    const next = items.slice(begun, begun + 1).map(work)
-    begun += next.length
-    for (const result of next) result.catch(() => undefined)
-    underWay.push(...next)
-  }
-  for (let i = 0; i < CONCURRENCY; i++) begin()
-  for (let result = underWay.shift(); result !== undefined; result = underWay.shift()) {
-    yield await result
-    begin()
-  }
 }

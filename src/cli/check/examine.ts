@@ -3,36 +3,54 @@
  *
  * @module
  */
+import { domainToUnicode } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { ask } from '../../dns/resolver.js'
 import type { Settings } from '../../options.js'
-import { hold } from '../../policy/cached-policy.js'
+import { CachedPolicy } from '../../policy/cached-policy.js'
 import { noPolicy, type PolicyLookup } from '../../policy/lookup.js'
-import { parsePolicy } from '../../policy/policy-file.js'
+import { recordName } from '../../policy/names.js'
 import type { PolicyStore } from '../../policy/store.js'
-import { remembering } from '../network.js'
-import { adviceOn } from './advice.js'
-import type { CheckReport, PolicyHostCheck, RecordCheck } from './findings.js'
+import type { remembering } from '../name-servers.js'
+import { adviceOn } from './advice/index.js'
+import type { CheckReport, HeldVerdict, PolicyHostCheck, RecordCheck, Verdict } from './findings.js'
+import { heldIn, type StoredHold, verdictOfHolder, verdictOnHolders } from './held.js'
 import { checkMx } from './mx.js'
 import { checkPolicyFile } from './policy-file.js'
 import { inspectPolicyHost, type PolicyHostInspection } from './policy-host.js'
-import { checkRecord, checkTlsRpt, recordName, tlsRptName } from './records.js'
+import { checkRecord, checkTlsRpt, tlsRptName } from './records.js'
+import type { Sessions } from './sessions.js'
+import type { Slots } from './slots.js'
 import { verdictOn } from './verdict.js'
 
-export interface ExamineOptions {
-  settings: Settings
+/** What all domains of a run share. */
+export interface Run {
+  settings: Settings & { resolver: ReturnType<typeof remembering> }
+  slots: Slots
   /** undefined: MX hosts are not connected to */
-  connection: { timeout: number; name: string } | undefined
-  /** What a sender knows already, to see whether the id was changed with the policy */
+  sessions: Sessions | undefined
+  /** A sender's policies, to see what those do that hold one */
   store: PolicyStore | undefined
-  /** Told what is waited for */
-  onStep: (what: string) => void
+  /** The timeouts are shorter than a sender's own */
+  shortened: boolean
 }
 
-/** @param policyDomain A-labels, lower case */
-export async function examine(policyDomain: string, options: ExamineOptions): Promise<CheckReport> {
-  const { onStep, connection } = options
-  const settings = { ...options.settings, resolver: remembering(options.settings.resolver) }
+export interface ExamineOptions {
+  /** Told what is waited for */
+  onStep: (what: string) => void
+  signal?: AbortSignal | undefined
+}
+
+/**
+ * @param policyDomain A-labels, lower case
+ * @throws the signal's reason when it is aborted
+ */
+export async function examine(
+  policyDomain: string,
+  run: Run,
+  { onStep, signal }: ExamineOptions,
+): Promise<CheckReport> {
+  const { settings } = run
   const { resolver, dnsTimeout } = settings
   const now = settings.now()
 
@@ -41,35 +59,49 @@ export async function examine(policyDomain: string, options: ExamineOptions): Pr
     ask(() => resolver.resolveTxt(recordName(policyDomain)), dnsTimeout),
     ask(() => resolver.resolveTxt(tlsRptName(policyDomain)), dnsTimeout),
   ])
+  signal?.throwIfAborted()
   const record = checkRecord(policyDomain, txt)
 
   onStep('policy host')
-  const inspection = await inspectPolicyHost(policyDomain, settings)
+  const inspection = await inspectPolicyHost(policyDomain, { ...run, signal })
   const lookup = lookupFrom(record, inspection, now)
 
-  onStep(connection === undefined ? 'MX records' : 'MX hosts')
+  onStep(run.sessions === undefined ? 'MX records' : 'MX hosts')
+  const resolveCname = (host: string) => resolver.resolveCname(host)
   const findings = {
     domain: policyDomain,
+    unicodeDomain: unicodeOf(policyDomain),
     record,
     policyHost: isThere(inspection.check, record) ? inspection.check : null,
     policy: checkPolicyFile(inspection, now),
-    mx: await checkMx(policyDomain, lookup, { settings, connection }),
+    mx: await checkMx(policyDomain, lookup, { ...run, resolveCname, signal }),
     tlsrpt: checkTlsRpt(policyDomain, rpt),
   }
-  const heldDiffers = await isHeldOtherwise(policyDomain, lookup, options.store)
+  signal?.throwIfAborted()
+  const verdict = verdictOn(findings, run)
+  const stored = run.store && (await heldIn(run.store, policyDomain, now))
+  const heldDiffers = isHeldOtherwise(stored, lookup)
   return {
     ...findings,
-    verdict: verdictOn(findings),
+    verdict,
+    held: heldVerdict({ findings, lookup, verdict, stored, now }),
     advice: adviceOn(findings, { now, heldDiffers }),
   }
 }
 
-/** Of a domain that does not say that it has a policy, a missing host is nothing to tell of. */
+/** The same domain in U-labels, where it has some. */
+export function unicodeOf(domain: string): string | null {
+  if (!domain.includes('xn--')) return null
+  const unicode = domainToUnicode(domain)
+  return unicode === '' || unicode === domain ? null : unicode
+}
+
+/** A policy host that is missing says nothing about a domain without a record. */
 function isThere({ addresses, blocked }: PolicyHostCheck, record: RecordCheck): boolean {
   return record.status === 'found' || addresses.length > 0 || blocked.length > 0
 }
 
-/** What the domain is held to by a sender who knew nothing of it. */
+/** The policy of a sender that has none of the domain cached. */
 function lookupFrom(
   record: RecordCheck,
   { fetch }: PolicyHostInspection,
@@ -82,16 +114,23 @@ function lookupFrom(
   }
   if (fetch.kind === 'failed') return noPolicy('fetch-failed', fetch.failure)
   const { policy, body } = fetch
-  return hold({ id, policy, body, fetchedAt: now }, { usedAt: now, checkedAt: now }).lookup
+  return new CachedPolicy({ id, policy, body, fetchedAt: now }, now).lookup
 }
 
-async function isHeldOtherwise(
-  policyDomain: string,
-  lookup: PolicyLookup,
-  store: PolicyStore | undefined,
-): Promise<boolean> {
-  if (store === undefined || lookup.status === 'none') return false
-  const held = await store.get(policyDomain)
-  if (held === undefined || held.id !== lookup.id) return false
-  return !isDeepStrictEqual(parsePolicy(held.body), lookup.policy)
+function isHeldOtherwise(stored: StoredHold | undefined, lookup: PolicyLookup): boolean {
+  if (stored === undefined || lookup.status === 'none' || stored.id !== lookup.id) return false
+  return !isDeepStrictEqual(stored.policy, lookup.policy)
+}
+
+function heldVerdict(facts: {
+  findings: Omit<CheckReport, 'verdict' | 'held' | 'advice'>
+  lookup: PolicyLookup
+  verdict: Verdict
+  stored: StoredHold | undefined
+  now: number
+}): HeldVerdict | null {
+  const { findings, lookup, verdict, stored, now } = facts
+  if (findings.mx.status === 'null-mx') return null
+  if (stored === undefined) return verdictOnHolders(findings, lookup, now)
+  return verdictOfHolder(findings, lookup, { held: stored, verdict })
 }

@@ -12,6 +12,7 @@
 import type { PolicyMode } from '../../policy/policy-file.js'
 import type { ResultType } from '../../tls/failures.js'
 import type { ExitStatus } from '../context.js'
+import type { AdviceCode } from './advice/table.js'
 
 /** What `mta-sts check --json` prints. */
 export interface CheckOutput {
@@ -21,8 +22,10 @@ export interface CheckOutput {
 }
 
 export interface CheckReport {
-  /** The Policy Domain, A-labels in lower case */
+  /** The Policy Domain, A-labels in lower case; what was asked for where that is no domain name */
   domain: string
+  /** The same in U-labels; `null` where they are no different */
+  unicodeDomain: string | null
   record: RecordCheck
   /** `null`: there is neither a record nor a host of that name */
   policyHost: PolicyHostCheck | null
@@ -30,7 +33,10 @@ export interface CheckReport {
   policy: PolicyCheck | null
   mx: MxCheck
   tlsrpt: TlsRptCheck
+  /** What senders do that have no policy of the domain cached */
   verdict: Verdict
+  /** What senders do that have one; `null`: the same, or nothing is known of them */
+  held: HeldVerdict | null
   /** What to do, the most urgent first; often empty */
   advice: Advice[]
 }
@@ -53,6 +59,9 @@ export interface RecordCheck {
   id: string | null
   /** Why it is of no use, in words */
   problem: string | null
+  /** The same as senders report it (RFC 8460 §4.3); `null` where they report nothing */
+  resultType: ResultType | null
+  reason: string | null
 }
 
 /** The TXT record of RFC 8460 §3. */
@@ -114,8 +123,10 @@ export interface PolicyAddressCheck {
   milliseconds: number | null
   /** Why a sender gets no policy from here */
   problem: Problem | null
-  /** This machine has no way to the address (no IPv6, say), which tells nothing of the host */
+  /** This machine has no way to the address (no IPv6, say), which says nothing about the host */
   noRoute: boolean
+  /** The time was over: with `--timeout` shorter than a sender's, nothing was found out */
+  timedOut: boolean
 }
 
 export interface PolicyCheck {
@@ -153,6 +164,8 @@ export interface MxCheck {
 
 export interface MxHostCheck {
   host: string
+  /** The name is a CNAME for this one, which RFC 5321 §5.1 forbids; `null`: it is none */
+  cname: string | null
   preference: number
   /** `null`: there is no policy */
   inPolicy: boolean | null
@@ -163,8 +176,8 @@ export interface MxHostCheck {
   /** One for each address; `null` without `--connect` */
   sessions: MxSession[] | null
   /**
-   * What a sender makes of it under mode `enforce`: `proved` and `refused` (`--connect`, or what
-   * can be told without), `unknown` where it could not be connected to, `not-tried`
+   * What a sender does with it under mode `enforce`: `proved` (with `--connect`), `refused`,
+   * `unknown` where it could not be connected to, `not-tried` without `--connect`
    */
   outcome: 'proved' | 'refused' | 'unknown' | 'not-tried'
 }
@@ -200,23 +213,38 @@ export interface Verdict {
   text: string
 }
 
-export interface Advice {
-  code: AdviceCode
+/** What senders do that hold a policy of the domain (RFC 8461 §5.1). */
+export interface HeldVerdict {
+  /**
+   * - `store`: the policy in the store of `--store`
+   * - `policy`: the policy that the domain serves now, fetched by a sender at the latest now
+   * - `unknown`: an earlier policy, of which nothing is known here
+   */
+  source: 'store' | 'policy' | 'unknown'
+  /** Of that policy; `null`: not known */
+  mode: PolicyMode | null
+  id: string | null
+  /** When the last sender that holds it drops it */
+  until: string
+  status: Verdict['status']
+  exitStatus: ExitStatus
+  /** What such a sender reports about the policy of now: its record is gone, say */
+  problem: Problem | null
   text: string
 }
 
-export type AdviceCode =
-  | 'policy-host-certificate'
-  | 'policy-host-certificate-expires'
-  | 'policy-host-addresses-differ'
-  | 'policy-host-redirect'
-  | 'record-missing'
-  | 'id-not-changed'
-  | 'max-age-short'
-  | 'mx-not-in-policy'
-  | 'mx-without-starttls'
-  | 'mx-certificate-expires'
-  | 'tlsrpt-missing'
-  | 'tlsrpt-invalid'
-  | 'mode-testing'
-  | 'no-policy'
+export interface Advice {
+  code: AdviceCode
+  /** `now`: mail is refused, or goes unprotected; `soon`: it will; `later`: an improvement */
+  urgency: Urgency
+  /** The host that it is about; `null`: the domain as a whole */
+  host: string | null
+  /** As senders report the fault; `null` where they report nothing */
+  resultType: ResultType | null
+  reason: string | null
+  text: string
+}
+
+export type Urgency = 'now' | 'soon' | 'later'
+
+export type { AdviceCode } from './advice/table.js'

@@ -1,5 +1,5 @@
 /**
- * The MX hosts: in which order, whether the policy names them, and, where asked to, what each of
+ * The MX hosts: their order, whether the policy names them, and, with `--connect`, what each of
  * them proves.
  *
  * @module
@@ -16,15 +16,19 @@ import type { Settings } from '../../options.js'
 import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
 import type { TlsFailure } from '../../tls/failures.js'
+import type { Security } from '../../tls/security.js'
 import type { MxCheck, MxHostCheck, MxSession } from './findings.js'
-import { AUDITED } from './handshake.js'
-import { trySession } from './mx-session.js'
+import { outcomeOf } from './outcome.js'
 import { causeOf, problemOf } from './problem.js'
+import type { Sessions } from './sessions.js'
 
 export interface MxOptions {
   settings: Settings
+  /** Asks for the CNAME of a host, where the resolver can */
+  resolveCname(host: string): Promise<string[]>
   /** undefined: the hosts are not connected to */
-  connection: { timeout: number; name: string } | undefined
+  sessions: Sessions | undefined
+  signal: AbortSignal | undefined
 }
 
 interface MxRecord {
@@ -108,8 +112,10 @@ async function checkHost(
       ? { addresses: [], blocked: [] }
       : await lookupAddresses(host, settings)
   const failure = objection(host, plan)
+  const cname = toALabels(host) === undefined ? null : await cnameOf(host, options)
   const facts = {
     host,
+    cname,
     preference,
     inPolicy: isNamed(host, lookup),
     addresses: found.addresses,
@@ -132,25 +138,22 @@ function objection(host: string, plan: DeliveryPlan): TlsFailure | undefined {
   return usable ? usable.failure : plan.refused.find(({ mxHost }) => mxHost === host)
 }
 
-async function sessionsWith(
-  { host, preference, addresses }: Pick<MxHostCheck, 'host' | 'preference' | 'addresses'>,
-  { settings, connection }: MxOptions,
-): Promise<MxSession[] | null> {
-  if (connection === undefined) return null
-  const audited = candidate({ mxHost: host, preference, addresses }, AUDITED, settings)
-  const options = { settings, ...connection }
-  return Promise.all(addresses.map((address) => trySession(audited, address, options)))
+/** Resolvers follow a CNAME without a word; senders do, too (RFC 5321 §5.1 forbids it). */
+async function cnameOf(
+  host: string,
+  { settings, resolveCname }: MxOptions,
+): Promise<string | null> {
+  const answer = await ask(() => resolveCname(host), settings.dnsTimeout)
+  return answer.kind === 'found' ? (answer.records[0] ?? null) : null
 }
 
-export function outcomeOf(
-  problem: MxHostCheck['problem'],
-  sessions: readonly MxSession[] | null,
-): MxHostCheck['outcome'] {
-  if (problem !== null) return problem.reason === 'dns-failure' ? 'unknown' : 'refused'
-  if (sessions === null) return 'not-tried'
-  // A sender goes on to the next address of a host
-  if (sessions.some((session) => session.problem === null && session.error === null)) {
-    return 'proved'
-  }
-  return sessions.some((session) => session.problem !== null) ? 'refused' : 'unknown'
+const SECURITY: Security = { level: 'authenticated', proofs: [{ by: 'sts' }] }
+
+async function sessionsWith(
+  { host, preference, addresses }: Pick<MxHostCheck, 'host' | 'preference' | 'addresses'>,
+  { settings, sessions, signal }: MxOptions,
+): Promise<MxSession[] | null> {
+  if (sessions === undefined) return null
+  const tried = candidate({ mxHost: host, preference, addresses }, SECURITY, settings)
+  return Promise.all(addresses.map((address) => sessions.with(tried, address, signal)))
 }

@@ -9,6 +9,7 @@ import { ConnectError } from '../../net/connect.js'
 import { escapeRemoteText } from '../../text.js'
 import type { TlsFailure } from '../../tls/failures.js'
 import { listed } from '../layout.js'
+import { NameServerError } from '../name-servers.js'
 import { span } from '../time.js'
 import type { CertificateFacts, Problem } from './findings.js'
 
@@ -29,7 +30,7 @@ export function describeProblem({ resultType, reason, detail }: Problem): string
   return `${resultType}${word}${detail === null ? '' : `, ${detail}`}`
 }
 
-/** The same in few words, for a sentence. */
+/** Returns the same in few words, for a sentence. */
 export function briefly(problem: Problem): string {
   const { resultType, reason } = problem
   const aboutCertificate = resultType.startsWith('certificate-') && reason === null
@@ -76,9 +77,10 @@ function naming({ names, commonName }: CertificateFacts): string {
   return `it names no host, only the common name ${escapeRemoteText(commonName)}`
 }
 
-/** What an error says, in few words. */
+/** Returns the text of an error, in few words. */
 export function causeOf(cause: unknown): string | null {
   if (cause === undefined || cause === null) return null
+  if (cause instanceof NameServerError) return cause.message
   if (cause instanceof ConnectError) return causeOf(cause.errors[0]?.error)
   if (!(cause instanceof Error)) return escapeRemoteText(String(cause))
   const known = codesOf(cause).map((code) => CODES.get(code))
@@ -101,11 +103,18 @@ const CODES: ReadonlyMap<string, string> = new Map([
   ['EADDRNOTAVAIL', 'no route from this machine'],
   ['EHOSTUNREACH', 'host unreachable'],
   ['ETIMEOUT', 'no answer in time'],
+  ['ETIMEDOUT', 'no answer in time'],
   ['ESERVFAIL', 'the name servers fail (SERVFAIL)'],
   ['EREFUSED', 'the name server refuses to answer (REFUSED)'],
 ])
 
 const NO_ROUTE = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'])
+
+/** Whether an error says that the time was over. */
+export function isTimeout(cause: unknown): boolean {
+  if (cause instanceof ConnectError) return cause.errors.every(({ error }) => isTimeout(error))
+  return cause instanceof Error && codesOf(cause).includes('ETIMEDOUT')
+}
 
 /** Whether it is this machine that has no way to the address, whatever the host is like. */
 export function isNoRoute(cause: unknown): boolean {

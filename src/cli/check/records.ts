@@ -6,6 +6,7 @@
 import type { Answer } from '../../dns/resolver.js'
 import { selectRecords } from '../../dns/txt-record.js'
 import { RecordSyntaxError } from '../../errors.js'
+import { recordName } from '../../policy/names.js'
 import { examineRecords } from '../../policy/record.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
 import type { RecordCheck, RecordStatus, TlsRptCheck } from './findings.js'
@@ -13,18 +14,23 @@ import { causeOf } from './problem.js'
 
 type TxtAnswer = Answer<string[]>
 
-export function recordName(domain: string): string {
-  return `_mta-sts.${domain}`
-}
-
 export function tlsRptName(domain: string): string {
   return `_smtp._tls.${domain}`
 }
 
 /** RFC 8461 §3.1. */
 export function checkRecord(domain: string, answer: TxtAnswer): RecordCheck {
-  const common = { name: recordName(domain), texts: textsOf(answer), id: null }
-  if (answer.kind === 'failed') return { ...common, ...unknown(answer.error) }
+  const common = {
+    name: recordName(domain),
+    texts: textsOf(answer),
+    id: null,
+    resultType: null,
+    reason: null,
+  }
+  if (answer.kind === 'failed') {
+    const fault = { resultType: 'sts-policy-fetch-error', reason: 'dns-failure' } as const
+    return { ...common, ...fault, ...unknown(answer.error) }
+  }
   const finding = examineRecords(answer.kind === 'found' ? answer.records : [])
   switch (finding.kind) {
     case 'one':
@@ -32,9 +38,15 @@ export function checkRecord(domain: string, answer: TxtAnswer): RecordCheck {
     case 'none':
       return { ...common, ...none(common.texts, 'STSv1') }
     case 'several':
-      return { ...common, ...several(finding.count) }
+      return { ...common, ...INVALID, reason: 'several-records', ...several(finding.count) }
     case 'malformed':
-      return { ...common, status: 'malformed', problem: finding.error.message }
+      return {
+        ...common,
+        ...INVALID,
+        reason: 'malformed-record',
+        status: 'malformed',
+        problem: finding.error.message,
+      }
   }
 }
 
@@ -54,6 +66,9 @@ export function checkTlsRpt(domain: string, answer: TxtAnswer): TlsRptCheck {
     return { ...common, status: 'malformed', problem: error.message }
   }
 }
+
+/** As senders report a record that they cannot use (RFC 8460 §4.3.2.2) */
+const INVALID = { resultType: 'sts-policy-invalid' } as const
 
 interface Failing {
   status: Exclude<RecordStatus, 'found'>

@@ -6,7 +6,7 @@
 
 import { matchesMx } from '../../policy/mx-pattern.js'
 import { escapeRemoteText } from '../../text.js'
-import { type Block, formatBlock, formatRemark, listed, type Mark } from '../layout.js'
+import { type Block, formatBlock, formatRemark, listed, type Mark, paintMark } from '../layout.js'
 import type { Paint } from '../terminal.js'
 import { span } from '../time.js'
 import type {
@@ -26,7 +26,8 @@ import { describeProblem } from './problem.js'
 
 /** Ends with a line break. */
 export function renderReport(report: CheckReport, paint: Paint, now: number): string {
-  const { domain, policyHost, verdict, advice } = report
+  const { domain, unicodeDomain, policyHost, verdict, held, advice } = report
+  if (report.record.name === '') return withoutLook(report, paint)
   const blocks: Block[] = [
     recordBlock(report.record),
     ...(policyHost === null ? [] : [policyHostBlock(policyHost, now)]),
@@ -35,14 +36,48 @@ export function renderReport(report: CheckReport, paint: Paint, now: number): st
     tlsRptBlock(report.tlsrpt),
   ]
   return [
-    paint('bold', domain),
+    headOf(domain, unicodeDomain, paint),
     '',
-    ...blocks.map((block) => formatBlock(block, paint)),
+    ...blocks.map((block) =>
+      formatBlock(report.mx.status === 'null-mx' ? calm(block) : block, paint),
+    ),
     '',
-    formatRemark(VERDICT_MARKS[verdict.status], verdict.text, paint),
+    formatRemark(verdictMark(report), verdict.text, paint),
+    ...(held === null ? [] : [formatRemark(VERDICT_MARKS[held.status], held.text, paint)]),
     ...advice.map(({ text }) => formatRemark('warning', text, paint)),
     '',
   ].join('\n')
+}
+
+/** A name that could not even be looked at. */
+function withoutLook({ domain, verdict }: CheckReport, paint: Paint): string {
+  const head = paint('bold', escapeRemoteText(domain))
+  return `${head}\n\n${formatRemark('unknown', verdict.text, paint)}\n`
+}
+
+/** Where no mail is taken, nothing is missing and nothing is refused. */
+function calm(block: Block): Block {
+  return block.mark === 'good' ? block : { ...block, mark: 'plain' }
+}
+
+function headOf(domain: string, unicode: string | null, paint: Paint): string {
+  const beside = unicode === null ? '' : ` (${escapeRemoteText(unicode)})`
+  return `${paint('bold', domain)}${beside}`
+}
+
+/** `bob.example fine: enforce: mail would be delivered to mx.bob.example`, on one line. */
+export function renderBrief(report: CheckReport, paint: Paint): string {
+  const { domain, verdict, held } = report
+  const mark = paintMark(verdictMark(report), paint)
+  const head = `${mark} ${paint('bold', escapeRemoteText(domain))} ${verdict.status}`
+  const other = held !== null && held.exitStatus > verdict.exitStatus ? `; ${held.text}` : ''
+  return `${head}: ${verdict.text}${other}\n`
+}
+
+/** "Fine" without a look at the MX hosts is no more than "nothing speaks against it". */
+function verdictMark({ verdict, mx }: CheckReport): Mark {
+  const untried = mx.hosts.some(({ outcome }) => outcome === 'not-tried')
+  return verdict.status === 'fine' && untried ? 'untried' : VERDICT_MARKS[verdict.status]
 }
 
 const VERDICT_MARKS: Readonly<Record<Verdict['status'], Mark>> = {
@@ -176,20 +211,23 @@ const MX_MARKS: Readonly<Record<MxHostCheck['outcome'], Mark>> = {
   proved: 'good',
   refused: 'bad',
   unknown: 'unknown',
-  'not-tried': 'plain',
+  'not-tried': 'untried',
 }
 
 function mxBlock(check: MxHostCheck, implicit: boolean, now: number): Block {
-  const { host, preference, inPolicy, addresses, blocked, problem, sessions, outcome } = check
+  const { host, cname, preference, inPolicy, addresses, blocked, problem, sessions, outcome } =
+    check
   const policy = inPolicy === null ? '' : inPolicy ? ', in the policy' : ', not in the policy'
   const other = problem !== null && problem.reason !== 'mx-mismatch' ? [problem] : []
   const failing = sessions?.some((session) => session.problem !== null) === true
-  const untried = outcome === 'not-tried' && inPolicy === true ? 'good' : MX_MARKS[outcome]
+  // Without a policy that binds, a sender refuses no MX host
+  const lenient = outcome === 'refused' && inPolicy === null && problem === null
   return {
-    mark: outcome === 'proved' && failing ? 'warning' : untried,
+    mark: (outcome === 'proved' && failing) || lenient ? 'warning' : MX_MARKS[outcome],
     label: implicit ? 'No MX' : `MX ${preference}`,
     lines: [
-      `${escapeRemoteText(host)}${implicit ? ' itself' : ''}${policy}`,
+      `${escapeRemoteText(host)}${implicit ? ' itself' : ''}${policy}${outcome === 'not-tried' ? ', not tried' : ''}`,
+      ...(cname === null ? [] : [`CNAME for ${escapeRemoteText(cname)}`]),
       ...other.map(describeProblem),
       ...blockedLine(blocked),
       ...(sessions?.flatMap((session) => sessionLines(session, now)) ?? addressLine(addresses)),

@@ -5,8 +5,9 @@
  * @module
  */
 import { isDeepStrictEqual } from 'node:util'
-import { toALabels } from '../../dns/domain-name.js'
+import { domainOfMailbox, toALabels } from '../../dns/domain-name.js'
 import { MtaStsError, PolicySyntaxError, RecordSyntaxError } from '../../errors.js'
+import { policyHost, policyUrl, recordName } from '../../policy/names.js'
 import {
   formatPolicy,
   type Policy,
@@ -17,6 +18,9 @@ import { formatRecord, parseRecord, type StsRecord } from '../../policy/record.j
 import { escapeRemoteText } from '../../text.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
 import { UsageError } from '../context.js'
+
+/** In characters of the A-label form, without the root dot */
+const MAX_NAME_LENGTH = 253
 
 export interface SetupRequest {
   /** A-labels, lower case */
@@ -58,7 +62,9 @@ export interface TxtRecord {
 /** @throws UsageError for what no sender could read */
 export function makeSetup(request: SetupRequest): Setup {
   try {
-    const { domain, id, mode, maxAge, rua } = request
+    const { domain, id, mode, maxAge } = request
+    const rua = [...new Set(request.rua.map(asciiUri))]
+    mustFit([policyHost(domain), recordName(domain)])
     const mx = [...new Set(request.mx.map(patternOf))]
     const record: StsRecord = { version: 'STSv1', id }
     const policy: Policy = { version: 'STSv1', mode, mx, maxAge }
@@ -66,10 +72,9 @@ export function makeSetup(request: SetupRequest): Setup {
     const body = formatPolicy(policy)
     mustBeSame(parseRecord(text), record)
     mustBeSame(parsePolicy(body), policy)
-    const sts = { name: `_mta-sts.${domain}`, text }
+    const sts = { name: recordName(domain), text }
     const records = rua.length === 0 ? [sts] : [sts, reporting(domain, rua)]
-    const url = `https://mta-sts.${domain}/.well-known/mta-sts.txt`
-    return { domain, id, mode, mx, maxAge, records, policy: { url, body } }
+    return { domain, id, mode, mx, maxAge, records, policy: { url: policyUrl(domain), body } }
   } catch (error) {
     if (error instanceof RecordSyntaxError || error instanceof PolicySyntaxError) {
       throw new UsageError(`${error.message}.`, { cause: error })
@@ -87,17 +92,42 @@ function patternOf(text: string): string {
 }
 
 function reporting(domain: string, rua: readonly string[]): TxtRecord {
+  const name = `_smtp._tls.${domain}`
+  mustFit([name])
   const text = `v=TLSRPTv1; rua=${rua.join(',')};`
-  if (!isDeepStrictEqual(readUris(text), [...new Set(rua)])) {
+  if (!isDeepStrictEqual(readUris(text), rua)) {
     const uris = rua.map((uri) => `"${escapeRemoteText(uri)}"`).join(', ')
     throw new UsageError(
-      `--rua takes mailto:MAILBOX or an https: URI, with "," ";" and "!" as %2C %3B and %21, not ${uris}.`,
+      `--rua takes mailto: and one plain mailbox (no quotes, no commas), or an https: URI with "," ";" and "!" as %2C %3B and %21, not ${uris}.`,
     )
   }
-  return { name: `_smtp._tls.${domain}`, text }
+  return { name, text }
 }
 
-/** None where the record is one that nobody could read. */
+/** A record holds ASCII: the domain of a mailbox, or the host of a URL, in A-labels. */
+function asciiUri(uri: string): string {
+  if (/^mailto:/i.test(uri)) {
+    const mailbox = uri.slice('mailto:'.length)
+    const domain = domainOfMailbox(mailbox)
+    const name = domain === undefined ? undefined : toALabels(domain)
+    if (domain === undefined || name === undefined || /^[ -~]*$/.test(domain)) return uri
+    return `mailto:${mailbox.slice(0, -domain.length)}${name}`
+  }
+  const [, host] = /^https:\/\/([^/?#:]+)/i.exec(uri) ?? []
+  const name = host === undefined || /^[ -~]*$/.test(host) ? undefined : toALabels(host)
+  return host === undefined || name === undefined ? uri : uri.replace(host, name)
+}
+
+/** RFC 1035 §2.3.4 counts the labels in front of the domain, too. */
+function mustFit(names: readonly string[]): void {
+  const tooLong = names.find((name) => name.length > MAX_NAME_LENGTH)
+  if (tooLong === undefined) return
+  throw new UsageError(
+    `The domain is too long for MTA-STS: ${tooLong.slice(0, 60)}... has ${tooLong.length} characters, and a name has at most ${MAX_NAME_LENGTH}.`,
+  )
+}
+
+/** Returns the URIs that a reader of the record finds; none where it cannot be read. */
 function readUris(text: string): readonly string[] {
   try {
     return parseTlsRptRecord(text).rua
@@ -112,7 +142,7 @@ function mustBeSame(read: unknown, written: unknown): void {
   throw new MtaStsError('What was written is not what would be read: please report this', 'EBUG')
 }
 
-/** `20260801T120000Z`: ids have no order for programs (RFC 8461 §3.1); people like one. */
+/** Returns `20260801T120000Z`: programs see no order in ids (RFC 8461 §3.1), people do. */
 export function idOf(time: Date): string {
   return time
     .toISOString()

@@ -1,14 +1,18 @@
 /**
- * How to publish it: lines for a zone file, and for two web servers.
+ * How to publish a policy: lines for a zone file, and configuration of two web servers.
  *
  * @module
  */
+import { POLICY_PATH, policyHost } from '../../policy/names.js'
 import type { Setup, TxtRecord } from './setup.js'
 
 /** RFC 1035 §3.3.14: a string of a TXT record, in bytes */
 const MAX_STRING = 255
 
 const STRING_WIDTH = 72
+
+/** nginx refuses a parameter of 4096 bytes or more; in bytes, with room to spare. */
+const MAX_INLINE = 3900
 
 /** Lines for a zone file; a long text comes in several strings, which readers join. */
 export function zoneLines({ name, text }: TxtRecord): string[] {
@@ -24,8 +28,21 @@ function literal({ policy }: Setup): string {
   return `"${policy.body.replaceAll('\r\n', '\n')}"`
 }
 
+function isInline({ policy }: Setup): boolean {
+  return Buffer.byteLength(policy.body) <= MAX_INLINE
+}
+
+/** Where the policy file is to be saved when it is too long for a literal. */
+export function policyFolder({ domain }: Setup): string {
+  return `/var/www/${policyHost(domain)}`
+}
+
 export function nginxSnippet(setup: Setup): string {
-  const host = `mta-sts.${setup.domain}`
+  const host = policyHost(setup.domain)
+  const answer = isInline(setup)
+    ? `return 200 ${literal(setup)};`
+    : `# The policy above, saved as this file: it is too long to stand here
+        alias ${policyFolder(setup)}${POLICY_PATH};`
   return `server {
     listen 443 ssl;
     listen [::]:443 ssl;
@@ -33,9 +50,9 @@ export function nginxSnippet(setup: Setup): string {
     ssl_certificate     /etc/letsencrypt/live/${host}/fullchain.pem;
     ssl_certificate_key /etc/letsencrypt/live/${host}/privkey.pem;
 
-    location = /.well-known/mta-sts.txt {
+    location = ${POLICY_PATH} {
         default_type text/plain;
-        return 200 ${literal(setup)};
+        ${answer}
     }
     location / {
         return 404;
@@ -44,12 +61,23 @@ export function nginxSnippet(setup: Setup): string {
 `
 }
 
-/** Caddy sees to the certificate by itself. */
+/** Caddy obtains the certificate itself. */
 export function caddySnippet(setup: Setup): string {
-  return `mta-sts.${setup.domain} {
-	header /.well-known/mta-sts.txt Content-Type text/plain
-	respond /.well-known/mta-sts.txt ${literal(setup)} 200
-	respond 404
+  const answer = isInline(setup)
+    ? `header ${POLICY_PATH} Content-Type text/plain
+	respond ${POLICY_PATH} ${literal(setup)} 200
+	respond 404`
+    : `# The policy above, saved as ${policyFolder(setup)}${POLICY_PATH}
+	handle ${POLICY_PATH} {
+		root * ${policyFolder(setup)}
+		header Content-Type text/plain
+		file_server
+	}
+	handle {
+		respond 404
+	}`
+  return `${policyHost(setup.domain)} {
+	${answer}
 }
 `
 }

@@ -1,7 +1,7 @@
 /**
- * What the stores have in common: how an entry is written down, and what counts as one.
+ * What the stores have in common: which entry may replace which, and how an entry is written.
  *
- * An entry is kept as JSON, because JSON brings back every string (NUL and BOM included) and every
+ * An entry is stored as JSON, because JSON brings back every string (NUL and BOM included) and every
  * number exactly, whatever the version of Node, the driver or the encoding below it.
  *
  * @module
@@ -9,14 +9,17 @@
 
 import { MtaStsError } from '../../errors.js'
 import { escapeRemoteText } from '../../text.js'
-import type { StoredPolicy } from '../store.js'
+import { type StoredPolicy, startOf } from '../store.js'
 
 /**
- * How far ahead of the store's clock `fetchedAt` may be, in milliseconds, and still count as newer.
- * An entry from further in the future was written by a host whose clock is wrong; if it counted,
- * nobody could replace it before that day comes.
+ * How far ahead of the store's clock a time may be, in milliseconds, and still be believed. An entry
+ * from further in the future was written by a host whose clock is wrong; if it counted, no other
+ * could replace it before that time.
  */
 export const CLOCK_TOLERANCE = 3_600_000
+
+/** How long a removal is remembered, in milliseconds: a policy lives for a year at most. */
+export const REMOVAL_LIFE = 366 * 86_400_000
 
 /** Entries that `list` holds in memory at a time: 100 policies of 64 KiB are 6.4 MB. */
 export const PAGE_SIZE = 100
@@ -27,38 +30,80 @@ export interface StoreClockOptions {
   now?: (() => number) | undefined
 }
 
-/**
- * Whether a fetch may take the place of the entry that is kept: unless that one is newer, and its
- * date believable. Two hosts fetch at the same time; the slower one must not bring the old policy
- * back.
- */
-export function mayReplace(kept: StoredPolicy, entry: StoredPolicy, now: number): boolean {
-  return entry.fetchedAt >= kept.fetchedAt || kept.fetchedAt > now + CLOCK_TOLERANCE
+/** What a store knows when it is given an entry. */
+export interface StoredState {
+  /** The stored entry */
+  kept: StoredPolicy | undefined
+  /** When an operator last removed the policy */
+  removedAt: number | undefined
+  /** The entry that the caller had read when its fetch began */
+  before: StoredPolicy | undefined
+  /** Epoch milliseconds */
+  now: number
 }
 
 /**
- * A copy of the five fields of an entry, and of nothing else.
+ * Returns what to store for an entry, or undefined where the entry is refused: it was removed after
+ * its fetch began, or the stored entry stems from a fetch that began later. A fetch that began when
+ * the stored entry had been read is the later one, whatever the clocks of the two hosts say.
+ */
+export function replacementFor(
+  entry: StoredPolicy,
+  { kept, removedAt, before, now }: StoredState,
+): StoredPolicy | undefined {
+  const latest = now + CLOCK_TOLERANCE
+  if (removedAt !== undefined && removedAt > startOf(entry) && removedAt <= latest) return undefined
+  if (kept === undefined) return entry
+  const followsKept = before !== undefined && isSameFetch(before, kept)
+  const newer = followsKept || startOf(entry) >= startOf(kept) || startOf(kept) > latest
+  return newer ? withLatestUse(entry, kept, latest) : undefined
+}
+
+export function isSameFetch(one: StoredPolicy, other: StoredPolicy): boolean {
+  return one.id === other.id && one.fetchedAt === other.fetchedAt && startOf(one) === startOf(other)
+}
+
+/** A sender that has not used a policy for long must not hide that another one does. */
+function withLatestUse(entry: StoredPolicy, kept: StoredPolicy, latest: number): StoredPolicy {
+  const usedAt = kept.usedAt <= latest ? Math.max(entry.usedAt, kept.usedAt) : entry.usedAt
+  return { ...entry, usedAt }
+}
+
+/**
+ * Returns a copy of the fields of an entry, and of nothing else.
  *
  * @throws MtaStsError with code `ESTOREVALUE` where a field is missing or of the wrong type. What
  *   the fields mean is the cache's to judge.
  */
 export function checkEntry(value: unknown, policyDomain: string): StoredPolicy {
   if (typeof value !== 'object' || value === null) throw nonsense(policyDomain, 'not an object')
-  const { id, body, fetchedAt, expiresAt, usedAt } = value as Record<string, unknown>
+  const { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt } = value as Record<
+    string,
+    unknown
+  >
   if (typeof id !== 'string') throw nonsense(policyDomain, 'id is not a string')
   if (typeof body !== 'string') throw nonsense(policyDomain, 'body is not a string')
   if (!isTime(fetchedAt)) throw nonsense(policyDomain, 'fetchedAt is not a time')
   if (!isTime(expiresAt)) throw nonsense(policyDomain, 'expiresAt is not a time')
   if (!isTime(usedAt)) throw nonsense(policyDomain, 'usedAt is not a time')
-  return { id, body, fetchedAt, expiresAt, usedAt }
+  const entry: StoredPolicy = { id, body, fetchedAt, expiresAt, usedAt }
+  if (startedAt !== undefined) {
+    if (!isTime(startedAt)) throw nonsense(policyDomain, 'startedAt is not a time')
+    entry.startedAt = startedAt
+  }
+  if (recordSeenAt !== undefined) {
+    if (!isTime(recordSeenAt)) throw nonsense(policyDomain, 'recordSeenAt is not a time')
+    entry.recordSeenAt = recordSeenAt
+  }
+  return entry
 }
 
-/** The text that SQLite and Redis keep. Throws as {@link checkEntry} does. */
+/** Returns the text that SQLite and Redis store. Throws as {@link checkEntry} does. */
 export function encodeEntry(policyDomain: string, entry: StoredPolicy): string {
   return JSON.stringify(checkEntry(entry, policyDomain))
 }
 
-/** The entry that a text stands for. Throws as {@link checkEntry} does. */
+/** Returns the entry that a text stands for. Throws as {@link checkEntry} does. */
 export function decodeEntry(policyDomain: string, text: string): StoredPolicy {
   let value: unknown
   try {
@@ -69,9 +114,18 @@ export function decodeEntry(policyDomain: string, text: string): StoredPolicy {
   return checkEntry(value, policyDomain)
 }
 
+/** Returns the entry, or undefined for what is none (an old format, rubbish): it is replaced. */
+export function readableEntry(text: string | undefined): StoredPolicy | undefined {
+  try {
+    return text === undefined ? undefined : decodeEntry('', text)
+  } catch {
+    return undefined
+  }
+}
+
 /**
- * The entries of a store, page by page. One that is nonsense does not hide the others: they all
- * come first, and the `ESTOREVALUE` error of the first nonsense is thrown at the end.
+ * Iterates over the entries of a store, page by page. An entry that cannot be read hides no other:
+ * all others come first, and the `ESTOREVALUE` error of the first such entry is thrown at the end.
  */
 export async function* decodePages(
   pages: AsyncIterable<readonly (readonly [policyDomain: string, text: string])[]>,

@@ -1,32 +1,40 @@
 /**
- * A policy store that is a Map. It outlives no process: use it in tests, and as the pattern for a
- * store of your own. What it does, `test/stores/conformance.ts` asks of every store.
+ * A policy store that is a Map. It does not outlive the process: use it in tests, and as the pattern
+ * for a store of your own. `policyStoreConformance` of `mta-sts/testing` checks any store.
  *
  * @module
  */
 
-import type { PolicyStore, StoredPolicy } from '../store.js'
-import { checkEntry, mayReplace, type StoreClockOptions } from './entry-json.js'
+import { type PolicyStore, renewalDueAt, type StoredPolicy } from '../store.js'
+import { checkEntry, replacementFor, type StoreClockOptions } from './entry-json.js'
 
 /**
- * A policy store in memory.
+ * Makes a policy store in memory.
  *
- * - `set` resolves without a change where a newer fetch is kept already, and rejects with
- *   `ESTOREVALUE` for what is not a stored policy.
+ * - `set` resolves to false, without a change, where the stored entry stems from a later fetch or the
+ *   policy was removed since; it rejects with `ESTOREVALUE` for what is not a stored policy.
  * - Entries are copied on the way in and on the way out.
- * - Expired entries stay until they are replaced or deleted; a store may drop them, none has to.
- * - A lock belongs to whoever took it, until it is given back or its time is over. Giving back a
- *   lock that somebody else holds by now does nothing.
+ * - Expired entries stay until they are replaced or deleted; a store may drop them, but need not.
+ * - A lock belongs to the caller that took it, until it is released or its time is over. Releasing a
+ *   lock that another caller holds by then does nothing.
  *
  * @example
  * const store = memoryStore()
  * const before = new MtaSts({ store })
- * const after = new MtaSts({ store }) // knows what the first one has learnt
+ * const after = new MtaSts({ store }) // knows what the first one has cached
  */
 export function memoryStore(options: StoreClockOptions = {}): PolicyStore {
   const { now = Date.now } = options
   const entries = new Map<string, StoredPolicy>()
+  const removals = new Map<string, number>()
   const locks = new Map<string, { expiresAt: number }>()
+
+  /** Iterates over a snapshot: deleting and setting meanwhile must not make it endless. */
+  async function* snapshot(isWanted: (entry: StoredPolicy) => boolean) {
+    for (const [policyDomain, entry] of [...entries]) {
+      if (isWanted(entry)) yield [policyDomain, { ...entry }] as [string, StoredPolicy]
+    }
+  }
 
   return {
     async get(policyDomain) {
@@ -34,20 +42,25 @@ export function memoryStore(options: StoreClockOptions = {}): PolicyStore {
       return kept && { ...kept }
     },
 
-    async set(policyDomain, entry) {
+    async set(policyDomain, entry, before) {
       const checked = checkEntry(entry, policyDomain)
       const kept = entries.get(policyDomain)
-      if (kept === undefined || mayReplace(kept, checked, now())) entries.set(policyDomain, checked)
+      const removedAt = removals.get(policyDomain)
+      const replacement = replacementFor(checked, { kept, removedAt, before, now: now() })
+      if (replacement !== undefined) entries.set(policyDomain, replacement)
+      return replacement !== undefined
     },
 
     async delete(policyDomain) {
       entries.delete(policyDomain)
+      removals.set(policyDomain, now())
     },
 
-    async *list() {
-      // A snapshot: who deletes and sets while he iterates shall come to an end
-      for (const [policyDomain, entry] of [...entries]) yield [policyDomain, { ...entry }]
-    },
+    removedAt: async (policyDomain) => removals.get(policyDomain),
+
+    list: () => snapshot(() => true),
+
+    due: (time) => snapshot((entry) => renewalDueAt(entry) <= time),
 
     async lock(name, ttl) {
       const held = locks.get(name)

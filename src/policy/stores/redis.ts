@@ -1,56 +1,62 @@
 /**
  * A policy store in Redis, for many hosts that share one cache.
  *
- * One key for each Policy Domain, `<prefix>policy:<domain>`, holds the entry as JSON; Redis itself
- * drops it when the policy expires. One key for each lock, `<prefix>lock:<name>`.
+ * | key | holds |
+ * | --- | --- |
+ * | `<prefix>policy:<domain>` | the entry as JSON; Redis drops it when the policy expires |
+ * | `<prefix>due` | the domains, sorted by the time at which their policy is to be renewed |
+ * | `<prefix>removed:<domain>` | when an operator removed the policy, for a year |
+ * | `<prefix>lock:<name>` | the owner of a lock |
  *
  * @module
  */
 
 import { randomUUID } from 'node:crypto'
-import { MtaStsError } from '../../errors.js'
-import { escapeRemoteText, textOfThrown } from '../../text.js'
-import type { PolicyStore } from '../store.js'
-import { CLOCK_TOLERANCE, decodeEntry, decodePages, encodeEntry, PAGE_SIZE } from './entry-json.js'
-
-/** What is used of a client of the package `redis`, made by `createClient` or `createClientPool`. */
-export interface NodeRedisClient {
-  /** Sends one command, its name first; resolves to the reply */
-  sendCommand(args: string[]): Promise<unknown>
-}
-
-/** What is used of a client of the package `ioredis`, made by `new Redis()`. */
-export interface IoRedisClient {
-  /** Sends one command; resolves to the reply */
-  call(command: string, ...args: string[]): Promise<unknown>
-  /** With a `keyPrefix`, ioredis puts that before every key; the store minds it */
-  options?: { keyPrefix?: string | undefined }
-}
-
-/** A client of `redis` (node-redis) or of `ioredis`. */
-export type RedisClient = NodeRedisClient | IoRedisClient
+import {
+  type Adapter,
+  adapt,
+  evaluate,
+  type NodeRedisCluster,
+  numberReply,
+  type RedisClient,
+  redisTime,
+  textReply,
+} from '../../storage/redis-client.js'
+import { type PolicyStore, renewalDueAt, type StoredPolicy, startOf } from '../store.js'
+import {
+  CLOCK_TOLERANCE,
+  checkEntry,
+  decodeEntry,
+  decodePages,
+  REMOVAL_LIFE,
+} from './entry-json.js'
+import { allPages, duePages } from './redis-pages.js'
 
 /** Options of {@link redisStore}. */
 export interface RedisStoreOptions {
-  /** What the names of all keys begin with; default `mta-sts:` */
+  /**
+   * What the names of all keys begin with; default `mta-sts:`. In a Redis Cluster it needs a hash
+   * tag, `{mta-sts}:`, so that all keys are on one node
+   */
   prefix?: string | undefined
 }
 
 /**
- * A policy store in Redis 6.2 or newer, or what speaks its language (Valkey).
+ * Makes a policy store in Redis 6.2 or newer, or Valkey.
  *
  * The client is yours: connect it, listen to its `error` event (node-redis throws where nobody
  * does) and disconnect it; `close()` leaves it alone. While it is disconnected, calls wait in its
  * queue or reject, as it is configured; `MtaSts` waits for a store only a short while.
  *
  * What the store survives is what your Redis survives: turn on its append-only file, and do not
- * let it evict keys (`maxmemory-policy noeviction`), or policies are lost before they expire.
+ * let it evict keys (`maxmemory-policy noeviction`), or policies are lost before they expire. The
+ * store asks for that setting once, and warns.
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where a command failed, with the client's error as
- * `cause`; `ESTOREVALUE` where a key holds what is not a stored policy.
+ * `cause`, or where the reply is none; `ESTOREVALUE` where a key holds what is not a stored policy.
  *
- * @throws MtaStsError with code `EREDISCLIENT` for anything but such a client; clients of a Redis
- *   Cluster or of node-redis' Sentinel are refused too.
+ * @throws MtaStsError with code `EREDISCLIENT` for anything but such a client. Clients of a cluster
+ *   need a prefix with a hash tag; clients of node-redis' Sentinel are refused.
  *
  * @example
  * import { createClient } from 'redis'
@@ -60,39 +66,53 @@ export interface RedisStoreOptions {
  * await client.connect()
  * const sts = new MtaSts({ store: redisStore(client, { prefix: 'mail:' }) })
  */
-export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): PolicyStore {
+export function redisStore(
+  client: RedisClient | NodeRedisCluster,
+  options: RedisStoreOptions = {},
+): PolicyStore {
   const { prefix = 'mta-sts:' } = options
-  const { command, keyPrefix } = adapt(client, 'redisStore')
-  const policyKey = (policyDomain: string) => `${prefix}policy:${policyDomain}`
+  const adapter: Adapter = adapt(client, 'redisStore', prefix)
+  const { command } = adapter
+  const keys = {
+    policy: (policyDomain: string) => `${prefix}policy:${policyDomain}`,
+    removed: (policyDomain: string) => `${prefix}removed:${policyDomain}`,
+    due: `${prefix}due`,
+  }
 
   return {
     async get(policyDomain) {
-      const text = toText(await command('GET', policyKey(policyDomain)))
+      const text = textReply('GET', await command('GET', keys.policy(policyDomain)))
       return text === undefined ? undefined : decodeEntry(policyDomain, text)
     },
 
-    async set(policyDomain, entry) {
-      const text = encodeEntry(policyDomain, entry)
-      const fetchedAt = String(entry.fetchedAt)
-      const expiresAt = redisTime(entry.expiresAt)
-      const tolerance = String(CLOCK_TOLERANCE)
-      const args = [policyKey(policyDomain), text, fetchedAt, expiresAt, tolerance]
-      await command('EVAL', SET_UNLESS_OLDER, '1', ...args)
+    async set(policyDomain, entry, before) {
+      const checked = checkEntry(entry, policyDomain)
+      const names = [keys.policy(policyDomain), keys.removed(policyDomain), keys.due]
+      const args = [policyDomain, ...setArguments(checked), ...fetchOf(before)]
+      return 1 === numberReply('EVAL', await evaluate(command, SET, names, args))
     },
 
     async delete(policyDomain) {
-      await command('DEL', policyKey(policyDomain))
+      const names = [keys.policy(policyDomain), keys.removed(policyDomain), keys.due]
+      await evaluate(command, DELETE, names, [policyDomain, redisTime(REMOVAL_LIFE)])
     },
 
-    list: () => decodePages(scanPages(command, policyKey(''), keyPrefix)),
+    async removedAt(policyDomain) {
+      const text = textReply('GET', await command('GET', keys.removed(policyDomain)))
+      return text === undefined ? undefined : numberReply('GET', text)
+    },
+
+    list: () => decodePages(allPages(adapter, keys)),
+
+    due: (time) => decodePages(duePages(adapter, keys, time)),
 
     async lock(name, ttl) {
       const key = `${prefix}lock:${name}`
       const token = randomUUID()
-      const reply = await command('SET', key, token, 'NX', 'PX', redisTime(ttl))
-      if (toText(reply) !== 'OK') return undefined
+      const reply = await evaluate(command, LOCK, [key], [token, redisTime(ttl)])
+      if (numberReply('EVAL', reply) !== 1) return undefined
       return async () => {
-        await command('EVAL', DELETE_IF_MINE, '1', key, token)
+        await evaluate(command, UNLOCK, [key], [token])
       }
     },
 
@@ -100,141 +120,80 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   }
 }
 
-/**
- * KEYS: the policy's key. ARGV: the entry, its fetchedAt, its expiresAt, the clock tolerance; all
- * in milliseconds. A script, for Redis runs it as one step: between a GET and a SET of ours another
- * host could write. What is not an entry (an old format, rubbish) is replaced.
- */
-const SET_UNLESS_OLDER = `
-local text = redis.call('GET', KEYS[1])
-if text then
-  local ok, kept = pcall(cjson.decode, text)
-  if ok and type(kept) == 'table' and type(kept.fetchedAt) == 'number' then
-    local time = redis.call('TIME')
-    local latest = time[1] * 1000 + time[2] / 1000 + ARGV[4]
-    if kept.fetchedAt > tonumber(ARGV[2]) and kept.fetchedAt <= latest then return 0 end
-  end
-end
-redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[3])
-return 1
-`
-
-/** KEYS: the lock's key. ARGV: the owner's token. */
-const DELETE_IF_MINE = `
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-`
-
-export type Command = (name: string, ...args: string[]) => Promise<unknown>
-
-export interface Adapter {
-  command: Command
-  /** What the client puts before every key by itself; it comes back in the replies to SCAN */
-  keyPrefix: string
-}
-
-/**
- * Makes one of the two kinds of client. ioredis has a `sendCommand` too, so `call` decides.
- *
- * @param who the function that was given the client, for the error
- */
-export function adapt(client: RedisClient, who: string): Adapter {
-  const notAClient = (why: string) => clientError(who, why)
-  if (typeof client !== 'object' || client === null) throw notAClient('it is none')
-  if (isCluster(client)) throw notAClient('clients of a cluster or of Sentinel are not supported')
-  if ('call' in client && typeof client.call === 'function') {
-    const command = withContext((name, ...args) => client.call(name, ...args))
-    return { command, keyPrefix: client.options?.keyPrefix ?? '' }
-  }
-  if ('sendCommand' in client && typeof client.sendCommand === 'function') {
-    return { command: withContext((...args) => client.sendCommand(args)), keyPrefix: '' }
-  }
-  throw notAClient('it has neither sendCommand() nor call()')
-}
-
-/**
- * ioredis says so itself. In node-redis, the `sendCommand` of a cluster or of Sentinel takes a key
- * or a flag before the arguments (four and three parameters; two in a plain client or a pool).
- */
-function isCluster(client: object): boolean {
-  if ('isCluster' in client && client.isCluster === true) return true
-  if ('call' in client || !('sendCommand' in client)) return false
-  return typeof client.sendCommand === 'function' && client.sendCommand.length > 2
-}
-
-function clientError(who: string, why: string): MtaStsError {
-  return new MtaStsError(
-    `${who}() needs a client of 'redis' (createClient) or 'ioredis' (new Redis): ${why}.`,
-    'EREDISCLIENT',
-  )
-}
-
-/** An error of the client says neither where it comes from nor what it means for the mail. */
-function withContext(send: Command): Command {
-  return async (name, ...args) => {
-    try {
-      return await send(name, ...args)
-    } catch (error) {
-      const why = escapeRemoteText(textOfThrown(error))
-      throw new MtaStsError(
-        `The store in Redis failed at ${name}: ${why}. Check the server and the client's connection.`,
-        'ESTORE',
-        { cause: error },
-      )
-    }
-  }
-}
-
-/**
- * All keys that begin with `start`, with what they hold, a bounded number at a time. SCAN may name
- * a key twice while its table grows or shrinks, and may answer with more than COUNT asks for.
- */
-async function* scanPages(command: Command, start: string, keyPrefix: string) {
-  const pattern = `${escapeGlob(keyPrefix + start)}*`
-  const seen = new Set<string>()
-  let cursor = '0'
-  do {
-    const reply = await command('SCAN', cursor, 'MATCH', pattern, 'COUNT', String(PAGE_SIZE))
-    const [next, keys] = scanReply(reply)
-    const domains = keys.map((key) => key.slice(keyPrefix.length + start.length))
-    const fresh = domains.filter((domain) => !seen.has(domain) && seen.add(domain))
-    for (let from = 0; from < fresh.length; from += PAGE_SIZE) {
-      yield await readPage(command, start, fresh.slice(from, from + PAGE_SIZE))
-    }
-    cursor = next
-  } while (cursor !== '0')
-}
-
-async function readPage(command: Command, start: string, domains: readonly string[]) {
-  const values = await command('MGET', ...domains.map((domain) => start + domain))
-  const texts = Array.isArray(values) ? values : []
-  return domains.flatMap((domain, index): [string, string][] => {
-    const text = toText(texts[index])
-    return text === undefined ? [] : [[domain, text]]
-  })
-}
-
-function scanReply(reply: unknown): [cursor: string, keys: string[]] {
-  const [cursor, keys]: unknown[] = Array.isArray(reply) ? reply : []
-  // No cursor is the end: better a short list than an endless one
+/** The entry as JSON around its `usedAt`, which the script may have to raise; then its times. */
+function setArguments({ usedAt, ...entry }: StoredPolicy): string[] {
+  const json = JSON.stringify(entry)
+  const times = { start: startOf({ usedAt, ...entry }), due: renewalDueAt(entry) }
   return [
-    toText(cursor) ?? '0',
-    Array.isArray(keys) ? keys.flatMap((key) => toText(key) ?? []) : [],
+    `${json.slice(0, -1)},"usedAt":`,
+    String(usedAt),
+    String(times.start),
+    redisTime(entry.expiresAt),
+    String(times.due),
+    String(CLOCK_TOLERANCE),
   ]
 }
 
-/** A string reply, which a client may be set up to bring as a Buffer. Undefined: none. */
-export function toText(reply: unknown): string | undefined {
-  if (typeof reply === 'string') return reply
-  if (reply instanceof Uint8Array) return Buffer.from(reply).toString('utf8')
-  return undefined
+function fetchOf(before: StoredPolicy | undefined): string[] {
+  if (before === undefined) return []
+  return [before.id, String(before.fetchedAt), String(startOf(before))]
 }
 
-function escapeGlob(text: string): string {
-  return text.replace(/[\\*?[\]^-]/g, '\\$&')
-}
+/**
+ * Decides as `replacementFor` of entry-json.ts does. A script, for Redis runs it as one step:
+ * between a GET and a SET of ours another host could write. What is not an entry is replaced.
+ *
+ * KEYS: the policy, its removal, the due times. ARGV: domain, JSON before `usedAt`, `usedAt`, start,
+ * expiry, due time, clock tolerance; then id, fetchedAt and start of the entry that was read before.
+ */
+const SET = `
+local text = redis.call('GET', KEYS[1])
+local removed = redis.call('GET', KEYS[2])
+redis.call('ZSCORE', KEYS[3], ARGV[1])
+local time = redis.call('TIME')
+local latest = time[1] * 1000 + time[2] / 1000 + ARGV[7]
+local start = tonumber(ARGV[4])
+removed = removed and tonumber(removed)
+if removed and removed > start and removed <= latest then return 0 end
+local used = ARGV[3]
+local ok, kept = pcall(cjson.decode, text or '')
+if ok and type(kept) == 'table' and type(kept.fetchedAt) == 'number' then
+  local begun = kept.fetchedAt
+  if type(kept.startedAt) == 'number' then begun = kept.startedAt end
+  local follows = ARGV[8] and kept.id == ARGV[8] and kept.fetchedAt == tonumber(ARGV[9])
+    and begun == tonumber(ARGV[10])
+  if not follows and begun > start and begun <= latest then return 0 end
+  local before = kept.usedAt
+  if type(before) == 'number' and before > tonumber(used) and before <= latest then
+    used = string.format('%.17g', before)
+  end
+end
+redis.call('SET', KEYS[1], ARGV[2] .. used .. '}', 'PXAT', ARGV[5])
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[3], ARGV[6], ARGV[1]) end
+return 1
+`
 
-/** Redis takes whole, positive milliseconds. A time in the past makes it delete the key at once. */
-function redisTime(milliseconds: number): string {
-  return String(Math.max(1, Math.ceil(milliseconds)))
-}
+/** KEYS: as above. ARGV: the domain, how long the removal is remembered. */
+const DELETE = `
+local time = redis.call('TIME')
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), 'PX', ARGV[2])
+return 1
+`
+
+/**
+ * KEYS: the lock. ARGV: the owner's token, how long. A client that sends the command again, because
+ * the reply was lost, still has the lock.
+ */
+const LOCK = `
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
+return 0
+`
+
+/** KEYS: the lock. ARGV: the owner's token. */
+const UNLOCK = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+`

@@ -5,7 +5,18 @@
 
 import { describe, expect, it } from 'vitest'
 import type { PolicyStore, StoredPolicy } from '../../../src/policy/store.js'
-import { DAY, entry, HOUR, listed, listOf, lockOf, mustLock, waitForLock } from './helpers.js'
+import {
+  DAY,
+  dueOf,
+  entry,
+  HOUR,
+  listed,
+  listOf,
+  lockOf,
+  mustLock,
+  removedAtOf,
+  waitForLock,
+} from './helpers.js'
 
 export interface StoreUnderTest {
   /** Empty, with nothing left over from another test */
@@ -78,7 +89,7 @@ export function conformance(name: string, open: () => StoreUnderTest | Promise<S
       expect((await store.get('example.com'))?.id).toBe('kept')
     })
 
-    it('keeps the five fields of an entry and nothing else', async () => {
+    it('keeps the fields of an entry and nothing else', async () => {
       const { store } = await open()
       await store.set('example.com', Object.assign(entry(), { secret: 'x' }))
       expect(Object.keys((await store.get('example.com')) ?? {}).sort()).toEqual(
@@ -174,12 +185,121 @@ export function conformance(name: string, open: () => StoreUnderTest | Promise<S
       expect((await store.get('example.com'))?.id).toBe('ahead')
     })
 
-    it('after a delete, any fetch is welcome', async () => {
+    it('[STS-53] of two fetches the one that began later stays, though it ended first', async () => {
+      const { store, other } = await open()
+      const now = Date.now()
+      const later = entry({ id: 'later', startedAt: now - 1000, fetchedAt: now - 500 })
+      const slow = entry({ id: 'slow', startedAt: now - 60_000, fetchedAt: now })
+      expect(await store.set('example.com', later)).toBe(true)
+      expect(await other.set('example.com', slow)).toBe(false)
+      expect(await store.get('example.com')).toEqual(later)
+    })
+
+    it('[STS-53] a fetch that began with the stored entry in hand replaces it, whatever the clocks say', async () => {
+      const { store, other } = await open()
+      const fast = Date.now() + 10 * 60_000
+      await store.set('example.com', entry({ id: 'none', startedAt: fast, fetchedAt: fast }))
+      const before = await other.get('example.com')
+      const renewed = entry({ id: 'enforce' })
+      expect(await other.set('example.com', renewed)).toBe(false)
+      expect(await other.set('example.com', renewed, before)).toBe(true)
+      expect((await store.get('example.com'))?.id).toBe('enforce')
+      // The same entry in hand, but another host has replaced it since
+      const late = entry({ id: 'late', startedAt: Date.now() - DAY, fetchedAt: Date.now() - DAY })
+      expect(await other.set('example.com', late, before)).toBe(false)
+    })
+
+    it('[STS-61] an entry never takes back how lately another sender used the policy', async () => {
+      const { store, other } = await open()
+      const first = entry({ fetchedAt: Date.now() - 3 * DAY })
+      const usedAt = Date.now() - 1000.125
+      await store.set('example.com', { ...first, usedAt })
+      await other.set('example.com', first)
+      expect((await store.get('example.com'))?.usedAt).toBe(usedAt)
+      const renewed = entry({ id: 'renewed', usedAt: first.usedAt })
+      expect(await other.set('example.com', renewed)).toBe(true)
+      expect((await store.get('example.com'))?.usedAt).toBe(usedAt)
+    })
+
+    it('[STS-54] a use that lies in the future is not taken over', async () => {
       const { store } = await open()
-      await store.set('example.com', entry())
+      const usedAt = Date.now() + 30 * DAY
+      await store.set('example.com', entry({ usedAt, fetchedAt: Date.now() - DAY }))
+      const renewed = entry({ id: 'renewed' })
+      await store.set('example.com', renewed)
+      expect((await store.get('example.com'))?.usedAt).toBe(renewed.usedAt)
+    })
+
+    it('brings back when the fetch began and when the record was last seen', async () => {
+      const { store, other } = await open()
+      const now = Date.now()
+      const kept = entry({ startedAt: now - 250.5, fetchedAt: now, recordSeenAt: now - DAY })
+      await store.set('example.com', kept)
+      expect(await other.get('example.com')).toEqual(kept)
+    })
+  })
+
+  describe(`${name}: removals`, () => {
+    it('[STS-61] a removal is known to other senders, and refuses what was fetched before it', async () => {
+      const { store, other } = await open()
+      const fetched = entry({ fetchedAt: Date.now() - 1000 })
+      await store.set('example.com', fetched)
+      expect(await removedAtOf(other, 'example.com')).toBeUndefined()
       await store.delete('example.com')
-      await store.set('example.com', entry({ id: 'old', fetchedAt: Date.now() - DAY }))
-      expect((await store.get('example.com'))?.id).toBe('old')
+      const removedAt = await removedAtOf(other, 'example.com')
+      expect(Math.abs((removedAt ?? 0) - Date.now())).toBeLessThan(60_000)
+      expect(await other.set('example.com', { ...fetched, usedAt: Date.now() }, fetched)).toBe(
+        false,
+      )
+      expect(await store.get('example.com')).toBeUndefined()
+    })
+
+    it('[STS-61] a fetch that begins after the removal is stored', async () => {
+      const { store, other } = await open()
+      await store.delete('example.com')
+      const startedAt = (await removedAtOf(store, 'example.com')) ?? 0
+      const fresh = entry({ id: 'fresh', startedAt, fetchedAt: startedAt })
+      expect(await other.set('example.com', fresh)).toBe(true)
+      expect((await store.get('example.com'))?.id).toBe('fresh')
+      expect(await removedAtOf(other, 'example.com')).toBe(startedAt)
+    })
+  })
+
+  describe(`${name}: due`, () => {
+    it('gives what is to be renewed by then, after half of max_age or a day, and nothing else', async () => {
+      const { store, other } = await open()
+      const now = Date.now()
+      const fetchedAt = now - 10 * HOUR
+      await store.set('day.example', entry({ fetchedAt, expiresAt: fetchedAt + 30 * DAY }))
+      await store.set('short.example', entry({ fetchedAt, expiresAt: fetchedAt + 21 * HOUR }))
+      await store.set('shorter.example', entry({ fetchedAt, expiresAt: fetchedAt + 18 * HOUR }))
+      expect(await dueOf(other, now)).toEqual(['shorter.example'])
+      expect((await dueOf(other, now + HOUR)).sort()).toEqual(['short.example', 'shorter.example'])
+      expect((await dueOf(other, fetchedAt + DAY)).length).toBe(3)
+      const renewed = entry({ fetchedAt: now, expiresAt: now + DAY })
+      await store.set('shorter.example', renewed)
+      expect(await dueOf(other, now)).toEqual([])
+      await store.delete('short.example')
+      expect(await dueOf(other, now + HOUR)).toEqual([])
+    })
+
+    it('gives every due entry once while they are renewed', async () => {
+      const { store } = await open()
+      const fetchedAt = Date.now() - 2 * DAY
+      const domains = Array.from({ length: 350 }, (_, index) => `d${index}.example`)
+      await Promise.all(
+        domains.map((domain, index) =>
+          store.set(domain, entry({ fetchedAt: fetchedAt + (index % 7) })),
+        ),
+      )
+      const seen: string[] = []
+      if (store.due === undefined) throw new Error('this store has no due()')
+      for await (const [domain] of store.due(Date.now())) {
+        seen.push(domain)
+        if (seen.length % 2 === 0) await store.set(domain, entry())
+      }
+      expect(seen.sort()).toEqual(domains.sort())
+      expect((await dueOf(store, Date.now())).length).toBe(175)
     })
   })
 
@@ -211,8 +331,9 @@ export function conformance(name: string, open: () => StoreUnderTest | Promise<S
         seen.push(domain)
         if (seen.length > 1_000) throw new Error('the list does not end')
         await store.delete(domain)
-        await store.set(domain, item)
-        await store.set(`0-${domain}`, item)
+        const again = { ...item, fetchedAt: Date.now() + 1000 }
+        await store.set(domain, again)
+        await store.set(`0-${domain}`, again)
       }
       expect(new Set(seen).size).toBe(seen.length)
       expect((await listed(store)).length).toBeGreaterThanOrEqual(500)

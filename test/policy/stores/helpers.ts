@@ -31,6 +31,19 @@ export function listOf(store: PolicyStore): AsyncIterable<[string, StoredPolicy]
   return store.list()
 }
 
+/** Everything that `due` gives, in its order. */
+export async function dueOf(store: PolicyStore, time: number): Promise<string[]> {
+  if (store.due === undefined) throw new Error('this store has no due()')
+  const domains: string[] = []
+  for await (const [domain] of store.due(time)) domains.push(domain)
+  return domains
+}
+
+export async function removedAtOf(store: PolicyStore, domain: string): Promise<number | undefined> {
+  if (store.removedAt === undefined) throw new Error('this store has no removedAt()')
+  return store.removedAt(domain)
+}
+
 export type Release = () => Promise<void>
 
 export async function lockOf(

@@ -1,11 +1,13 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import { Redis as IoRedis, Cluster as IoRedisCluster } from 'ioredis'
 import { createClient, createClientPool, createCluster, createSentinel, RESP_TYPES } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { MtaStsError } from '../../../src/errors.js'
-import { type RedisClient, redisStore } from '../../../src/policy/stores/redis.js'
+import { redisStore } from '../../../src/policy/stores/redis.js'
+import type { RedisClient } from '../../../src/storage/redis-client.js'
 import { conformance } from './conformance.js'
-import { DAY, entry, HOUR, listed, listOf, lockOf, mustLock } from './helpers.js'
+import { DAY, dueOf, entry, HOUR, listed, listOf, lockOf, mustLock } from './helpers.js'
 import { RedisServer, whyNoRedis } from './redis-server.js'
 
 function errorOf(action: () => unknown): unknown {
@@ -33,14 +35,14 @@ function clientTests(): void {
       for (const nothing of [undefined, null, 'redis://127.0.0.1']) refusalOf(nothing)
     })
 
-    it('clients of a cluster or of Sentinel are refused', () => {
+    it('refuses clients of a cluster without a hash tag in the prefix, and clients of Sentinel', () => {
       const nodes = [{ host: '127.0.0.1', port: 1 }]
       const ioRedisCluster = new IoRedisCluster(nodes, { lazyConnect: true })
-      expect(refusalOf(ioRedisCluster).message).toContain('cluster')
+      expect(refusalOf(ioRedisCluster).message).toContain('{mta-sts}:')
       ioRedisCluster.disconnect()
       const cluster = createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] })
-      // @ts-expect-error the types say so too
       expect(errorOf(() => redisStore(cluster))).toMatchObject({ code: 'EREDISCLIENT' })
+      expect(() => redisStore(cluster, { prefix: '{mta-sts}:' })).not.toThrow()
       const sentinel = createSentinel({ name: 'mymaster', sentinelRootNodes: nodes })
       // @ts-expect-error the types say so too
       expect(errorOf(() => redisStore(sentinel))).toMatchObject({ code: 'EREDISCLIENT' })
@@ -57,19 +59,21 @@ function clientTests(): void {
       expect(String(error).length).toBeLessThan(400)
     })
 
-    it('list minds that SCAN repeats itself and brings more than it was asked for', async () => {
+    it('list gives each entry once though ZSCAN repeats itself and brings more than it was asked for', async () => {
       const domains = Array.from({ length: 250 }, (_, index) => `d${index}.example`)
-      const keys = domains.map((domain) => `mta-sts:policy:${domain}`)
-      // By cursor: what Redis says while its table of keys is being moved
+      const scored = (names: string[]) => names.flatMap((name) => [name, '1'])
+      // By cursor: what Redis says while its table is being moved
       const scans: Record<string, [string, string[]]> = {
-        '0': ['7', keys.slice(0, 3)],
+        '0': ['7', scored(domains.slice(0, 3))],
         '7': ['9', []],
-        '9': ['0', [...keys.slice(1, 3), ...keys]],
+        '9': ['0', scored([...domains.slice(1, 3), ...domains])],
       }
       const sizes: number[] = []
       const client = {
         async call(name: string, ...args: string[]): Promise<unknown> {
-          if (name === 'SCAN') return scans[args[0] ?? '']
+          if (name === 'ZSCAN') return scans[args[1] ?? '']
+          if (name === 'DBSIZE') return 1_000_000
+          if (name === 'CONFIG') throw new Error('NOPERM')
           sizes.push(args.length)
           return args.map(() => JSON.stringify(entry()))
         },
@@ -77,6 +81,60 @@ function clientTests(): void {
       const seen = (await listed(redisStore(client))).map(([domain]) => domain)
       expect(seen).toEqual([...domains].sort())
       expect(Math.max(...sizes)).toBeLessThanOrEqual(100)
+    })
+
+    it.each([
+      ['GET', 5],
+      ['GET', ['OK']],
+      ['EVAL', 'OK'],
+      ['EVAL', null],
+      ['ZSCAN', 'OK'],
+      ['ZSCAN', [['0'], []]],
+      ['MGET', 'OK'],
+      ['SCAN', {}],
+    ])(
+      '[STS-52] rejects where the reply to %s is %j: that is not an empty store',
+      async (name, reply) => {
+        const usual: Record<string, unknown> = {
+          GET: null,
+          EVAL: 1,
+          ZSCAN: ['0', ['example.com', '1']],
+          MGET: [JSON.stringify(entry())],
+          SCAN: ['0', []],
+          DBSIZE: 1,
+          CONFIG: [],
+        }
+        const client = { call: async (sent: string) => (sent === name ? reply : usual[sent]) }
+        const store = redisStore(client)
+        const use = async () => {
+          await store.get('example.com')
+          await store.set('example.com', entry())
+          await listed(store)
+        }
+        await expect(use()).rejects.toMatchObject({
+          code: 'ESTORE',
+          message: expect.stringContaining(name),
+        })
+      },
+    )
+
+    it('a lock whose reply was lost is still held when the client sends the command again', async () => {
+      const server = new Map<string, string>()
+      const client = {
+        async call(name: string, ...args: string[]): Promise<unknown> {
+          if (name !== 'EVAL') return []
+          const [, , key = '', token = ''] = args
+          const run = () => {
+            if (!server.has(key)) server.set(key, token)
+            return server.get(key) === token ? 1 : 0
+          }
+          // As ioredis does after a reconnect
+          run()
+          return run()
+        },
+      }
+      expect(await lockOf(redisStore(client), 'refresh', HOUR)).toBeDefined()
+      expect(await lockOf(redisStore(client), 'refresh', HOUR)).toBeUndefined()
     })
 
     it('a client that throws rejects all the same', async () => {
@@ -203,6 +261,7 @@ function serverTests(): void {
     restartTests(name, connect)
   }
   otherClientTests(server, newPrefix)
+  serverOnlyTests(server, newPrefix)
 }
 
 type Open = () => Promise<
@@ -343,6 +402,75 @@ function nonsenseTests(open: Open): void {
     expect(seen.sort()).toEqual(domains.sort())
   })
 }
+
+/** What only a real server shows. */
+function serverOnlyTests(server: RedisServer, newPrefix: () => string): void {
+  describe('redisStore among keys of others', () => {
+    let connection: Connection
+    beforeAll(async () => {
+      connection = await connectIoRedis(server.port)
+    })
+    afterAll(() => connection.end())
+
+    it('list and due take few commands in a database with 300,000 keys of others', async () => {
+      const { command } = connection
+      await command('EVAL', FILL, '0', '300000')
+      const prefix = newPrefix()
+      const commands: string[] = []
+      const counting: RedisClient = {
+        call: (name, ...args) => {
+          commands.push(name)
+          return command(name, ...args)
+        },
+      }
+      const store = redisStore(counting, { prefix })
+      for (const name of ['a', 'b', 'c']) await store.set(`${name}.example`, entry())
+      commands.length = 0
+      expect((await listed(store)).length).toBe(3)
+      expect((await dueOf(store, Date.now() + DAY)).length).toBe(3)
+      expect(commands.length).toBeLessThan(10)
+      await command('FLUSHALL')
+    })
+
+    it('due forgets domains whose policy has expired, and goes on behind them', async () => {
+      const { client, command } = connection
+      const prefix = newPrefix()
+      const store = redisStore(client, { prefix })
+      const old = Date.now() - DAY
+      const domains = Array.from({ length: 230 }, (_, index) => `d${index}.example`)
+      // All of them are due at the same time
+      await Promise.all(domains.map((domain) => store.set(domain, entry({ fetchedAt: old }))))
+      await command('DEL', `${prefix}policy:d7.example`)
+      expect((await dueOf(store, Date.now())).length).toBe(229)
+      expect(await command('ZCARD', `${prefix}due`)).toBe(229)
+    })
+
+    it('warns once where Redis evicts keys', async () => {
+      const { client, command } = connection
+      const heard: unknown[] = []
+      const hear = (event: unknown) => heard.push(event)
+      const warnings: Error[] = []
+      const onWarning = (warning: Error) => warnings.push(warning)
+      process.on('warning', onWarning)
+      subscribe('mta-sts:store-failure', hear)
+      await command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+      const store = redisStore(client, { prefix: newPrefix() })
+      await store.get('example.com')
+      await store.get('example.com')
+      await expect.poll(() => warnings.length).toBe(1)
+      expect(String(warnings[0])).toContain('maxmemory-policy noeviction')
+      expect(heard.length).toBe(1)
+      unsubscribe('mta-sts:store-failure', hear)
+      await command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+      await redisStore(client, { prefix: newPrefix() }).get('example.com')
+      await new Promise((resolve) => setImmediate(resolve))
+      process.off('warning', onWarning)
+      expect(warnings.length).toBe(1)
+    })
+  })
+}
+
+const FILL = "for i = 1, ARGV[1] do redis.call('SET', 'other:' .. i, '1') end return 1"
 
 function restartTests(name: string, connect: Connect): void {
   describe(`redisStore on ${name}: Redis dies and comes back`, () => {

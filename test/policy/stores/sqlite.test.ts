@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -6,7 +7,9 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -17,7 +20,7 @@ import { MtaStsError } from '../../../src/errors.js'
 import type { PolicyStore } from '../../../src/policy/store.js'
 import { type SqliteStoreOptions, sqliteStore } from '../../../src/policy/stores/sqlite.js'
 import { conformance } from './conformance.js'
-import { entry, listed, listOf, lockOf, mustLock } from './helpers.js'
+import { DAY, dueOf, entry, listed, listOf, lockOf, mustLock, removedAtOf } from './helpers.js'
 import { type RawSqlite, rawSqlite } from './sqlite-task.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mta-sts-sqlite-'))
@@ -196,6 +199,13 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
       expect(asNobody(() => refusalAt(path))).toContain('writable')
     })
 
+    it('a file in WAL mode that may only be read, in a directory that may be written to', async () => {
+      chmodSync(folder, 0o777)
+      const path = await ownFile()
+      chmodSync(path, 0o444)
+      expect(asNobody(() => refusalAt(path))).toContain('writable')
+    })
+
     it('a new file in a directory that may only be read', () => {
       chmodSync(folder, 0o755)
       const directory = join(folder, 'read-only')
@@ -206,20 +216,43 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
     it('no file at all: what is kept in memory outlives nothing', () => {
       expect(refusalAt(':memory:')).toContain('WAL')
     })
-
-    it('a file that somebody keeps locked', async () => {
-      const path = await ownFile()
-      const holder = new DatabaseSync(path)
-      holder.exec('BEGIN EXCLUSIVE')
-      const error = errorOf(() => sqliteStore(path, { busyTimeout: 20 }))
-      holder.close()
-      expect(error).toMatchObject({ code: 'ESTOREOPEN' })
-      expect(String(error)).toContain('Another process')
-    })
   })
 }
 
 function sharingTests({ DatabaseSync }: RawSqlite): void {
+  describe('sqliteStore: while another process holds the file', () => {
+    it('opens at once, and works when the file is free', async () => {
+      const path = newPath()
+      await open(path).close?.()
+      const holder = new DatabaseSync(path)
+      holder.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+      const before = performance.now()
+      const store = open(path)
+      expect(performance.now() - before).toBeLessThan(1_000)
+      const kept = entry()
+      const writing = store.set('example.com', kept)
+      await once(AbortSignal.timeout(30), 'abort')
+      holder.close()
+      await writing
+      expect(await store.get('example.com')).toEqual(kept)
+    })
+
+    it('rejects when busyTimeout is over, and opens the file with a later call', async () => {
+      const path = newPath()
+      await open(path).close?.()
+      const holder = new DatabaseSync(path)
+      holder.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+      const store = open(path, { busyTimeout: 20 })
+      await expect(store.get('example.com')).rejects.toMatchObject({
+        code: 'ESTORE',
+        message: expect.stringContaining('Another process'),
+      })
+      holder.close()
+      await store.set('example.com', entry())
+      expect(await store.get('example.com')).toBeDefined()
+    })
+  })
+
   describe('sqliteStore: while another process writes', () => {
     it('waits for it without stopping the event loop', async () => {
       const path = newPath()
@@ -314,7 +347,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       await expect(listed(store)).rejects.toMatchObject(closed)
     })
 
-    it('deletes what has expired, a bounded number with each write', async () => {
+    it('deletes what expired long ago, a bounded number with each write', async () => {
       let now = Date.now()
       const path = newPath()
       const store = open(path, { now: () => now })
@@ -324,14 +357,84 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       await mustLock(store, 'crashed', 1_000)
       expect(count(path, 'policy')).toBe(400)
 
-      now += 1_000
-      await store.set('lasting.example', entry())
+      now += 91 * DAY
+      await store.set('lasting.example', entry({ expiresAt: now + DAY }))
       const left = count(path, 'policy') - 1
       expect(left).toBeGreaterThanOrEqual(200)
       expect(left).toBeLessThan(400)
-      for (let write = 0; write < 4; write++) await store.set('lasting.example', entry())
+      const again = entry({ expiresAt: now + DAY })
+      for (let write = 0; write < 4; write++) await store.set('lasting.example', again)
       expect((await listed(store)).map(([domain]) => domain)).toEqual(['lasting.example'])
       expect(count(path, 'lock')).toBe(0)
+    })
+
+    it('[STS-54] a process whose clock is 31 days fast deletes no policy and leaves no lasting lock', async () => {
+      const path = newPath()
+      const store = open(path)
+      const fast = open(path, { now: () => Date.now() + 31 * DAY })
+      const kept = entry({ expiresAt: Date.now() + DAY })
+      await store.set('example.com', kept)
+      await fast.set('other.example', entry())
+      await mustLock(fast, 'example.com', 70_000)
+      expect(await store.get('example.com')).toEqual(kept)
+      const release = await mustLock(store, 'example.com', 70_000)
+      expect(await lockOf(store, 'example.com', 70_000)).toBeUndefined()
+      await release()
+    })
+
+    it('reads the policies of a file of version 0.1.0, and knows which are due', async () => {
+      const path = newPath()
+      const database = new DatabaseSync(path)
+      const kept = entry({ fetchedAt: Date.now() - 2 * DAY })
+      database.exec(`
+        CREATE TABLE policy (policy_domain TEXT PRIMARY KEY NOT NULL, fetched_at REAL NOT NULL,
+          expires_at REAL NOT NULL, entry TEXT NOT NULL) STRICT;
+        CREATE INDEX policy_expires_at ON policy (expires_at);
+        CREATE TABLE lock (name TEXT PRIMARY KEY NOT NULL, owner TEXT NOT NULL,
+          expires_at REAL NOT NULL) STRICT;
+        PRAGMA application_id = ${0x4d535453}; PRAGMA user_version = 1;
+        INSERT INTO policy VALUES ('example.com', ${kept.fetchedAt}, ${kept.expiresAt},
+          '${JSON.stringify(kept)}')`)
+      database.close()
+      const store = open(path)
+      expect(await store.get('example.com')).toEqual(kept)
+      expect(await dueOf(store, Date.now())).toEqual(['example.com'])
+      await store.delete('example.com')
+      expect(await removedAtOf(store, 'example.com')).toBeDefined()
+    })
+
+    it('a new file, its -wal and its -shm can be read by their owner alone', async () => {
+      const path = newPath()
+      const before = process.umask(0o000)
+      const store = open(path)
+      await store.set('example.com', entry())
+      process.umask(before)
+      for (const suffix of ['', '-wal', '-shm']) {
+        expect(statSync(path + suffix).mode & 0o777, suffix).toBe(0o600)
+      }
+    })
+
+    it.each([
+      ['deleted', (path: string) => rmSync(path)],
+      ['renamed', (path: string) => renameSync(path, `${path}.old`)],
+    ])('a file that is %s while it is open is opened anew, and that is told', async (_, remove) => {
+      const path = newPath()
+      const store = open(path)
+      await store.set('example.com', entry())
+      const heard: unknown[] = []
+      const hear = (event: unknown) => heard.push(event)
+      subscribe('mta-sts:store-failure', hear)
+      remove(path)
+      for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true })
+      const kept = entry({ id: 'after' })
+      await store.set('example.org', kept)
+      unsubscribe('mta-sts:store-failure', hear)
+      expect(heard).toMatchObject([
+        { operation: 'open', error: { message: expect.stringContaining(path) } },
+      ])
+      await store.close?.()
+      // Another process finds it there
+      expect(await open(path).get('example.org')).toEqual(kept)
     })
 
     it('locks go by the clock it is given', async () => {
@@ -364,6 +467,30 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
         expect((await store.get('example.com'))?.id).toBe('healed')
       },
     )
+
+    it('list ends, and gives all the others, where 250 names are not UTF-8', async () => {
+      const path = newPath()
+      const store = open(path)
+      const domains = Array.from({ length: 150 }, (_, index) => `d${index}.example`)
+      await Promise.all(domains.map((domain) => store.set(domain, entry())))
+      const database = new DatabaseSync(path)
+      const text = JSON.stringify(entry())
+      for (let index = 0; index < 250; index++) {
+        const name = Buffer.from([0xff, 0xfe, 0x30 + (index % 64), 0x80 + (index >> 6)])
+        database.exec(
+          `INSERT INTO policy VALUES (CAST(x'${name.toString('hex')}' AS TEXT), 1, 9e15, '${text}')`,
+        )
+      }
+      database.close()
+      const seen: string[] = []
+      for await (const [domain] of listOf(store)) {
+        seen.push(domain)
+        if (seen.length > 400) throw new Error('the list does not end')
+      }
+      expect(seen.length).toBe(400)
+      expect(seen.filter((domain) => domains.includes(domain)).sort()).toEqual(domains.sort())
+      expect((await dueOf(store, Date.now())).length).toBe(250)
+    })
 
     it('list gives all the others before it throws', async () => {
       const path = newPath()

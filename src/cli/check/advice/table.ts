@@ -1,0 +1,313 @@
+/**
+ * Every piece of advice that `check` gives: its code, how urgent it is, and its text. The order of
+ * the table is the order of advice that is equally urgent.
+ *
+ * @module
+ */
+import type { ResultType } from '../../../tls/failures.js'
+import type { Urgency } from '../findings.js'
+
+/** What the texts are filled with; remote text in it is escaped. */
+export interface Facts {
+  /** The Policy Domain */
+  domain: string
+  /** The host that it is about */
+  host: string
+  /** A value that was found: a status, a name, a pattern, a list of addresses */
+  value: string
+  /** More in words */
+  detail: string
+  /** A date */
+  until: string
+}
+
+interface Row {
+  urgency: Urgency
+  /** Where the finding itself carries no type of its own */
+  resultType?: ResultType
+  text(facts: Facts): string
+}
+
+const now = (text: Row['text']): Row => ({ urgency: 'now', text })
+const soon = (text: Row['text']): Row => ({ urgency: 'soon', text })
+const later = (text: Row['text']): Row => ({ urgency: 'later', text })
+
+const RECORD = {
+  'record-several': now(
+    ({ host, value }) =>
+      `There are ${value} TXT records at ${host} that begin with "v=STSv1;", and senders then use none of them (RFC 8461 §3.1): leave one.`,
+  ),
+  'record-quotes': now(
+    ({ host, value }) =>
+      `The TXT record at ${host} contains quotation marks, which belong to zone files and not to the record: enter ${value} without them.`,
+  ),
+  'record-malformed': now(
+    ({ host, detail }) =>
+      `Senders cannot read the TXT record at ${host}: ${detail}. Publish "v=STSv1; id=...;", the id of 1 to 32 letters and digits.`,
+  ),
+  'record-unreachable': now(
+    ({ host, detail }) =>
+      `The TXT record at ${host} cannot be looked up (${detail}): senders that do not know the domain deliver without its policy. Check the name servers of the domain.`,
+  ),
+  'record-missing': now(
+    ({ host }) =>
+      `There is a policy file, but no sender looks for it without a TXT record: publish "v=STSv1; id=...;" at ${host}.`,
+  ),
+}
+
+const POLICY_HOST = {
+  'policy-host-missing': now(
+    ({ host, domain }) =>
+      `The TXT record says that there is a policy, but the policy host ${host} has no address: publish A and AAAA records for it, or take the TXT record of ${domain} away.`,
+  ),
+  'policy-host-lookup': now(
+    ({ host, detail }) =>
+      `The addresses of ${host} cannot be looked up (${detail}): check the name servers of the domain.`,
+  ),
+  'policy-host-private': now(
+    ({ host, value }) =>
+      `${host} has addresses only that senders do not connect to (${value}): private, loopback or reserved ones. It needs a public one.`,
+  ),
+  'policy-host-down': now(
+    ({ host, detail }) =>
+      `Nobody can connect to ${host} (${detail}): start its web server, or open port 443 to all senders.`,
+  ),
+  'policy-host-slow': now(
+    ({ host }) =>
+      `${host} does not deliver the policy in time (RFC 8461 §3.3 speaks of a minute, many senders wait less): serve it as a static file.`,
+  ),
+  'policy-host-certificate': now(
+    ({ host, detail }) =>
+      `Senders refuse the certificate of ${host}, and do not get the policy. ${detail}`,
+  ),
+  'policy-host-redirect': now(
+    ({ host, value }) =>
+      `${host} redirects (${value}), which no sender follows (RFC 8461 §3.3): it must answer with the policy itself.`,
+  ),
+  'policy-not-found': now(
+    ({ host, value }) =>
+      `${host} has no policy (${value}): put the file at /.well-known/mta-sts.txt. Mind the dot of .well-known, which some web servers hide.`,
+  ),
+  'policy-host-error': now(
+    ({ host, value }) =>
+      `${host} answers with status ${value}, an error of the web server: look into its log. Senders take status 200 only.`,
+  ),
+  'policy-status': now(
+    ({ host, value }) =>
+      `${host} answers with status ${value}. Senders take status 200 only (RFC 8461 §3.3).`,
+  ),
+  'policy-html': now(
+    ({ host, value }) =>
+      `${host} answers with a web page (${value}) in place of the policy: a page for everything, or of the hosting company. Serve the file itself, as text/plain.`,
+  ),
+  'policy-media-type': now(
+    ({ host, value }) =>
+      `${host} serves the policy as ${value}. Senders take text/plain only (RFC 8461 §3.2): set the content type of the file.`,
+  ),
+  'policy-too-large': now(
+    ({ host }) =>
+      `The policy of ${host} is longer than 64 KiB, and senders stop there (RFC 8461 §3.3): shorten it, with wildcards for example.`,
+  ),
+  'policy-transfer': now(
+    ({ host, detail }) =>
+      `The policy of ${host} does not arrive whole (${detail}): serve it uncompressed, as a static file with a Content-Length.`,
+  ),
+  'policy-invalid': now(
+    ({ host, detail }) =>
+      `Senders cannot read the policy of ${host}, and act as if there were none: ${detail}.`,
+  ),
+}
+
+const MX = {
+  'mx-certificate-name': now(
+    ({ host, detail }) =>
+      `The certificate of ${host} does not name it (${detail}): it needs ${host} as a DNS name (SAN). Get one for the name in the MX record, or change the MX record to a name that it has.`,
+  ),
+  'mx-certificate-expired': now(
+    ({ host, detail }) =>
+      `The certificate of ${host} has expired (${detail}): renew it, and have the mail server reload it.`,
+  ),
+  'mx-certificate-not-yet-valid': now(
+    ({ host, detail }) =>
+      `The certificate of ${host} is not valid yet (${detail}): use the previous one until then, or check the clock of the machine that issued it.`,
+  ),
+  'mx-certificate-chain': now(
+    ({ host }) =>
+      `${host} does not send the intermediate certificate: configure the full chain (fullchain.pem, not cert.pem).`,
+  ),
+  'mx-certificate-self-signed': now(
+    ({ host }) =>
+      `The certificate of ${host} is self-signed, which proves nothing to others: get one of a public authority.`,
+  ),
+  'mx-certificate-untrusted': now(
+    ({ host, detail }) =>
+      `The certificate of ${host} is not of an authority that senders trust (${detail}): get one of a public authority.`,
+  ),
+  'mx-weak-key': now(
+    ({ host }) =>
+      `The key or the signature of ${host}'s certificate is too weak for senders: get one with RSA of 2048 bits or more, or with ECDSA.`,
+  ),
+  'mx-tls-version': now(
+    ({ host }) => `${host} has no TLS version that senders accept: switch on TLS 1.2 and 1.3.`,
+  ),
+  'mx-handshake': now(
+    ({ host, detail }) =>
+      `The TLS handshake with ${host} fails (${detail}): look into the log of the mail server, and at what stands in front of it.`,
+  ),
+  'mx-without-starttls': now(
+    ({ host, detail }) =>
+      `${detail}${host} does not offer STARTTLS: under enforce it gets no mail. Set up TLS there, or take its MX record away.`,
+  ),
+  'mx-starttls-refused': now(
+    ({ host, detail }) =>
+      `${host} offers STARTTLS and refuses it${detail}: most often it cannot read its certificate or key. Look into the log of the mail server.`,
+  ),
+  'mx-starttls-unanswered': now(
+    ({ host }) =>
+      `${host} offers STARTTLS and does not answer it: look for a firewall or a proxy in front of the mail server that changes SMTP.`,
+  ),
+  'mx-plaintext-after-starttls': now(
+    ({ host }) =>
+      `${host} sends plaintext after its reply to STARTTLS, as an attacker would (RFC 3207 §6): update the mail server, or take away what stands in front of it.`,
+  ),
+  'mx-not-in-policy': now(
+    ({ host, value, detail, until }) =>
+      `The policy does not name ${host}, and no mail ${detail} there: add ${value} and change the id, or take the MX record away. Senders that hold the present policy may need until ${until}: a new MX host should not be the only one before.`,
+  ),
+  'mx-is-address': now(
+    ({ host, domain }) =>
+      `The MX record of ${domain} is an address (${host}), and must be a host name (RFC 5321 §5.1): give the host a name, with a certificate for it.`,
+  ),
+  'mx-null-beside-others': now(
+    ({ domain }) =>
+      `${domain} has a null MX (".") beside other MX records, which contradict each other (RFC 7505 §3): take it away.`,
+  ),
+  'mx-invalid-name': now(
+    ({ host, domain }) =>
+      `The MX record of ${domain} names "${host}", which is no host name: mend the record.`,
+  ),
+  'mx-underscore': now(
+    ({ host }) =>
+      `The MX host ${host} has an underscore in its name: a policy cannot name it, nor can a certificate. Give it another name.`,
+  ),
+  'mx-no-such-host': now(
+    ({ host }) =>
+      `The MX host ${host} does not exist in the DNS: publish its addresses, or take the MX record away.`,
+  ),
+  'mx-no-address': now(
+    ({ host }) => `The MX host ${host} has no address: publish one, or take the MX record away.`,
+  ),
+  'mx-private': now(
+    ({ host, value }) =>
+      `The MX host ${host} has addresses only that senders do not connect to (${value}): it needs a public one.`,
+  ),
+  'mx-lookup': now(
+    ({ host, detail }) =>
+      `The addresses of ${host} cannot be looked up (${detail}): check the name servers of its domain.`,
+  ),
+  'mx-down': now(
+    ({ host, detail }) =>
+      `${host} could not be talked to (${detail}). Where other hosts can be reached from here, check that it runs and that its port 25 is open.`,
+  ),
+}
+
+const PROTECTION = {
+  'no-policy': now(
+    ({ domain }) =>
+      `To have mail protected, publish a policy: "mta-sts generate ${domain}" writes what it takes.`,
+  ),
+  'mode-none': now(
+    ({ until }) =>
+      `Mode none asks senders for nothing. To withdraw a policy for good, keep this one, with an id of its own, until ${until}, when no sender holds an older one; then take the TXT record away, and the policy host last. To protect mail, publish mode testing, and enforce after it.`,
+  ),
+  'record-gone-policy-held': now(
+    ({ until }) =>
+      `Senders that hold the policy keep it until ${until}, and refuse what it does not allow. To withdraw it safely, publish the TXT record again, with a new id, and a policy of mode none until then.`,
+  ),
+  'max-age-zero': now(
+    () =>
+      'max_age is 0: senders drop the policy as soon as they have it, and nothing is protected. Take 604800, a week, or more.',
+  ),
+}
+
+const SOON = {
+  'policy-host-certificate-expires': soon(
+    ({ host, detail }) =>
+      `The certificate of ${host} expires in ${detail}: renew it. With an expired one nobody gets the policy.`,
+  ),
+  'mx-certificate-expires': soon(
+    ({ host, detail }) =>
+      `The certificate of ${host} expires in ${detail}: renew it. With an expired one it gets no mail under enforce.`,
+  ),
+  'id-not-changed': soon(({ detail }) => detail),
+  'policy-host-addresses-differ': soon(
+    ({ host, value }) =>
+      `${host} does not give the policy at every address: not at ${value}. Senders have to try another one.`,
+  ),
+  'mx-addresses-differ': soon(
+    ({ host, value, detail }) =>
+      `${host} is not the same at every address: ${detail} at ${value}. Senders go on to the next one; mend it, or take the address away.`,
+  ),
+  'pattern-unmatched': soon(({ detail }) => detail),
+  'policy-id-field': soon(
+    ({ domain, value }) =>
+      `The policy file has a field "id: ${value}", which senders ignore: the id belongs into the TXT record at _mta-sts.${domain}.`,
+  ),
+  'max-age-short': soon(
+    ({ value, detail }) =>
+      `max_age is ${value} seconds (${detail}): whoever blocks the policy host for that long is rid of the policy. Take 604800, a week, or more.`,
+  ),
+  'mode-testing': soon(
+    ({ detail }) =>
+      `Mode testing protects nothing: ${detail}, change it to enforce, and the id with it.`,
+  ),
+  'mx-cname': soon(
+    ({ host, value }) =>
+      `The MX host ${host} is a CNAME for ${value}, which RFC 5321 §5.1 forbids; policy and certificate have to name ${host}. Publish its addresses in place of the CNAME, or name ${value} in the MX record.`,
+  ),
+  'mx-missing': soon(
+    ({ domain }) =>
+      `${domain} has no MX record, so senders take ${domain} itself for its MX host: publish "MX 10 ${domain}.", or the host that is meant.`,
+  ),
+  'tlsrpt-invalid': soon(
+    ({ host, detail }) =>
+      `The TLSRPT record at ${host} is of no use, and nobody reports: ${detail}.`,
+  ),
+}
+
+const LATER = {
+  'certificate-shorter-than-max-age': later(
+    ({ host, detail, value }) =>
+      `The certificate of ${host} expires in ${detail}, before the policy does that senders fetch now (max_age ${value}): a renewal that fails is mail that is refused. See that renewals are watched ("mta-sts watch").`,
+  ),
+  'mx-ipv6-unreachable': later(
+    ({ host, value }) =>
+      `${host} does not answer at its IPv6 address (${value}), and senders lose time there: open port 25, or take the AAAA record away.`,
+  ),
+  'tlsrpt-missing': later(
+    ({ host }) =>
+      `Nobody tells you of failures: publish a TXT record at ${host}, "v=TLSRPTv1; rua=mailto:...", to get reports (RFC 8460).`,
+  ),
+}
+
+/** The table, by code. */
+export const ADVICE = {
+  ...RECORD,
+  ...POLICY_HOST,
+  ...MX,
+  ...PROTECTION,
+  ...SOON,
+  ...LATER,
+} satisfies Record<string, Row>
+
+export type AdviceCode = keyof typeof ADVICE
+
+/** The row of a code. */
+export function rowOf(code: AdviceCode): Row {
+  return ADVICE[code]
+}
+
+/** Returns the place of a code among all: most urgent first, then in the order of the table. */
+export const RANK: ReadonlyMap<string, number> = new Map(
+  Object.keys(ADVICE).map((code, index) => [code, index]),
+)

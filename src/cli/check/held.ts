@@ -1,0 +1,162 @@
+/**
+ * What senders do that hold a policy of the domain: they keep it until its `max_age` is over,
+ * whatever becomes of the record, unless they fetch a new one (RFC 8461 §3.3, §5.1).
+ *
+ * @module
+ */
+import { fromStored } from '../../policy/cached-policy.js'
+import type { PolicyLookup } from '../../policy/lookup.js'
+import { matchesMx } from '../../policy/mx-pattern.js'
+import { MAX_AGE_LIMIT, type Policy } from '../../policy/policy-file.js'
+import type { PolicyStore } from '../../policy/store.js'
+import { EXIT } from '../context.js'
+import { day } from '../time.js'
+import type {
+  CheckReport,
+  HeldVerdict,
+  MxHostCheck,
+  PolicyCheck,
+  Problem,
+  Verdict,
+} from './findings.js'
+import { outcomeOf } from './outcome.js'
+import { hostProblem, underPolicy } from './verdict.js'
+
+type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
+
+/** Returns when the last sender drops a policy that it fetches now, or that it has held before. */
+export function lastHolderUntil(policy: PolicyCheck | null, now: number): number {
+  const seconds = policy?.valid && policy.maxAge !== null ? policy.maxAge : MAX_AGE_LIMIT
+  return now + seconds * 1000
+}
+
+/** A policy that a store holds. */
+export interface StoredHold {
+  policy: Policy
+  id: string
+  expiresAt: number
+}
+
+/** Returns the unexpired policy of a store; undefined where there is none that can be read. */
+export async function heldIn(
+  store: PolicyStore,
+  policyDomain: string,
+  now: number,
+): Promise<StoredHold | undefined> {
+  const stored = await store.get(policyDomain)
+  if (stored === undefined) return undefined
+  try {
+    const { lookup } = fromStored(stored, now).cached
+    const expiresAt = lookup.expiresAt.getTime()
+    return expiresAt > now ? { policy: lookup.policy, id: lookup.id, expiresAt } : undefined
+  } catch {
+    // A sender passes over an entry that it cannot read, too
+    return undefined
+  }
+}
+
+/** With a store: the verdict of a sender that has its policy cached. */
+export function verdictOfHolder(
+  findings: Findings,
+  lookup: PolicyLookup,
+  { held, verdict }: { held: StoredHold; verdict: Verdict },
+): HeldVerdict {
+  const { policy, id, expiresAt } = held
+  const until = new Date(expiresAt)
+  const common = {
+    source: 'store' as const,
+    mode: policy.mode,
+    id,
+    until: until.toISOString(),
+    problem: reportedBy(findings, id),
+  }
+  if (lookup.status === 'found' && lookup.id !== id) {
+    const text = `a sender that holds the policy ${id} takes this one at its next look at the record`
+    return { ...common, status: verdict.status, exitStatus: verdict.exitStatus, text }
+  }
+  const judged = judgeUnder(policy, findings)
+  const text = `a sender that holds the policy ${id} goes by it until ${day(until)}; ${judged.text}`
+  return { ...common, ...judged, text }
+}
+
+/** Without a store: what can be said of senders that hold the present policy, or an earlier one. */
+export function verdictOnHolders(
+  findings: Findings,
+  lookup: PolicyLookup,
+  now: number,
+): HeldVerdict | null {
+  const { record, policy, policyHost, domain } = findings
+  if (findings.mx.status === 'null-mx' || findings.mx.status === 'no-domain') return null
+  const until = new Date(lastHolderUntil(policy, now))
+  const date = day(until)
+  if (lookup.status === 'found') {
+    if (lookup.policy.mode !== 'none') return null
+    const text = `senders that hold an earlier policy of ${domain} take this one if its id, ${lookup.id}, is new to them; under the same id they may go by the earlier one until ${day(new Date(now + MAX_AGE_LIMIT * 1000))}`
+    return { ...earlier(until), problem: null, text }
+  }
+  if (policy?.valid && policy.mode !== null && policy.mode !== 'none') {
+    const judged = judgeUnder({ mode: policy.mode, mx: policy.mx }, findings)
+    const text = `senders that hold the policy go by it until ${date}; ${judged.text}`
+    return {
+      source: 'policy',
+      mode: policy.mode,
+      id: null,
+      until: until.toISOString(),
+      problem: reportedBy(findings, undefined),
+      ...judged,
+      text,
+    }
+  }
+  // Nothing speaks for it that there ever was a policy
+  if (record.status === 'none' && record.texts.length === 0 && policyHost === null) return null
+  const text = `senders that hold an earlier policy go by it, and refuse what it does not allow, until its max_age is over: ${date} at the latest`
+  return { ...earlier(until), problem: reportedBy(findings, undefined), text }
+}
+
+/** Under the id that it holds, a sender does not look at the policy host. */
+function reportedBy({ record, policyHost }: Findings, id: string | undefined): Problem | null {
+  const { status, resultType, reason } = record
+  if (status === 'none') {
+    return { resultType: 'sts-policy-fetch-error', reason: 'record-gone', detail: null }
+  }
+  if (resultType !== null) return { resultType, reason, detail: null }
+  if (record.id === id || policyHost === null) return null
+  return hostProblem(policyHost) ?? null
+}
+
+function earlier(until: Date): Omit<HeldVerdict, 'text' | 'problem'> {
+  return {
+    source: 'unknown',
+    mode: null,
+    id: null,
+    until: until.toISOString(),
+    status: 'unknown',
+    exitStatus: EXIT.fine,
+  }
+}
+
+/** The MX hosts under another policy than the present one. */
+function judgeUnder(policy: Pick<Policy, 'mode' | 'mx'>, { mx }: Findings) {
+  if (mx.status !== 'found' && mx.status !== 'implicit') {
+    const text = 'the MX hosts are not known'
+    return { status: 'unknown' as const, exitStatus: EXIT.unknown, text }
+  }
+  return underPolicy(
+    policy.mode,
+    mx.hosts.map((host) => asUnder(policy, host)),
+  )
+}
+
+function asUnder({ mx }: Pick<Policy, 'mx'>, check: MxHostCheck): MxHostCheck {
+  const { host, problem } = check
+  if (!matchesMx(host, mx)) {
+    const mismatch = {
+      resultType: 'validation-failure',
+      reason: 'mx-mismatch',
+      detail: null,
+    } as const
+    return { ...check, inPolicy: false, problem: mismatch, outcome: 'refused' }
+  }
+  const other = problem?.reason === 'mx-mismatch' ? null : problem
+  return { ...check, inPolicy: true, problem: other, outcome: outcomeOf(other, check.sessions) }
+}

@@ -1,0 +1,161 @@
+/**
+ * Many domains beside each other: none holds another back, and each has its time.
+ *
+ * @module
+ */
+import { Deadline } from '../../net/deadline.js'
+import { escapeRemoteText } from '../../text.js'
+import { noDomain } from '../arguments.js'
+import { type CliContext, EXIT, type ExitStatus, worstOf } from '../context.js'
+import { progressOn } from '../terminal.js'
+import { span } from '../time.js'
+import type { Listed } from './domains.js'
+import { examine, type Run } from './examine.js'
+import type { CheckReport } from './findings.js'
+import { InOrder } from './in-order.js'
+import { noReport } from './no-report.js'
+import { type CheckPrinter, grouped } from './outputs.js'
+
+export interface ManyOptions {
+  run: Run
+  context: CliContext
+  printer: CheckPrinter
+  /** Domains that are looked at beside each other */
+  concurrency: number
+  /** For each domain, in milliseconds */
+  deadline: number
+}
+
+/** How long results wait for those in front of them, in milliseconds. */
+const PATIENCE = 300
+
+/** Looks at all domains, and prints each as soon as possible. Resolves to the worst status. */
+export function checkMany(list: readonly Listed[], options: ManyOptions): Promise<ExitStatus> {
+  return new Many(list, options).run()
+}
+
+class Many {
+  readonly #list: readonly Listed[]
+  readonly #options: ManyOptions
+  readonly #ordered: InOrder<CheckReport>
+  readonly #steps = new Map<string, string>()
+  readonly #counts = { fine: 0, refused: 0, unprotected: 0, unknown: 0 }
+  readonly #statuses = new Set<ExitStatus>()
+  readonly #progress
+  #begun = 0
+  #done = 0
+
+  constructor(list: readonly Listed[], options: ManyOptions) {
+    const { printer, context } = options
+    this.#list = list
+    this.#options = options
+    this.#progress = progressOn(context)
+    const patience = printer.strict ? Number.POSITIVE_INFINITY : PATIENCE
+    this.#ordered = new InOrder(patience, (report) => {
+      this.#progress.clear()
+      printer.add(report)
+    })
+  }
+
+  async run(): Promise<ExitStatus> {
+    const { printer, concurrency } = this.#options
+    printer.begin?.()
+    const workers = Math.min(concurrency, this.#list.length)
+    try {
+      await Promise.all(Array.from({ length: workers }, () => this.#work()))
+    } finally {
+      this.#ordered.flush()
+      this.#progress.clear()
+    }
+    printer.end?.({ total: this.#done, counts: this.#counts })
+    if (this.#interrupted()) this.#sayInterrupted()
+    return worstOf(this.#statuses)
+  }
+
+  async #work(): Promise<void> {
+    const { signal } = this.#options.context
+    while (this.#begun < this.#list.length && !signal?.aborted) {
+      const number = this.#begun++
+      const listed = this.#list[number]
+      if (listed === undefined) return
+      const report = await this.#look(listed)
+      if (report === undefined) return
+      this.#done++
+      this.#counts[report.verdict.status]++
+      this.#statuses.add(report.verdict.exitStatus)
+      if (report.held !== null) this.#statuses.add(report.held.exitStatus)
+      this.#ordered.add(number, report)
+      this.#show()
+    }
+  }
+
+  /** Undefined: Ctrl-C came first. */
+  async #look({ domain, written }: Listed): Promise<CheckReport | undefined> {
+    if (domain === undefined) return noReport(written, noDomain(written).replace(/\.$/, ''))
+    const { run, deadline: milliseconds } = this.#options
+    const stop = new AbortController()
+    const { signal } = this.#options.context
+    const interrupt = () => {
+      if (this.#interrupted()) stop.abort(signal?.reason)
+    }
+    signal?.addEventListener('abort', interrupt, { once: true })
+    const deadline = new Deadline(milliseconds, `the look at ${domain}`, stop.signal)
+    const onStep = (what: string) => {
+      this.#steps.set(domain, what)
+      this.#show()
+    }
+    try {
+      return await orAborted(examine(domain, run, { onStep, signal: deadline.signal }), deadline)
+    } catch (error) {
+      if (!deadline.signal.aborted) throw error
+      if (stop.signal.aborted) return undefined
+      const step = this.#steps.get(domain) ?? 'DNS'
+      return noReport(domain, `no result within ${span(milliseconds)} (${step})`)
+    } finally {
+      deadline.clear()
+      signal?.removeEventListener('abort', interrupt)
+      this.#steps.delete(domain)
+    }
+  }
+
+  /** By Ctrl-C. Where only the reader has gone, what is under way is finished for the status. */
+  #interrupted(): boolean {
+    const { signal } = this.#options.context
+    const reason: unknown = signal?.reason
+    const isPipe = reason instanceof Error && 'code' in reason && reason.code === 'EPIPE'
+    return signal?.aborted === true && !isPipe
+  }
+
+  #sayInterrupted(): void {
+    const total = this.#list.length
+    if (this.#done === total) return
+    this.#statuses.add(EXIT.unknown)
+    const text = `Interrupted: ${grouped(this.#done)} of ${grouped(total)} were looked at.`
+    this.#options.context.stderr.write(`mta-sts: ${text}\n`)
+  }
+
+  #show(): void {
+    const [oldest] = this.#steps
+    if (oldest === undefined) return
+    const [domain, step] = oldest
+    const total = this.#list.length
+    const count = total > 1 ? `${grouped(this.#done)} of ${grouped(total)}, ` : ''
+    this.#progress.show(`${count}${escapeRemoteText(domain)}: ${step}`)
+  }
+}
+
+/** The work may be in a step that does not look at the signal. */
+async function orAborted<T>(work: Promise<T>, { signal }: Deadline): Promise<T> {
+  let onAbort: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    work.catch(() => undefined)
+    if (onAbort) signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * Sessions with MX hosts, opened by the library's own SMTP client, as a sender opens them. Nothing
+ * is said but EHLO, STARTTLS, EHLO and QUIT.
+ *
+ * @module
+ */
+import { X509Certificate } from 'node:crypto'
+import type { PeerCertificate, TLSSocket } from 'node:tls'
+import type { Candidate } from '../../delivery/plan.js'
+import type { Settings } from '../../options.js'
+import { openSmtp } from '../../smtp/open.js'
+import { type TlsFailure, TlsFailureError } from '../../tls/failures.js'
+import { checkServerIdentity } from '../../tls/identity.js'
+import { tlsOptions } from '../../tls/options.js'
+import type { Security } from '../../tls/security.js'
+import { type Judgement, judge } from '../../tls/verdict.js'
+import type { SmtpTimeouts } from '../network.js'
+import { certificateFacts } from './certificate.js'
+import type { MxSession } from './findings.js'
+import { causeOf, isNoRoute, isTimeout, problemOf } from './problem.js'
+import type { Slots } from './slots.js'
+
+export interface SessionOptions {
+  settings: Settings
+  smtp: SmtpTimeouts
+  /** What EHLO says */
+  name: string
+  /** The timeouts are shorter than a sender's own */
+  shortened: boolean
+}
+
+/** What a session showed beside what is printed of it. */
+interface Seen {
+  session: MxSession
+  certificate: PeerCertificate | undefined
+}
+
+/** Judged as if it had to be authenticated; the handshake goes to its end whatever comes of it. */
+const AUDITED: Security = { level: 'opportunistic', audit: { by: 'sts' } }
+const AUTHENTICATED: Security = { level: 'authenticated', proofs: [{ by: 'sts' }] }
+
+/** Connections at a time, policy hosts included. */
+export const MAX_SOCKETS = 64
+
+/**
+ * The sessions of one run. An address is dialled once, however many domains and MX hosts lead to
+ * it: again only for a name to which the host may show another certificate (SNI).
+ */
+export class Sessions {
+  readonly #options: SessionOptions
+  readonly #slots: Slots
+  /** By address: what was seen there, one after the other */
+  readonly #seen = new Map<string, Promise<ReadonlyMap<string, Seen>>>()
+
+  constructor(options: SessionOptions, slots: Slots) {
+    this.#options = options
+    this.#slots = slots
+  }
+
+  /** Never rejects, unless the signal is aborted. */
+  async with(candidate: Candidate, address: string, signal?: AbortSignal): Promise<MxSession> {
+    const { mxHost } = candidate
+    const before = this.#seen.get(address) ?? Promise.resolve(new Map<string, Seen>())
+    const after = before.then(async (known) => {
+      const shared = known.get(mxHost) ?? [...known.values()].find((seen) => isSame(seen, mxHost))
+      if (shared !== undefined) return new Map(known).set(mxHost, shared)
+      const seen = await this.#slots.run(() => this.#open(candidate, address, signal))
+      return new Map(known).set(mxHost, seen)
+    })
+    // What one domain's deadline cut short says nothing to the next
+    this.#seen.set(
+      address,
+      after.catch(() => before),
+    )
+    const seen = (await after).get(mxHost)
+    if (seen === undefined) throw new Error('a session has just been looked up')
+    return seen.session
+  }
+
+  async #open(
+    candidate: Candidate,
+    address: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Seen> {
+    signal?.throwIfAborted()
+    const { settings, smtp, name } = this.#options
+    const begun = performance.now()
+    const witness = new Witness(candidate.mxHost)
+    const target = {
+      ...candidate,
+      addresses: [address],
+      security: AUTHENTICATED,
+      tls: tlsOptions(candidate.mxHost, AUDITED, settings.roots),
+      judge: (socket: TLSSocket) => witness.judge(socket),
+      verify: (socket: TLSSocket) => witness.judge(socket).refusal,
+    }
+    const { connect } = settings
+    const options = { ...smtp, name, connect, signal, onSession: () => undefined }
+    try {
+      const connection = await openSmtp(target, options)
+      const milliseconds = Math.round(performance.now() - begun)
+      await connection.quit()
+      return this.#seenOf({ address, milliseconds, witness, failure: undefined })
+    } catch (error) {
+      signal?.throwIfAborted()
+      const milliseconds = Math.round(performance.now() - begun)
+      return this.#failed({ address, milliseconds, witness, error })
+    }
+  }
+
+  #failed(ended: Ended & { error: unknown }): Seen {
+    const { error, ...rest } = ended
+    const failure = error instanceof TlsFailureError ? error.failure : undefined
+    const timedOut = isTimeout(failure === undefined ? error : failure.cause)
+    // Within a timeout that no sender has, nothing was found out
+    const unknown = failure === undefined || (timedOut && this.#options.shortened)
+    if (!unknown) return this.#seenOf({ ...rest, failure })
+    const { session, certificate } = this.#seenOf({ ...rest, failure: undefined })
+    const cause = failure?.cause ?? error
+    const text = timedOut ? 'no answer in time' : (causeOf(cause) ?? 'unknown error')
+    return { session: { ...session, error: text, noRoute: isNoRoute(cause) }, certificate }
+  }
+
+  #seenOf({
+    address,
+    milliseconds,
+    witness,
+    failure,
+  }: Ended & { failure: TlsFailure | undefined }) {
+    const { version, cipher, certificate } = witness
+    const facts = factsOf(certificate)
+    const circumstances = { certificate: facts, now: this.#options.settings.now() }
+    const problem = failure === undefined ? null : problemOf(failure, circumstances)
+    const session: MxSession = {
+      address,
+      tlsVersion: version,
+      cipher,
+      certificate: facts,
+      problem,
+      error: null,
+      noRoute: false,
+      milliseconds,
+    }
+    return { session, certificate }
+  }
+}
+
+interface Ended {
+  address: string
+  milliseconds: number
+  witness: Witness
+}
+
+/** Judges a handshake as a sender does, and keeps what it showed. */
+class Witness {
+  version: string | null = null
+  cipher: string | null = null
+  certificate: PeerCertificate | undefined
+  readonly #host: string
+
+  constructor(host: string) {
+    this.#host = host
+  }
+
+  judge(socket: TLSSocket): Judgement {
+    // The verdict first: Node lets some facts of the certificate be read only once
+    const refusal = judge(socket, this.#host, AUDITED)
+    this.version = socket.getProtocol()
+    this.cipher = socket.getCipher()?.name ?? null
+    this.certificate = socket.getPeerCertificate()
+    return refusal === undefined ? {} : { refusal }
+  }
+}
+
+function factsOf(certificate: PeerCertificate | undefined) {
+  const raw = certificate?.raw
+  return raw === undefined ? null : certificateFacts(new X509Certificate(raw))
+}
+
+/** Whether the same would be seen under another name. */
+function isSame({ session, certificate }: Seen, mxHost: string): boolean {
+  const { problem, error } = session
+  if (error !== null) return true
+  if (problem !== null) return problem.resultType === 'starttls-not-supported'
+  return certificate !== undefined && checkServerIdentity(mxHost, certificate) === undefined
+}

@@ -1,0 +1,151 @@
+/**
+ * {@link dane}: DANE for a sender, from its options.
+ *
+ * @module
+ */
+
+import type { MxRecord } from '../dns/shared-lookups.js'
+import { publish } from '../events.js'
+import { optionError } from '../option-checks.js'
+import type { TlsFailure } from '../tls/failures.js'
+import type { Dane, DaneDemand, DaneHost, DaneLogger } from './dane.js'
+import { dnssecResolver } from './dnssec-resolver.js'
+import { checkOptionNames } from './option-names.js'
+import type { DnssecResolver, SecureAnswer } from './secure-answer.js'
+import { sharedQueries } from './shared-queries.js'
+import { lookupHost } from './tlsa-lookup.js'
+import { type DaneVerdict, verifyPeer } from './verify.js'
+
+/** Options of {@link dane}. Domains are given as A-labels in lower case, without a root dot. */
+export interface DaneOptions {
+  /** Default: `dnssecResolver()`, the validating resolver of this machine */
+  resolver?: DnssecResolver | undefined
+  /**
+   * Domains whose MX hosts must prove DANE: without usable TLSA records nothing is delivered. A
+   * function that throws counts as true
+   */
+  require?: ((domain: string) => boolean) | undefined
+  /** Domains that are exempt from DANE, and from nothing else; `require` goes before it */
+  except?: ((domain: string) => boolean) | undefined
+}
+
+/**
+ * Makes DANE for SMTP (RFC 7672) available to a sender: the option `dane` of `MtaSts` and of the
+ * transports. Its resolver answers every DNS question of that sender.
+ *
+ * @throws TypeError that names the option
+ * @example
+ * const transporter = nodemailer.createTransport(mtaStsTransport({ name, dane: dane() }))
+ */
+export function dane(options: DaneOptions = {}): Dane {
+  checkOptionNames(options, ['resolver', 'require', 'except'])
+  const resolver = checkedResolver(options.resolver) ?? dnssecResolver()
+  const isRequired = predicate(options, 'require')
+  const isExcepted = predicate(options, 'except')
+  const ask = sharedQueries(resolver)
+  const required = (domain: string) => calls(isRequired, domain, true)
+  const excepted = (domain: string) => !required(domain) && calls(isExcepted, domain, false)
+  let probed: Promise<boolean> | undefined
+  return {
+    resolver,
+    required,
+    excepted,
+    mx: (domain, dnsTimeout) => ask(domain, 'MX', dnsTimeout),
+    async host(mxHost, host) {
+      if (excepted(host.domain)) return lookupHost(mxHost, { ...host, mx: INSECURE }, ask)
+      const found = await lookupHost(mxHost, host, ask)
+      return required(host.domain) ? requiring(found, mxHost) : found
+    },
+    judge: (socket, { tlsa, names }, now) => failureOf(verifyPeer(socket, tlsa, names, now)),
+    probe(logger) {
+      probed ??= probe(resolver, logger).then((outcome) => {
+        if (outcome === undefined) probed = undefined
+        return outcome ?? false
+      })
+      return probed
+    },
+  }
+}
+
+/** An MX answer after which no TLSA record is asked for. */
+const INSECURE: SecureAnswer<MxRecord> = {
+  kind: 'absent',
+  nxdomain: false,
+  secure: false,
+  name: '',
+}
+
+/** A function of the operator's own that throws leaves the answer that is safe. */
+function calls(
+  decide: ((domain: string) => boolean) | undefined,
+  domain: string,
+  onError: boolean,
+): boolean {
+  try {
+    return decide === undefined ? false : Boolean(decide(domain))
+  } catch {
+    return onError
+  }
+}
+
+/** What DANE does not make a host prove, `require` forbids to go without. */
+function requiring(found: DaneHost, mxHost: string): DaneHost {
+  const { demand } = found
+  if (found.addresses.problem || demand.kind === 'dane' || demand.kind === 'skip') return found
+  const reason = demand.kind === 'none' ? 'dane-not-available' : 'tlsa-unusable'
+  const skipped: DaneDemand = {
+    kind: 'skip',
+    failure: { resultType: 'dane-required', reason, mxHost },
+  }
+  return { ...found, demand: skipped }
+}
+
+/** The failure that a verdict amounts to, in the result types of RFC 8460 §4.3. */
+function failureOf(verdict: DaneVerdict): TlsFailure | undefined {
+  if (verdict.outcome === 'match') return undefined
+  if (verdict.outcome === 'unusable') return { resultType: 'tlsa-invalid', reason: 'tlsa-unusable' }
+  const { resultType, reason } = verdict
+  return reason === undefined ? { resultType } : { resultType, reason }
+}
+
+/** Warns where nothing will ever be secure; undefined: the resolver did not answer. */
+async function probe(
+  resolver: DnssecResolver,
+  logger: DaneLogger | undefined,
+): Promise<boolean | undefined> {
+  const validates = await resolver.validates().catch(() => undefined)
+  if (validates !== false) return validates
+  publish('mta-sts:dane', () => ({ problem: 'resolver-does-not-validate' }))
+  try {
+    logger?.warn(
+      { tnx: 'mta-sts', problem: 'resolver-does-not-validate' },
+      'DANE is off: the DNS resolver gives no AD bit that can be trusted. Run a validating resolver on this machine, or name one in dnssecResolver({ servers, trustAd })',
+    )
+  } catch {
+    // A logger must not end a delivery
+  }
+  return false
+}
+
+const RESOLVER_METHODS = ['query', 'validates', 'resolveTxt', 'resolveMx', 'resolve4', 'resolve6']
+
+function checkedResolver(resolver: unknown): DnssecResolver | undefined {
+  if (resolver === undefined) return undefined
+  if (isResolver(resolver)) return resolver
+  const must = `must be a dnssecResolver(), or an object with the methods ${RESOLVER_METHODS.join(', ')}`
+  throw optionError('resolver', must, resolver)
+}
+
+function isResolver(value: unknown): value is DnssecResolver {
+  if (typeof value !== 'object' || value === null) return false
+  return RESOLVER_METHODS.every((method) => typeof Reflect.get(value, method) === 'function')
+}
+
+function predicate(
+  options: DaneOptions,
+  field: 'require' | 'except',
+): ((domain: string) => boolean) | undefined {
+  const value = options[field]
+  if (value === undefined || typeof value === 'function') return value
+  throw optionError(field, 'must be a function of a domain', value)
+}

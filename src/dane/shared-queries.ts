@@ -1,0 +1,77 @@
+/**
+ * Questions of deliveries that run side by side: what one of them is asking already is asked once.
+ *
+ * @module
+ */
+import { DnsError } from './dns-error.js'
+import type { DnssecResolver, RecordData, SecureAnswer } from './secure-answer.js'
+
+/** Asks one question, and waits no longer than `timeout` milliseconds. Never rejects. */
+export type AskSecure = <T extends keyof RecordData>(
+  name: string,
+  type: T,
+  timeout: number,
+) => Promise<SecureAnswer<RecordData[T]>>
+
+export function sharedQueries(resolver: DnssecResolver): AskSecure {
+  const underWay: { [T in keyof RecordData]: UnderWay<T> } = {
+    A: new Map(),
+    AAAA: new Map(),
+    CNAME: new Map(),
+    MX: new Map(),
+    TLSA: new Map(),
+    TXT: new Map(),
+  }
+  const share = <T extends keyof RecordData>(name: string, type: T) => {
+    const flights: UnderWay<T> = underWay[type]
+    const known = flights.get(name)
+    if (known) return known
+    const asked = asking(resolver, name, type).finally(() => flights.delete(name))
+    flights.set(name, asked)
+    return asked
+  }
+  return (name, type, timeout) => within(share(name, type), { name, type, timeout })
+}
+
+type UnderWay<T extends keyof RecordData> = Map<string, Promise<SecureAnswer<RecordData[T]>>>
+
+/** A resolver of the caller's own may throw, for all that its interface says. */
+async function asking<T extends keyof RecordData>(
+  resolver: DnssecResolver,
+  name: string,
+  type: T,
+): Promise<SecureAnswer<RecordData[T]>> {
+  try {
+    return await resolver.query(name, type)
+  } catch (cause) {
+    return {
+      kind: 'failed',
+      error: new DnsError('EBADRESP', { name, type }, { cause }),
+      bogus: false,
+    }
+  }
+}
+
+function within<T>(
+  answer: Promise<SecureAnswer<T>>,
+  { timeout, ...query }: { name: string; type: string; timeout: number },
+): Promise<SecureAnswer<T>> {
+  return new Promise((resolve) => {
+    const late = () => {
+      const error = new DnsError('ETIMEOUT', query, { note: `no answer within ${timeout} ms` })
+      resolve({ kind: 'failed', error, bogus: false })
+    }
+    const timer = setTimeout(late, timeout)
+    answer.then(resolve).finally(() => clearTimeout(timer))
+  })
+}
+
+/** The records, or an error as `node:dns` has it: without any, ENOTFOUND or ENODATA. */
+export function recordsOrThrow<T>(
+  answer: SecureAnswer<T>,
+  query: { name: string; type: string },
+): T[] {
+  if (answer.kind === 'found') return answer.records
+  if (answer.kind === 'failed') throw answer.error
+  throw new DnsError(answer.nxdomain ? 'ENOTFOUND' : 'ENODATA', query)
+}

@@ -1,0 +1,108 @@
+/**
+ * The addresses and TLSA records of one MX host, and what they make a connection prove
+ * (RFC 7672 §2.2).
+ *
+ * @module
+ */
+import { type AddressLookup, lookupAddresses } from '../dns/addresses.js'
+import type { MxRecord } from '../dns/shared-lookups.js'
+import type { TlsFailure } from '../tls/failures.js'
+import type { DaneDemand, DaneHost, DaneHostOptions } from './dane.js'
+import type { SecureAnswer } from './secure-answer.js'
+import { type AskSecure, recordsOrThrow } from './shared-queries.js'
+import { isUsable } from './tlsa-records.js'
+
+/** Never rejects. */
+export async function lookupHost(
+  mxHost: string,
+  options: DaneHostOptions,
+  ask: AskSecure,
+): Promise<DaneHost> {
+  const { addresses, answers } = await lookupSecureAddresses(mxHost, options, ask)
+  // Without an address the host is of no use, whatever DANE says
+  if (addresses.problem || !isSecure(options.mx)) return { addresses, demand: { kind: 'none' } }
+  const bases = await tlsaBaseDomains(mxHost, answers, { ...options, ask })
+  const demand = Array.isArray(bases) ? await demandOf(mxHost, bases, { ...options, ask }) : bases
+  return { addresses, demand }
+}
+
+type Asking = DaneHostOptions & { ask: AskSecure }
+
+/** RFC 7672 §2.2.1: an insecure MX RRset, or an insecure denial of one, ends DANE for its hosts. */
+function isSecure(mx: SecureAnswer<MxRecord>): boolean {
+  return mx.kind !== 'failed' && mx.secure
+}
+
+/** The addresses as every delivery looks them up, and the answers that they were taken from. */
+async function lookupSecureAddresses(
+  mxHost: string,
+  options: DaneHostOptions,
+  ask: AskSecure,
+): Promise<{ addresses: AddressLookup; answers: Array<SecureAnswer<string>> }> {
+  const answers: Array<SecureAnswer<string>> = []
+  const resolve = (type: 'A' | 'AAAA') => async (name: string) => {
+    const answer = await ask(name, type, options.dnsTimeout)
+    answers.push(answer)
+    return recordsOrThrow(answer, { name, type })
+  }
+  const resolver = {
+    resolve4: resolve('A'),
+    resolve6: resolve('AAAA'),
+    resolveMx: async () => [],
+    resolveTxt: async () => [],
+  }
+  return { addresses: await lookupAddresses(mxHost, { ...options, resolver }), answers }
+}
+
+/**
+ * RFC 7672 §2.2.2 and §2.2.3: TLSA records are asked for only where the addresses are secure (name
+ * servers that know no DNSSEC may mishandle the question). The end of a secure CNAME chain goes
+ * before the name itself; where only the alias is secure, the name itself is left.
+ */
+async function tlsaBaseDomains(
+  mxHost: string,
+  answers: ReadonlyArray<SecureAnswer<string>>,
+  { ask, dnsTimeout }: Asking,
+): Promise<string[] | DaneDemand> {
+  // One address family is enough: what the other one failed with does not matter
+  const found = answers.filter((answer) => answer.kind === 'found')
+  const names = found.map(({ name }) => name)
+  if (found.every(({ secure }) => secure)) return [...new Set([...names, mxHost])]
+  if (names.every((name) => name === mxHost)) return { kind: 'none' }
+  const alias = await ask(mxHost, 'CNAME', dnsTimeout)
+  if (alias.kind === 'failed') return skip(mxHost, alias)
+  return alias.kind === 'found' && alias.secure ? [mxHost] : { kind: 'none' }
+}
+
+async function demandOf(
+  mxHost: string,
+  bases: readonly string[],
+  { ask, domain, mx, port, dnsTimeout }: Asking,
+): Promise<DaneDemand> {
+  for (const base of bases) {
+    const answer = await ask(`_${port}._tcp.${base}`, 'TLSA', dnsTimeout)
+    // A failure at the first name is never made good by the second
+    if (answer.kind === 'failed') return skip(mxHost, answer)
+    // An insecure answer, or a denial that is (NSEC3 opt-out), is as good as none
+    if (answer.kind === 'absent' || !answer.secure) continue
+    const tlsa = answer.records.filter(isUsable)
+    if (tlsa.length > 0) {
+      return { kind: 'dane', proof: { by: 'dane', tlsa, base, names: namesOf(base, domain, mx) } }
+    }
+    const failure: TlsFailure = { resultType: 'tlsa-invalid', reason: 'tlsa-unusable', mxHost }
+    return { kind: 'tls-required', base, tlsa: answer.records, failure }
+  }
+  return { kind: 'none' }
+}
+
+/** RFC 7672 §3.2.2: the TLSA base domain, the next-hop domain, and what that is an alias of. */
+function namesOf(base: string, domain: string, mx: SecureAnswer<MxRecord>): string[] {
+  return [...new Set([base, domain, ...(mx.kind === 'failed' ? [] : [mx.name])])]
+}
+
+/** RFC 7672 §2.2: a lookup that fails says nothing of the records; the host is not used now. */
+function skip(mxHost: string, answer: { error: Error; bogus: boolean }): DaneDemand {
+  const reason = answer.bogus ? 'dnssec-bogus' : 'tlsa-lookup-failed'
+  const failure: TlsFailure = { resultType: 'dnssec-invalid', reason, mxHost, cause: answer.error }
+  return { kind: 'skip', failure }
+}

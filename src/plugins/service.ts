@@ -1,0 +1,123 @@
+/**
+ * What a plugin runs: one `MtaSts`, its stores, and the reporter where reports are configured.
+ *
+ * @module
+ */
+import { BlockList } from 'node:net'
+import { MtaStsError } from '../errors.js'
+import type { Logger } from '../logger.js'
+import { MtaSts } from '../mta-sts.js'
+import type { MtaStsOptions } from '../options.js'
+import type { PolicyStore } from '../policy/store.js'
+import { textOfThrown } from '../text.js'
+import type { TlsReporter } from '../tlsrpt/reporter.js'
+import type { ReportStore } from '../tlsrpt/store.js'
+import type { PluginSettings, ReportSettings } from './settings.js'
+import { checkStoreName, openPolicyStore, openReportStore } from './stores.js'
+
+export interface ServiceSetup {
+  settings: PluginSettings
+  logger: Logger
+  /** The mail server's own store, used where the settings name none */
+  ownStore?: PolicyStore | undefined
+}
+
+/** The name by which an operator declines the mail server's own store. */
+const NO_STORE = 'none'
+
+/** The part of a plugin that has nothing to do with the mail server it runs in. */
+export class PluginService {
+  readonly sts: MtaSts
+  readonly #ends: Array<() => unknown>
+
+  private constructor(sts: MtaSts, ends: Array<() => unknown>) {
+    this.sts = sts
+    this.#ends = ends
+  }
+
+  /**
+   * Checks what can be checked at once, so that a mistake stops the server when it starts and not at
+   * its first message. Nothing is opened.
+   *
+   * @throws an error that says which setting is wrong
+   */
+  static check({ settings, logger }: ServiceSetup): void {
+    const { store, reports, options } = settings
+    for (const name of [store, reports?.store]) {
+      if (name !== undefined && name !== NO_STORE) checkStoreName(name)
+    }
+    void new MtaSts({ ...options, logger }).close()
+  }
+
+  /**
+   * Checks what needs parts of the package that are loaded on demand: DANE and reports.
+   *
+   * @throws an error that says which setting is wrong
+   */
+  static async checkRest({ settings, logger }: ServiceSetup): Promise<void> {
+    const sts = new MtaSts(await optionsOf(settings, logger))
+    await sts.close()
+    const { reports } = settings
+    if (!reports) return
+    const { memoryReportStore } = await import('../tlsrpt/memory.js')
+    const reporter = await makeReporter(reports, sts, { logger, store: memoryReportStore() })
+    await reporter.close()
+  }
+
+  /** @throws an error that says which setting is wrong, or which store cannot be opened */
+  static async start({ settings, logger, ownStore }: ServiceSetup): Promise<PluginService> {
+    const ends: Array<() => unknown> = []
+    const onError = (error: Error) =>
+      logger.warn({ tnx: 'mta-sts', err: error }, 'Redis: %s', textOfThrown(error))
+    const options = await optionsOf(settings, logger)
+    const { store: name, prefix } = settings
+    if (name !== undefined && name !== NO_STORE) {
+      const { store, end } = await openPolicyStore({ name, prefix, onError })
+      options.store = store
+      ends.push(end)
+    } else if (name === undefined && ownStore) {
+      options.store = ownStore
+    }
+    const sts = new MtaSts(options)
+    ends.unshift(() => sts.close())
+    const { reports } = settings
+    if (reports) {
+      const opened = await openReportStore({ name: reports.store, onError })
+      const reporter = await makeReporter(reports, sts, { logger, store: opened.store })
+      ends.unshift(() => reporter.close())
+      ends.push(opened.end)
+    }
+    return new PluginService(sts, ends)
+  }
+
+  /** Writes what has been counted for reports, closes stores and connections. Never rejects. */
+  async close(): Promise<void> {
+    for (const end of this.#ends) await Promise.resolve(end()).catch(() => undefined)
+  }
+}
+
+async function optionsOf(settings: PluginSettings, logger: Logger): Promise<MtaStsOptions> {
+  const { dane, localMxOk } = settings
+  const options: MtaStsOptions = { ...settings.options, logger }
+  if (localMxOk) options.blockedAddresses = new BlockList()
+  if (dane) {
+    const { dane: makeDane, dnssecResolver } = await import('../dane/index.js')
+    options.dane = makeDane({ resolver: dnssecResolver(dane) })
+  }
+  return options
+}
+
+async function makeReporter(
+  reports: ReportSettings,
+  sts: MtaSts,
+  { logger, store }: { logger: Logger; store: ReportStore },
+): Promise<TlsReporter> {
+  const { TlsReporter: Reporter } = await import('../tlsrpt/reporter.js')
+  const nodemailer = await import('nodemailer').catch((cause) => {
+    const message = 'Reports by mail need the package nodemailer: npm install nodemailer'
+    throw new MtaStsError(message, 'ECONFIG', { cause })
+  })
+  const { mtaStsTransport } = await import('../nodemailer/transport.js')
+  const transporter = nodemailer.default.createTransport(mtaStsTransport({ sts }))
+  return new Reporter({ ...reports, store, transporter, logger })
+}

@@ -1,0 +1,84 @@
+/**
+ * Stores by their names in a configuration file.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+import type { PolicyStore } from '../policy/store.js'
+import type { ReportStore } from '../tlsrpt/store.js'
+
+/** A client of the package `redis`, as far as it is used here. */
+interface Client {
+  sendCommand(args: string[]): Promise<unknown>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  connect(): Promise<unknown>
+  destroy(): void
+}
+
+export interface OpenedStore<Store> {
+  store: Store
+  /** Ends what the store leaves to its owner: the connection to Redis */
+  end(): void
+}
+
+export interface StoreName {
+  /** `sqlite:PATH`, `redis://HOST[:PORT][/DB]` or `rediss://...` */
+  name: string
+  /** Begins the names of keys in Redis */
+  prefix?: string | undefined
+  /** Receives the errors of the connection to Redis */
+  onError: (error: Error) => void
+}
+
+/** @throws MtaStsError when the name is not understood, or the file cannot be opened */
+export async function openPolicyStore(name: StoreName): Promise<OpenedStore<PolicyStore>> {
+  const path = sqlitePath(name)
+  if (path !== undefined) {
+    const { sqliteStore } = await import('../policy/stores/sqlite.js')
+    return { store: sqliteStore(path), end: () => undefined }
+  }
+  const { redisStore } = await import('../policy/stores/redis.js')
+  const client = await redisClient(name)
+  return { store: redisStore(client, prefixOf(name)), end: () => client.destroy() }
+}
+
+/** @throws MtaStsError when the name is not understood, or the file cannot be opened */
+export async function openReportStore(name: StoreName): Promise<OpenedStore<ReportStore>> {
+  const path = sqlitePath(name)
+  if (path !== undefined) {
+    const { sqliteReportStore } = await import('../tlsrpt/sqlite.js')
+    return { store: sqliteReportStore(path), end: () => undefined }
+  }
+  const { redisReportStore } = await import('../tlsrpt/redis.js')
+  const client = await redisClient(name)
+  return { store: redisReportStore(client, prefixOf(name)), end: () => client.destroy() }
+}
+
+function sqlitePath({ name }: StoreName): string | undefined {
+  return /^sqlite:(.+)$/s.exec(name)?.[1]
+}
+
+function prefixOf({ prefix }: StoreName): { prefix?: string } {
+  return prefix === undefined ? {} : { prefix }
+}
+
+/** Checks a name without opening anything. @throws MtaStsError `ECONFIG` */
+export function checkStoreName(name: string): void {
+  if (/^sqlite:./s.test(name)) return
+  if (/^rediss?:\/\//.test(name) && URL.canParse(name)) return
+  // Not the text itself: it may hold a password
+  throw new MtaStsError('A store is sqlite:PATH or redis://HOST[:PORT][/DB]', 'ECONFIG')
+}
+
+/** Connects in the background: mail does not wait for Redis, and a lost connection comes back. */
+async function redisClient({ name, onError }: StoreName): Promise<Client> {
+  checkStoreName(name)
+  const { createClient } = await import('redis').catch((cause) => {
+    const message = 'A store in Redis needs the package redis: npm install redis'
+    throw new MtaStsError(message, 'ESTOREOPEN', { cause })
+  })
+  const client: Client = createClient({ url: name })
+  client.on('error', onError)
+  client.connect().catch(onError)
+  return client
+}

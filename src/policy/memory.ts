@@ -1,0 +1,119 @@
+/**
+ * The cached policies, and the cached "no policy", in memory. They have bounds of their own, so that
+ * a flood of domains without a policy evicts no policy.
+ *
+ * @module
+ */
+import { BoundedCache } from './bounded-cache.js'
+import type { CachedPolicy } from './cached-policy.js'
+import type { NoPolicy } from './lookup.js'
+import { hasPassed, type Span } from './span.js'
+
+export interface MemoryOptions {
+  maxPolicies: number
+  maxNegatives: number
+  /** For policies, negatives and back-off together */
+  maxCacheBytes: number
+}
+
+interface Negative {
+  span: Span
+  lookup: NoPolicy
+}
+
+/** Share of `maxCacheBytes` that negatives take at most; back-off takes as much. */
+export const NEGATIVE_SHARE = 1 / 8
+
+const NEGATIVE_SIZE = 700
+
+export class PolicyMemory {
+  readonly #policies: BoundedCache<CachedPolicy>
+  readonly #negatives: BoundedCache<Negative>
+
+  constructor({ maxPolicies, maxNegatives, maxCacheBytes }: MemoryOptions) {
+    const negativeBytes = Math.ceil(maxCacheBytes * NEGATIVE_SHARE)
+    this.#policies = new BoundedCache(
+      { max: maxPolicies, maxBytes: maxCacheBytes - 2 * negativeBytes },
+      (policy, name) => policy.size + name.length,
+    )
+    this.#negatives = new BoundedCache(
+      { max: maxNegatives, maxBytes: negativeBytes },
+      (_, name) => NEGATIVE_SIZE + name.length,
+    )
+  }
+
+  /** Returns what is cached, whether it has expired or not; counts as a use. */
+  get(policyDomain: string): CachedPolicy | undefined {
+    return this.#policies.get(policyDomain)
+  }
+
+  /** Returns the policy that applies, with dates that may be believed; does not count as a use. */
+  valid(policyDomain: string, now: number): CachedPolicy | undefined {
+    const cached = this.#policies.peek(policyDomain)
+    const policy = cached && this.believable(policyDomain, cached, now)
+    return policy?.isValid(now) ? policy : undefined
+  }
+
+  has(policyDomain: string): boolean {
+    return this.#policies.peek(policyDomain) !== undefined
+  }
+
+  /** Whether this very policy is cached. */
+  holds(policyDomain: string, policy: CachedPolicy): boolean {
+    return this.#policies.peek(policyDomain) === policy
+  }
+
+  /**
+   * Returns the policy, dated anew if it seems to have been fetched in the future: the clock was
+   * set back since.
+   */
+  believable(policyDomain: string, cached: CachedPolicy, now: number): CachedPolicy {
+    if (cached.fetchedAt <= now) return cached
+    const redated = cached.redated(now)
+    if (this.holds(policyDomain, cached)) this.set(policyDomain, redated)
+    return redated
+  }
+
+  /** The policy applies from now on; an earlier "no policy" does not come back when it expires. */
+  set(policyDomain: string, policy: CachedPolicy): void {
+    this.#policies.set(copied(policyDomain), policy)
+    this.#negatives.delete(policyDomain)
+  }
+
+  /** Removes a policy, unless another one has taken its place. */
+  remove(policyDomain: string, policy: CachedPolicy): void {
+    if (this.holds(policyDomain, policy)) this.#policies.delete(policyDomain)
+  }
+
+  /** Removes what is cached, and says whether there was anything. */
+  drop(policyDomain: string): boolean {
+    return this.#policies.delete(policyDomain)
+  }
+
+  domains(): IterableIterator<string> {
+    return this.#policies.keys()
+  }
+
+  entries(): IterableIterator<[string, CachedPolicy]> {
+    return this.#policies.entries()
+  }
+
+  /** Returns the cached "no policy". */
+  negative(policyDomain: string, now: number): NoPolicy | undefined {
+    const negative = this.#negatives.get(policyDomain)
+    return negative === undefined || hasPassed(negative.span, now) ? undefined : negative.lookup
+  }
+
+  /** @param lookup plain data: it is kept */
+  setNegative(policyDomain: string, lookup: NoPolicy, believed: Span): void {
+    this.#negatives.set(copied(policyDomain), { span: believed, lookup })
+  }
+}
+
+/**
+ * Returns a copy of a name that is to be kept. In V8 a part of a string holds on to the whole, and
+ * that may be a header with a thousand recipients; a copy is also found sooner.
+ */
+function copied(policyDomain: string): string {
+  return Buffer.from(policyDomain).toString()
+}

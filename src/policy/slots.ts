@@ -1,0 +1,56 @@
+/**
+ * A bound on work that is under way at once. What exceeds it waits in line, in the order in which
+ * it came; what a delivery waits for goes before background work.
+ *
+ * @module
+ */
+export type Urgency = 'delivery' | 'background'
+
+interface Waiting {
+  begin(): void
+  giveUp(): void
+}
+
+export class Slots {
+  #free: number
+  readonly #lines: Record<Urgency, Waiting[]> = { delivery: [], background: [] }
+  readonly #closing: AbortSignal
+  readonly #reason: () => Error
+
+  /** @param closing rejects what waits in line, each with an error that `reason` makes */
+  constructor(max: number, closing: AbortSignal, reason: () => Error) {
+    this.#free = max
+    this.#closing = closing
+    this.#reason = reason
+    closing.addEventListener('abort', () => this.#giveUp(), { once: true })
+  }
+
+  async run<T>(urgency: Urgency, work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await this.#wait(urgency)
+    try {
+      return await work()
+    } finally {
+      this.#release()
+    }
+  }
+
+  #wait(urgency: Urgency): Promise<void> {
+    if (this.#closing.aborted) return Promise.reject(this.#reason())
+    return new Promise((resolve, reject) => {
+      this.#lines[urgency].push({ begin: resolve, giveUp: () => reject(this.#reason()) })
+    })
+  }
+
+  #release(): void {
+    const next = this.#lines.delivery.shift() ?? this.#lines.background.shift()
+    if (next) next.begin()
+    else this.#free++
+  }
+
+  #giveUp(): void {
+    for (const line of Object.values(this.#lines)) {
+      for (const waiting of line.splice(0)) waiting.giveUp()
+    }
+  }
+}

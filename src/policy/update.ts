@@ -1,0 +1,240 @@
+/**
+ * Brings a cached policy up to date: a look at its TXT record and at the store, and a fetch when the
+ * id is another one, when the renewal is due (RFC 8461 §3.3, §10.2), or when the policy does not
+ * match the MX hosts.
+ *
+ * @module
+ */
+import type { TlsFailure } from '../tls/failures.js'
+import type { FetchBackoff } from './backoff.js'
+import { CachedPolicy } from './cached-policy.js'
+import { plainFailure } from './failure.js'
+import { type FetchOptions, fetchPolicy } from './fetch.js'
+import type { GuardedStore } from './guarded-store.js'
+import type { PolicyLookup } from './lookup.js'
+import type { PolicyMemory } from './memory.js'
+import { lookupRecord, type RecordLookup } from './record-lookup.js'
+import { span } from './span.js'
+
+export interface UpdaterOptions {
+  network: FetchOptions
+  store: GuardedStore
+  memory: PolicyMemory
+  backoff: FetchBackoff
+  now: () => number
+  /** How old the last lookup of a TXT record may be before there is another one */
+  recheckInterval: number
+  /** Throws when the cache is closing: nothing is learnt any more */
+  requireOpen: () => void
+  /** Called with what went wrong, and what applies nevertheless */
+  report: (policyDomain: string, applies: PolicyLookup, failure: TlsFailure) => void
+  /** Called when a policy is cached, with the time by which it must be renewed */
+  renewBy: (policyDomain: string, policy: CachedPolicy) => void
+}
+
+/** Why a policy is brought up to date. */
+export type Occasion =
+  /** The TXT record was not looked up for `recheckInterval`, or a delivery was refused */
+  | 'recheck'
+  /** An MX host does not match the policy: it is fetched although its id is the same */
+  | 'mismatch'
+  /** The pass over the cached policies: it is fetched in any case */
+  | 'pass'
+
+/** `removed`: an operator has removed the policy. */
+export type Update =
+  | { kind: 'unchanged' | 'fetched' | 'failed'; policy: CachedPolicy }
+  | { kind: 'removed' }
+
+export type Fetch =
+  | { kind: 'fetched'; policy: CachedPolicy }
+  | { kind: 'failed'; failure: TlsFailure }
+
+interface Replaced {
+  /** The policy that the fetched one takes the place of */
+  before?: CachedPolicy | undefined
+  /** Whether the fetched policy is kept in memory, and not in the store alone */
+  inMemory: boolean
+}
+
+export class Updater {
+  readonly #options: UpdaterOptions
+
+  constructor(options: UpdaterOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Brings a policy up to date. The policy may be the store's alone; then memory is left alone too.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
+  async update(policyDomain: string, cached: CachedPolicy, occasion: Occasion): Promise<Update> {
+    const { network, memory, now, recheckInterval } = this.#options
+    const record = await lookupRecord(policyDomain, network)
+    this.#options.requireOpen()
+    cached.checkedNow(now(), recheckInterval)
+    if (record.kind === 'found') cached.recordSeenAt = now()
+
+    const inMemory = memory.holds(policyDomain, cached)
+    const isDue = (policy: CachedPolicy) => isFetchDue(policy, record, { occasion, now: now() })
+    const policy =
+      inMemory && (isDue(cached) || cached.isSyncDue(now()))
+        ? await this.sync(policyDomain, cached)
+        : cached
+    if (policy === undefined) return { kind: 'removed' }
+
+    const problem = problemOf(record)
+    // What another process has fetched meanwhile is as good as a fetch of our own
+    if (!isDue(policy) || (occasion === 'mismatch' && policy !== cached)) {
+      this.#note(policyDomain, policy, problem)
+      return { kind: policy === cached && problem ? 'failed' : 'unchanged', policy }
+    }
+    if (occasion === 'mismatch') policy.refetched = span(now(), recheckInterval)
+    const id = record.kind === 'found' ? record.id : policy.id
+    const fetched = await this.fetch(policyDomain, id, { before: policy, inMemory })
+    if (fetched.kind === 'failed') {
+      this.#note(policyDomain, policy, fetched.failure)
+      return { kind: 'failed', policy }
+    }
+    // A failed TXT lookup matters no more; a record that is gone still does
+    if (problem && record.kind !== 'failed') this.#note(policyDomain, fetched.policy, problem)
+    return fetched
+  }
+
+  /**
+   * Fetches a policy, unless this id has failed lately. It is in the store before it counts.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
+  async fetch(
+    policyDomain: string,
+    id: string,
+    { before, inMemory }: Replaced = { inMemory: true },
+  ): Promise<Fetch> {
+    const { network, backoff, now, recheckInterval } = this.#options
+    const waiting = backoff.waiting(policyDomain, id, now())
+    if (waiting) return { kind: 'failed', failure: waiting }
+    const begun = now()
+    const found = await fetchPolicy(policyDomain, network)
+    this.#options.requireOpen()
+    const end = now()
+    if (found.kind === 'failed') {
+      backoff.failed(policyDomain, id, { now: end, failure: plainFailure(found.failure) })
+      return found
+    }
+    backoff.succeeded(policyDomain, id)
+    const startedAt = Math.min(begun, end)
+    const policy = new CachedPolicy({ ...found, id, startedAt, fetchedAt: end }, end, {
+      usedAt: before?.usedAt ?? end,
+      recordSeenAt: before?.recordSeenAt ?? end,
+    })
+    policy.checkedNow(end, recheckInterval)
+    policy.refetched = before?.refetched
+    const stored = await this.#store(policyDomain, policy, { before, inMemory })
+    return { kind: 'fetched', policy: stored }
+  }
+
+  /**
+   * Asks the store, which other processes share, for a later fetch and for a removal by an operator.
+   * Returns the policy that counts, or undefined when it was removed.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
+  async sync(policyDomain: string, cached: CachedPolicy): Promise<CachedPolicy | undefined> {
+    const { store, memory, now, recheckInterval } = this.#options
+    if (!store.isPresent) return cached
+    const removedAt = await store.removedAt(policyDomain)
+    this.#options.requireOpen()
+    if (removedAt !== undefined && removedAt >= cached.startedAt) {
+      memory.remove(policyDomain, cached)
+      return undefined
+    }
+    const answer = await store.get(policyDomain)
+    this.#options.requireOpen()
+    if (answer.kind === 'no-answer') return cached
+    cached.synced = span(now(), recheckInterval)
+    if (answer.kind === 'nothing' || answer.fromFuture) return cached
+    const stored = answer.cached
+    if (stored.startedAt <= cached.startedAt) return cached
+    stored.usedAt = Math.max(stored.usedAt, cached.usedAt)
+    stored.recordSeenAt = Math.max(stored.recordSeenAt, cached.recordSeenAt)
+    stored.checked = cached.checked
+    stored.synced = cached.synced
+    stored.refetched = cached.refetched
+    this.take(policyDomain, stored)
+    return stored
+  }
+
+  /**
+   * Writes a cached policy to the store once more: because that failed before, or to say that the
+   * policy is in use.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
+  async save(policyDomain: string, cached: CachedPolicy): Promise<void> {
+    const { store, memory } = this.#options
+    const { usedAt } = cached
+    cached.saving = true
+    const written = await store.set(policyDomain, cached).finally(() => {
+      cached.saving = false
+    })
+    this.#options.requireOpen()
+    cached.unsaved = written === 'failed'
+    if (written !== 'failed') cached.savedUsedAt = usedAt
+    if (written === 'refused' && memory.holds(policyDomain, cached)) {
+      await this.sync(policyDomain, cached)
+    }
+  }
+
+  /** From now on the policy applies. */
+  take(policyDomain: string, policy: CachedPolicy): void {
+    this.#options.memory.set(policyDomain, policy)
+    this.#options.renewBy(policyDomain, policy)
+  }
+
+  /** Writes a fetched policy to the store, then to memory. Returns the policy that counts. */
+  async #store(
+    policyDomain: string,
+    policy: CachedPolicy,
+    { before, inMemory }: Replaced,
+  ): Promise<CachedPolicy> {
+    const { store, now, recheckInterval } = this.#options
+    const written = await store.set(policyDomain, policy, before)
+    this.#options.requireOpen()
+    policy.unsaved = written === 'failed'
+    if (written === 'stored') policy.synced = span(now(), recheckInterval)
+    if (inMemory) this.take(policyDomain, policy)
+    if (written !== 'refused' || !inMemory) return policy
+    // Another process began its fetch later, or an operator has removed the policy meanwhile
+    return (await this.sync(policyDomain, policy)) ?? policy
+  }
+
+  #note(policyDomain: string, policy: CachedPolicy, failure: TlsFailure | undefined): void {
+    policy.failure = failure && plainFailure(failure)
+    if (failure) this.#options.report(policyDomain, policy.lookup, failure)
+  }
+}
+
+function isFetchDue(
+  policy: CachedPolicy,
+  record: RecordLookup,
+  { occasion, now }: { occasion: Occasion; now: number },
+): boolean {
+  if (record.kind === 'found' && record.id !== policy.id) return true
+  // A domain that took its record away is on its way out: its policy may expire in the end. Only
+  // HTTPS is authenticated, though, so that this takes a while (RFC 8461 §3.3)
+  const isGone = record.kind === 'gone' || record.kind === 'invalid'
+  if (isGone && !policy.outlivesRecord(now)) return false
+  if (occasion === 'mismatch' && policy.isRefetchDue(now)) return true
+  return occasion === 'pass' || policy.isRenewalDue(now)
+}
+
+/** Returns what is wrong with a TXT record where there was a valid one before. */
+function problemOf(record: RecordLookup): TlsFailure | undefined {
+  if (record.kind === 'found') return undefined
+  if (record.kind === 'gone') {
+    return { resultType: 'sts-policy-fetch-error', reason: 'record-gone' }
+  }
+  return record.failure
+}

@@ -1,0 +1,119 @@
+/**
+ * The beginning of a session: the greeting of the host, EHLO, and HELO where EHLO is refused (RFC 5321
+ * §3.1, §3.2). No reply in it is ever permanent.
+ *
+ * @module
+ */
+import type { Socket } from 'node:net'
+import { hostname } from 'node:os'
+import { optionError } from '../option-checks.js'
+import type { OpenSettings } from './connection.js'
+import { SmtpDialogue } from './dialogue.js'
+import { type Reply, replyError, SmtpError, type SmtpStep } from './reply.js'
+import { CONNECTION_TIMEOUT, GREETING_TIMEOUT } from './timeouts.js'
+
+/** What a host said of itself. */
+export interface Hello {
+  /** Keywords in upper case, with their parameters */
+  extensions: ReadonlyMap<string, string>
+  lines: readonly string[]
+}
+
+/** A dialogue that has come to the reply to its first EHLO. */
+export interface Greeted {
+  dialogue: SmtpDialogue
+  greeting: Reply
+  hello: Hello
+}
+
+/** Is given what ends the step that begins, with a reason; it replaces the one before it. */
+export type OnBegin = (end: (reason: unknown) => void) => void
+
+export class Greeter {
+  readonly #settings: OpenSettings
+  readonly #name: string
+  readonly #timeout: number
+  readonly #onBegin: OnBegin
+
+  constructor(settings: OpenSettings, onBegin: OnBegin) {
+    this.#settings = settings
+    this.#name = ehloName(settings.name)
+    const { commandTimeout, connectionTimeout = CONNECTION_TIMEOUT } = settings
+    this.#timeout = commandTimeout ?? connectionTimeout
+    this.#onBegin = onBegin
+  }
+
+  /** Waits for the greeting and says EHLO. */
+  async greet(socket: Socket): Promise<Greeted> {
+    const dialogue = this.#dialogue(socket)
+    const { greetingTimeout = GREETING_TIMEOUT } = this.#settings
+    const greeting = await dialogue.reply('CONN', greetingTimeout)
+    if (greeting.code !== 220) throw refused(dialogue, 'CONN', greeting)
+    const reply = await this.#ehlo(dialogue)
+    return { dialogue, greeting, hello: await this.hello(dialogue, reply) }
+  }
+
+  /** Says EHLO inside TLS, where there is no greeting. */
+  again(socket: Socket): { dialogue: SmtpDialogue; reply: Promise<Reply> } {
+    const dialogue = this.#dialogue(socket, { greeting: false })
+    return { dialogue, reply: this.#ehlo(dialogue) }
+  }
+
+  /** Reads the reply to EHLO, and says HELO to a host that refuses it. */
+  async hello(dialogue: SmtpDialogue, ehlo: Reply): Promise<Hello> {
+    if (isGood(ehlo)) return { extensions: extensionsOf(ehlo), lines: ehlo.lines }
+    if (ehlo.code < 500) throw refused(dialogue, 'EHLO', ehlo)
+    const command = `HELO ${this.#name}`
+    const helo = await dialogue.command(command, 'HELO', this.#timeout).catch((error) => {
+      // A host that hangs up now has said why in its reply to EHLO
+      throw error instanceof SmtpError ? refused(dialogue, 'EHLO', ehlo) : error
+    })
+    if (!isGood(helo)) throw refused(dialogue, 'HELO', helo)
+    return { extensions: new Map(), lines: helo.lines }
+  }
+
+  #dialogue(socket: Socket, options?: { greeting: boolean }): SmtpDialogue {
+    const dialogue = new SmtpDialogue(socket, this.#settings.log, options)
+    this.#onBegin((reason) => dialogue.fail(() => reason))
+    return dialogue
+  }
+
+  #ehlo(dialogue: SmtpDialogue): Promise<Reply> {
+    return dialogue.command(`EHLO ${this.#name}`, 'EHLO', this.#timeout)
+  }
+}
+
+/** Ends a dialogue for a reply before MAIL FROM, and returns the error that it makes. */
+export function refused(dialogue: SmtpDialogue, step: SmtpStep, reply: Reply): SmtpError {
+  dialogue.close()
+  return replyError(step, reply, { tlsFailed: false })
+}
+
+function isGood({ code }: Reply): boolean {
+  return code >= 200 && code < 300
+}
+
+/**
+ * Reads the extensions. The first line is a greeting (RFC 5321 §4.1.1.1), but for hosts that leave it
+ * out and offer STARTTLS in it.
+ */
+function extensionsOf({ lines }: Reply): ReadonlyMap<string, string> {
+  const extensions = new Map<string, string>()
+  for (const [index, line] of lines.entries()) {
+    const [, word = '', parameters = ''] = /^\d{3}[- ]\s*([^\s=]+)[\s=]*(.*)$/s.exec(line) ?? []
+    const keyword = word.toUpperCase()
+    if (keyword === '' || (index === 0 && keyword !== 'STARTTLS')) continue
+    extensions.set(keyword, parameters.trim())
+  }
+  return extensions
+}
+
+/** Returns the name of this machine where it is a full one; else an address literal (RFC 5321 §4.1.4). */
+function ehloName(name: string | undefined): string {
+  if (name !== undefined && !/^[!-~]+$/.test(name)) {
+    throw optionError('name', 'must be a host name or an address literal', name)
+  }
+  const said = name ?? hostname()
+  if (name === undefined && !/^[\w.-]*\.[\w.-]*$/.test(said)) return '[127.0.0.1]'
+  return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(said) ? `[${said}]` : said
+}

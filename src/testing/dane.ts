@@ -1,0 +1,300 @@
+/**
+ * DANE of a domain in a mail world: signed answers, TLSA records of its MX hosts, and whatever is
+ * wrong with them.
+ *
+ * @module
+ */
+import { createHash, X509Certificate } from 'node:crypto'
+import type { TlsaRecord } from '../tls/security.js'
+import type { SecureFault } from './dnssec.js'
+import type { Zone } from './zone.js'
+
+/** A TLSA record, by the certificate that it is made of. What is left out makes `3 1 1` of the host. */
+export interface TlsaSpec {
+  /** Default 3, DANE-EE */
+  usage?: number
+  /** Default 1, the public key */
+  selector?: number
+  /** Default 1, SHA-256 */
+  matchingType?: number
+  /**
+   * `host`: the certificate of the MX host when `dane()` is called; `intermediate` and `root`: those
+   * of the world's authority; `other`: one with a key that no host has. Default `host`
+   */
+  of?: 'host' | 'intermediate' | 'root' | 'other'
+  /** The bytes themselves, in place of `of` */
+  data?: Uint8Array
+}
+
+/** What can be wrong with DANE, by name; {@link DANE_FAULTS} says what each plays. */
+export type DaneFault =
+  | 'insecure-mx'
+  | 'bogus-mx'
+  | 'insecure-address'
+  | 'bogus-address'
+  | 'no-tlsa'
+  | 'opt-out'
+  | 'insecure-tlsa'
+  | 'bogus-tlsa'
+  | 'tlsa-servfail'
+  | 'tlsa-timeout'
+  | 'old-key'
+  | 'pkix-records'
+  | 'short-record'
+  | 'anchor-not-sent'
+  | 'alias'
+  | 'insecure-alias'
+  | 'insecure-alias-target'
+
+/** What `MailDomain.dane()` takes. */
+export interface DaneOptions {
+  /** The TLSA records of each MX host; default: one, `3 1 1` of its certificate */
+  records?: readonly TlsaSpec[]
+  /** One fault, at every MX host or at `host` */
+  fails?: DaneFault
+  /** The MX host that `fails` is played at, by name; default: all */
+  host?: string
+}
+
+/** An MX host, as DANE needs to know it. */
+export interface DaneHost {
+  readonly name: string
+  readonly ipv4: string
+  /** The certificate that it shows while nothing is wrong with it, and what it sends along, PEM */
+  published(): string
+}
+
+export interface DaneSetup {
+  domain: string
+  hosts: readonly DaneHost[]
+  zone: Zone
+  /** The root of the world, PEM */
+  root: string
+  /** A certificate that no host shows, PEM */
+  other: () => string
+}
+
+export class DomainDane {
+  readonly #setup: DaneSetup
+
+  constructor(setup: DaneSetup) {
+    this.#setup = setup
+  }
+
+  /** Signs the domain and publishes records; `null` takes all of it back. */
+  set(options: DaneOptions | null): void {
+    const { domain, zone, hosts } = this.#setup
+    zone.dnssec.sign(domain, options !== null)
+    zone.dnssec.fails(domain, 'MX', undefined)
+    for (const host of hosts) {
+      this.#clear(host)
+      if (options !== null) this.#publish(host, options)
+    }
+  }
+
+  #clear({ name }: DaneHost): void {
+    const { zone } = this.#setup
+    const alias = aliasOf(name)
+    for (const each of [name, alias]) {
+      zone.dnssec.sign(each, false)
+      for (const type of ['A', 'AAAA', 'CNAME']) zone.dnssec.fails(each, type, undefined)
+      zone.dnssec.sign(tlsaName(each), false)
+      zone.dnssec.fails(tlsaName(each), 'TLSA', undefined)
+      zone.set(tlsaName(each), 'TLSA', undefined)
+    }
+    zone.set(name, 'CNAME', undefined)
+    zone.set(alias, 'A', undefined)
+  }
+
+  #publish(host: DaneHost, { records = [{}], fails, host: at }: DaneOptions): void {
+    const { zone } = this.#setup
+    for (const name of [host.name, tlsaName(host.name)]) zone.dnssec.sign(name, true)
+    this.#setRecords(host.name, records, host)
+    if (fails !== undefined && (at === undefined || at === host.name)) this.#fail(host, fails)
+  }
+
+  #fail(host: DaneHost, fault: DaneFault): void {
+    const { zone, domain } = this.#setup
+    const { dnssec } = zone
+    const tlsa = tlsaName(host.name)
+    const failing = FAILING.get(fault)
+    const records = RECORDS.get(fault)
+    if (failing) {
+      const [type, how] = failing
+      const name = type === 'MX' ? domain : type === 'TLSA' ? tlsa : host.name
+      dnssec.fails(name, type, how)
+    }
+    if (records) this.#setRecords(host.name, records, host)
+    if (fault === 'insecure-mx') dnssec.sign(domain, false)
+    if (fault === 'insecure-address') dnssec.sign(host.name, false)
+    if (fault === 'insecure-tlsa' || fault === 'opt-out') dnssec.sign(tlsa, false)
+    if (fault.includes('alias')) this.#alias(host, fault)
+  }
+
+  /** Makes the host an alias, with its TLSA records at the name that its proof is to be found at. */
+  #alias(host: DaneHost, fault: DaneFault): void {
+    const { zone } = this.#setup
+    const alias = aliasOf(host.name)
+    zone.set(host.name, 'CNAME', [{ type: 'CNAME', data: alias }])
+    zone.set(alias, 'A', [{ type: 'A', data: host.ipv4 }])
+    zone.dnssec.sign(host.name, fault !== 'insecure-alias')
+    for (const name of [alias, tlsaName(alias)]) zone.dnssec.sign(name, fault === 'alias')
+    if (fault !== 'alias') return
+    this.#setRecords(alias, [{}], host)
+    // What stands at the alias itself must not be asked for
+    this.#setRecords(host.name, [{ of: 'other' }], host)
+  }
+
+  #setRecords(name: string, specs: readonly TlsaSpec[], host: DaneHost): void {
+    const records = specs.map((spec) => this.#record(spec, host))
+    this.#setup.zone.set(
+      tlsaName(name),
+      'TLSA',
+      records.map((data) => ({ type: 'TLSA', data })),
+    )
+  }
+
+  #record(
+    { usage = 3, selector = 1, matchingType = 1, of, data }: TlsaSpec,
+    host: DaneHost,
+  ): TlsaRecord {
+    if (data) return { usage, selector, matchingType, data }
+    const certificate = this.#certificate(of ?? 'host', host)
+    const selected =
+      selector === 0
+        ? certificate.raw
+        : certificate.publicKey.export({ type: 'spki', format: 'der' })
+    const digest = DIGESTS.get(matchingType)
+    const hash = digest === undefined ? selected : createHash(digest).update(selected).digest()
+    return { usage, selector, matchingType, data: hash }
+  }
+
+  #certificate(of: NonNullable<TlsaSpec['of']>, host: DaneHost): X509Certificate {
+    if (of === 'root') return new X509Certificate(this.#setup.root)
+    if (of === 'other') return new X509Certificate(this.#setup.other())
+    const [own = '', intermediate = ''] = host
+      .published()
+      .split(/(?<=-----END CERTIFICATE-----\n?)(?=-)/)
+    return new X509Certificate(of === 'host' ? own : intermediate)
+  }
+}
+
+const DIGESTS: ReadonlyMap<number, string> = new Map([
+  [1, 'sha256'],
+  [2, 'sha512'],
+])
+
+/** Which question of which type fails, and how. */
+const FAILING: ReadonlyMap<DaneFault, readonly ['MX' | 'A' | 'TLSA', SecureFault]> = new Map([
+  ['bogus-mx', ['MX', 'bogus']],
+  ['bogus-address', ['A', 'bogus']],
+  ['bogus-tlsa', ['TLSA', 'bogus']],
+  ['tlsa-servfail', ['TLSA', 'servfail']],
+  ['tlsa-timeout', ['TLSA', 'timeout']],
+])
+
+/** Which records stand in place of the good ones. */
+const RECORDS: ReadonlyMap<DaneFault, readonly TlsaSpec[]> = new Map([
+  ['no-tlsa', []],
+  ['opt-out', []],
+  ['old-key', [{ of: 'other' }]],
+  ['pkix-records', [{ usage: 0, selector: 0, of: 'root' }, { usage: 1 }]],
+  ['short-record', [{ data: new Uint8Array() }]],
+  ['anchor-not-sent', [{ usage: 2, selector: 0, of: 'root' }]],
+])
+
+/** A row of {@link DANE_FAULTS}. */
+export interface DaneFaultDescription {
+  /** What `MailDomain.dane()` is given */
+  name: DaneFault
+  /** What the DNS says */
+  plays: string
+  /**
+   * What becomes of a message without an MTA-STS policy: `authenticated` by DANE, `encrypted` (TLS
+   * is a must), `opportunistic`, `refused` or `deferred`
+   */
+  outcome: 'authenticated' | 'encrypted' | 'opportunistic' | 'refused' | 'deferred'
+  /** Of the failure that is recorded; absent where there is none */
+  resultType?: string
+  /** Says more than the type */
+  reason?: string
+}
+
+/** Every fault of DANE that has a name. */
+export const DANE_FAULTS: readonly DaneFaultDescription[] = [
+  { name: 'insecure-mx', plays: 'MX records that are not signed', outcome: 'opportunistic' },
+  { name: 'bogus-mx', plays: 'MX records with a broken signature', outcome: 'deferred' },
+  { name: 'insecure-address', plays: 'addresses that are not signed', outcome: 'opportunistic' },
+  { name: 'bogus-address', plays: 'addresses with a broken signature', outcome: 'deferred' },
+  { name: 'no-tlsa', plays: 'a signed answer: no TLSA records', outcome: 'opportunistic' },
+  { name: 'opt-out', plays: 'no TLSA records, by NSEC3 opt-out', outcome: 'opportunistic' },
+  { name: 'insecure-tlsa', plays: 'TLSA records that are not signed', outcome: 'opportunistic' },
+  {
+    name: 'bogus-tlsa',
+    plays: 'TLSA records with a broken signature',
+    outcome: 'refused',
+    resultType: 'dnssec-invalid',
+    reason: 'dnssec-bogus',
+  },
+  {
+    name: 'tlsa-servfail',
+    plays: 'SERVFAIL for the TLSA records',
+    outcome: 'refused',
+    resultType: 'dnssec-invalid',
+    reason: 'tlsa-lookup-failed',
+  },
+  {
+    name: 'tlsa-timeout',
+    plays: 'no answer for the TLSA records',
+    outcome: 'refused',
+    resultType: 'dnssec-invalid',
+    reason: 'tlsa-lookup-failed',
+  },
+  {
+    name: 'old-key',
+    plays: 'a record of a key that the host no longer has',
+    outcome: 'refused',
+    resultType: 'validation-failure',
+    reason: 'tlsa-mismatch',
+  },
+  {
+    name: 'pkix-records',
+    plays: 'records of usage 0 and 1 only',
+    outcome: 'encrypted',
+    resultType: 'tlsa-invalid',
+    reason: 'tlsa-unusable',
+  },
+  {
+    name: 'short-record',
+    plays: 'a record of three octets',
+    outcome: 'encrypted',
+    resultType: 'tlsa-invalid',
+    reason: 'tlsa-unusable',
+  },
+  {
+    name: 'anchor-not-sent',
+    plays: 'the digest of a root that the host does not send',
+    outcome: 'refused',
+    resultType: 'certificate-not-trusted',
+    reason: 'tlsa-mismatch',
+  },
+  { name: 'alias', plays: 'an MX host that is a signed alias', outcome: 'authenticated' },
+  {
+    name: 'insecure-alias',
+    plays: 'an MX host that is an unsigned alias',
+    outcome: 'opportunistic',
+  },
+  {
+    name: 'insecure-alias-target',
+    plays: 'a signed alias of an unsigned name; the records at the alias count',
+    outcome: 'authenticated',
+  },
+]
+
+function tlsaName(host: string): string {
+  return `_25._tcp.${host}`
+}
+
+function aliasOf(host: string): string {
+  return `alias-of-${host}`
+}

@@ -1,0 +1,55 @@
+/**
+ * The UTC days of reports.
+ *
+ * @module
+ */
+import type { DayCoverage } from './assess-types.js'
+import { type Day, dayOf } from './day.js'
+
+const HOUR = 60 * 60 * 1000
+const DAY = 24 * HOUR
+
+/** A range up to this long is one day, in whichever time zone its sender counts. */
+const ONE_DAY = 26 * HOUR
+
+/** Weeks and months are reported, years are not. */
+const MAX_DAYS = 366
+
+/** A day as its number since 1970. */
+export type DayNumber = number
+
+export function dayName(day: DayNumber): Day {
+  return dayOf(day * DAY)
+}
+
+export function dayNumber(time: number): DayNumber {
+  return Math.floor(time / DAY)
+}
+
+/** Returns the days that a report covers, the first of which its sessions are counted on. */
+export function daysOf({ start, end }: { start: Date; end: Date }): DayNumber[] {
+  const length = end.getTime() - start.getTime()
+  if (!(length > 0)) return [dayNumber(start.getTime())]
+  if (length <= ONE_DAY) return [dayNumber(start.getTime() + length / 2)]
+  const first = dayNumber(start.getTime())
+  const count = Math.min(MAX_DAYS, dayNumber(end.getTime()) - first + 1)
+  return Array.from({ length: count }, (_, index) => first + index)
+}
+
+export function coverageOf(days: Iterable<DayNumber>): DayCoverage {
+  const sorted = [...new Set(days)].sort((a, b) => a - b)
+  const gaps = sorted.slice(1).flatMap((day, index) => {
+    const before = sorted[index] ?? day
+    const missing = day - before - 1
+    return missing > 0
+      ? [{ first: dayName(before + 1), last: dayName(day - 1), days: missing }]
+      : []
+  })
+  return {
+    first: dayName(sorted[0] ?? 0),
+    last: dayName(sorted.at(-1) ?? 0),
+    covered: sorted.length,
+    missing: gaps.reduce((sum, { days: missing }) => sum + missing, 0),
+    gaps,
+  }
+}

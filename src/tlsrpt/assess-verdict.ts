@@ -1,0 +1,96 @@
+/**
+ * One line for each domain: may it go to mode `enforce`?
+ *
+ * @module
+ */
+import { escapeRemoteText } from '../text.js'
+import type { FailureGroup, PolicyAssessment, Verdict } from './assess-types.js'
+
+/** Of the days that are asked for, so many have to be covered: single reports go astray. */
+const ENOUGH = 0.9
+
+/**
+ * @param policies of one domain
+ * @param days how many days of data are asked for
+ */
+export function verdictOf(policies: readonly PolicyAssessment[], days: number): Verdict {
+  const sts = policies.find(({ policyType }) => policyType === 'sts')
+  const others = policies.filter(({ policyType }) => policyType !== 'sts')
+  if (sts !== undefined && sts.refused > 0) return wouldDefer(sts)
+  const failing = others.find(({ refused }) => refused > 0)
+  if (failing !== undefined) return notYet(failsElsewhere(failing))
+  if (sts === undefined) return notYet('no sender has reported sessions under an MTA-STS policy')
+  if (sts.sessions === 0) return notYet('no sessions were reported')
+  const { covered } = sts.days
+  if (covered < Math.ceil(days * ENOUGH)) {
+    return notYet(`only ${counted(covered, 'day')} of data (${days} wanted)`)
+  }
+  const senders = counted(sts.senders.length, 'sender')
+  const harmless = sts.failed - sts.refused
+  const beside =
+    harmless > 0 ? `; ${counted(harmless, 'session')} failed that enforce lets pass` : ''
+  const text = `ready: ${counted(covered, 'day')}, ${senders}, nothing would have been refused`
+  return { answer: 'ready', text: `${text}${beside}` }
+}
+
+function wouldDefer(policy: PolicyAssessment): Verdict {
+  const { refused, modes, sessions } = policy
+  const isEnforced = modes[0]?.mode === 'enforce'
+  const text = `enforce ${isEnforced ? 'has' : 'would have'} deferred ${numbers(refused, sessions)}`
+  return { answer: 'would-defer', text: `${text}, ${whereOf(policy)}` }
+}
+
+function failsElsewhere(policy: PolicyAssessment): string {
+  const type = escapeRemoteText(policy.policyType)
+  return (
+    `${numbers(policy.refused, policy.sessions)} under policy type ${type} failed in a way ` +
+    `that enforce would refuse, ${whereOf(policy)}`
+  )
+}
+
+/** `all at mx2.example: certificate-expired, last on 2026-08-30` */
+function whereOf({ failures }: PolicyAssessment): string {
+  const refused = failures.filter(({ weight }) => weight === 'refused')
+  const hosts = new Set(refused.map(({ mxHost }) => mxHost))
+  const types = new Set(refused.map(({ resultType }) => resultType))
+  const last = refused
+    .map(({ lastDay }) => lastDay)
+    .sort()
+    .at(-1)
+  const [most] = refused
+  if (most === undefined) return ''
+  const share = hosts.size === 1 ? 'all' : 'most'
+  const type = types.size === 1 || hosts.size > 1 ? [most.resultType] : [...types].slice(0, 3)
+  return `${share} ${placeOf(most)}: ${type.map(escapeRemoteText).join(', ')}, last on ${last}`
+}
+
+function placeOf({ mxHost }: FailureGroup): string {
+  return mxHost === undefined ? 'at a host that is not named' : `at ${escapeRemoteText(mxHost)}`
+}
+
+function notYet(why: string): Verdict {
+  return { answer: 'not-yet', text: `not yet: ${why}` }
+}
+
+/** `3,940 of 227,000 sessions (1.7 %)` */
+function numbers(part: number, whole: number): string {
+  const of = Math.max(part, whole)
+  return `${thousands(part)} of ${counted(of, 'session')} (${percent(part, of)})`
+}
+
+/** `1.7 %`; never 0 % where something failed. */
+export function percent(part: number, whole: number): string {
+  if (part === 0 || whole === 0) return '0 %'
+  const value = (part / whole) * 100
+  if (value < 0.1) return '< 0.1 %'
+  return `${value.toFixed(1).replace(/\.0$/, '')} %`
+}
+
+export function counted(count: number, what: string): string {
+  return `${thousands(count)} ${what}${count === 1 ? '' : 's'}`
+}
+
+/** `227,000`, in every locale. */
+export function thousands(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',')
+}

@@ -1,0 +1,94 @@
+/**
+ * A report store whose calls are bounded in time: one that hangs must not keep reports of others
+ * from being sent, nor a process from ending.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+import type { NumberedCounts } from './backlog.js'
+import type { CountLimits } from './counts.js'
+import type { Day } from './day.js'
+import type { ClaimedReport, Progress, ReportPlan, ReportStore } from './store.js'
+
+/** For a call, in milliseconds: longer than the stores of this package wait for other processes. */
+const CALL_TIME = 10_000
+
+/** For closing days, which is many steps. */
+const SEAL_TIME = 60_000
+
+export class GuardedReportStore {
+  readonly #store: ReportStore
+
+  constructor(store: ReportStore) {
+    this.#store = store
+  }
+
+  add({ counts, portion }: NumberedCounts, limits: CountLimits): Promise<void> {
+    return bounded(CALL_TIME, 'add', async () => this.#store.add(counts, limits, portion))
+  }
+
+  seal(day: Day, plan: (day: Day, domain: string) => ReportPlan): Promise<void> {
+    return bounded(SEAL_TIME, 'seal', async () => this.#store.seal(day, plan))
+  }
+
+  /** A claim that comes too late is released, so that another process can take the report. */
+  async claim(request: {
+    now: number
+    until: number
+    early: boolean
+  }): Promise<ClaimedReport | undefined> {
+    let late = false
+    const claiming = async () => {
+      const report = await this.#store.claim(request)
+      if (late && report) void this.save(report, report.progress, request.now).catch(ignore)
+      return report
+    }
+    try {
+      return await bounded(CALL_TIME, 'claim', claiming)
+    } catch (error) {
+      late = true
+      throw error
+    }
+  }
+
+  save(report: ClaimedReport, progress: Progress, until: number): Promise<boolean> {
+    return bounded(CALL_TIME, 'save', async () => this.#store.save(report, progress, until))
+  }
+
+  remove(report: ClaimedReport): Promise<boolean> {
+    return bounded(CALL_TIME, 'remove', async () => this.#store.remove(report))
+  }
+
+  async close(time: number): Promise<void> {
+    await withinTime(time, 'close', (async () => this.#store.close?.())())
+  }
+}
+
+/** A call in the background: its time limit keeps no process alive. */
+function bounded<T>(time: number, operation: string, call: () => Promise<T>): Promise<T> {
+  return withinTime(time, operation, call(), (timer) => timer.unref())
+}
+
+/** @throws MtaStsError `ESTORE` when the call is not over in time; it goes on unheard */
+export async function withinTime<T>(
+  time: number,
+  operation: string,
+  call: Promise<T>,
+  onTimer: (timer: NodeJS.Timeout) => void = ignore,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `The report store did not answer within ${time} ms (${operation})`
+      reject(new MtaStsError(message, 'ESTORE'))
+    }, time)
+    onTimer(timer)
+  })
+  try {
+    return await Promise.race([call, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,77 @@
+/**
+ * One report on its way to one destination.
+ *
+ * A server may take 10 minutes to reply to the end of a message (RFC 5321 §4.5.3.2.6). A sender that
+ * gives up earlier sends a copy of a report that was taken. So a mail gets half an hour; if its
+ * answer comes still later, it counts all the same, and no second mail is sent meanwhile.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+import type { Destination } from './destination.js'
+import { mailReport } from './mail-report.js'
+import type { ReporterSettings } from './options.js'
+import { asOwnTraffic } from './own-traffic.js'
+import { postReport } from './post-report.js'
+import type { ReportFile } from './report-file.js'
+
+/** How long a transporter may take for one message, in milliseconds. */
+const MAIL_TIME = 30 * 60_000
+
+export class Handover {
+  readonly #settings: Pick<ReporterSettings, 'mail' | 'post'>
+  /** By report and URI: mails whose time is over, but not their sending */
+  readonly #late = new Map<string, Promise<void>>()
+
+  constructor(settings: Pick<ReporterSettings, 'mail' | 'post'>) {
+    this.#settings = settings
+  }
+
+  /**
+   * Resolves when the destination has taken the report.
+   *
+   * @param onLateSuccess called when it has taken it after this promise was rejected
+   * @throws what went wrong; MtaStsError `EREPORTMAIL` when a mail takes too long
+   */
+  async send(
+    id: string,
+    destination: Destination,
+    file: ReportFile,
+    onLateSuccess: () => void,
+  ): Promise<void> {
+    const { mail, post } = this.#settings
+    if (destination.kind === 'https') return postReport(destination.url, file.bytes, post)
+    const key = `${id} ${destination.uri}`
+    const sending =
+      this.#late.get(key) ??
+      // RFC 8460 §3: no reporter counts the session
+      asOwnTraffic(async () => mailReport(destination.mailbox, file, mail))
+    this.#late.set(key, sending)
+    const forget = () => this.#late.delete(key)
+    sending.then(forget, forget)
+    let isLate = false
+    sending.then(
+      () => isLate && onLateSuccess(),
+      () => undefined,
+    )
+    try {
+      await withinMailTime(sending)
+    } catch (error) {
+      isLate = true
+      throw error
+    }
+  }
+}
+
+async function withinMailTime<T>(sending: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const message = `The transporter did not send the report within ${MAIL_TIME} ms`
+    timer = setTimeout(() => reject(new MtaStsError(message, 'EREPORTMAIL')), MAIL_TIME).unref()
+  })
+  try {
+    return await Promise.race([sending, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

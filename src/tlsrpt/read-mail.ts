@@ -1,0 +1,210 @@
+/**
+ * The parts of a mail, read by the package `postal-mime`, which is an optional peer.
+ *
+ * `postal-mime` is asynchronous and reading a report is not, so it runs in a thread of its own, for
+ * which the caller waits. The thread starts with the first mail, takes some 40 ms to do so, and
+ * does not keep the process alive.
+ *
+ * @module
+ */
+import { createRequire } from 'node:module'
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { MtaStsError } from '../errors.js'
+import { escapeRemoteText } from '../text.js'
+import { ReportSyntaxError } from './read-error.js'
+
+/** What a mail holds. Names and types come from its sender. */
+export interface ParsedMail {
+  subject: string
+  /** The header field TLS-Report-Domain (RFC 8460 §5.3); empty where it is missing */
+  reportDomain: string
+  /** Content-Type of the mail, with its parameters */
+  contentType: string
+  /** The text parts, joined */
+  text: string
+  /** All other parts, mails inside the mail included */
+  parts: readonly MailPart[]
+}
+
+export interface MailPart {
+  /** Lower case, without parameters */
+  type: string
+  /** Decoded; empty where the part has no file name */
+  fileName: string
+  content: Uint8Array
+}
+
+/** Multiparts inside each other. */
+const MAX_NESTING = 20
+
+/** In bytes, over all parts. */
+const MAX_HEADERS = 256 * 1024
+
+/**
+ * What a mail may consist of. `postal-mime` 4.0 needs some 2 KiB for each line, and for each equals
+ * sign in Base64: a mail of 16 MiB can make it take gigabytes. A report of 16 MiB under gzip has
+ * 25,000 lines.
+ */
+const LIMITS = {
+  bytes: 8 * 1024 * 1024,
+  lines: 30_000,
+  'equals signs': 20_000,
+  // Each part has buffers of its own
+  'lines that begin with two hyphens': 1000,
+}
+
+type Counts = Record<keyof typeof LIMITS, number>
+
+/** What all the mails of one file may still consist of, together. */
+export type MailBudget = Counts
+
+const MAILS = 3
+
+export function mailBudget(): MailBudget {
+  const [bytes, lines] = [MAILS * LIMITS.bytes, MAILS * LIMITS.lines]
+  return {
+    bytes,
+    lines,
+    'equals signs': MAILS * LIMITS['equals signs'],
+    // Mails of one part or two are the most frequent
+    'lines that begin with two hyphens': lines,
+  }
+}
+
+/** Longer than the slowest mail within these limits takes on a busy machine, in milliseconds. */
+const TIMEOUT = 30_000
+
+/** Throws ReportSyntaxError, or MtaStsError of code EPEER if `postal-mime` is not installed. */
+export function parseMail(mail: Buffer, budget: MailBudget = mailBudget()): ParsedMail {
+  spend(budget, mail)
+  const answer = THREAD.ask(mail)
+  if ('error' in answer) {
+    throw new ReportSyntaxError(`its MIME cannot be read: ${escapeRemoteText(answer.error)}`)
+  }
+  return answer
+}
+
+function spend(budget: MailBudget, mail: Buffer): void {
+  for (const [what, count] of Object.entries(countsOf(mail)) as [keyof Counts, number][]) {
+    const limit = Math.min(LIMITS[what], budget[what])
+    if (count > limit) {
+      throw new ReportSyntaxError(`the mail has ${count} ${what}, and ${limit} is the limit`, {
+        // Most mails of this size have pictures in them
+        looksLikeReport: /tlsrpt|tls-report/i.test(mail.toString('latin1', 0, MAX_HEADERS)),
+      })
+    }
+    budget[what] -= count
+  }
+}
+
+function countsOf(mail: Buffer): Counts {
+  let [lines, equals, delimiters] = [0, 0, 0]
+  for (let at = 0; at < mail.length; at++) {
+    const byte = mail[at]
+    if (byte === 0x0a) {
+      lines++
+      if (mail[at + 1] === 0x2d && mail[at + 2] === 0x2d) delimiters++
+    } else if (byte === 0x3d) equals++
+  }
+  return {
+    bytes: mail.length,
+    lines,
+    'equals signs': equals,
+    'lines that begin with two hyphens': delimiters,
+  }
+}
+
+type Answer = ParsedMail | { error: string }
+
+/**
+ * The thread's program, as text: a file of its own would have to be found by everything that
+ * bundles this package. A mail inside the mail is not gone into here, but handed back.
+ */
+const PROGRAM = `
+const { workerData } = require('node:worker_threads')
+const { port, signal, path, limits } = workerData
+const flag = new Int32Array(signal)
+const loaded = require(path)
+const PostalMime = loaded.default ?? loaded
+
+async function read(bytes) {
+  const mail = await PostalMime.parse(bytes, limits)
+  const field = (name) => mail.headers.find(({ key }) => key === name)?.value ?? ''
+  return {
+    subject: mail.subject ?? '',
+    reportDomain: field('tls-report-domain'),
+    contentType: field('content-type'),
+    text: mail.text ?? '',
+    parts: mail.attachments.map(({ mimeType, filename, content }) => ({
+      type: mimeType.toLowerCase(),
+      fileName: filename ?? '',
+      content: new Uint8Array(content),
+    })),
+  }
+}
+
+port.on('message', async (bytes) => {
+  const answer = await read(bytes).catch((error) => ({ error: String(error?.message ?? error) }))
+  port.postMessage(answer, (answer.parts ?? []).map(({ content }) => content.buffer))
+  Atomics.store(flag, 0, 1)
+  Atomics.notify(flag, 0)
+})
+`
+
+class MailThread {
+  #running: { worker: Worker; port: MessagePort; flag: Int32Array } | undefined
+
+  ask(mail: Buffer): Answer {
+    this.#running ??= start()
+    const { worker, port, flag } = this.#running
+    Atomics.store(flag, 0, 0)
+    const copy = new Uint8Array(mail)
+    port.postMessage(copy, [copy.buffer])
+    if (Atomics.wait(flag, 0, 0, TIMEOUT) === 'timed-out') {
+      this.#running = undefined
+      void worker.terminate()
+      return { error: `it took more than ${TIMEOUT} ms` }
+    }
+    return receiveMessageOnPort(port)?.message
+  }
+}
+
+/** One for the process, as `node:module` has one cache: a thread for each mail would be slow. */
+const THREAD = new MailThread()
+
+function start() {
+  const { port1, port2 } = new MessageChannel()
+  const signal = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
+  const limits = {
+    maxNestingDepth: MAX_NESTING,
+    maxHeadersSize: MAX_HEADERS,
+    forceRfc822Attachments: true,
+  }
+  const worker = new Worker(PROGRAM, {
+    eval: true,
+    workerData: { port: port2, signal, path: pathOfPostalMime(), limits },
+    transferList: [port2],
+    // Neither loaders of the program nor its environment are of use
+    execArgv: [],
+    env: {},
+  })
+  worker.unref()
+  port1.unref()
+  return { worker, port: port1, flag: new Int32Array(signal) }
+}
+
+/** The name of the package that mails need. */
+export const MAIL_PACKAGE = 'postal-mime'
+
+function pathOfPostalMime(): string {
+  try {
+    // In CommonJS, which the published program is, `import.meta` is empty
+    return createRequire(import.meta.url ?? __filename).resolve(MAIL_PACKAGE)
+  } catch (cause) {
+    throw new MtaStsError(
+      `Reading reports from mails needs the package ${MAIL_PACKAGE}: npm install ${MAIL_PACKAGE}`,
+      'EPEER',
+      { cause },
+    )
+  }
+}

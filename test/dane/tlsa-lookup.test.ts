@@ -1,0 +1,362 @@
+import { BlockList } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { dane } from '../../src/dane/create.js'
+import { defaultBlockedAddresses } from '../../src/net/blocked-addresses.js'
+import {
+  bogus,
+  EE,
+  type Entry,
+  fakeResolver,
+  insecure,
+  PKIX,
+  secure,
+  servfail,
+} from './fake-resolver.js'
+
+const DOMAIN = 'example.com'
+const MX = 'mx.example.net'
+const TLSA = `TLSA _25._tcp.${MX}`
+const ADDRESS = '192.0.2.1'
+
+const mxRecord = { exchange: MX, priority: 10 }
+
+/** A domain whose MX records, addresses and TLSA records are all secure, with changes. */
+async function lookUp(changes: Record<string, Entry>, options: Parameters<typeof dane>[0] = {}) {
+  const resolver = fakeResolver({
+    [`MX ${DOMAIN}`]: secure(mxRecord),
+    [`A ${MX}`]: secure(ADDRESS),
+    [`AAAA ${MX}`]: secure(),
+    [TLSA]: secure(EE),
+    ...changes,
+  })
+  const lookups = dane({ resolver, ...options })
+  const mx = await lookups.mx(DOMAIN, 1000)
+  const host = await lookups.host(MX, {
+    domain: DOMAIN,
+    mx,
+    port: 25,
+    dnsTimeout: 1000,
+    blockedAddresses: defaultBlockedAddresses(),
+  })
+  const tlsaAsked = resolver.asked.filter((question) => question.startsWith('TLSA'))
+  return { ...host, mx, asked: resolver.asked, tlsaAsked }
+}
+
+const daneFor = (base: string, names: string[]) => ({
+  kind: 'dane',
+  proof: { by: 'dane', tlsa: [EE], base, names },
+})
+
+describe('the MX records', () => {
+  it.each([
+    ['SERVFAIL', servfail, false],
+    ['bogus', bogus, true],
+  ])('[DANE-3] %s: the lookup failed', async (_, entry, isBogus) => {
+    const { mx } = await lookUp({ [`MX ${DOMAIN}`]: entry })
+    expect(mx).toMatchObject({ kind: 'failed', bogus: isBogus })
+  })
+
+  it('[DANE-3] no answer in time: the lookup failed', async () => {
+    const resolver = fakeResolver({ [`MX ${DOMAIN}`]: 'never' })
+    expect(await dane({ resolver }).mx(DOMAIN, 5)).toMatchObject({
+      kind: 'failed',
+      error: { code: 'ETIMEOUT' },
+    })
+  })
+
+  it('[DANE-12] insecure: DANE asks for nothing, and TLSA records are not looked up', async () => {
+    const { demand, addresses, tlsaAsked } = await lookUp({ [`MX ${DOMAIN}`]: insecure(mxRecord) })
+    expect(demand).toEqual({ kind: 'none' })
+    expect(addresses.addresses).toEqual([ADDRESS])
+    expect(tlsaAsked).toEqual([])
+  })
+
+  it('[DANE-12] absent, and that insecurely: DANE asks for nothing of the domain as a host', async () => {
+    const { demand, tlsaAsked } = await lookUp({ [`MX ${DOMAIN}`]: insecure() })
+    expect(demand).toEqual({ kind: 'none' })
+    expect(tlsaAsked).toEqual([])
+  })
+
+  it('[DANE-2] absent, and that securely: the domain is a host like any other', async () => {
+    const { demand } = await lookUp({ [`MX ${DOMAIN}`]: secure() })
+    expect(demand).toEqual(daneFor(MX, [MX, DOMAIN]))
+  })
+
+  it('[DANE-7] found at the end of an alias of the domain: both names are reference identifiers', async () => {
+    const { demand } = await lookUp({
+      [`MX ${DOMAIN}`]: { secure: true, records: [mxRecord], name: 'mail.example.org' },
+    })
+    expect(demand).toEqual(daneFor(MX, [MX, DOMAIN, 'mail.example.org']))
+  })
+})
+
+describe('the addresses', () => {
+  it('[DANE-2] secure: TLSA records of the host are demanded', async () => {
+    const { demand, addresses, tlsaAsked } = await lookUp({})
+    expect(demand).toEqual(daneFor(MX, [MX, DOMAIN]))
+    expect(addresses).toMatchObject({ addresses: [ADDRESS] })
+    expect(tlsaAsked).toEqual([TLSA])
+  })
+
+  it('[DANE-2] insecure: DANE asks for nothing, and TLSA records are not looked up', async () => {
+    const { demand, tlsaAsked } = await lookUp({ [`A ${MX}`]: insecure(ADDRESS) })
+    expect(demand).toEqual({ kind: 'none' })
+    expect(tlsaAsked).toEqual([])
+  })
+
+  it('[DANE-2] of two families, one insecure: DANE asks for nothing', async () => {
+    const { demand } = await lookUp({ [`AAAA ${MX}`]: insecure('2001:db8::1') })
+    expect(demand).toEqual({ kind: 'none' })
+  })
+
+  it.each([
+    ['SERVFAIL', servfail],
+    ['bogus', bogus],
+    ['no answer in time', 'never' as const],
+  ])('[DANE-2] one family with %s does not matter when the other is there', async (_, entry) => {
+    const resolver = fakeResolver({
+      [`A ${MX}`]: entry,
+      [`AAAA ${MX}`]: secure('2001:db8::1'),
+      [TLSA]: secure(EE),
+    })
+    const host = await dane({ resolver }).host(MX, {
+      domain: DOMAIN,
+      mx: { kind: 'found', records: [mxRecord], secure: true, name: DOMAIN },
+      port: 25,
+      dnsTimeout: 20,
+      blockedAddresses: new BlockList(),
+    })
+    expect(host.demand).toEqual(daneFor(MX, [MX, DOMAIN]))
+    expect(host.addresses.addresses).toEqual(['2001:db8::1'])
+  })
+
+  it('[DANE-3] both families failed: the host has no address, and no TLSA record is asked for', async () => {
+    const { addresses, demand, tlsaAsked } = await lookUp({
+      [`A ${MX}`]: bogus,
+      [`AAAA ${MX}`]: servfail,
+    })
+    expect(addresses).toMatchObject({ addresses: [], problem: 'dns-failure' })
+    expect(demand).toEqual({ kind: 'none' })
+    expect(tlsaAsked).toEqual([])
+  })
+
+  it('of a host that may not be contacted are left out, with or without DANE', async () => {
+    const { addresses } = await lookUp({ [`A ${MX}`]: secure('127.0.0.1', ADDRESS) })
+    expect(addresses).toMatchObject({ addresses: [ADDRESS], blocked: ['127.0.0.1'] })
+  })
+})
+
+describe('an MX host that is an alias', () => {
+  const END = 'mail.example.org'
+  const at = (isSecure: boolean): Entry => ({ secure: isSecure, records: [ADDRESS], name: END })
+
+  it('[DANE-10] of a secure chain: the TLSA records at its end go first', async () => {
+    const { demand, tlsaAsked } = await lookUp({
+      [`A ${MX}`]: at(true),
+      [`TLSA _25._tcp.${END}`]: secure(EE),
+    })
+    expect(demand).toEqual(daneFor(END, [END, DOMAIN]))
+    expect(tlsaAsked).toEqual([`TLSA _25._tcp.${END}`])
+  })
+
+  it.each([
+    ['has none', secure()],
+    ['has insecure ones', insecure(EE)],
+  ])('[DANE-10] whose end %s: the records at its own name count', async (_, entry) => {
+    const { demand, tlsaAsked } = await lookUp({
+      [`A ${MX}`]: at(true),
+      [`TLSA _25._tcp.${END}`]: entry,
+    })
+    expect(demand).toEqual(daneFor(MX, [MX, DOMAIN]))
+    expect(tlsaAsked).toEqual([`TLSA _25._tcp.${END}`, TLSA])
+  })
+
+  it.each([
+    ['SERVFAIL', servfail, 'tlsa-lookup-failed'],
+    ['bogus', bogus, 'dnssec-bogus'],
+  ])(
+    '[DANE-10] whose end answers %s: skipped, whatever its own name has',
+    async (_, entry, reason) => {
+      const { demand, tlsaAsked } = await lookUp({
+        [`A ${MX}`]: at(true),
+        [`TLSA _25._tcp.${END}`]: entry,
+      })
+      expect(demand).toMatchObject({
+        kind: 'skip',
+        failure: { resultType: 'dnssec-invalid', reason },
+      })
+      expect(tlsaAsked).toEqual([`TLSA _25._tcp.${END}`])
+    },
+  )
+
+  it('[DANE-10] whose end has none that is usable: TLS is a must, and its own name is not asked', async () => {
+    const { demand, tlsaAsked } = await lookUp({
+      [`A ${MX}`]: at(true),
+      [`TLSA _25._tcp.${END}`]: secure(PKIX),
+    })
+    expect(demand).toMatchObject({ kind: 'tls-required', base: END })
+    expect(tlsaAsked).toEqual([`TLSA _25._tcp.${END}`])
+  })
+
+  it('[DANE-10] that is secure itself, with an insecure end: only its own name counts', async () => {
+    const { demand, tlsaAsked } = await lookUp({
+      [`A ${MX}`]: at(false),
+      [`CNAME ${MX}`]: secure(END),
+      [`TLSA _25._tcp.${END}`]: secure(PKIX),
+    })
+    expect(demand).toEqual(daneFor(MX, [MX, DOMAIN]))
+    expect(tlsaAsked).toEqual([TLSA])
+  })
+
+  it('[DANE-10] that is insecure: DANE asks for nothing', async () => {
+    const { demand, tlsaAsked } = await lookUp({
+      [`A ${MX}`]: at(false),
+      [`CNAME ${MX}`]: insecure(END),
+    })
+    expect(demand).toEqual({ kind: 'none' })
+    expect(tlsaAsked).toEqual([])
+  })
+
+  it.each([
+    ['SERVFAIL', servfail, 'tlsa-lookup-failed'],
+    ['bogus', bogus, 'dnssec-bogus'],
+  ])('[DANE-10] whose CNAME lookup is %s: skipped', async (_, entry, reason) => {
+    const { demand } = await lookUp({ [`A ${MX}`]: at(false), [`CNAME ${MX}`]: entry })
+    expect(demand).toMatchObject({ kind: 'skip', failure: { reason, mxHost: MX } })
+  })
+})
+
+describe('the TLSA records', () => {
+  it('[DANE-4] usable ones among others: those are the proof', async () => {
+    const { demand } = await lookUp({ [TLSA]: secure(PKIX, EE, { ...EE, matchingType: 9 }) })
+    expect(demand).toEqual(daneFor(MX, [MX, DOMAIN]))
+  })
+
+  it.each([
+    ['usage 0', { ...EE, usage: 0 }],
+    ['usage 1', PKIX],
+    ['three octets', { ...EE, data: new Uint8Array() }],
+    ['an unknown selector', { ...EE, selector: 2 }],
+    ['a digest that was cut', { ...EE, data: new Uint8Array(20) }],
+  ])('[DANE-5] only %s: TLS is a must, and the report says tlsa-invalid', async (_, record) => {
+    const { demand } = await lookUp({ [TLSA]: secure(record) })
+    expect(demand).toEqual({
+      kind: 'tls-required',
+      base: MX,
+      tlsa: [record],
+      failure: { resultType: 'tlsa-invalid', reason: 'tlsa-unusable', mxHost: MX },
+    })
+  })
+
+  it.each([
+    ['absent (secure)', secure()],
+    ['absent, by opt-out (insecure)', insecure()],
+    ['insecure', insecure(EE)],
+  ])('[DANE-2] %s: DANE asks for nothing', async (_, entry) => {
+    const { demand } = await lookUp({ [TLSA]: entry })
+    expect(demand).toEqual({ kind: 'none' })
+  })
+
+  it.each([
+    ['SERVFAIL', servfail, 'tlsa-lookup-failed'],
+    ['REFUSED', { code: 'EREFUSED' }, 'tlsa-lookup-failed'],
+    ['bogus', bogus, 'dnssec-bogus'],
+  ])('[DANE-3] %s: the host is skipped', async (_, entry, reason) => {
+    const { demand } = await lookUp({ [TLSA]: entry })
+    expect(demand).toMatchObject({
+      kind: 'skip',
+      failure: { resultType: 'dnssec-invalid', reason, mxHost: MX, cause: expect.any(Error) },
+    })
+  })
+
+  it('[DANE-3] no answer in time: the host is skipped', async () => {
+    const resolver = fakeResolver({ [`A ${MX}`]: secure(ADDRESS), [TLSA]: 'never' })
+    const { demand } = await dane({ resolver }).host(MX, {
+      domain: DOMAIN,
+      mx: { kind: 'found', records: [mxRecord], secure: true, name: DOMAIN },
+      port: 25,
+      dnsTimeout: 20,
+      blockedAddresses: new BlockList(),
+    })
+    expect(demand).toMatchObject({ kind: 'skip', failure: { reason: 'tlsa-lookup-failed' } })
+  })
+
+  it('are looked up at the port of the SMTP server', async () => {
+    const resolver = fakeResolver({ [`A ${MX}`]: secure(ADDRESS) })
+    await dane({ resolver }).host(MX, {
+      domain: DOMAIN,
+      mx: { kind: 'found', records: [mxRecord], secure: true, name: DOMAIN },
+      port: 2525,
+      dnsTimeout: 1000,
+      blockedAddresses: new BlockList(),
+    })
+    expect(resolver.asked).toContain(`TLSA _2525._tcp.${MX}`)
+  })
+})
+
+describe('what it costs', () => {
+  it('a domain without DNSSEC: the questions of every delivery, and no more', async () => {
+    const { asked } = await lookUp({
+      [`MX ${DOMAIN}`]: insecure(mxRecord),
+      [`A ${MX}`]: insecure(ADDRESS),
+      [`AAAA ${MX}`]: insecure(),
+    })
+    expect(asked.toSorted()).toEqual([`A ${MX}`, `AAAA ${MX}`, `MX ${DOMAIN}`])
+  })
+
+  it('many deliveries at once ask each question once', async () => {
+    const resolver = fakeResolver({ [`MX ${DOMAIN}`]: secure(mxRecord) })
+    const lookups = dane({ resolver })
+    await Promise.all(Array.from({ length: 50 }, () => lookups.mx(DOMAIN, 1000)))
+    expect(resolver.asked).toEqual([`MX ${DOMAIN}`])
+  })
+})
+
+describe('require', () => {
+  const require = (domain: string) => domain === DOMAIN
+
+  it('is met by TLSA records', async () => {
+    expect((await lookUp({}, { require })).demand).toEqual(daneFor(MX, [MX, DOMAIN]))
+  })
+
+  it.each<[string, Record<string, Entry>, string]>([
+    ['insecure MX records', { [`MX ${DOMAIN}`]: insecure(mxRecord) }, 'dane-not-available'],
+    ['insecure addresses', { [`A ${MX}`]: insecure(ADDRESS) }, 'dane-not-available'],
+    ['no TLSA records', { [TLSA]: secure() }, 'dane-not-available'],
+    ['no usable TLSA record', { [TLSA]: secure(PKIX) }, 'tlsa-unusable'],
+  ])('with %s: the host is skipped, dane-required', async (_, changes, reason) => {
+    const { demand } = await lookUp(changes, { require })
+    expect(demand).toEqual({
+      kind: 'skip',
+      failure: { resultType: 'dane-required', reason, mxHost: MX },
+    })
+  })
+
+  it('of another domain changes nothing', async () => {
+    const { demand } = await lookUp({ [TLSA]: secure() }, { require: () => false })
+    expect(demand).toEqual({ kind: 'none' })
+  })
+
+  it('goes before except', async () => {
+    const both = dane({ resolver: fakeResolver({}), require, except: () => true })
+    expect([both.required(DOMAIN), both.excepted(DOMAIN)]).toEqual([true, false])
+    expect([both.required('x.example'), both.excepted('x.example')]).toEqual([false, true])
+  })
+
+  it('that throws counts as a demand, and an exception that throws as none', () => {
+    const broken = () => {
+      throw new Error('broken')
+    }
+    expect(dane({ resolver: fakeResolver({}), require: broken }).required(DOMAIN)).toBe(true)
+    expect(dane({ resolver: fakeResolver({}), except: broken }).excepted(DOMAIN)).toBe(false)
+  })
+})
+
+describe('except', () => {
+  it('DANE asks for nothing, and TLSA records are not looked up', async () => {
+    const { demand, tlsaAsked, addresses } = await lookUp({}, { except: (name) => name === DOMAIN })
+    expect(demand).toEqual({ kind: 'none' })
+    expect(tlsaAsked).toEqual([])
+    expect(addresses.addresses).toEqual([ADDRESS])
+  })
+})

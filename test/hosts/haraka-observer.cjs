@@ -1,0 +1,45 @@
+'use strict'
+// A Haraka plugin of the tests: takes every message, and reports what becomes of it.
+const { subscribe } = require('node:diagnostics_channel')
+
+const report = (what, facts) => process.send({ what, ...facts })
+
+exports.register = function () {
+  this.register_hook('connect', 'relay')
+  this.register_hook('rcpt', 'accept')
+  for (const hook of ['delivered', 'deferred', 'bounce']) this.register_hook(hook, hook)
+  this.register_hook('init_master', 'ready')
+}
+
+exports.relay = (next, connection) => {
+  connection.relaying = true
+  next()
+}
+exports.accept = (next) => next(906) // OK
+
+exports.ready = (next) => {
+  report('ready')
+  next()
+}
+
+exports.delivered = (next, hmail, [host, , response, , , , , secured]) => {
+  const { domain } = hmail.todo
+  report('delivered', { domain, text: `${host} ${response}`, tls: secured === true })
+  next()
+}
+
+exports.deferred = (next, hmail, { err }) => {
+  report('deferred', { domain: hmail.todo.domain, text: String(err) })
+  next()
+}
+
+exports.bounce = (next, hmail, error) => {
+  report('bounced', { domain: hmail.todo.domain, text: String(error.message ?? error) })
+  next()
+}
+
+subscribe('mta-sts:session', ({ policy, mxHost, failure }) => {
+  const { resultType, reason } = failure ?? {}
+  const text = failure && (reason ? `${resultType} (${reason})` : resultType)
+  report('session', { domain: policy.domain, mode: policy.mode, mxHost, failure: text })
+})

@@ -1,0 +1,223 @@
+/**
+ * Plays the cases in one server, one after the other, and judges them.
+ *
+ * @module
+ */
+import type { MailDomain, MailWorld, MxConnection } from 'mta-sts/testing'
+import { until } from '../lab/shell.js'
+import { type Change, domainOf, type HostCase, type Outcome } from './cases.js'
+import type { HostProcess, Report, Result, SeenSession } from './process.js'
+
+/** A server that takes messages for a domain. */
+export interface MailServer {
+  process: HostProcess
+  /** Whether its own log says if a message went over TLS */
+  logsTls: boolean
+  submit(domain: string): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface Seen {
+  result: Result
+  text: string
+  tls: boolean | undefined
+  /** Connections to MX hosts of the domain, of this message only */
+  connections: MxConnection[]
+  sessions: SeenSession[]
+  /** Messages that arrived, by MX host */
+  arrived: Array<{ mx: string; tls: boolean }>
+  bounces: number
+}
+
+export interface CaseResult {
+  case: HostCase
+  seen: Seen
+  /** Empty: as it should be */
+  wrong: string[]
+}
+
+const SENDER = 'sender.example'
+const ATTACKER = 'mx.attacker.example'
+
+export class CaseRunner {
+  readonly #world: MailWorld
+  readonly #server: MailServer
+  readonly #isProtected: boolean
+
+  constructor(world: MailWorld, server: MailServer, isProtected: boolean) {
+    this.#world = world
+    this.#server = server
+    this.#isProtected = isProtected
+  }
+
+  async run(one: HostCase, expected: Outcome): Promise<CaseResult> {
+    const { mode = 'enforce', mx = ['mx1'], names } = one
+    const name = domainOf(one)
+    const domain = this.#world.domain(name, {
+      mx,
+      ...(mode === 'absent' ? {} : { mode }),
+      ...(names ? { patterns: names.map((label) => `${label}.${name}`) } : {}),
+    })
+    this.#change(domain, one.first ?? {})
+    let seen = await this.#send(domain)
+    const wrong: string[] = []
+    if (one.later) {
+      const { before = 'delivered' } = one
+      if (this.#isProtected && seen.result !== before) {
+        wrong.push(`the first message: ${seen.result}, not ${before} (${seen.text})`)
+      }
+      if (one.idle) await this.#connectionsClose(domain)
+      this.#change(domain, one.later)
+      seen = await this.#send(domain)
+    }
+    wrong.push(...judge(seen, expected, name))
+    if (this.#isProtected) wrong.push(...judgePlugin(seen, expected, name))
+    if (this.#isProtected && this.#server.logsTls) wrong.push(...judgeLog(seen, expected))
+    return { case: one, seen, wrong }
+  }
+
+  async #connectionsClose(domain: MailDomain): Promise<void> {
+    const { connections } = domain.mx()
+    await until('pooled connections are closed', () => connections.every(({ closed }) => closed))
+  }
+
+  #change(domain: MailDomain, { policy, faults = {}, dns, txt }: Change): void {
+    if (policy !== undefined) {
+      const own = policy?.patterns?.length === 0 ? { patterns: [domain.mx().name] } : {}
+      domain.policy(policy && { ...policy, ...own })
+    }
+    if (txt === null) {
+      domain.record(null)
+      domain.policyHost.fails('404')
+    }
+    if (dns) domain.dns.fails(dns)
+    for (const [label, fault] of Object.entries(faults)) {
+      if (fault === null) domain.mx(label).works()
+      else domain.mx(label).fails(fault)
+    }
+  }
+
+  async #send(domain: MailDomain): Promise<Seen> {
+    const { reports } = this.#server.process
+    const world = this.#world
+    const before = {
+      reports: reports.length,
+      connections: world.connections.length,
+      inbox: world.inbox.length,
+    }
+    const ofDomain = (report: Report) => 'domain' in report && report.domain === domain.name
+    await this.#server.submit(domain.name)
+    const outcome = await this.#server.process.until(`what becomes of ${domain.name}`, () =>
+      reports.slice(before.reports).find((report) => ofDomain(report) && isOutcome(report)),
+    )
+    if (!isOutcome(outcome)) throw new Error('no outcome')
+    if (outcome.what === 'bounced' && this.#server.process.reports.length > 0) {
+      await this.#bounceArrives(before.inbox)
+    }
+    const connections = world.connections.slice(before.connections)
+    const arrived = world.inbox.slice(before.inbox)
+    const isBounce = ({ envelope }: { envelope: { to: string[] } }) =>
+      envelope.to.some((to) => to.endsWith(`@${SENDER}`))
+    return {
+      result: outcome.what,
+      text: outcome.text,
+      tls: outcome.tls ?? loggedTls(reports.slice(before.reports), domain.name),
+      connections: connections.filter(({ mx }) => !mx.endsWith(SENDER)),
+      sessions: reports
+        .slice(before.reports)
+        .filter((report) => report.what === 'session' && report.domain === domain.name)
+        .map((report) => report as SeenSession),
+      arrived: arrived
+        .filter((message) => !isBounce(message))
+        .map(({ mx, tls }) => ({ mx, tls: tls !== false })),
+      bounces: arrived.filter(isBounce).length,
+    }
+  }
+
+  /** Haraka sends a bounce by itself; ZoneMTA's sender leaves that to a process that is not there. */
+  async #bounceArrives(inbox: number): Promise<void> {
+    const sends = 'sendsBounces' in this.#server && this.#server.sendsBounces
+    if (!sends) return
+    await until('the bounce arrives', () => this.#world.inbox.length > inbox)
+  }
+}
+
+function isOutcome(report: Report): report is Extract<Report, { text: string }> {
+  return ['delivered', 'deferred', 'bounced'].includes(report.what)
+}
+
+function loggedTls(reports: readonly Report[], domain: string): boolean | undefined {
+  const logged = reports.find((report) => report.what === 'logged' && report.domain === domain)
+  return logged?.what === 'logged' ? logged.tls : undefined
+}
+
+/** Outcome, receiver and the way it took: with the plugin and without. */
+function judge(seen: Seen, expected: Outcome, domain: string): string[] {
+  const wrong: string[] = []
+  if (expected.orDeferred && seen.result === 'deferred') return wrong
+  if (seen.result !== expected.result) {
+    wrong.push(`${seen.result}, not ${expected.result} (${seen.text})`)
+    return wrong
+  }
+  if (expected.result !== 'delivered') {
+    if (seen.arrived.length > 0) wrong.push('the message arrived all the same')
+    return wrong
+  }
+  const to = fullName(expected.to ?? '', domain)
+  const tls = expected.tls ?? true
+  const [message, ...more] = seen.arrived
+  if (!message || more.length > 0) wrong.push(`${seen.arrived.length} messages arrived`)
+  else if (message.mx !== to) wrong.push(`${message.mx} took the message, not ${to}`)
+  else if (message.tls !== tls) wrong.push(message.tls ? 'over TLS' : 'in plaintext')
+  return wrong
+}
+
+/** What only the plugin promises. */
+function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
+  const wrong: string[] = []
+  const to = expected.to && fullName(expected.to, domain)
+  for (const { mx, mailFrom } of seen.connections) {
+    const mayHear = expected.afterMail || mx === to
+    if (mailFrom !== undefined && !mayHear) wrong.push(`${mx} saw MAIL FROM`)
+  }
+  if (expected.dialled === false && seen.connections.length > 0) {
+    wrong.push(`${seen.connections.map(({ mx }) => mx).join()} was connected to`)
+  }
+  if (expected.sessions) {
+    const wanted = expected.sessions.map((text) => {
+      const [label = '', failure = ''] = text.split(/: (.*)/)
+      return `${fullName(label, domain)}: ${failure}`
+    })
+    const found = seen.sessions.map(({ mxHost, failure = 'ok' }) => `${mxHost}: ${failure}`)
+    if (wanted.join('; ') !== found.join('; ')) {
+      wrong.push(`sessions [${found.join('; ')}], not [${wanted.join('; ')}]`)
+    }
+    if (expected.result === 'deferred') {
+      const failures = wanted.filter((text) => !text.endsWith(': ok'))
+      for (const text of failures) {
+        const [host = '', failure = ''] = text.split(/: (.*)/)
+        const [type = ''] = failure.split(' ')
+        if (!seen.text.includes(host) || !seen.text.includes(type)) {
+          wrong.push(`the text does not say ${text}: ${seen.text}`)
+        }
+      }
+    }
+  }
+  if (expected.says && !seen.text.includes(expected.says)) {
+    wrong.push(`the text does not say ${expected.says}: ${seen.text}`)
+  }
+  if (expected.result !== 'bounced' && seen.bounces > 0) wrong.push('a bounce was sent')
+  return wrong
+}
+
+/** What the server's own log says of a message that was delivered. */
+function judgeLog(seen: Seen, { result, tls = true }: Outcome): string[] {
+  if (result !== 'delivered' || seen.tls === tls) return []
+  return [`the server itself logs tls: ${seen.tls}`]
+}
+
+function fullName(label: string, domain: string): string {
+  return label.includes('.') ? label : `${label}.${domain}`
+}
+
+export { ATTACKER, SENDER }

@@ -1,0 +1,67 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { DotStuffing } from '../../src/smtp/data.js'
+
+/** What the wire must carry before the final dot, written as plainly as can be. */
+function reference(message: Buffer): Buffer {
+  const text = message.toString('latin1')
+  if (text === '') return Buffer.alloc(0)
+  const lines = text.split(/\r\n|\r|\n/)
+  if (lines.at(-1) === '') lines.pop()
+  return Buffer.from(
+    lines.map((line) => `${line.startsWith('.') ? '.' : ''}${line}\r\n`).join(''),
+    'latin1',
+  )
+}
+
+function encode(chunks: readonly Uint8Array[]): Buffer {
+  const stuffing = new DotStuffing()
+  const parts = chunks.map((chunk) => Buffer.from(stuffing.encode(chunk)))
+  return Buffer.concat([...parts, stuffing.endOfLine()])
+}
+
+/** Bytes in which line ends and dots are frequent. */
+const messages = fc
+  .array(fc.constantFrom('\r', '\n', '\r\n', '.', '..', 'a', 'text', 'é', '\0'), { maxLength: 60 })
+  .map((parts) => Buffer.from(parts.join('')))
+
+/** Cuts a message at any places, at one place more than once too. */
+function cut(message: Buffer, cuts: readonly number[]): Buffer[] {
+  const places = [0, ...cuts.map((at) => at % (message.length + 1)), message.length]
+  places.sort((a, b) => a - b)
+  return places.slice(1).map((end, index) => message.subarray(places[index], end))
+}
+
+describe('[SMTP-4] dots and line ends', () => {
+  test.each([
+    ['an empty message', '', ''],
+    ['a line without an end', 'a', 'a\r\n'],
+    ['CRLF stays as it is', 'a\r\nb\r\n', 'a\r\nb\r\n'],
+    ['LF alone', 'a\nb\n', 'a\r\nb\r\n'],
+    ['CR alone', 'a\rb\r', 'a\r\nb\r\n'],
+    ['CR CR LF is two line ends', 'a\r\r\nb', 'a\r\n\r\nb\r\n'],
+    ['LF CR is two line ends', 'a\n\rb', 'a\r\n\r\nb\r\n'],
+    ['a dot at the beginning of the message', '.\n', '..\r\n'],
+    ['a dot at the beginning of a line', 'a\r\n.b\r\n', 'a\r\n..b\r\n'],
+    ['two dots at the beginning of a line', 'a\r\n..\r\n', 'a\r\n...\r\n'],
+    ['a dot behind a bare CR', 'a\r.\rb', 'a\r\n..\r\nb\r\n'],
+    ['a dot behind a bare LF', 'a\n.\nMAIL FROM:<x>', 'a\r\n..\r\nMAIL FROM:<x>\r\n'],
+    ['a dot in a line stays alone', 'a.b\r\n', 'a.b\r\n'],
+  ])('%s', (_, message, expected) => {
+    expect(encode([Buffer.from(message)]).toString()).toBe(expected)
+  })
+
+  test('any message in any chunks comes out as by the plain reference', () => {
+    fc.assert(
+      fc.property(messages, fc.array(fc.nat(), { maxLength: 12 }), (message, cuts) => {
+        expect(encode(cut(message, cuts))).toEqual(reference(message))
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  test('a message that needs no change is not copied', () => {
+    const chunk = Buffer.from('Subject: x\r\n\r\ntext\r\n')
+    expect(new DotStuffing().encode(chunk)).toBe(chunk)
+  })
+})
