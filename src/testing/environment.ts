@@ -12,6 +12,7 @@ import type { ListeningPort, SmartHostOptions } from './host-api.js'
 export interface ProcessEnvironment extends Record<string, string> {
   /** `127.0.0.1` */
   SMTP_HOST: string
+  /** The number of the port */
   SMTP_PORT: string
   /** `smtp://user:pass@127.0.0.1:49152` */
   SMTP_URL: string

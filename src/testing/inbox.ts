@@ -18,8 +18,11 @@ export interface MailMatch {
   from?: AddressPattern
   /** One of the addresses of RCPT TO */
   to?: AddressPattern
+  /** A part of the subject, decoded */
   subject?: string | RegExp
+  /** A part of the text */
   text?: string | RegExp
+  /** A part of the HTML */
   html?: string | RegExp
   /** Header fields by their names in lower case */
   headers?: Readonly<Record<string, string | RegExp>>

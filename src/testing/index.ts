@@ -57,9 +57,14 @@ export type {
 export type { Inbox, MailFilter, MailMatch, Waiting, WaitOptions } from './inbox.js'
 export type { LinkOptions } from './link.js'
 export type { Dial, DnsQuery, Line, LogEntry, MxConnection, PolicyGet, TlsFacts } from './log.js'
-export type { MailAttachment, MailSnapshot, ReceivedMessage } from './message.js'
-export type { NodemailerOptions } from './nodemailer-options.js'
-export type { Act, AddressPattern, Rule, Stage } from './rules.js'
+export type {
+  AttachmentSnapshot,
+  MailAttachment,
+  MailSnapshot,
+  ReceivedMessage,
+} from './message.js'
+export type { NodemailerLogin, NodemailerOptions } from './nodemailer-options.js'
+export { type Act, type AddressPattern, type Rule, STAGES, type Stage } from './rules.js'
 export type { FaultHandle, FaultOptions } from './standing.js'
 export type { TlsSettings } from './tls-settings.js'
-export type { RecordType, SrvData, TlsaData } from './zone-records.js'
+export { RECORD_TYPES, type RecordType, type SrvData, type TlsaData } from './zone-records.js'

@@ -27,14 +27,30 @@ export interface MailAttachment {
 
 /** A message without what changes from run to run: for `toMatchSnapshot()`. */
 export interface MailSnapshot {
-  /** The addresses of the header */
+  /** The addresses of the header field From */
   from: string[]
+  /** The addresses of the header field To */
   to: string[]
+  /** The addresses of the header field Cc */
   cc: string[]
+  /** Decoded */
   subject: string | undefined
+  /** The text of the message */
   text: string | undefined
+  /** The HTML of the message */
   html: string | undefined
-  attachments: Array<{ filename: string | undefined; mimeType: string; size: number }>
+  /** The files in it, without their contents */
+  attachments: AttachmentSnapshot[]
+}
+
+/** A file in a message, without its content. */
+export interface AttachmentSnapshot {
+  /** Its name; undefined when it has none */
+  filename: string | undefined
+  /** `application/pdf` */
+  mimeType: string
+  /** Bytes of its content, decoded */
+  size: number
 }
 
 /** A message that an MX host took. */

@@ -42,8 +42,14 @@ export interface MailAssertions {
   toHaveRefused(expected?: Refused): void
 }
 
+/** What can be asserted, and the opposite of it. */
+export interface NegatableAssertions extends MailAssertions {
+  /** The opposite */
+  not: MailAssertions
+}
+
 /** Asserts something of a domain, an MX host or a world, or the opposite: `expectMail(bob).not`. */
-export function expectMail(received: unknown): MailAssertions & { not: MailAssertions } {
+export function expectMail(received: unknown): NegatableAssertions {
   return { ...assertions(received, true), not: assertions(received, false) }
 }
 

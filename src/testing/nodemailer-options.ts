@@ -19,14 +19,29 @@ export interface NodemailerOptions {
   /** What EHLO says */
   name: string
   /** The login, where the host asks for one */
-  auth?: { user: string; pass: string } | { type: 'OAuth2'; user: string; accessToken: string }
+  auth?: NodemailerLogin
   /** Trusts the root of the world */
-  tls: { ca: string }
+  tls: {
+    /** PEM */
+    ca: string
+  }
   /** Leads to loopback */
   getSocket: (
     options: unknown,
     callback: (error: Error | null, socket?: { connection: Socket }) => void,
   ) => void
+}
+
+/** A login as Nodemailer takes it. */
+export interface NodemailerLogin {
+  /** `OAuth2` for an access token */
+  type?: 'OAuth2'
+  /** The name */
+  user: string
+  /** The password */
+  pass?: string
+  /** For XOAUTH2 */
+  accessToken?: string
 }
 
 export interface NodemailerSetup {
@@ -60,7 +75,7 @@ export function nodemailerOptions({ host, name, ca, connect }: NodemailerSetup):
   }
 }
 
-function authOf({ user, pass, accessToken }: Login): NonNullable<NodemailerOptions['auth']> {
+function authOf({ user, pass, accessToken }: Login): NodemailerLogin {
   if (pass !== undefined) return { user, pass }
   return { type: 'OAuth2', user, accessToken: accessToken ?? '' }
 }

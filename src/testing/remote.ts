@@ -21,7 +21,10 @@ export interface RemoteWorld extends Disposable {
   /** The root that senders trust, PEM */
   readonly ca: string
   /** The time of the world, which the test lets pass */
-  readonly clock: { readonly now: () => number }
+  readonly clock: {
+    /** Milliseconds since the epoch, in the world */
+    readonly now: () => number
+  }
   /** Leaves the world */
   close(): void
 }

@@ -35,13 +35,19 @@ export function useMailWorld(options?: MailWorldOptions): MailWorld {
   return worlds.world
 }
 
+/** What a test asks for. */
+export interface WorldFixture {
+  /** A world of its own */
+  world: MailWorld
+}
+
 /**
  * Vitest's `test` with a world of its own for each test that asks for one; for `test.concurrent`.
  *
  * @example
  * test.concurrent('welcomes', async ({ world }) => {})
  */
-export const test: TestAPI<{ world: MailWorld }> = vitestTest.extend<{ world: MailWorld }>({
+export const test: TestAPI<WorldFixture> = vitestTest.extend<WorldFixture>({
   world: async ({ task }, use) => {
     const world = await createMailWorld()
     await use(world)

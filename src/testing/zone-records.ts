@@ -6,6 +6,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { checkKeys, checkName, shown } from './named.js'
 
+/** The types of records that a world knows. */
 export const RECORD_TYPES = ['A', 'AAAA', 'CNAME', 'MX', 'PTR', 'SRV', 'TLSA', 'TXT'] as const
 
 /** A type of record that a world knows. */
@@ -13,9 +14,13 @@ export type RecordType = (typeof RECORD_TYPES)[number]
 
 /** RFC 2782 */
 export interface SrvData {
+  /** The lowest is tried first */
   priority: number
+  /** The share among those of one priority */
   weight: number
+  /** Of the service */
   port: number
+  /** The name of the host */
   target: string
 }
 
