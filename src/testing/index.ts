@@ -22,6 +22,9 @@ export type {
 } from './api.js'
 export type { CertificateSpec } from './authority.js'
 export type { Duration, WorldClock } from './clock.js'
+export type { ConformanceCase } from './conformance-cases.js'
+export { type PolicyStoreUnderTest, policyStoreConformance } from './conformance-policy.js'
+export { type ReportStoreUnderTest, reportStoreConformance } from './conformance-report.js'
 export {
   DANE_FAULTS,
   type DaneFault,
