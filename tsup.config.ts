@@ -11,6 +11,8 @@ const entries = {
   redis: 'src/redis.ts',
   tlsrpt: 'src/tlsrpt/index.ts',
   dane: 'src/dane/index.ts',
+  haraka: 'src/haraka/index.ts',
+  'zone-mta': 'src/zone-mta/index.ts',
 }
 
 const target = 'node20.19'
@@ -91,7 +93,17 @@ async function esModules(): Promise<void> {
     await writeFile(`dist/${file}`, commonJsOf(parts))
   }
   await rm('dist/cli.cjs')
+  await writeFile('dist/main.cjs', MAIN)
 }
+
+/**
+ * Loaded by the folder of the package only, by which Haraka loads a line `mta-sts` in its
+ * config/plugins; that line must not do nothing. `require('mta-sts')` goes by "exports", and has no
+ * `register`.
+ */
+const MAIN = `'use strict'
+module.exports = { ...require('./index.cjs'), register: require('./haraka.cjs').register }
+`
 
 /** As esbuild writes it: `import {a as b, c} from "./chunk-ABC.cjs";` */
 const PARTS = /import\s*\{([^}]*)\}\s*from\s*"(\.\/chunk-\w+\.cjs)";/g

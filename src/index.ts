@@ -7,6 +7,7 @@
 export type { Attempt, DeliveryContext } from './delivery/deliver.js'
 export { DeliveryRefusedError, RoutingError } from './delivery/errors.js'
 export type { Candidate, DeliveryPlan, MinimumSecurity, TlsDemand } from './delivery/plan.js'
+export type { DeliverySummary } from './delivery/record.js'
 export type { Resolver } from './dns/resolver.js'
 export type { Field } from './dns/txt-record.js'
 export { MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
@@ -33,6 +34,19 @@ export { formatPolicy, type Policy, type PolicyMode, parsePolicy } from './polic
 export { formatRecord, parseRecord, type StsRecord, selectRecord } from './policy/record.js'
 export type { RefreshSummary } from './policy/renewal.js'
 export type { PolicyStore, StoredPolicy } from './policy/store.js'
-export { type ResultType, type TlsFailure, TlsFailureError } from './tls/failures.js'
+export type {
+  OpenOptions,
+  SendResult,
+  SmtpConnection,
+  SmtpEnvelope,
+  SmtpLog,
+} from './smtp/connection.js'
+export { SmtpError } from './smtp/reply.js'
+export {
+  type FailureReason,
+  type ResultType,
+  type TlsFailure,
+  TlsFailureError,
+} from './tls/failures.js'
 export { checkServerIdentity } from './tls/identity.js'
-export type { Proof, Security, TlsaRecord } from './tls/security.js'
+export type { Proof, Proved, Security, TlsaRecord } from './tls/security.js'

@@ -7,6 +7,7 @@
 import { setMaxListeners } from 'node:events'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
+import { RoutingError } from './delivery/errors.js'
 import { HostLookups } from './delivery/host-lookups.js'
 import { Opener, type OpenerOptions } from './delivery/opener.js'
 import {
@@ -256,6 +257,7 @@ export class MtaSts implements AsyncDisposable {
         : Promise.resolve({ kind: 'absent', nxdomain: false } as const)
     const lookup = await this.#lookupFor(destination)
     record.begin(lookup)
+    if (lookup.status === 'none' && lookup.reason === 'store-failure') throw storeError(destination)
     return planDelivery({ destination, lookup, mxHosts }, this.#planOptions[demand])
   }
 
@@ -268,7 +270,8 @@ export class MtaSts implements AsyncDisposable {
   #lookup(domain: string): PolicyLookup | Promise<PolicyLookup> {
     this.#throwIfClosed()
     // Most domains come in the form in which they are cached
-    return this.#cached(domain) ?? this.#lookupFor(parseDestination(domain))
+    const known = this.#overrides.get(domain) ?? this.#cache.known(domain)
+    return known ?? this.#lookupFor(parseDestination(domain))
   }
 
   #lookupFor(destination: Destination): PolicyLookup | Promise<PolicyLookup> {
@@ -276,11 +279,6 @@ export class MtaSts implements AsyncDisposable {
     if (destination.kind === 'literal') return noPolicy('address-literal')
     const { name } = destination
     return this.#overrides.get(name) ?? this.#cache.get(name)
-  }
-
-  /** Returns what memory knows of a name in its canonical form. */
-  #cached(name: string): PolicyLookup | undefined {
-    return this.#overrides.get(name) ?? this.#cache.known(name)
   }
 
   #throwIfClosed(): void {
@@ -327,6 +325,14 @@ export class MtaSts implements AsyncDisposable {
       escapeRemoteText(textOfThrown(error)),
     )
   }
+}
+
+/** The store may hold a policy of the domain: mail waits until it answers. */
+function storeError({ name }: Destination): RoutingError {
+  return new RoutingError(
+    `The policy store did not answer, and no policy of ${escapeRemoteText(name)} is known. Try again later.`,
+    { code: 'ESTORE', permanent: false, policyDomain: name },
+  )
 }
 
 function closedError(): MtaStsError {

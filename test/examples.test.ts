@@ -62,6 +62,13 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
       '503 (Retry-After: 300) {"error":"Your message cannot be delivered now. Please try again later"}\n',
     '500 {"error":"Your message cannot be delivered"}\n2 messages for owner@shop.example\n',
   ],
+  'dane.ts': [
+    'good.example       delivered, proved: dane\n',
+    'rollover.example   delivered, proved: dane\n',
+    'forgotten.example  refused for now: validation-failure (tlsa-mismatch)\n',
+    'tampered.example   refused for now: dnssec-invalid (dnssec-bogus)\n',
+    'unsigned.example   delivered, proved: nothing\n3 messages arrived\n',
+  ],
   'tlsrpt.ts': ['starttls-not-supported at mx.stripped.example', '\n3 sent, 1 not asked for\n'],
 }
 

@@ -513,6 +513,28 @@ describe('close', () => {
     expect(new Set(errors).size).toBe(5)
   })
 
+  it('[STS-59] a closed object answers ECLOSED, of a policy in memory and of an override too', async () => {
+    const overrides = { 'off.example': 'off' } as const
+    const sts = new MtaSts(stage.options({ overrides }))
+    expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
+    await sts.close()
+    const errors = new Set<unknown>()
+    for (const domain of [bob.name, 'off.example', 'unknown.example', '[192.0.2.1]']) {
+      const asked: Promise<unknown>[] = [
+        sts.getPolicy(domain),
+        sts.lookAgain(domain),
+        sts.plan(domain),
+      ]
+      for (const ask of asked) {
+        const error: unknown = await ask.catch((thrown: unknown) => thrown)
+        expect(error).toMatchObject({ code: 'ECLOSED' })
+        errors.add(error)
+      }
+    }
+    // Each caller has an error of its own
+    expect(errors.size).toBe(12)
+  })
+
   it('does not wait for a look beside a delivery that never comes back', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })

@@ -11,6 +11,8 @@ import type { Connect } from '../net/connect.js'
 export interface Output {
   write(text: string): unknown
   isTTY?: boolean | undefined
+  /** Of a terminal: how wide it is */
+  columns?: number | undefined
 }
 
 /** Timeouts of a sender with its defaults, in place of the library's own: for tests. */

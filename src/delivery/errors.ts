@@ -9,7 +9,8 @@ import { describeFailure, type TlsFailure } from '../tls/failures.js'
 
 /**
  * No host could be found to deliver to: the MX lookup failed (temporary), or the domain says that
- * it takes no mail (permanent: RFC 7505) or does not exist (permanent).
+ * it takes no mail (permanent: RFC 7505) or does not exist (permanent). With the code `ESTORE`, the
+ * policy is not known: the store does not answer, and the option `requireStore` is set (temporary).
  */
 export class RoutingError extends MtaStsError {
   /** True: trying again is of no use */
@@ -20,7 +21,7 @@ export class RoutingError extends MtaStsError {
   constructor(
     message: string,
     details: {
-      code: 'EDNS' | 'ENULLMX'
+      code: 'EDNS' | 'ENULLMX' | 'ESTORE'
       permanent: boolean
       policyDomain: string
       cause?: unknown

@@ -60,6 +60,9 @@ export class Opener {
     if (addresses.length === 0 && candidate.addresses.length > 0) {
       throw new MtaStsError(`No address of ${mxHost} has answered before`, 'ECONNECTION')
     }
+    if (this.#left <= 0) {
+      throw new MtaStsError('The time for connecting is over (deliveryTimeout)', 'ETIMEDOUT')
+    }
     using deadline = new Deadline(this.#left, 'all connecting of this delivery', options.signal)
     const refused: TlsFailure[] = []
     try {

@@ -8,28 +8,29 @@ import { type BlockList, isIPv4, isIPv6 } from 'node:net'
 import { isBlocked } from '../net/blocked-addresses.js'
 import { type Answer, ask, type Resolver } from './resolver.js'
 
-/** What became of looking up a host's addresses. */
+/** The addresses of a host, or why there are none. */
 export interface AddressLookup {
-  /** In the order in which they are to be tried: IPv6 and IPv4 in turn, IPv6 first (RFC 8305) */
+  /** In the order of trying: IPv6 and IPv4 in turn, IPv6 first (RFC 8305) */
   addresses: string[]
   /** Addresses that were left out because they may not be contacted */
   blocked: string[]
-  /** Why there are none */
+  /** Why no address can be contacted */
   problem?: 'nxdomain' | 'no-address' | 'dns-failure' | 'blocked-address'
   cause?: Error
 }
 
-/** A host has no more addresses than this that are worth a connection. */
+/** Further addresses of a family are ignored. */
 const MAX_ADDRESSES = 16
 
+/** Looks up the addresses of a host. Never rejects. */
 export async function lookupAddresses(
   host: string,
   options: { resolver: Resolver; dnsTimeout: number; blockedAddresses: BlockList },
 ): Promise<AddressLookup> {
   const { resolver, dnsTimeout } = options
   const [ipv6, ipv4] = await Promise.all([
-    ask(() => resolver.resolve6(host), dnsTimeout),
-    ask(() => resolver.resolve4(host), dnsTimeout),
+    ask(() => resolver.resolve6(host), dnsTimeout, isText),
+    ask(() => resolver.resolve4(host), dnsTimeout, isText),
   ])
   const all = inTurn(recordsOf(ipv6).filter(isIPv6), recordsOf(ipv4).filter(isIPv4))
   const blocked = all.filter((address) => isBlocked(address, options.blockedAddresses))
@@ -46,10 +47,11 @@ export async function lookupAddresses(
 }
 
 function recordsOf(answer: Answer<string>): string[] {
-  if (answer.kind !== 'found') return []
-  // A resolver of the caller's own may answer anything
-  const texts = answer.records.filter((record) => typeof record === 'string')
-  return texts.slice(0, MAX_ADDRESSES)
+  return answer.kind === 'found' ? answer.records.slice(0, MAX_ADDRESSES) : []
+}
+
+function isText(record: unknown): boolean {
+  return typeof record === 'string'
 }
 
 function inTurn(first: readonly string[], second: readonly string[]): string[] {

@@ -1,13 +1,13 @@
 /**
- * The DNS questions that delivery asks, and the difference between "there is none" and "nobody
- * knows": a name without records says something about the domain, a lookup that failed does not.
+ * DNS lookups, and the difference between no record and a failed lookup: a name without records
+ * says something about the domain, a lookup that failed does not.
  *
  * @module
  */
 import { promises as dns } from 'node:dns'
 import { errorOfThrown } from '../text.js'
 
-/** What of `node:dns/promises` is used; any object of this shape will do. */
+/** The part of `node:dns/promises` that is used; any object of this shape will do. */
 export interface Resolver {
   /** The strings of each TXT record */
   resolveTxt(hostname: string): Promise<string[][]>
@@ -20,7 +20,7 @@ export interface Resolver {
 }
 
 /**
- * What came of a question. `absent` is the DNS's own answer (NXDOMAIN, or no record of the type);
+ * The answer to a lookup. `absent` is the DNS's own answer (NXDOMAIN, or no record of the type);
  * `failed` is everything else: SERVFAIL, REFUSED, a timeout, an unreachable server.
  */
 export type Answer<T> =
@@ -28,7 +28,7 @@ export type Answer<T> =
   | { kind: 'absent'; nxdomain: boolean }
   | { kind: 'failed'; error: Error }
 
-/** The system's resolver, asked once more when the first try times out. */
+/** Returns the system's resolver; it asks once more when the first try times out. */
 export function defaultResolver(timeout: number): Resolver {
   return new dns.Resolver({ timeout: Math.max(1, Math.floor(timeout / 2)), tries: 2 })
 }
@@ -36,8 +36,15 @@ export function defaultResolver(timeout: number): Resolver {
 /**
  * Asks, and waits no longer than `timeout` milliseconds. Never rejects: an answer that is not of
  * the promised shape counts as a lookup that failed.
+ *
+ * @param isRecord whether a record is of the promised shape: a resolver of the caller's own may
+ *   answer anything
  */
-export async function ask<T>(query: () => Promise<T[]>, timeout: number): Promise<Answer<T>> {
+export async function ask<T>(
+  query: () => Promise<T[]>,
+  timeout: number,
+  isRecord: (record: unknown) => boolean = () => true,
+): Promise<Answer<T>> {
   let timer: NodeJS.Timeout | undefined
   try {
     const late = new Promise<never>((_, reject) => {
@@ -45,6 +52,7 @@ export async function ask<T>(query: () => Promise<T[]>, timeout: number): Promis
     })
     const records = await Promise.race([query(), late])
     if (!Array.isArray(records)) throw new TypeError('The resolver did not return an array')
+    if (!records.every(isRecord)) throw new TypeError('The resolver returned something else')
     return records.length === 0 ? { kind: 'absent', nxdomain: false } : { kind: 'found', records }
   } catch (cause) {
     const error = errorOfThrown(cause)

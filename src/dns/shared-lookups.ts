@@ -1,6 +1,6 @@
 /**
- * What the DNS says of mail hosts, for deliveries that run side by side: a thousand messages to one
- * domain are few questions for its MX hosts, while a message that is alone asks for itself.
+ * Lookups of MX hosts and their addresses, shared by deliveries that run at the same time: a
+ * thousand messages to one domain cause a few lookups, while a single message makes its own.
  *
  * @module
  */
@@ -15,16 +15,16 @@ export interface LookupOptions {
   blockedAddresses: BlockList
 }
 
-/** As `node:dns` has it. */
+/** An MX record, as in `node:dns`. */
 export interface MxRecord {
   exchange: string
   priority: number
 }
 
-/** While deliveries overlap, an answer is used again for so long, in milliseconds. */
+/** How long an answer is used again while deliveries overlap, in milliseconds. */
 export const REUSE = 1000
 
-/** Its methods never reject: that a lookup failed is part of the answer. */
+/** Its methods never reject: a failed lookup is an answer, too. */
 export class Lookups {
   readonly #mx: Answers<Answer<MxRecord>>
   readonly #addresses: Answers<AddressLookup>
@@ -33,7 +33,7 @@ export class Lookups {
   constructor(options: LookupOptions) {
     const { resolver, dnsTimeout } = options
     this.#mx = new Answers({
-      lookup: (domain) => ask(() => resolver.resolveMx(domain), dnsTimeout),
+      lookup: (domain) => ask(() => resolver.resolveMx(domain), dnsTimeout, isMxRecord),
       isKept: ({ kind }) => this.#underWay > 0 && kind !== 'failed',
     })
     this.#addresses = new Answers({
@@ -42,7 +42,7 @@ export class Lookups {
     })
   }
 
-  /** The MX records of a domain, in no order. */
+  /** Looks up the MX records of a domain; they come in no order. */
   async mx(domain: string): Promise<Answer<MxRecord>> {
     return this.#mx.of(domain)
   }
@@ -51,7 +51,7 @@ export class Lookups {
     return this.#addresses.of(host)
   }
 
-  /** Answers are used again for as long as something is under way; then they are forgotten. */
+  /** Runs work, during which answers are used again; they are forgotten when no work is left. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     this.#underWay++
     try {
@@ -72,7 +72,7 @@ interface Question<T> {
 export class Answers<T> {
   readonly #question: Question<T>
   readonly #asking = new Map<string, Promise<T>>()
-  /** All given since `#since`; let go of together, so that they are as many as a second brings */
+  /** Given since `#since`, and forgotten together: as many as a second brings */
   #given = new Map<string, T>()
   #since = 0
 
@@ -109,4 +109,14 @@ export class Answers<T> {
     if (this.#given.size === 0) this.#since = performance.now()
     this.#given.set(name, answer)
   }
+}
+
+/** Whether a resolver's record names a host. `null` and the like come from faulty resolvers. */
+function isMxRecord(record: unknown): boolean {
+  return (
+    typeof record === 'object' &&
+    record !== null &&
+    'exchange' in record &&
+    typeof record.exchange === 'string'
+  )
 }

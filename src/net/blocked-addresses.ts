@@ -1,14 +1,15 @@
 /**
- * Addresses that a name chosen by a remote party must not lead to: the sender's own network.
+ * Addresses that a name chosen by a remote party must not lead to: the sender's own network, and
+ * networks in which no mail is received.
  *
  * @module
  */
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
 
 /**
- * The networks that no MX host and no policy host may point to: unspecified, loopback, private,
- * link-local, shared (100.64/10), unique-local, multicast and reserved addresses. Documentation
- * ranges are not among them.
+ * Returns the networks that no MX host and no policy host may point to: unspecified, loopback,
+ * private, link-local, shared (100.64/10), unique-local, multicast, benchmark and reserved
+ * addresses. Documentation ranges are not among them.
  */
 export function defaultBlockedAddresses(): BlockList {
   const list = new BlockList()
@@ -19,7 +20,10 @@ export function defaultBlockedAddresses(): BlockList {
     ['127.0.0.0', 8],
     ['169.254.0.0', 16],
     ['172.16.0.0', 12],
+    ['192.0.0.0', 24], // IETF protocol assignments (RFC 6890)
+    ['192.88.99.0', 24], // 6to4 relays, deprecated (RFC 7526)
     ['192.168.0.0', 16],
+    ['198.18.0.0', 15], // benchmarks (RFC 2544)
     ['224.0.0.0', 4],
     ['240.0.0.0', 4],
   ] as const) {
@@ -29,6 +33,9 @@ export function defaultBlockedAddresses(): BlockList {
     ['::', 128],
     ['::1', 128],
     ['64:ff9b:1::', 48], // NAT64 within a network (RFC 8215), with IPv4 addresses in any place
+    ['100::', 64], // discarded (RFC 6666)
+    ['2001:2::', 48], // benchmarks (RFC 5180)
+    ['5f00::', 16], // segment routing (RFC 9602)
     ['fc00::', 7],
     ['fe80::', 10],
     ['fec0::', 10],
@@ -47,7 +54,7 @@ export function isBlocked(address: string, list: BlockList): boolean {
   return embeddedIPv4(address).some((embedded) => list.check(embedded, 'ipv4'))
 }
 
-/** The IPv4 addresses inside an IPv6 address, where its prefix says that there are some. */
+/** Returns the IPv4 addresses inside an IPv6 address, where its prefix says that there are some. */
 function embeddedIPv4(address: string): string[] {
   const groups = expandIPv6(address)
   const at = (index: number) => groups[index] ?? 0
@@ -62,6 +69,8 @@ function embeddedIPv4(address: string): string[] {
   if (at(0) === 0x64 && at(1) === 0xff9b) return [ipv4(at(6), at(7))]
   // 6to4 (RFC 3056)
   if (at(0) === 0x2002) return [ipv4(at(1), at(2))]
+  // ISATAP (RFC 5214 §6.1), in any prefix; the first bits of the interface say whether it is global
+  if ((at(4) & 0xfdff) === 0 && at(5) === 0x5efe) return [ipv4(at(6), at(7))]
   // Teredo (RFC 4380 §4): the server, and the client with its bits turned over
   if (at(0) === 0x2001 && at(1) === 0) {
     return [ipv4(at(2), at(3)), ipv4(at(6) ^ 0xffff, at(7) ^ 0xffff)]
@@ -69,7 +78,7 @@ function embeddedIPv4(address: string): string[] {
   return []
 }
 
-/** The eight groups of a valid IPv6 address. */
+/** Returns the eight groups of a valid IPv6 address. */
 function expandIPv6(address: string): number[] {
   const text = (address.split('%')[0] ?? '').replace(
     /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,

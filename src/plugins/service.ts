@@ -22,6 +22,9 @@ export interface ServiceSetup {
   ownStore?: PolicyStore | undefined
 }
 
+/** The name by which an operator declines the mail server's own store. */
+const NO_STORE = 'none'
+
 /** The part of a plugin that has nothing to do with the mail server it runs in. */
 export class PluginService {
   readonly sts: MtaSts
@@ -33,18 +36,29 @@ export class PluginService {
   }
 
   /**
-   * Checks settings without opening stores or sending anything, so that a mistake stops the server
-   * when it starts and not at its first message.
+   * Checks what can be checked at once, so that a mistake stops the server when it starts and not at
+   * its first message. Nothing is opened.
    *
    * @throws an error that says which setting is wrong
    */
-  static async check({ settings, logger }: ServiceSetup): Promise<void> {
-    if (settings.store !== undefined) checkStoreName(settings.store)
+  static check({ settings, logger }: ServiceSetup): void {
+    const { store, reports, options } = settings
+    for (const name of [store, reports?.store]) {
+      if (name !== undefined && name !== NO_STORE) checkStoreName(name)
+    }
+    void new MtaSts({ ...options, logger }).close()
+  }
+
+  /**
+   * Checks what needs parts of the package that are loaded on demand: DANE and reports.
+   *
+   * @throws an error that says which setting is wrong
+   */
+  static async checkRest({ settings, logger }: ServiceSetup): Promise<void> {
     const sts = new MtaSts(await optionsOf(settings, logger))
     await sts.close()
     const { reports } = settings
     if (!reports) return
-    checkStoreName(reports.store)
     const { memoryReportStore } = await import('../tlsrpt/memory.js')
     const reporter = await makeReporter(reports, sts, { logger, store: memoryReportStore() })
     await reporter.close()
@@ -56,12 +70,12 @@ export class PluginService {
     const onError = (error: Error) =>
       logger.warn({ tnx: 'mta-sts', err: error }, 'Redis: %s', textOfThrown(error))
     const options = await optionsOf(settings, logger)
-    if (settings.store !== undefined) {
-      const { store: name, prefix } = settings
+    const { store: name, prefix } = settings
+    if (name !== undefined && name !== NO_STORE) {
       const { store, end } = await openPolicyStore({ name, prefix, onError })
       options.store = store
       ends.push(end)
-    } else if (ownStore) {
+    } else if (name === undefined && ownStore) {
       options.store = ownStore
     }
     const sts = new MtaSts(options)

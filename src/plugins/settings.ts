@@ -42,7 +42,7 @@ export interface ReportSettings {
 export interface PluginSettings {
   options: MtaStsOptions
   open: OpenOptions
-  /** `sqlite:PATH` or `redis://HOST`; undefined: the server's own, where it has one */
+  /** `sqlite:PATH`, `redis://HOST` or `none`; undefined: the server's own, where it has one */
   store?: string
   /** Begins the names of all keys in Redis */
   prefix?: string

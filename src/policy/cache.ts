@@ -125,9 +125,17 @@ export class PolicyCache {
     return this.#memory.negative(policyDomain, now)
   }
 
-  /** Returns what memory knows, without counting as a use and without a look at the TXT record. */
+  /**
+   * Returns what memory knows, as {@link known} does, but does not count as a use: nothing is begun
+   * in the background.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
   peek(policyDomain: string): PolicyLookup | undefined {
-    return this.#memory.valid(policyDomain, this.#now())?.lookup
+    this.#requireOpen()
+    const now = this.#now()
+    const policy = this.#memory.valid(policyDomain, now)
+    return policy?.lookup ?? this.#memory.negative(policyDomain, now)
   }
 
   /**

@@ -8,9 +8,9 @@
  *     mx: *.example.net
  *     max_age: 604800
  *
- * What follows is the ABNF of the RFC, and these tolerances, each of which has but one meaning:
+ * The grammar is the ABNF of the RFC, with these tolerances, each of which has only one meaning:
  * blank lines (T1), a byte order mark at the start (T2), upper case in `mx` (T3), one trailing dot
- * on `mx` (T4).
+ * on `mx` (T4), the same white space in front of every line (T6).
  *
  * @module
  */
@@ -27,7 +27,7 @@ import { PolicySyntaxError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 import { isMxPattern } from './mx-pattern.js'
 
-/** What a policy asks of senders (RFC 8461 §5). */
+/** The mode of a policy (RFC 8461 §5). */
 export type PolicyMode = 'enforce' | 'testing' | 'none'
 
 /** A policy file (RFC 8461 §3.2), parsed. */
@@ -36,7 +36,7 @@ export interface Policy {
   version: 'STSv1'
   /** `enforce`: refuse, `testing`: deliver and report, `none`: as if there were no policy */
   mode: PolicyMode
-  /** mx patterns in lower case, in their order; may be empty where the mode is `none` */
+  /** mx patterns in lower case, in their order, each once; may be empty where the mode is `none` */
   mx: readonly string[]
   /** Seconds from the fetch, 0 to 31557600 (RFC 8461 §3.2) */
   maxAge: number
@@ -44,17 +44,20 @@ export interface Policy {
   extensions?: readonly Field[]
 }
 
-/** A policy file that is longer is refused, never cut (RFC 8461 §3.3). In bytes. */
+/** Bound of a policy file, in bytes; a longer one is refused, never cut (RFC 8461 §3.3). */
 export const MAX_POLICY_BYTES = 64 * 1024
 
-/** The longest `max_age`, about a year, in seconds (RFC 8461 §3.2). More counts as this much. */
+/** The longest `max_age`, about a year, in seconds (RFC 8461 §3.2). A longer one counts as this. */
 export const MAX_AGE_LIMIT = 31557600
 
 const BOM = 0xfeff
+const TAB = 0x09
+const LF = 0x0a
 const CR = 0x0d
+const SPACE = 0x20
 const COLON = 0x3a
 
-/** Stands for the whole file in {@link PolicySyntaxError.line}. */
+/** The value of {@link PolicySyntaxError.line} for the whole file. */
 const WHOLE_FILE = 0
 
 const VERSION = 'STSv1'
@@ -64,16 +67,16 @@ const MAX_AGE = /^[0-9]{1,10}$/
 const MX_RULE = 'must be one host name in A-labels, or "*." and one'
 /** Lines of ASCII without control characters, tabs included. */
 const PRINTABLE_LINES = /^[ -~]*(?:\r?\n[ -~]*)*$/
-// What `sts-policy-ext-value` leaves out: control characters of ASCII, and half a surrogate pair,
-// which has no UTF-8.
+// Characters that `sts-policy-ext-value` excludes: control characters of ASCII, and half a surrogate
+// pair, which has no UTF-8.
 const UNPRINTABLE = /[^ -~\u{80}-\u{d7ff}\u{e000}-\u{10ffff}]/u
 
-/** A field and where it stands, from line 1 on. */
+/** A field and its line, from 1 on. */
 interface Line extends Field {
   readonly line: number
 }
 
-/** The lines of a policy file that hold fields. Of those that come twice the first counts. */
+/** The lines of a policy file that hold fields. Of a field that comes twice the first counts. */
 class Lines {
   version: Line | undefined
   mode: Line | undefined
@@ -117,8 +120,7 @@ export function parsePolicy(body: string | Uint8Array): Policy {
 }
 
 /**
- * The same, and the text that it was read from, of which the policy's strings are parts: whoever
- * keeps both keeps the text once.
+ * Reads a policy file, and returns its text with it.
  *
  * @throws PolicySyntaxError as {@link parsePolicy} does
  */
@@ -127,11 +129,21 @@ export function readPolicy(bytes: Uint8Array): { policy: Policy; body: string } 
   return { policy: parseText(body), body }
 }
 
+/** @throws PolicySyntaxError, which says what the file looks like when it is no policy file */
 function parseText(text: string): Policy {
-  const lines = parseLines(text)
+  try {
+    return parseFields(parseLines(withoutIndent(text)))
+  } catch (error) {
+    const look = error instanceof PolicySyntaxError ? lookOf(text) : undefined
+    if (!(error instanceof PolicySyntaxError) || look === undefined) throw error
+    throw new PolicySyntaxError(`${error.message}. The file looks like ${look}`, error.line)
+  }
+}
+
+function parseFields(lines: Lines): Policy {
   checkVersion(lines.version ?? missing('version'))
   const mode = parseMode(lines.mode ?? missing('mode'))
-  const mx = lines.mx.map(parseMx)
+  const mx = [...new Set(lines.mx.map(parseMx))]
   if (mx.length === 0 && mode !== 'none') missing('mx')
   const maxAge = parseMaxAge(lines.maxAge ?? missing('max_age'))
   const policy: Policy = { version: VERSION, mode, mx, maxAge }
@@ -144,7 +156,7 @@ function parseText(text: string): Policy {
  * same policy.
  *
  * @throws PolicySyntaxError, `line` 0, if there is no such file: an `mx` that is not in lower
- *   case, a `maxAge` above 31557600
+ *   case or comes twice, a `maxAge` above 31557600
  */
 export function formatPolicy(policy: Policy): string {
   checkPolicy(policy)
@@ -160,7 +172,7 @@ export function formatPolicy(policy: Policy): string {
   return body
 }
 
-/** Without the byte order mark (T2). */
+/** Returns the text of a policy file without the byte order mark (T2). */
 function policyText(body: string | Uint8Array): string {
   checkLength(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength)
   const text = typeof body === 'string' ? body : decodeUtf8(body)
@@ -183,15 +195,39 @@ function checkLength(bytes: number): void {
   )
 }
 
+/** A line that is not blank, with the white space in front of it. */
+const CONTENT_LINE = /^[ \t]*(?=[^ \t\r\n])/gm
+
+/** Returns the text without the white space in front of every line, where that is the same (T6). */
+function withoutIndent(text: string): string {
+  const first = text.charCodeAt(0)
+  if (first !== SPACE && first !== TAB && first !== CR && first !== LF) return text
+  const indents = new Set(text.match(CONTENT_LINE))
+  return indents.size === 1 ? text.replace(CONTENT_LINE, '') : text
+}
+
+/** What people publish by mistake, with the words for it. */
+const LOOKS: ReadonlyArray<readonly [pattern: RegExp, look: string]> = [
+  [/^\s*\{\\rtf/, 'RTF: save it as plain text'],
+  [/^\s*<(?:!doctype|html|\?xml|head|body)/i, 'HTML'],
+  [/^---[ \t]*\r?\n/, 'a page with the front matter of a site generator'],
+  [/^\s*\{/, 'JSON'],
+  [/^[ \t]*-[ \t]+\S/m, 'YAML with a list: write "mx: " in front of each host'],
+]
+
+function lookOf(text: string): string | undefined {
+  return LOOKS.find(([pattern]) => pattern.test(text))?.[1]
+}
+
 function parseLines(text: string): Lines {
   const lines = new Lines()
-  // One look at the whole, after which most files need none at their parts
+  // One test of the whole file, after which most files need none of their parts
   const printable = PRINTABLE_LINES.test(text)
   let start = 0
   for (let number = 1; ; number++) {
     const newline = text.indexOf('\n', start)
     const end = newline < 0 ? text.length : newline
-    // What the last line ends with is no end of a line
+    // Without a line feed, a carriage return is no line end
     const ended = newline > start && text.charCodeAt(newline - 1) === CR
     const line = parseLine(text, { start, end: ended ? end - 1 : end, number, printable })
     if (line !== undefined) lines.add(line)
@@ -227,7 +263,7 @@ function parseLine(text: string, { start, end, number, printable }: Span): Line 
   return field
 }
 
-/** `indexOf` would look through the rest of the file, once for each line that has none. */
+/** Unlike `indexOf`, does not search the rest of the file for each line without a colon. */
 function indexOfColon(text: string, start: number, end: number): number {
   for (let index = start; index < end; index++) {
     if (text.charCodeAt(index) === COLON) return index
@@ -235,7 +271,7 @@ function indexOfColon(text: string, start: number, end: number): number {
   return -1
 }
 
-/** Unlike a value in the TXT record, this one may hold spaces and all of Unicode. */
+/** Returns what is wrong with a field. Unlike in a TXT record, its value may hold all of Unicode. */
 function fieldProblem({ name, value }: Field, printable = false): string | undefined {
   if (!isDefined(name) && !isFieldName(name)) return fieldNameProblem(name)
   if (value === '') return `The field "${name}" has no value`
@@ -260,20 +296,43 @@ function checkVersion({ value, line }: Line): void {
 
 function parseMode({ value, line }: Line): PolicyMode {
   const mode = MODES.find((candidate) => candidate === value)
-  if (mode === undefined) throw wrong('mode', `must be one of ${MODES.join(', ')}`, { value, line })
-  return mode
+  if (mode !== undefined) return mode
+  const meant = nearestMode(String(value))
+  const hint = meant === undefined ? '' : ` (did you mean "${meant}"?)`
+  throw wrong('mode', `must be one of ${MODES.join(', ')}`, { value, line, hint })
+}
+
+/** Beginnings of words that people write for a mode. */
+const MODE_WORDS: ReadonlyArray<readonly [mode: PolicyMode, words: RegExp]> = [
+  ['enforce', /^(?:enf|inforce|live|prod|strict|on$|active|reject|require|mandatory)/],
+  ['testing', /^(?:test|tset|report|audit|monitor|debug|try|dry)/],
+  ['none', /^(?:no|nul|off|disable|inactive)/],
+]
+
+function nearestMode(value: string): PolicyMode | undefined {
+  const word = value.toLowerCase().replace(/[^a-z]/g, '')
+  return MODE_WORDS.find(([, words]) => words.test(word))?.[0]
 }
 
 function parseMx({ value, line }: Line): string {
   const pattern = value.endsWith('.') ? value.slice(0, -1) : value
-  // Before the change to lower case, which would make ASCII of some letters that are not.
-  if (!isMxPattern(pattern)) throw wrong('mx', MX_RULE, { value, line })
+  // Before the change to lower case, which would turn some other letters into ASCII
+  if (!isMxPattern(pattern)) throw wrong('mx', MX_RULE, { value, line, hint: mxHint(value) })
   return UPPER_CASE.test(pattern) ? pattern.toLowerCase() : pattern
+}
+
+function mxHint(value: string): string {
+  if (/^[a-z]+:\/\//i.test(value)) return ' (a URL: leave only its host name)'
+  if (/[\s,;]/.test(value)) return ' (write "mx: " in front of each host, on a line of its own)'
+  if (value.includes('@')) return ' (an address: leave only its domain)'
+  return value.includes('_') ? ' (a host name has no underscore)' : ''
 }
 
 function parseMaxAge({ value, line }: Line): number {
   if (!MAX_AGE.test(value)) {
-    throw wrong('max_age', 'must be a number of seconds of 1 to 10 digits', { value, line })
+    const glued = /(?:version|mode|mx)[ \t]*:/.test(value)
+    const hint = glued ? ' (two policies, or two lines, in one)' : ''
+    throw wrong('max_age', 'must be a number of seconds of 1 to 10 digits', { value, line, hint })
   }
   return Math.min(Number(value), MAX_AGE_LIMIT)
 }
@@ -281,10 +340,10 @@ function parseMaxAge({ value, line }: Line): number {
 function wrong(
   name: string,
   rule: string,
-  { value, line }: { value: unknown; line: number },
+  { value, line, hint = '' }: { value: unknown; line: number; hint?: string },
 ): PolicySyntaxError {
   const found = escapeRemoteText(String(value))
-  return new PolicySyntaxError(`"${name}" in a policy ${rule}, but it is "${found}"`, line)
+  return new PolicySyntaxError(`"${name}" in a policy ${rule}, but it is "${found}"${hint}`, line)
 }
 
 function withoutLine({ name, value }: Line): Field {
@@ -301,6 +360,9 @@ function checkPolicy({ version, mode, mx, maxAge, extensions }: Policy): void {
     }
   }
   if (mx.length === 0 && mode !== 'none') missing('mx')
+  if (new Set(mx).size < mx.length) {
+    throw new PolicySyntaxError('An mx pattern of the policy is there twice', line)
+  }
   if (!Number.isInteger(maxAge) || maxAge < 0 || maxAge > MAX_AGE_LIMIT) {
     throw wrong('max_age', `must be whole seconds from 0 to ${MAX_AGE_LIMIT}`, {
       value: maxAge,

@@ -1,28 +1,30 @@
 /**
- * The first step of discovery (RFC 8461 §3.1): does the TXT record say that there is a policy, and
- * by which id? The second is `fetch.ts`.
+ * The first step of discovery (RFC 8461 §3.1): the lookup of the TXT record, which says that there
+ * is a policy, and its id. The second step is `fetch.ts`.
  *
  * @module
  */
 import { ask, type Resolver } from '../dns/resolver.js'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
+import { recordName } from './names.js'
 import { examineRecords } from './record.js'
 
-/** What the TXT record says. `gone`, `invalid` and `failed`: no id is to be had from it. */
+/** The result of looking up the TXT record. Only `found` has an id. */
 export type RecordLookup =
   | { kind: 'found'; id: string }
   | { kind: 'gone' }
   | { kind: 'invalid'; failure: TlsFailure }
   | { kind: 'failed'; failure: TlsFailure }
 
-/** Looks at `_mta-sts.` + Policy Domain, and at no other name (RFC 8461 §3.1, §3.4). */
+/** Looks up `_mta-sts.` + Policy Domain, and no other name (RFC 8461 §3.1, §3.4). */
 export async function lookupRecord(
   policyDomain: string,
   options: { resolver: Resolver; dnsTimeout: number },
 ): Promise<RecordLookup> {
   const answer = await ask(
-    () => options.resolver.resolveTxt(`_mta-sts.${policyDomain}`),
+    () => options.resolver.resolveTxt(recordName(policyDomain)),
     options.dnsTimeout,
+    isTextRecord,
   )
   if (answer.kind === 'absent') return { kind: 'gone' }
   if (answer.kind === 'failed') {
@@ -30,10 +32,6 @@ export async function lookupRecord(
       kind: 'failed',
       failure: failure('sts-policy-fetch-error', 'dns-failure', answer.error),
     }
-  }
-  if (!answer.records.every(isTextRecord)) {
-    const error = new TypeError('The resolver did not return an array of arrays of strings')
-    return { kind: 'failed', failure: failure('sts-policy-fetch-error', 'dns-failure', error) }
   }
   const records = examineRecords(answer.records)
   switch (records.kind) {
@@ -51,7 +49,6 @@ export async function lookupRecord(
   }
 }
 
-/** A resolver of the caller's own may answer anything. */
 function isTextRecord(record: unknown): boolean {
   return Array.isArray(record) && record.every((text) => typeof text === 'string')
 }

@@ -129,7 +129,9 @@ export interface SmtpConnection {
   /** True once the connection has ended or is being ended */
   readonly closed: boolean
   /**
-   * Sends one message. Any number may follow one after the other.
+   * Sends one message. Any number may follow one after the other. A stream is read only once the host
+   * has said 354: a stream that was not read can be sent to another host, one that was is destroyed
+   * when sending fails.
    *
    * @throws an error with Nodemailer's `code`, and `responseCode`, `response`, `command`,
    *   `rejected`, `rejectedErrors`, `permanent` where a host replied

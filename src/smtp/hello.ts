@@ -93,12 +93,17 @@ function isGood({ code }: Reply): boolean {
   return code >= 200 && code < 300
 }
 
-/** Reads the extensions; the first line is a greeting (RFC 5321 §4.1.1.1). */
+/**
+ * Reads the extensions. The first line is a greeting (RFC 5321 §4.1.1.1), but for hosts that leave it
+ * out and offer STARTTLS in it.
+ */
 function extensionsOf({ lines }: Reply): ReadonlyMap<string, string> {
   const extensions = new Map<string, string>()
-  for (const line of lines.slice(1)) {
-    const [, keyword, parameters = ''] = /^\d{3}[- ]\s*([^\s=]+)[\s=]*(.*)$/s.exec(line) ?? []
-    if (keyword) extensions.set(keyword.toUpperCase(), parameters.trim())
+  for (const [index, line] of lines.entries()) {
+    const [, word = '', parameters = ''] = /^\d{3}[- ]\s*([^\s=]+)[\s=]*(.*)$/s.exec(line) ?? []
+    const keyword = word.toUpperCase()
+    if (keyword === '' || (index === 0 && keyword !== 'STARTTLS')) continue
+    extensions.set(keyword, parameters.trim())
   }
   return extensions
 }

@@ -148,6 +148,9 @@ class Opening {
     const tlsFailed = secured === undefined && failure?.reason !== 'not-offered'
     // RFC 7435: once more without STARTTLS, where nothing has to be proved
     if (tlsFailed) session = await this.#inPlaintext(address)
+    // It may have ended meanwhile, or the host may have said too much
+    session.dialogue.assertQuiet('EHLO')
+    session.dialogue.log('info', `Ready for mail at ${address}, ${secured ? 'TLS' : 'plaintext'}`)
     return this.#session(session, { address, failure, tlsFailed, tls: secured?.socket })
   }
 

@@ -15,7 +15,7 @@ export interface ReplyTimeouts {
 
 const MINUTE = 60_000
 
-/** RFC 5321 §4.5.3.2; EHLO is not named there and gets what MAIL gets. */
+/** RFC 5321 §4.5.3.2. EHLO is not named there: it is part of opening the connection. */
 const DEFAULTS: ReplyTimeouts = {
   mail: 5 * MINUTE,
   recipient: 5 * MINUTE,
@@ -27,7 +27,7 @@ const DEFAULTS: ReplyTimeouts = {
 /** For the greeting (RFC 5321 §4.5.3.2.1). */
 export const GREETING_TIMEOUT = 5 * MINUTE
 
-/** For a TCP connection, and again for STARTTLS with its handshake. */
+/** For a TCP connection, for each EHLO, and for STARTTLS with its handshake. */
 export const CONNECTION_TIMEOUT = 30_000
 
 /** Returns the defaults, or the one duration that the caller set for all of them. */

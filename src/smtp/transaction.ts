@@ -99,11 +99,7 @@ export class Transaction {
         group.map(({ text }) => text),
         first?.step ?? 'MAIL FROM',
       )
-      for (const command of group) {
-        const { step, timeout } = command
-        const reply = this.#dialogue.take() ?? (await this.#dialogue.reply(step, timeout))
-        this.#onReply(command, reply)
-      }
+      await this.#readReplies(group)
       if (this.#mailError) break
     }
     const reply = this.#dataReply
@@ -115,20 +111,35 @@ export class Transaction {
     throw this.#replyError('DATA', reply)
   }
 
-  #onReply({ step, index }: Command, reply: Reply): void {
-    // RFC 5321 §3.8: the host ends the session, whatever command it was
-    if (reply.code === 421) throw this.#replyError(step, reply)
-    if (step === 'DATA') {
-      this.#dataReply = reply
-      return
+  async #readReplies(group: readonly Command[]): Promise<void> {
+    try {
+      for (const command of group) {
+        const { step, timeout } = command
+        const reply = this.#dialogue.take() ?? (await this.#dialogue.reply(step, timeout))
+        this.#onReply(command, reply)
+      }
+    } catch (error) {
+      if (!(error instanceof SmtpError)) throw error
+      // What the host said of the message tells more than how the connection ended after it
+      if (this.#mailError) throw this.#mailError
+      const refusals = this.#allRefusals()
+      throw refusals.length === this.#to.length ? allRejectedError(refusals) : error
     }
+  }
+
+  #onReply({ step, index }: Command, reply: Reply): void {
     const good = reply.code >= 200 && reply.code < 300
-    if (step === 'MAIL FROM') {
-      if (good) this.open = true
-      else this.#mailError = this.#replyError(step, reply)
-    } else if (index !== undefined && !this.#mailError) {
-      if (good) this.#accepted++
-      else this.#refusals[index] = this.#replyError(step, reply, this.#to[index])
+    if (step === 'DATA' && reply.code !== 421) {
+      this.#dataReply = reply
+    } else if (good) {
+      if (step === 'MAIL FROM') this.open = true
+      else if (!this.#mailError) this.#accepted++
+    } else if (!this.#mailError) {
+      const error = this.#replyError(step, reply, index)
+      // A host that ends the session, whatever the command was (RFC 5321 §3.8), or makes no sense
+      if (reply.code === 421 || error.code === 'EPROTOCOL') throw error
+      if (step === 'MAIL FROM') this.#mailError = error
+      else if (index !== undefined) this.#refusals[index] = error
     }
   }
 
@@ -171,7 +182,8 @@ export class Transaction {
   }
 
   /** Makes the error for a reply; 421, or one that fits no command, ends the connection as well. */
-  #replyError(step: SmtpStep, reply: Reply, recipient?: string): SmtpError {
+  #replyError(step: SmtpStep, reply: Reply, index?: number): SmtpError {
+    const recipient = index === undefined ? undefined : this.#to[index]
     const error = replyError(step, reply, this.#host, recipient)
     if (error.code === 'EPROTOCOL' || reply.code === 421) this.#dialogue.close()
     return error

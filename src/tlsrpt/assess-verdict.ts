@@ -23,7 +23,7 @@ export function verdictOf(policies: readonly PolicyAssessment[], days: number): 
   if (sts.sessions === 0) return notYet('no sessions were reported')
   const { covered } = sts.days
   if (covered < Math.ceil(days * ENOUGH)) {
-    return notYet(`only ${counted(covered, 'day')} of data; ${days} are asked for`)
+    return notYet(`only ${counted(covered, 'day')} of data (${days} wanted)`)
   }
   const senders = counted(sts.senders.length, 'sender')
   const harmless = sts.failed - sts.refused

@@ -119,10 +119,116 @@ max_age: 604800
   })
 })
 
+describe('a policy that is too long to stand in a configuration', () => {
+  const hosts = Array.from({ length: 120 }, (_, n) => `mx${n}.a-rather-long-name.example.com`)
+  const argv = ['generate', '--domain', 'example.com', '--mx', ...hosts]
+
+  it('is a file for nginx and Caddy, outside their snippets', async () => {
+    const { nginx, caddy, policy } = await generated(...argv)
+    expect(Buffer.byteLength(policy.body)).toBeGreaterThan(4096)
+    const file = '/var/www/mta-sts.example.com/.well-known/mta-sts.txt'
+    expect(nginx).toContain(`alias ${file};`)
+    expect(caddy).toContain(file)
+    for (const snippet of [nginx, caddy]) expect(snippet).not.toContain('version: STSv1')
+  })
+
+  it('stands in the snippet up to the limit of nginx', async () => {
+    for (let count = 85; count < 105; count++) {
+      const { nginx } = await generated(...argv.slice(0, 4), ...hosts.slice(0, count))
+      const parameters = Array.from(nginx.matchAll(/"[^"]*"/g), ([text = '']) => text)
+      for (const text of parameters) expect(Buffer.byteLength(text)).toBeLessThan(4096)
+    }
+  })
+})
+
+describe('where the domain and its hosts come from', () => {
+  it('takes the domain as an argument', async () => {
+    const { domain, mx } = await generated(
+      'generate',
+      'example.com',
+      '--mx',
+      'a.example',
+      'b.example',
+    )
+    expect({ domain, mx }).toEqual({ domain: 'example.com', mx: ['a.example', 'b.example'] })
+  })
+
+  it('takes the MX records of now where there is no --mx', async () => {
+    const { name } = stage.domain({ mx: ['mx1', 'mx2'] })
+    const { status, stdout } = await stage.cli(['generate', name, '--json'])
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout).mx).toEqual([`mx1.${name}`, `mx2.${name}`])
+  })
+
+  it.each([
+    ['null-mx', 'takes no mail'],
+    ['servfail', 'could not be looked up: the name servers fail'],
+  ] as const)('refuses to guess: %s', async (fault, message) => {
+    const domain = stage.domain()
+    if (fault === 'servfail') domain.dns.fails('servfail', 'mx')
+    else domain.dns.fails(fault)
+    const { status, stdout, stderr } = await stage.cli(['generate', domain.name])
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toContain('Which hosts? --mx HOST.')
+    expect(stderr).toContain(message)
+  })
+
+  it('does not write what the DNS has and no policy may hold', async () => {
+    const domain = stage.domain()
+    const mx = [{ preference: 10, exchange: '192.0.2.77' }]
+    stage.world.dns.set(domain.name, 'MX', mx)
+    const { status, stderr } = await stage.cli(['generate', domain.name])
+    expect(status).toBe(2)
+    expect(stderr).toContain('--mx takes a host name, or "*." and one, not "192.0.2.77"')
+  })
+})
+
+describe('warnings', () => {
+  it.each([
+    [['--max-age', '3600'], 'max_age is under a day (1 hour)'],
+    [['--max-age', '0'], 'senders drop the policy at once'],
+    [['--mx', '*.com'], '"mx: *.com" names every domain below com'],
+    [['--mx', 'com'], '"mx: com" has one label only'],
+    [['--mode', 'none', '--max-age', '31536000'], 'Mode none for 365 days'],
+  ])('%j', async (argv, message) => {
+    const { warnings } = await generated(...BASE, ...argv)
+    expect(warnings.join(' ')).toContain(message)
+  })
+
+  it.each(['mta-sts', '_mta-sts', '_smtp._tls'])('of a domain below %s', async (label) => {
+    const { warnings } = await generated(
+      ...['generate', `${label}.example.com`, '--mx', 'mx.example.com'],
+    )
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]).toContain('is likely example.com.')
+  })
+
+  it.each([
+    [[]],
+    [['--max-age', '86400']],
+    [['--mode', 'none', '--max-age', '86400']],
+    [['--mx', '*.co.uk']],
+  ])('none for %j', async (argv) => {
+    expect((await generated(...BASE, ...argv)).warnings).toEqual([])
+  })
+})
+
+describe('rua', () => {
+  it.each([
+    ['mailto:tls@bücher.example', 'mailto:tls@xn--bcher-kva.example'],
+    ['https://bücher.example/v1', 'https://xn--bcher-kva.example/v1'],
+    ['mailto:a%21b@example.com', 'mailto:a%21b@example.com'],
+    ['https://example.com/a%2Cb%3Bc', 'https://example.com/a%2Cb%3Bc'],
+  ])('takes %s as %s', async (uri, published) => {
+    const { records } = await generated(...BASE, '--rua', uri)
+    expect(records[1].text).toBe(`v=TLSRPTv1; rua=${published};`)
+    expect(parseTlsRptRecord(records[1].text).rua).toEqual([published])
+  })
+})
+
 describe('what no sender could read is refused', () => {
   it.each([
     [['generate', '--mx', 'mx.example.com'], 'Which domain?'],
-    [['generate', '--domain', 'example.com'], 'Which hosts?'],
     [['generate', '--domain', 'no domain', '--mx', 'mx.example.com'], 'is not a domain name'],
     [[...BASE, '--mx', '192.0.2.1'], '--mx takes a host name'],
     [[...BASE, '--mx', 'mx*.example.com'], '--mx takes a host name'],
@@ -138,6 +244,18 @@ describe('what no sender could read is refused', () => {
     [[...BASE, '--rua', 'mailto:a@example.com,mailto:b@example.com'], '--rua takes mailto:'],
     [[...BASE, '--rua', 'mailto:a@example.com; x=y'], '--rua takes mailto:'],
     [[...BASE, '--rua', 'https://'], '--rua takes mailto:'],
+    [[...BASE, '--rua', 'mailto:a%2Cb@example.com'], 'one plain mailbox (no quotes, no commas)'],
+    [[...BASE, '--mode', 'none', '--mode', 'testing'], '--mode is given twice.'],
+    [
+      [
+        'generate',
+        '--domain',
+        `${'a'.repeat(61)}.`.repeat(4).slice(0, 247),
+        '--mx',
+        'mx.example.com',
+      ],
+      'too long for MTA-STS',
+    ],
   ])('%j', async (argv, message) => {
     const { status, stdout, stderr } = await cli(argv)
     expect(status).toBe(2)
@@ -176,6 +294,34 @@ describe('--check', () => {
     const { name } = stage.domain({ mx: [] })
     expect((await compare(name, name)).status).toBe(0)
     expect((await compare(name, 'mx.example.net')).status).toBe(1)
+  })
+
+  it('is content with mode none, whatever it names', async () => {
+    const { name } = stage.domain({ mx: ['mx1', 'mx2'] })
+    const argv = ['generate', '--check', '--mode', 'none', '--domain', name]
+    const { status, stderr } = await stage.cli(argv)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  })
+
+  it('says that a domain does not exist, or takes no mail', async () => {
+    const gone = await compare('not-there.example', 'mx.example.net')
+    expect(gone.status).toBe(1)
+    expect(gone.stderr).toContain('The domain not-there.example does not exist.')
+    const domain = stage.domain()
+    domain.dns.fails('null-mx')
+    const none = await compare(domain.name, 'mx.example.net')
+    expect(none.status).toBe(0)
+    expect(none.stderr).toContain('takes no mail (null MX record, RFC 7505)')
+  })
+
+  it.each([
+    ['aspmx.l.google.test', '*.google.test', 'Write "mx: *.l.google.test"'],
+    ['mx1.mailer.test', 'mailer.test', 'Write "mx: mx1.mailer.test"'],
+  ])('explains to the owner of %s why "%s" does not match it', async (host, pattern, hint) => {
+    const { name } = stage.domain({ mx: [host] })
+    const { status, stderr } = await compare(name, pattern)
+    expect(status).toBe(1)
+    expect(stderr.replace(/\s+/g, ' ')).toContain(hint)
   })
 
   it('could not find out where the DNS fails', async () => {

@@ -1,9 +1,12 @@
-/** The real process, with its real resolver and the world's name server. */
+/** The real process, with its own resolver and the name server of the mail world. */
 import { spawn } from 'node:child_process'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type CliResult, useWorld } from './support.js'
 
 const stage = useWorld()
@@ -52,7 +55,89 @@ it('could not find out from a name server that is not there: status 3', async ()
     ...['check', 'a.example', '--resolver', '127.0.0.1:1', '--timeout', '2000'],
   )
   expect(status).toBe(3)
-  expect(stdout).toMatch(/^\? the MX records could not be looked up/m)
+  const text = stdout.replace(/\s+/g, ' ')
+  expect(text).toContain('? the MX records could not be looked up: the name server 127.0.0.1:1 ')
+  expect(text).toContain('cannot be reached: connection refused')
+})
+
+it('names the name server that does not answer', async () => {
+  const silent = createSocket('udp4')
+  silent.bind(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const server = `127.0.0.1:${silent.address().port}`
+  const { status, stdout, stderr } = await mtaSts(
+    ...['check', 'a.example', '--resolver', server, '--timeout', '50'],
+  )
+  silent.close()
+  // No warning of Node about a timer that is negative
+  expect({ status, stderr }).toEqual({ status: 3, stderr: '' })
+  expect(stdout.replace(/\s+/g, ' ')).toContain(`the name server ${server} does not answer`)
+})
+
+describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () => {
+  it.each([
+    [['--help']],
+    [['generate', '--domain', 'example.com', '--mx', 'mx.example.com']],
+    [['check', '--json', 'a.example', '--resolver', '127.0.0.1:1']],
+  ])('%j > /dev/full: status 3, one line on stderr', async (argv) => {
+    const full = await open('/dev/full', 'w')
+    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...argv], {
+      cwd: ROOT,
+      stdio: ['ignore', full.fd, 'pipe'],
+    })
+    let stderr = ''
+    child.stderr?.on('data', (chunk) => {
+      stderr += chunk
+    })
+    const [status] = await once(child, 'close')
+    await full.close()
+    expect(status).toBe(3)
+    expect(stderr).toMatch(/^mta-sts: the output cannot be written \(ENOSPC.*\)\n$/)
+  })
+})
+
+it('| head: the status is that of the worst', async () => {
+  const domains = [0, 1, 2].map(() => {
+    const domain = stage.domain()
+    domain.dns.fails('null-mx')
+    stage.world.dns.set(`mta-sts.${domain.name}`, 'A', [])
+    return domain.name
+  })
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', MAIN, 'check', '--brief', ...domains, 'no-such.example', ...network()],
+    { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  child.stdout.destroy()
+  let stderr = ''
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const [status] = await once(child, 'close')
+  expect({ status, stderr }).toEqual({ status: 1, stderr: '' })
+})
+
+it('Ctrl-C: what there is so far, and status 3', async () => {
+  const domain = stage.domain({ mode: 'enforce' })
+  for (const where of ['record', 'mx', 'policy-host'] as const) domain.dns.fails('timeout', where)
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', MAIN, 'check', '--json', domain.name, ...network()],
+    { cwd: ROOT },
+  )
+  const result = { stdout: '', stderr: '' }
+  child.stdout.on('data', (chunk) => {
+    // A second one would end the process
+    if (result.stdout === '') child.kill('SIGINT')
+    result.stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    result.stderr += chunk
+  })
+  const [status] = await once(child, 'close')
+  expect(JSON.parse(result.stdout)).toEqual({ format: 1, domains: [] })
+  expect(result.stderr).toBe('mta-sts: Interrupted: 0 of 1 were looked at.\n')
+  expect(status).toBe(3)
 })
 
 it('ends with status 2 and without a stack trace where the usage is wrong', async () => {

@@ -111,6 +111,11 @@ describe('why there are none', () => {
       { a: ['mx', '', '1.2.3'], aaaa: ['192.0.2.1'] },
       { problem: 'no-address' },
     ],
+    [
+      'the resolver returned null',
+      { a: [null as unknown as string], aaaa: NODATA },
+      { problem: 'dns-failure', cause: new TypeError('The resolver returned something else') },
+    ],
   ])('%s', async (_, records, expected) => {
     expect(await lookup(records)).toEqual({ ...nothing, ...expected })
   })
@@ -160,6 +165,8 @@ const CARRIERS: Array<[name: string, carry: (ipv4: string) => string]> = [
   ['NAT64, in groups', (ipv4) => `64:ff9b::${groups(ipv4)}`],
   ['6to4', (ipv4) => `2002:${groups(ipv4)}::1`],
   ['6to4, a subnet', (ipv4) => `2002:${groups(ipv4)}:1:2:3:4:5`],
+  ['ISATAP, local', (ipv4) => `2001:db8::5efe:${ipv4}`],
+  ['ISATAP, global', (ipv4) => `2001:db8:1:2:200:5efe:${groups(ipv4)}`],
   ['Teredo server', (ipv4) => `2001:0:${groups(ipv4)}:0:0:${inverted('192.0.2.1')}`],
   ['Teredo client', (ipv4) => `2001:0:${groups('192.0.2.1')}:8000:f227:${inverted(ipv4)}`],
 ]
@@ -171,12 +178,15 @@ const BLOCKED_IPV4: Array<[network: string, first: string, last: string]> = [
   ['loopback', '127.0.0.0', '127.255.255.255'],
   ['link-local', '169.254.0.0', '169.254.255.255'],
   ['private, 172.16/12', '172.16.0.0', '172.31.255.255'],
+  ['IETF protocol assignments', '192.0.0.0', '192.0.0.255'],
+  ['6to4 relays', '192.88.99.0', '192.88.99.255'],
+  ['benchmarks', '198.18.0.0', '198.19.255.255'],
   ['private, 192.168/16', '192.168.0.0', '192.168.255.255'],
   ['multicast', '224.0.0.0', '239.255.255.255'],
   ['reserved, and broadcast', '240.0.0.0', '255.255.255.255'],
 ]
 
-/** The neighbours of the above, and the documentation ranges (D11). */
+/** The neighbours of the above, and the documentation ranges. */
 const ALLOWED_IPV4 = [
   '1.0.0.0',
   '9.255.255.255',
@@ -192,12 +202,18 @@ const ALLOWED_IPV4 = [
   '192.167.255.255',
   '192.169.0.0',
   '223.255.255.255',
+  '191.255.255.255',
+  '192.0.1.0',
+  '192.88.98.255',
+  '192.88.100.0',
+  '198.17.255.255',
+  '198.20.0.0',
   '192.0.2.1',
   '198.51.100.1',
   '203.0.113.1',
 ]
 
-describe('which addresses may be contacted (D11)', () => {
+describe('which addresses may be contacted', () => {
   const list = defaultBlockedAddresses()
 
   test.each(BLOCKED_IPV4)('IPv4, %s: %s to %s may not', (_, first, last) => {
@@ -218,6 +234,12 @@ describe('which addresses may be contacted (D11)', () => {
     'fe80::1%eth0',
     'FEBF:FFFF::1',
     'fec0::1',
+    '100::',
+    '100::ffff:ffff:ffff:ffff',
+    '2001:2::',
+    '2001:2:0:ffff:ffff:ffff:ffff:ffff',
+    '5f00::',
+    '5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
     // NAT64 of a network's own: the IPv4 address may stand in any of several places
     '64:ff9b:1::',
     '64:ff9b:1:7f00:0:100:808:808',
@@ -237,6 +259,12 @@ describe('which addresses may be contacted (D11)', () => {
     '2003::7f00:1',
     '2606:4700::1111',
     '64:ff9a::7f00:1',
+    '100:0:0:1::',
+    '2001:2:1::',
+    '5eff:ffff::1',
+    '5f01::1',
+    '2001:db8::100:5efe:7f00:1',
+    '2001:db8::5eff:7f00:1',
     '1::',
     'fbff::1',
     '2001:db8::127.0.0.1',

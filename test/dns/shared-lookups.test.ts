@@ -162,3 +162,20 @@ describe('while deliveries overlap', () => {
     expect(await askTwice(type, 'ETIMEOUT')).toBe(2)
   })
 })
+
+describe('an MX answer of a faulty resolver', () => {
+  test.each([
+    ['null', [null]],
+    ['null beside a record', [{ exchange: 'mx.a.example', priority: 10 }, null]],
+    ['undefined', [undefined]],
+    ['text', ['mx.a.example']],
+    ['a number', [5]],
+    ['no exchange', [{ priority: 10 }]],
+    ['an exchange that is null', [{ exchange: null, priority: 10 }]],
+    ['null instead of a list', null],
+    ['an object instead of a list', {}],
+  ])('is a failed lookup: %s', async (_, records) => {
+    const resolver = { ...resolverOf({}), resolveMx: async () => records as [] }
+    expect(await lookupsWith(resolver).mx('a.example')).toMatchObject({ kind: 'failed' })
+  })
+})

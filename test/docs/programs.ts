@@ -245,6 +245,52 @@ const CONTROL_FLOW: readonly Omit<Program, 'page'>[] = [
   },
 ]
 
+const DANE: readonly Omit<Program, 'page'>[] = [
+  {
+    has: "const options = { name: 'mail.sender.example', dane: dane() }",
+    before: `const example = world.domain('example.com')
+example.dane()
+const message = ${HELLO}
+`,
+  },
+  { has: '.validates()' },
+  {
+    has: 'require: (domain)',
+    before: NODEMAILER,
+    after: `
+world.domain('partner.example').dane({ fails: 'no-tlsa' })
+const broken = world.domain('broken.example')
+broken.dane({ fails: 'old-key' })
+const transporter = nodemailer.createTransport(mtaStsTransport(options))
+const to = (domain: string) => ({ from: 'me@sender.example', to: 'you@' + domain, text: 'Hello!' })
+await expect(transporter.sendMail(to('partner.example'))).rejects.toMatchObject({
+  failures: [{ resultType: 'dane-required' }],
+})
+await transporter.sendMail(to('broken.example'))
+expect(broken.inbox).toHaveLength(1)
+transporter.close()
+`,
+  },
+  {
+    has: "servers: ['127.0.0.1:5353']",
+    before: NODEMAILER,
+    after: `
+world.domain('example.com').dane()
+const transporter = nodemailer.createTransport(mtaStsTransport(options))
+const { deliveries } = await transporter.sendMail(${HELLO})
+expect(deliveries).toMatchObject([{ proved: 'dane' }])
+transporter.close()
+`,
+  },
+  {
+    has: "fails: 'old-key'",
+    before: `${NODEMAILER}
+const message = { from: 'me@sender.example', to: 'b@bob.example', text: 'Hello' }
+`,
+    after: '\ntransporter.close()\n',
+  },
+]
+
 const on = (page: string, programs: readonly Omit<Program, 'page'>[]): Program[] =>
   programs.map((program) => ({ page, ...program }))
 
@@ -253,4 +299,5 @@ export const PROGRAMS: readonly Program[] = [
   ...on('docs/reports.md', REPORTS),
   ...on('docs/operating.md', OPERATING),
   ...on('docs/control-flow.md', CONTROL_FLOW),
+  ...on('docs/dane.md', DANE),
 ]

@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import nodemailer from 'nodemailer'
 import { expect } from 'vitest'
+import * as daneModule from '../../src/dane/index.js'
 import * as core from '../../src/index.js'
 import * as transports from '../../src/nodemailer/index.js'
 import * as redis from '../../src/policy/stores/redis.js'
@@ -32,6 +33,9 @@ declare const connectAndStartTls: (
 ) => Promise<import('node:tls').TLSSocket>
 declare const handOver: (socket: import('node:tls').TLSSocket) => Promise<string>
 `
+
+/** A validating resolver, as the pages name it. */
+const LOCAL_RESOLVER = '127.0.0.1:5353'
 
 export class Reader implements AsyncDisposable {
   readonly modules: Readonly<Record<string, object>>
@@ -70,9 +74,20 @@ export class Reader implements AsyncDisposable {
   #modules(commands: string[][]): Record<string, object> {
     const world = this.#world
     const here = (path: string) => join(this.#folder, path)
+    // DANE brings its own resolver
+    const inWorld = <T extends Pick<core.MtaStsOptions, 'dane'>>(options: T) =>
+      options.dane
+        ? { ...world.options(), resolver: undefined, ...options }
+        : { ...world.options(), ...options }
+    // The page's own server, and the system's, are that of the world
+    const dnssecResolver = (options: daneModule.DnssecResolverOptions = {}) => {
+      const { servers = [LOCAL_RESOLVER] } = options
+      const found = servers.map((server) => (server === LOCAL_RESOLVER ? world.dns.server : server))
+      return daneModule.dnssecResolver({ ...options, servers: found })
+    }
     class MtaSts extends core.MtaSts {
       constructor(options: core.MtaStsOptions = {}) {
-        super({ ...world.options(), ...options })
+        super(inWorld(options))
       }
     }
     class TlsReporter extends tlsrpt.TlsReporter {
@@ -84,15 +99,19 @@ export class Reader implements AsyncDisposable {
       'mta-sts': { ...core, MtaSts },
       'mta-sts/nodemailer': {
         mtaStsTransport: ({ sts, ...options }: transports.MtaStsTransportOptions = {}) =>
-          transports.mtaStsTransport(
-            sts ? { sts, ...options } : { ...world.options(), ...options },
-          ),
+          transports.mtaStsTransport(sts ? { sts, ...options } : inWorld(options)),
         // Its transport has TLS options of its own, and they are told of the root
         withMtaSts: (smartHost: object, options?: object) =>
           transports.withMtaSts(
             { ...smartHost, tls: { ca: world.ca } },
             { ...world.options(), ...options },
           ),
+      },
+      'mta-sts/dane': {
+        ...daneModule,
+        dnssecResolver,
+        dane: (options: daneModule.DaneOptions = {}) =>
+          daneModule.dane({ resolver: dnssecResolver(), ...options }),
       },
       'mta-sts/testing': testing,
       'mta-sts/tlsrpt': {

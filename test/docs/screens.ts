@@ -34,12 +34,13 @@ export const SCREENS: readonly Screen[] = [
   check('bad.example'),
   check('broken.example'),
   { page: 'docs/control-flow.md', command: 'npm run demo', where: 'npm' },
-  ...['check', 'generate', 'report', 'cache'].map((name) =>
+  ...['check', 'watch', 'generate', 'report', 'cache'].map((name) =>
     onCommandPage(`mta-sts ${name} --help`),
   ),
   onCommandPage(
     'mta-sts generate --domain example.com --mx mx1.example.com mx2.example.com --id 20260801T120000Z',
   ),
+  onCommandPage('mta-sts check good.example', 'world'),
   onCommandPage('mta-sts report report.json'),
   onCommandPage('mta-sts cache --store sqlite:mta-sts.db', 'sqlite'),
 ]

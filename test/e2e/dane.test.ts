@@ -221,7 +221,7 @@ describe('DANE and MTA-STS', () => {
     ['testing', good, 'untrusted', ['dane']],
     ['testing', bad, 'trusted', 'refused'],
     ['testing', { fails: 'bogus-tlsa' }, 'trusted', 'refused'],
-    ['testing', { fails: 'no-tlsa' }, 'untrusted', []],
+    ['testing', { fails: 'no-tlsa' }, 'untrusted', ['nothing']],
     ['none', good, 'untrusted', ['dane']],
     ['none', bad, 'trusted', 'refused'],
   ] as const)('[DANE-9] mode %s, DANE %j, a certificate that is %s: %s', async (...row) => {

@@ -10,9 +10,15 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
-import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContext,
+  TLSSocket,
+  connect as tlsConnect,
+} from 'node:tls'
 import type { ConnectTarget, Resolver } from '../../src/index.js'
-import { CertificateAuthority } from '../../src/testing/authority.js'
+import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
 
 /** The other end of a connection, line by line. */
 export class Peer {
@@ -135,10 +141,16 @@ export class ScriptedMx implements AsyncDisposable {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
 
-  private constructor(setup: { host: string; ca: string; context: SecureContext }, script: Script) {
+  readonly credentials: Credentials
+
+  private constructor(
+    setup: { host: string; ca: string; context: SecureContext; credentials: Credentials },
+    script: Script,
+  ) {
     this.host = setup.host
     this.ca = setup.ca
     this.context = setup.context
+    this.credentials = setup.credentials
     this.#server = createServer((socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
@@ -152,7 +164,7 @@ export class ScriptedMx implements AsyncDisposable {
     const authority = await CertificateAuthority.create()
     const credentials = await authority.issue({ san: [`DNS:${host}`] })
     const context = createSecureContext({ ...credentials, sessionIdContext: 'scripted' })
-    const mx = new ScriptedMx({ host, ca: authority.root, context }, script)
+    const mx = new ScriptedMx({ host, ca: authority.root, context, credentials }, script)
     mx.#server.listen(0, '127.0.0.1')
     await once(mx.#server, 'listening')
     return mx
@@ -164,6 +176,11 @@ export class ScriptedMx implements AsyncDisposable {
 
   dial(): Socket {
     return netConnect({ host: '127.0.0.1', port: this.port })
+  }
+
+  /** As through a proxy that is spoken to over TLS. */
+  dialTls(options: ConnectionOptions): TLSSocket {
+    return tlsConnect({ ...options, socket: this.dial() })
   }
 
   /** Every domain has this MX host, and the policy host is beyond reach: pin a policy. */

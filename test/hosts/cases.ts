@@ -105,6 +105,14 @@ export const cases: readonly HostCase[] = [
     zoneMta: delivered('mx1'),
   },
   {
+    name: 'good, on a pooled connection',
+    later: {},
+    protected: { result: 'delivered', to: 'mx1', sessions: [], dialled: false },
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'zone-mta',
+  },
+  {
     name: 'wrong name',
     first: one('wrong-name'),
     protected: deferred(`mx1: ${MISMATCH}`),
@@ -163,7 +171,10 @@ export const cases: readonly HostCase[] = [
   {
     name: 'greeting 554',
     first: one({ at: 'greeting', reply: '554 5.7.1 Not to you' }),
-    protected: { ...deferred(), says: '554' },
+    protected: {
+      ...deferred(),
+      says: 'mx1.greeting-554.example: The host refused the connection: 554',
+    },
     haraka: bounced,
     zoneMta: bounced,
     zoneMta310: deferred(),
@@ -321,7 +332,7 @@ export const cases: readonly HostCase[] = [
     name: 'mode none, wrong name',
     mode: 'none',
     first: one('wrong-name'),
-    protected: recorded('mx1', `mx1: ${MISMATCH}`),
+    protected: delivered('mx1'),
     haraka: delivered('mx1'),
     zoneMta: delivered('mx1'),
   },
@@ -371,6 +382,14 @@ export const cases: readonly HostCase[] = [
     zoneMta: bounced,
   },
   {
+    name: 'no policy, on the list of hosts without TLS',
+    mode: 'absent',
+    protected: plaintext('mx1'),
+    haraka: plaintext('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'haraka',
+  },
+  {
     name: 'on the list of hosts without TLS',
     protected: delivered('mx1'),
     haraka: plaintext('mx1'),
@@ -391,4 +410,7 @@ export function domainOf({ name }: HostCase): string {
 export const EXEMPT = ['exempt-wrong-name.example']
 
 /** Domains in Haraka's `no_tls_hosts`. */
-export const WITHOUT_TLS = ['on-the-list-of-hosts-without-tls.example']
+export const WITHOUT_TLS = [
+  'on-the-list-of-hosts-without-tls.example',
+  'no-policy-on-the-list-of-hosts-without-tls.example',
+]

@@ -21,27 +21,31 @@ export interface ServerSetup {
   user: string
   /** PEM file with the root of the world */
   ca: string
+  /** The plugin's settings: config/mta-sts.ini, or the object in ZoneMTA's configuration */
+  settings?: string | object
+  /** Lines of Haraka's config/plugins; default: those that the plugin's page tells to write */
+  plugins?: readonly string[]
   isProtected: boolean
 }
 
 const PORT = 2525
 
 /** The files of an instance, as `haraka -i` and the page on Haraka lead to them. */
-export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBounces: true }> {
-  const { folder } = setup
+async function prepare(setup: ServerSetup): Promise<void> {
+  const { folder, settings } = setup
   await run(setup.host.execPath, [program(setup.host), '--force', '-i', folder])
   const observer = fileURLToPath(new URL('haraka-observer.cjs', import.meta.url))
   await copyFile(observer, join(folder, 'plugins', 'observer.js'))
-  const plugins = setup.isProtected ? 'observer\nmta-sts/haraka\n' : 'observer\n'
+  const { plugins = setup.isProtected ? ['mta-sts/haraka'] : [] } = setup
   const files = {
-    plugins,
+    plugins: `${['observer', ...plugins].join('\n')}\n`,
     me: 'sender.example\n',
     'smtp.ini': `listen=127.0.0.1:${PORT}\nnodes=0\n`,
     'log.ini': 'level=debug\n',
     loglevel: 'debug\n',
     'outbound.ini': 'enable_tls=true\nlocal_mx_ok=true\n',
     'tls.ini': `[outbound]\n${WITHOUT_TLS.map((domain) => `no_tls_hosts[]=${domain}\n`).join('')}`,
-    'mta-sts.ini': harakaConfig(setup.ca),
+    'mta-sts.ini': typeof settings === 'string' ? settings : defaultSettings(setup.ca),
   }
   for (const [name, text] of Object.entries(files)) {
     await writeFile(join(folder, 'config', name), text)
@@ -49,12 +53,16 @@ export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBo
   if (setup.isProtected) {
     await cp(join(setup.user, 'node_modules'), join(folder, 'node_modules'), { recursive: true })
   }
-  const process = start(setup)
+}
+
+export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBounces: true }> {
+  const process = await startHaraka(setup)
   await process.report(({ what }) => what === 'ready', 'starts')
   const transport = nodemailer.createTransport({ host: '127.0.0.1', port: PORT, ignoreTLS: true })
   return {
     process,
     sendsBounces: true,
+    logsTls: true,
     async submit(domain) {
       const mail = { from: 'me@sender.example', to: `b@${domain}`, subject: 'hello', text: 'hello' }
       await transport.sendMail(mail)
@@ -66,7 +74,7 @@ export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBo
   }
 }
 
-function harakaConfig(ca: string): string {
+function defaultSettings(ca: string): string {
   const exempt = EXEMPT.map((domain) => `${domain}=off\n`).join('')
   return `ca=${ca}\nnegativeTtl=0\n[overrides]\n${exempt}`
 }
@@ -75,7 +83,10 @@ function program({ folder }: InstalledHost): string {
   return join(folder, 'bin', 'haraka')
 }
 
-export function start({ host, folder, ca }: Pick<ServerSetup, 'host' | 'folder' | 'ca'>) {
+/** A process that may end at once, where its settings are wrong. */
+export async function startHaraka(setup: ServerSetup): Promise<HostProcess> {
+  await prepare(setup)
+  const { host, folder, ca } = setup
   return new HostProcess({
     name: host.name,
     execPath: host.execPath,

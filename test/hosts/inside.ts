@@ -13,11 +13,15 @@ import { haraka, type ServerSetup } from './haraka.js'
 import type { InstalledHost } from './install-hosts.js'
 import { type Mode, type Task, WORDS } from './modes.js'
 import { type CaseResult, CaseRunner, type MailServer, SENDER } from './run-cases.js'
+import { runStarts } from './starts.js'
 import { type HostResults, printResults } from './table.js'
 import { zoneMta } from './zone-mta.js'
 
+/** What shows that the plugin is there at all */
+const SHORT_LINE = ['good', 'wrong name', 'wrong name, first of two']
+
 async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<HostResults> {
-  const isProtected = mode === 'protected'
+  const isProtected = mode !== 'control'
   const folder = join(task.folder, `${host.name}-${mode}`)
   await mkdir(folder)
   const world = await createMailWorld()
@@ -25,13 +29,21 @@ async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<H
   const ca = join(folder, 'ca.pem')
   await writeFile(ca, world.ca)
   world.domain(SENDER)
-  const setup: ServerSetup = { host, folder, user: task.user, ca, isProtected }
+  const setup: ServerSetup = {
+    host,
+    folder,
+    user: task.user,
+    ca,
+    isProtected,
+    ...(mode === 'short-line' ? { plugins: ['mta-sts'] } : {}),
+  }
   const server: MailServer = await (host.kind === 'haraka' ? haraka(setup) : zoneMta(setup))
   const runner = new CaseRunner(world, server, isProtected)
   const results: CaseResult[] = []
   try {
     for (const one of cases) {
       if (one.only && one.only !== host.kind) continue
+      if (mode === 'short-line' && !SHORT_LINE.includes(one.name)) continue
       if (task.only && !one.name.startsWith(task.only)) continue
       results.push(await runner.run(one, expectation(one, host, isProtected)))
     }
@@ -39,7 +51,8 @@ async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<H
     await server.stop()
     await world.close()
   }
-  return { host: host.name, mode, results }
+  const starts = mode === 'protected' && !task.only ? await runStarts(setup) : []
+  return { host: host.name, mode, results, starts }
 }
 
 function expectation(one: HostCase, host: InstalledHost, isProtected: boolean): Outcome {
@@ -54,13 +67,16 @@ async function main([folder = '']: readonly string[]): Promise<number> {
   const all: HostResults[] = []
   for (const host of task.hosts) {
     for (const mode of task.modes) {
+      if (mode === 'short-line' && host.kind !== 'haraka') continue
       const seconds = ((performance.now() - begun) / 1000).toFixed(1).padStart(6)
       console.log(styleText('dim', `${seconds} s  ${host.name}, ${WORDS[mode]}`))
       all.push(await runServer(task, host, mode))
     }
   }
   printResults(all)
-  const red = all.flatMap(({ results }) => results).filter(({ wrong }) => wrong.length > 0)
+  const red = all
+    .flatMap(({ results, starts }) => [...results, ...starts])
+    .filter(({ wrong }) => wrong.length > 0)
   return red.length > 0 ? 1 : 0
 }
 

@@ -5,14 +5,15 @@
  */
 import type { InstalledHost } from './install-hosts.js'
 
-/** `control`: the server as it is. */
-export const MODES = ['control', 'protected'] as const
+/** `control`: the server as it is. `short-line`: Haraka with a line `mta-sts` in config/plugins. */
+export const MODES = ['control', 'protected', 'short-line'] as const
 
 export type Mode = (typeof MODES)[number]
 
 export const WORDS: Readonly<Record<Mode, string>> = {
   control: 'as it is',
   protected: 'with the plugin',
+  'short-line': 'with the plugin by the line mta-sts',
 }
 
 /** What the outer part has prepared; it comes as a JSON file. */

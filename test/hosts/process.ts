@@ -76,8 +76,9 @@ export class HostProcess {
   async until<T>(what: string, look: () => T | undefined | false): Promise<T> {
     const { name } = this.#program
     return until(`${name}: ${what}`, () => {
+      const { running } = this
       const found = look()
-      if (!found && !this.running) throw new Error(`${name} has ended`)
+      if (!found && !running) throw new Error(`${name} has ended`)
       return found
     }).catch((cause) => {
       const tail = this.output.split('\n').slice(-40).join('\n')

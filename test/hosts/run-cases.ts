@@ -11,6 +11,8 @@ import type { HostProcess, Report, Result, SeenSession } from './process.js'
 /** A server that takes messages for a domain. */
 export interface MailServer {
   process: HostProcess
+  /** Whether its own log says if a message went over TLS */
+  logsTls: boolean
   submit(domain: string): Promise<void>
   stop(): Promise<void>
 }
@@ -70,6 +72,7 @@ export class CaseRunner {
     }
     wrong.push(...judge(seen, expected, name))
     if (this.#isProtected) wrong.push(...judgePlugin(seen, expected, name))
+    if (this.#isProtected && this.#server.logsTls) wrong.push(...judgeLog(seen, expected))
     return { case: one, seen, wrong }
   }
 
@@ -204,11 +207,13 @@ function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
     wrong.push(`the text does not say ${expected.says}: ${seen.text}`)
   }
   if (expected.result !== 'bounced' && seen.bounces > 0) wrong.push('a bounce was sent')
-  if (expected.result === 'delivered' && seen.tls !== undefined) {
-    const tls = expected.tls ?? true
-    if (seen.tls !== tls) wrong.push(`the server itself logs tls: ${seen.tls}`)
-  }
   return wrong
+}
+
+/** What the server's own log says of a message that was delivered. */
+function judgeLog(seen: Seen, { result, tls = true }: Outcome): string[] {
+  if (result !== 'delivered' || seen.tls === tls) return []
+  return [`the server itself logs tls: ${seen.tls}`]
 }
 
 function fullName(label: string, domain: string): string {

@@ -7,6 +7,7 @@
  *     npm run test:hosts -- --host haraka-3.0.4     some of them
  *     npm run test:hosts -- --only 'wrong name'     cases whose name begins so
  *     npm run test:hosts -- --protected             with the plugins only; --control: without them
+ *     npm run test:hosts -- --user FOLDER           with the package in FOLDER/node_modules
  *     npm run test:hosts -- --keep                  leaves the servers' files and logs in /tmp
  *
  * Needs root, and what `test/hosts/install.sh` installs. Ends with status 1 when a case is red, 2
@@ -30,6 +31,8 @@ const { values: options } = parseArgs({
     all: { type: 'boolean', default: false },
     host: { type: 'string' },
     only: { type: 'string' },
+    'short-line': { type: 'boolean', default: false },
+    user: { type: 'string' },
     keep: { type: 'boolean', default: false },
     control: { type: 'boolean', default: false },
     protected: { type: 'boolean', default: false },
@@ -59,13 +62,14 @@ async function main(): Promise<number> {
     only: options.only,
     modes: modes.length > 0 ? modes : [...MODES],
   } satisfies Task
-  const user = task.modes.includes('protected') ? await installedPackage() : folder
+  const needed = task.modes.some((mode) => mode !== 'control') && options.user === undefined
+  const user = needed ? await installedPackage() : (options.user ?? folder)
   try {
     task.user = user
     await writeFile(join(folder, 'task.json'), JSON.stringify(task))
     return await inNamespace(folder)
   } finally {
-    if (user !== folder) await rm(user, { recursive: true })
+    if (needed) await rm(user, { recursive: true })
     if (options.keep) console.log(`The servers' files are in ${folder}`)
     else await rm(folder, { recursive: true })
   }

@@ -15,32 +15,35 @@ import type { MailServer } from './run-cases.js'
 
 const REDIS_PORT = 6379
 
-export async function zoneMta(setup: ServerSetup): Promise<MailServer> {
-  const { host, folder } = setup
+async function prepare({ host, folder, ca, settings, isProtected }: ServerSetup): Promise<void> {
   await mkdir(join(folder, 'config'), { recursive: true })
   await symlink(join(host.folder, 'plugins'), join(folder, 'plugins'))
   const standard = JSON.stringify(join(host.folder, 'config', 'default.js'))
   await writeFile(join(folder, 'config', 'default.js'), `module.exports = require(${standard})\n`)
   const config = {
     dns: { caching: false },
-    plugins: setup.isProtected ? { 'modules/mta-sts/zone-mta': pluginConfig(setup.ca) } : {},
+    plugins: isProtected ? { 'modules/mta-sts/zone-mta': settings ?? defaultSettings(ca) } : {},
     queue: { mongodb: false },
     // One connection, kept for a second: long enough for the next message of a case
     zones: { default: { connections: 1, connectionCache: { ttl: 1, reuseCount: 100 } } },
   }
   const text = `module.exports = ${JSON.stringify(config)}\n`
   await writeFile(join(folder, 'config', 'production.js'), text)
+}
 
-  const arguments_ = ['--port', String(REDIS_PORT), '--bind', '127.0.0.1', '--save', '']
-  const redis = new Daemon(
-    'redis-server',
-    ['redis-server', ...arguments_],
-    join(folder, 'redis.log'),
-  )
-  const process = start(setup)
+/** Redis, in which ZoneMTA keeps its state, and by default the plugin its policies. */
+export function startRedis(folder: string): Daemon {
+  const options = ['--port', String(REDIS_PORT), '--bind', '127.0.0.1', '--save', '']
+  return new Daemon('redis-server', ['redis-server', ...options], join(folder, 'redis.log'))
+}
+
+export async function zoneMta(setup: ServerSetup): Promise<MailServer> {
+  const redis = startRedis(setup.folder)
+  const process = await startZoneMta(setup)
   await process.report(({ what }) => what === 'ready', 'starts')
   return {
     process,
+    logsTls: !setup.host.version.startsWith('3.10.'),
     async submit(domain) {
       process.tell({ domain })
     },
@@ -52,12 +55,15 @@ export async function zoneMta(setup: ServerSetup): Promise<MailServer> {
   }
 }
 
-export function pluginConfig(ca: string): object {
+function defaultSettings(ca: string): object {
   const overrides = Object.fromEntries(EXEMPT.map((domain) => [domain, 'off']))
   return { enabled: 'sender', ca, negativeTtl: 0, overrides }
 }
 
-export function start({ host, folder, ca, user }: ServerSetup): HostProcess {
+/** A process that may end at once, where its settings are wrong. Redis must be there. */
+export async function startZoneMta(setup: ServerSetup): Promise<HostProcess> {
+  await prepare(setup)
+  const { host, folder, ca, user } = setup
   const isScoped = host.package.startsWith('@')
   return new HostProcess({
     name: host.name,

@@ -30,7 +30,8 @@ import { Daemon, endPrograms } from './shell.js'
 import { Unbound } from './unbound.js'
 import type { LabDomain } from './vocabulary.js'
 
-const DIRECTORY = 'mtasts-lab-'
+/** How the names of the lab's folders begin, before the process id. */
+export const LAB_DIRECTORY = 'mtasts-lab-'
 
 export class Lab {
   readonly domains: readonly PlacedDomain[]
@@ -71,7 +72,7 @@ export class Lab {
   /** Builds and packs the package, and starts every server. */
   static async create(table: readonly LabDomain[]): Promise<Lab> {
     removeStale()
-    const directory = await mkdtemp(join(tmpdir(), `${DIRECTORY}${process.pid}-`))
+    const directory = await mkdtemp(join(tmpdir(), `${LAB_DIRECTORY}${process.pid}-`))
     // The servers run as users of their own
     await chmod(directory, 0o755)
     const { domains, addresses } = place(table)
@@ -164,7 +165,7 @@ function removeStale(): void {
 
 function removeDirectories(belongs: (owner: number) => boolean): void {
   for (const name of readdirSync(tmpdir())) {
-    const owner = new RegExp(`^${DIRECTORY}(\\d+)-`).exec(name)?.[1]
+    const owner = new RegExp(`^${LAB_DIRECTORY}(\\d+)-`).exec(name)?.[1]
     if (owner === undefined || !belongs(Number(owner))) continue
     // Somebody who is about to end may still be writing into it
     rmSync(join(tmpdir(), name), { recursive: true, force: true, maxRetries: 20 })

@@ -16,6 +16,8 @@ export const ADDRESSES = {
   /** BIND's too; whoever asks there is refused */
   lame: '198.51.100.3',
   unbound: '198.51.100.53',
+  /** The name server of the signed zones */
+  signed: '198.51.100.4',
   /** Nobody listens there */
   dead: '198.51.100.99',
   policyHosts: { ipv4: '198.51.100.80', ipv6: '2001:db8::80' },
@@ -32,7 +34,8 @@ export function mxAddress(n: number): { ipv4: string; ipv6: string } {
 }
 
 const PREFIX = 'mtasts-'
-const NETNS_ETC = '/etc/netns'
+/** What `ip netns exec` lays over /etc, by namespace. */
+export const NETNS_ETC = '/etc/netns'
 
 export class Namespace {
   readonly name: string

@@ -16,16 +16,26 @@ const LEFT_OUT = new Set(['.ci', '.git', 'coverage', 'dist', 'examples', 'node_m
 
 const QUIET = { npm_config_audit: 'false', npm_config_fund: 'false', npm_config_loglevel: 'error' }
 
-/** @returns the folder in which the package is installed, and the sender's program is */
-export async function installPackage(directory: string): Promise<string> {
+/** What a sender is made of: its program, below this folder, and the packages beside `mta-sts`. */
+export interface SenderParts {
+  program: string
+  packages: readonly string[]
+}
+
+const PLAIN: SenderParts = { program: 'sender.mjs', packages: ['nodemailer'] }
+
+/** @returns the folder in which the package is installed, and the program as `sender.mjs` */
+export async function installPackage(directory: string, parts = PLAIN): Promise<string> {
   const tarball = await pack(join(directory, 'build'))
   const folder = join(directory, 'sender')
   await mkdir(folder)
   await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
-  const nodemailer = `nodemailer@${await versionOf('nodemailer')}`
-  const args = ['install', '--prefer-offline', '--no-save', tarball, nodemailer]
+  const packages = await Promise.all(
+    parts.packages.map(async (name) => `${name}@${await versionOf(name)}`),
+  )
+  const args = ['install', '--prefer-offline', '--no-save', tarball, ...packages]
   await run('npm', args, { cwd: folder, env: { ...process.env, ...QUIET } })
-  await copyFile(new URL('sender.mjs', import.meta.url), join(folder, 'sender.mjs'))
+  await copyFile(new URL(parts.program, import.meta.url), join(folder, 'sender.mjs'))
   return folder
 }
 

@@ -7,7 +7,19 @@ import { access, constants } from 'node:fs/promises'
 import { EXIM } from './exim.js'
 import { run } from './shell.js'
 
-const PROGRAMS = ['ip', 'ss', 'named', 'nsupdate', 'unbound', 'unbound-control', 'nginx', 'postfix']
+const PROGRAMS = [
+  'ip',
+  'ss',
+  'named',
+  'nsupdate',
+  'dnssec-keygen',
+  'dnssec-signzone',
+  'unbound',
+  'unbound-control',
+  'nginx',
+  'postfix',
+  'posttls-finger',
+]
 
 /** What is missing, in sentences that say what to do; nothing, when all is there. */
 export async function missingRequirements(): Promise<string[]> {

@@ -2,8 +2,9 @@
  * The package against servers that others wrote: BIND, Unbound, nginx, Postfix and Exim, in
  * network namespaces of its own. Nothing leaves the machine.
  *
- *     npm run test:lab                                every domain, and the outages
+ *     npm run test:lab                                every domain, the outages, and DANE
  *     npm run test:lab -- --only expired,sni,outage   some of them
+ *     npm run test:lab -- --only dane                 the DANE part alone
  *     npm run test:lab -- --keep                      leaves the servers' files and logs in /tmp
  *
  * Needs root, and the packages that `test/lab/install.sh` installs. Ends with status 1 when a case
@@ -11,12 +12,12 @@
  */
 import { parseArgs, styleText } from 'node:util'
 import { type CaseResult, runCases } from './cases.js'
+import { runDane } from './dane/run-dane.js'
 import { domains } from './domains.js'
 import { Lab, removeLab } from './lab.js'
 import { outageDomains, runOutages } from './outages.js'
 import { missingRequirements } from './requirements.js'
 import { printSummary, printTable } from './table.js'
-import type { LabDomain } from './vocabulary.js'
 
 const { values: options } = parseArgs({
   options: { only: { type: 'string' }, keep: { type: 'boolean', default: false } },
@@ -28,8 +29,8 @@ async function main(): Promise<number> {
     for (const what of missing) console.error(`test:lab: ${what}`)
     return 2
   }
-  const { cases, outages } = chosen(options.only)
-  if (cases.length === 0 && !outages) {
+  const { cases, outages, dane } = chosen(options.only)
+  if (cases.length === 0 && !outages && !dane) {
     console.error(`test:lab: no domain of the table is called ${options.only}`)
     return 2
   }
@@ -39,26 +40,32 @@ async function main(): Promise<number> {
     console.log(styleText('dim', `${seconds} s  ${what}`))
   }
   const results: CaseResult[] = []
-  tell('Packing the package, starting the servers')
-  const lab = await Lab.create([...cases, ...(outages ? outageDomains : [])])
-  const own = new Set(cases)
-  if (cases.length > 0) {
-    const placed = lab.domains.filter(({ spec }) => own.has(spec))
-    results.push(...(await runCases(lab, placed, tell)))
+  if (cases.length > 0 || outages) {
+    tell('Packing the package, starting the servers')
+    const lab = await Lab.create([...cases, ...(outages ? outageDomains : [])])
+    const own = new Set(cases)
+    if (cases.length > 0) {
+      const placed = lab.domains.filter(({ spec }) => own.has(spec))
+      results.push(...(await runCases(lab, placed, tell)))
+    }
+    if (outages) results.push(...(await runOutages(lab, tell)))
+    // The DANE part takes the same namespaces and addresses
+    if (dane) removeLab(options.keep)
   }
-  if (outages) results.push(...(await runOutages(lab, tell)))
+  if (dane) results.push(...(await runDane(tell)))
   tell('Done')
   printTable(results)
   printSummary(results)
   return results.some(({ wrong }) => wrong.length > 0) ? 1 : 0
 }
 
-function chosen(only: string | undefined): { cases: LabDomain[]; outages: boolean } {
-  if (only === undefined) return { cases: [...domains], outages: true }
+function chosen(only: string | undefined) {
+  if (only === undefined) return { cases: [...domains], outages: true, dane: true }
   const names = only.split(',')
   return {
     cases: domains.filter(({ name }) => names.includes(name)),
     outages: names.includes('outage'),
+    dane: names.includes('dane'),
   }
 }
 

@@ -32,6 +32,7 @@ const SOURCES = [
   'CHANGELOG.md',
   'LICENSE',
   'README.md',
+  'haraka',
   'package.json',
   'src',
   'tsconfig.json',

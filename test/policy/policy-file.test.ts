@@ -48,7 +48,7 @@ const policy: fc.Arbitrary<Policy> = fc
     {
       version: fc.constant('STSv1' as const),
       mode: fc.constantFrom<PolicyMode>('enforce', 'testing', 'none'),
-      mx: fc.array(pattern, { maxLength: 5 }),
+      mx: fc.uniqueArray(pattern, { maxLength: 5 }),
       maxAge,
       extensions,
     },
@@ -200,10 +200,92 @@ describe('parsePolicy', () => {
     },
   )
 
-  test('[STS-19] mx adds up', () => {
-    const lines = ['mx: a.example', ...VALID, 'mx: *.b.example', 'mx: a.example']
-    const mx = ['a.example', 'mail.example.com', '*.b.example', 'a.example']
+  test('[STS-19] mx adds up; a pattern that comes twice counts once', () => {
+    const lines = [
+      'mx: a.example',
+      ...VALID,
+      'mx: *.b.example',
+      'mx: A.example.',
+      'mx: *.B.example',
+    ]
+    const mx = ['a.example', 'mail.example.com', '*.b.example']
     expect(parsePolicy(file(lines)).mx).toEqual(mx)
+  })
+
+  describe('T6: every line indented by the same white space', () => {
+    const indented = (indent: string, lines = VALID) => lines.map((line) => `${indent}${line}`)
+
+    test.each([' ', '  ', '    ', '\t', '\t\t', ' \t '])(
+      'reads a file indented by %j',
+      (indent) => {
+        const expected = parsePolicy(file(VALID))
+        expect(parsePolicy(file(indented(indent)))).toEqual(expected)
+        expect(parsePolicy(indented(indent).join('\r\n'))).toEqual(expected)
+        expect(parsePolicy(`\u{feff}${file(indented(indent))}`)).toEqual(expected)
+        // Blank lines have no indent (T1)
+        const blank = ['', indent, ...indented(indent), ' ', '\t \t']
+        expect(parsePolicy(file(blank))).toEqual(expected)
+      },
+    )
+
+    test('counts lines from the first one, blank or not', () => {
+      expect(lineOfError(file(['', ...indented('  ', VALID.with(1, 'mode: x'))]))).toBe(3)
+    })
+
+    test.each<[name: string, lines: string[]]>([
+      ['the first line only', [`  ${VALID[0]}`, ...VALID.slice(1)]],
+      ['all but the first line', [VALID[0] ?? '', ...indented('  ', VALID.slice(1))]],
+      ['one line by more', indented(' ').with(2, `  ${VALID[2]}`)],
+      ['one line by less', indented('  ').with(2, ` ${VALID[2]}`)],
+      ['one line by a tab', indented(' ').with(3, `\t${VALID[3]}`)],
+      ['a no-break space', indented('\u{a0}')],
+    ])('refuses a file indented otherwise: %s', (_, lines) => {
+      expect(() => parsePolicy(file(lines))).toThrow(PolicySyntaxError)
+    })
+  })
+
+  test.each([
+    ['mode: enforced', 'did you mean "enforce"?'],
+    ['mode: enforcing', 'did you mean "enforce"?'],
+    ['mode: Enforce', 'did you mean "enforce"?'],
+    ['mode: live', 'did you mean "enforce"?'],
+    ['mode: test', 'did you mean "testing"?'],
+    ['mode: [testing]', 'did you mean "testing"?'],
+    ['mode: report', 'did you mean "testing"?'],
+    ['mode: off', 'did you mean "none"?'],
+  ])('names the nearest mode: %s', (line, hint) => {
+    expect(errorOf(file(VALID.with(1, line))).message).toContain(hint)
+  })
+
+  test('names no mode when none is near', () => {
+    expect(errorOf(file(VALID.with(1, 'mode: xyz'))).message).not.toContain('did you mean')
+  })
+
+  test.each([
+    ['RTF', '{\\rtf1\\ansi\\ansicpg1252\n{\\fonttbl}\nversion: STSv1\\\n}'],
+    ['HTML', '<!doctype html>\n<html><body>404</body></html>\n'],
+    ['HTML', '\n<html>\n'],
+    ['front matter', `---\npermalink: /.well-known/mta-sts.txt\n---\n${file(VALID)}`],
+    ['YAML', 'version: STSv1\nmode: enforce\nmx:\n  - mail.example.com\nmax_age: 86400\n'],
+    ['YAML', 'version: STSv1\nmode: enforce\n- mx: mail.example.com\nmax_age: 86400\n'],
+    ['JSON', '{"version": "STSv1", "mode": "enforce"}'],
+  ])('says what a file looks like: %s', (look, body) => {
+    expect(errorOf(body).message).toContain(`looks like`)
+    expect(errorOf(body).message).toContain(look)
+  })
+
+  test.each([
+    ['mx: https://mail.example.com/', 'a URL'],
+    ['mx: smtp://mail.example.com', 'a URL'],
+    ['mx: mail.example.com, mx2.example.com', 'on a line of its own'],
+    ['mx: mail.example.com mx2.example.com', 'on a line of its own'],
+    ['mx: postmaster@example.com', 'an address'],
+    ['mx: _dc-mx.a1b2.example.com', 'underscore'],
+    ['max_age: 86400version: STSv1', 'two policies'],
+  ])('says what is wrong with %s', (line, hint) => {
+    const name = line.slice(0, line.indexOf(':'))
+    const lines = VALID.filter((other) => !other.startsWith(`${name}:`))
+    expect(errorOf(file([...lines, line])).message).toContain(hint)
   })
 
   test.each([

@@ -32,6 +32,8 @@ export interface Seen {
 
 export interface OpenSpec extends OpenOptions {
   security?: Security
+  /** The name that the certificate must have; default: the host's own */
+  host?: string
   addresses?: readonly string[]
   target?: Partial<SmtpTarget>
   settings?: Partial<OpenSettings>
@@ -43,6 +45,7 @@ export function openingTo(
   {
     security = AUTHENTICATED,
     addresses = ['192.0.2.1'],
+    host = mx.host,
     target,
     settings,
     ...options
@@ -52,12 +55,12 @@ export function openingTo(
   return {
     seen,
     target: {
-      mxHost: mx.host,
+      mxHost: host,
       addresses,
       port: 25,
       security,
-      tls: tlsOptions(mx.host, security, trustedRoots(mx.ca)),
-      judge: (socket) => assess(socket, mx.host, security),
+      tls: tlsOptions(host, security, trustedRoots(mx.ca)),
+      judge: (socket) => assess(socket, host, security),
       ...target,
     },
     settings: {

@@ -88,7 +88,7 @@ describe('the verdict', () => {
   it('asks for more days where there are few', () => {
     expect(only(assess(month(15, () => [policy()]))).verdict).toEqual({
       answer: 'not-yet',
-      text: 'not yet: only 15 days of data; 30 are asked for',
+      text: 'not yet: only 15 days of data (30 wanted)',
     })
     expect(
       only(

@@ -24,7 +24,7 @@ import type { Run } from './examine.js'
 import { checkMany } from './many.js'
 import { type Form, printerOf } from './outputs.js'
 import { MAX_SOCKETS, Sessions } from './sessions.js'
-import { Slots } from './slots.js'
+import { boundedConnect, Slots } from './slots.js'
 
 const OPTIONS = {
   ...COMMON_OPTIONS,
@@ -93,7 +93,7 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
       "tlsrpt": { "name", "status", "texts", "rua", "problem" },
       "verdict": { "status", "exitStatus", "mode", "text" },
       "held": null or { "source", "mode", "id", "until", "status",
-        "exitStatus", "text" },
+        "exitStatus", "problem", "text" },
       "advice": [ { "code", "urgency", "host", "resultType", "reason",
         "text" } ] } ] }
   With --ndjson, each line is one of "domains", and has "format" as well.
@@ -136,7 +136,8 @@ export async function openRun(
 ): Promise<Run> {
   const name = ehloName(values.name)
   const { settings: found, smtp, shortened } = await openNetwork(values, context)
-  const settings = { ...found, resolver: remembering(found.resolver) }
+  const connect = boundedConnect(found.connect, MAX_SOCKETS)
+  const settings = { ...found, connect, resolver: remembering(found.resolver) }
   const slots = new Slots(MAX_SOCKETS)
   const sessions = values.connect
     ? new Sessions({ settings, smtp, name, shortened }, slots)

@@ -228,6 +228,8 @@ export interface HeldVerdict {
   until: string
   status: Verdict['status']
   exitStatus: ExitStatus
+  /** What such a sender reports about the policy of now: its record is gone, say */
+  problem: Problem | null
   text: string
 }
 

@@ -11,9 +11,16 @@ import { MAX_AGE_LIMIT, type Policy } from '../../policy/policy-file.js'
 import type { PolicyStore } from '../../policy/store.js'
 import { EXIT } from '../context.js'
 import { day } from '../time.js'
-import type { CheckReport, HeldVerdict, MxHostCheck, PolicyCheck, Verdict } from './findings.js'
+import type {
+  CheckReport,
+  HeldVerdict,
+  MxHostCheck,
+  PolicyCheck,
+  Problem,
+  Verdict,
+} from './findings.js'
 import { outcomeOf } from './outcome.js'
-import { underPolicy } from './verdict.js'
+import { hostProblem, underPolicy } from './verdict.js'
 
 type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
 
@@ -56,7 +63,13 @@ export function verdictOfHolder(
 ): HeldVerdict {
   const { policy, id, expiresAt } = held
   const until = new Date(expiresAt)
-  const common = { source: 'store' as const, mode: policy.mode, id, until: until.toISOString() }
+  const common = {
+    source: 'store' as const,
+    mode: policy.mode,
+    id,
+    until: until.toISOString(),
+    problem: reportedBy(findings, id),
+  }
   if (lookup.status === 'found' && lookup.id !== id) {
     const text = `a sender that holds the policy ${id} takes this one at its next look at the record`
     return { ...common, status: verdict.status, exitStatus: verdict.exitStatus, text }
@@ -79,7 +92,7 @@ export function verdictOnHolders(
   if (lookup.status === 'found') {
     if (lookup.policy.mode !== 'none') return null
     const text = `senders that hold an earlier policy of ${domain} take this one if its id, ${lookup.id}, is new to them; under the same id they may go by the earlier one until ${day(new Date(now + MAX_AGE_LIMIT * 1000))}`
-    return { ...earlier(until), text }
+    return { ...earlier(until), problem: null, text }
   }
   if (policy?.valid && policy.mode !== null && policy.mode !== 'none') {
     const judged = judgeUnder({ mode: policy.mode, mx: policy.mx }, findings)
@@ -89,6 +102,7 @@ export function verdictOnHolders(
       mode: policy.mode,
       id: null,
       until: until.toISOString(),
+      problem: reportedBy(findings, undefined),
       ...judged,
       text,
     }
@@ -96,10 +110,21 @@ export function verdictOnHolders(
   // Nothing speaks for it that there ever was a policy
   if (record.status === 'none' && record.texts.length === 0 && policyHost === null) return null
   const text = `senders that hold an earlier policy go by it, and refuse what it does not allow, until its max_age is over: ${date} at the latest`
-  return { ...earlier(until), text }
+  return { ...earlier(until), problem: reportedBy(findings, undefined), text }
 }
 
-function earlier(until: Date): Omit<HeldVerdict, 'text'> {
+/** Under the id that it holds, a sender does not look at the policy host. */
+function reportedBy({ record, policyHost }: Findings, id: string | undefined): Problem | null {
+  const { status, resultType, reason } = record
+  if (status === 'none') {
+    return { resultType: 'sts-policy-fetch-error', reason: 'record-gone', detail: null }
+  }
+  if (resultType !== null) return { resultType, reason, detail: null }
+  if (record.id === id || policyHost === null) return null
+  return hostProblem(policyHost) ?? null
+}
+
+function earlier(until: Date): Omit<HeldVerdict, 'text' | 'problem'> {
   return {
     source: 'unknown',
     mode: null,

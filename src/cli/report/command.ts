@@ -3,76 +3,85 @@
  *
  * @module
  */
-import { escapeRemoteText } from '../../text.js'
 import { COMMON_HELP, COMMON_OPTIONS, parseArguments } from '../arguments.js'
-import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from '../context.js'
-import { listed, toJson } from '../layout.js'
-import { painter, progressOn } from '../terminal.js'
-import { type FoundFiles, readReports } from './files.js'
-import { renderSummary } from './render.js'
-import { summarize, type Totals, totalsOf } from './summary.js'
+import { type Command, UsageError } from '../context.js'
 
 const HELP = `\
 Usage: mta-sts report [OPTION]... FILE...
 
-What other senders saw of your domains: a table of their TLS reports (RFC 8460).
-A FILE is a report (JSON, gzip or not), a mail with one, or a directory of such
-files, a Maildir for example. A report that comes twice counts once. Signatures
+May a domain's policy go to mode "enforce"? Adds up the TLS reports (RFC 8460)
+of other senders and answers for each domain: what enforce would refuse, at
+which MX host and why, and whether there is enough data to tell.
+
+A FILE is a report (JSON, also compressed), a mail with reports, an mbox, a
+directory of such files, a Maildir for example, or - for standard input. Mails
+need the package postal-mime. A report that comes twice counts once. Signatures
 of mails are not verified: a report may be forged.
 
+  --domain NAME     only reports of this domain; may be repeated
+  --since DAY       only reports of this UTC day (2026-08-01) and later
+  --until DAY       only reports of this day and earlier
+  --from TEXT       only senders whose name has this in it
+  --failures        only domains, and rows, with failed sessions
+  --details         a row for each sender, day and policy
+  --html FILE       also write a page for a browser, complete in itself
+  --csv             print rows for a spreadsheet
 ${COMMON_HELP}
 
-Exit status: 0 no session failed; 1 some failed; 2 wrong usage; 3 a FILE cannot
-be read. Files of a directory that are no reports are passed over, with a word.
+Exit status: 0 nothing failed that enforce would refuse; 1 something did; 2
+wrong usage; 3 something could not be read. Files of a directory that look
+nothing like reports are passed over, with a word.
 
 JSON (--json), stable while "format" is 1: fields are added, never changed
-  { "format": 1, "reports": [ { "file", "organizationName", "dateRange":
-      { "start", "end" }, "contactInfo", "reportId", "policies": [ {
-        "policyType", "policyString", "policyDomain", "mxHost",
+  { "format": 1,
+    "domains": [ { "domain", "verdict": { "answer", "text" }, "policies": [ {
+      "policyType", "sessions", "failed", "refused", "percent",
+      "modes": [ { "mode", "sessions", "firstDay", "lastDay" } ],
+      "days": { "first", "last", "covered", "missing", "gaps": [ { "first",
+        "last", "days" } ] },
+      "senders", "missingSenders": [ { "name", "sessions", "failed", "days",
+        "lastDay" } ],
+      "lastFailure", "failures": [ { "resultType", "mxHost", "reason",
+        "weight", "sessions", "senders", "firstDay", "lastDay", "advice" } ],
+      "series": [ { "day", "sessions", "failed" } ] } ] } ],
+    "reports": [ { "file", "organizationName", "dateRange": { "start",
+      "end" }, "contactInfo", "reportId", "policies": [ { "policyType",
+        "policyString", "policyDomain", "mxHost",
         "totalSuccessfulSessionCount", "totalFailureSessionCount",
         "failureDetails": [ { "resultType", "sendingMtaIp",
           "receivingMxHostname", "receivingMxHelo", "receivingIp",
           "failedSessionCount", "additionalInformation",
-          "failureReasonCode" } ] } ] } ],
-    "unread": [ { "file", "error", "named" } ],
+          "failureReasonCode" } ] } ],
+      "notes": [ { "code", "text" } ] } ],
+    "unread": [ { "file", "error", "named", "passedOver" } ],
     "totals": { "reports", "sessions", "failed" } }
-  Fields as in RFC 8460 4.4, in camel case; what a report does not say is left
-  out. "named": the file was named on the command line.
+  "answer": ready, not-yet, would-defer. "weight": refused, dane, not-refused.
+  Fields of reports as in RFC 8460 4.4, in camel case; what a report does not
+  say is left out. "named": the file was named on the command line.
+  "passedOver": it was not, and looks like no report.
 `
 
 export const report: Command = {
-  summary: 'what other senders saw of your domains: reads TLS reports',
+  summary: 'may a domain enforce? Adds up the TLS reports of other senders',
   help: HELP,
   async run(argv, context) {
-    const { values, positionals } = parseArguments(argv, COMMON_OPTIONS)
+    const { values, positionals } = parseArguments(argv, {
+      ...COMMON_OPTIONS,
+      domain: { type: 'string', multiple: true },
+      since: { type: 'string' },
+      until: { type: 'string' },
+      from: { type: 'string' },
+      failures: { type: 'boolean' },
+      details: { type: 'boolean' },
+      html: { type: 'string' },
+      csv: { type: 'boolean' },
+    })
     if (positionals.length === 0) throw new UsageError('Which files? mta-sts report FILE...')
-    const progress = progressOn(context)
-    progress.show('Reading reports')
-    const found = await readReports(positionals).finally(() => progress.clear())
-    const reports = found.reports.map((one) => one.report)
-    const totals = totalsOf(reports)
-    if (values.json) {
-      const { unread } = found
-      const flat = found.reports.map(({ file, report: fields }) => ({ file, ...fields }))
-      context.stdout.write(toJson({ format: 1, reports: flat, unread, totals }))
-    } else {
-      const paint = painter(context.stdout, context.env)
-      context.stdout.write(renderSummary(summarize(reports), totals, paint))
+    if ([values.json, values.csv, values.details].filter(Boolean).length > 1) {
+      throw new UsageError('--json, --csv and --details exclude each other.')
     }
-    tellOfUnread(found, context)
-    return statusOf(found, totals)
+    // Only this command needs what follows
+    const { runReport } = await import('./run-report.js')
+    return runReport(positionals, values, context)
   },
-}
-
-function tellOfUnread({ unread }: FoundFiles, { stderr }: CliContext): void {
-  for (const { file, error } of unread.filter(({ named }) => named)) {
-    stderr.write(`mta-sts: ${escapeRemoteText(file)}: ${error}\n`)
-  }
-  const others = unread.filter(({ named }) => !named).map(({ file }) => escapeRemoteText(file))
-  if (others.length > 0) stderr.write(`mta-sts: passed over: ${listed(others, 3)}\n`)
-}
-
-function statusOf({ unread }: FoundFiles, { failed }: Totals): ExitStatus {
-  if (failed > 0) return EXIT.unprotected
-  return unread.some(({ named }) => named) ? EXIT.unknown : EXIT.fine
 }

@@ -1,80 +1,69 @@
 /**
- * Reports from files and directories.
+ * The files that are named on the command line, and those in directories.
  *
  * @module
  */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { escapeRemoteText, textOfThrown } from '../../text.js'
-import type { TlsReport } from '../../tlsrpt/report.js'
 
-export interface FoundReport {
-  file: string
-  report: TlsReport
-}
-
-export interface UnreadFile {
-  file: string
-  /** In words */
-  error: string
-  /** It was named on the command line; others only lay beside reports */
+/** A file to read. */
+export interface ReportFile {
+  path: string
+  /** It was named on the command line; others were found in a directory */
   named: boolean
 }
 
-export interface FoundFiles {
-  /** Each report once, however many files hold it */
-  reports: FoundReport[]
-  unread: UnreadFile[]
+/** A file or directory that cannot be read. */
+export interface FailedPath extends ReportFile {
+  error: unknown
 }
 
-/** A file that is longer holds no report, whatever it is packed in. In bytes. */
-const MAX_FILE = 32 * 1024 * 1024
+/** Standard input. */
+export const STDIN = '-'
 
-/** Reads what is named; of a directory, all that is in it and below. */
-export async function readReports(paths: readonly string[]): Promise<FoundFiles> {
-  // Most users of the command have no use for this part of the package
-  const { parseReport } = await import('../../tlsrpt/index.js')
-  const found: FoundFiles = { reports: [], unread: [] }
-  const seen = new Set<string>()
+/**
+ * Lists what is named, and everything in directories and below, in the order of names. Symbolic
+ * links are followed; a directory or file that is reached twice is listed once.
+ */
+export async function listFiles(
+  paths: readonly string[],
+): Promise<{ files: ReportFile[]; failed: FailedPath[] }> {
+  const walk = new Walk()
   for (const path of paths) {
-    for await (const { file, named } of filesAt(path, found.unread)) {
-      try {
-        const { size } = await stat(file)
-        if (size > MAX_FILE) throw new Error(`it has ${size} bytes, and ${MAX_FILE} is the limit`)
-        const report = parseReport(await readFile(file))
-        // RFC 8460 §4.4: who sends a report twice gives both the same id
-        const identity = JSON.stringify([report.organizationName, report.reportId])
-        if (!seen.has(identity)) found.reports.push({ file, report })
-        seen.add(identity)
-      } catch (error) {
-        found.unread.push({ file, error: messageOf(error), named })
-      }
+    if (path === STDIN) walk.files.push({ path, named: true })
+    else await walk.visit(path, true)
+  }
+  return walk
+}
+
+class Walk {
+  readonly files: ReportFile[] = []
+  readonly failed: FailedPath[] = []
+  readonly #seen = new Set<string>()
+
+  async visit(path: string, named: boolean): Promise<void> {
+    try {
+      const found = await stat(path)
+      if (found.isDirectory()) return await this.#directory(path)
+      // Pipes and devices in a directory may never end
+      if (!named && !found.isFile()) return
+      if (await this.#isNew(path)) this.files.push({ path, named })
+    } catch (error) {
+      // One that may not be entered ends nothing but itself
+      this.failed.push({ path, named, error })
     }
   }
-  return found
-}
 
-async function* filesAt(
-  path: string,
-  unread: UnreadFile[],
-): AsyncGenerator<{ file: string; named: boolean }> {
-  try {
-    if (!(await stat(path)).isDirectory()) return yield { file: path, named: true }
-    yield* filesBelow(path)
-  } catch (error) {
-    unread.push({ file: path, error: messageOf(error), named: true })
+  async #directory(path: string): Promise<void> {
+    if (!(await this.#isNew(path))) return
+    const names = await readdir(path)
+    for (const name of names.sort()) await this.visit(join(path, name), false)
   }
-}
 
-async function* filesBelow(folder: string): AsyncGenerator<{ file: string; named: boolean }> {
-  const entries = await readdir(folder, { withFileTypes: true })
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) yield* filesBelow(path)
-    else if (entry.isFile()) yield { file: path, named: false }
+  async #isNew(path: string): Promise<boolean> {
+    const real = await realpath(path)
+    if (this.#seen.has(real)) return false
+    this.#seen.add(real)
+    return true
   }
-}
-
-function messageOf(error: unknown): string {
-  return escapeRemoteText(textOfThrown(error))
 }

@@ -1,0 +1,163 @@
+/**
+ * Reads reports from files, one after the other. Between two files the event loop gets its turn.
+ *
+ * @module
+ */
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { escapeRemoteText, textOfThrown } from '../../text.js'
+import type { Report } from '../../tlsrpt/parse.js'
+import type { CliContext } from '../context.js'
+import { type FailedPath, listFiles, type ReportFile, STDIN } from './files.js'
+
+/** A file, or a mail in a mailbox, that could not be read. */
+export interface UnreadFile {
+  file: string
+  /** In words, fit for a terminal */
+  error: string
+  /** It was named on the command line */
+  named: boolean
+  /** It does not look like a report, and was found in a directory: nothing is lost */
+  passedOver: boolean
+}
+
+export interface Outcome {
+  /** How many files there were, standard input included */
+  files: number
+  unread: UnreadFile[]
+}
+
+/** What happens on the way. */
+export interface Listener {
+  report(file: string, report: Report): void
+  progress(done: number, total: number): void
+}
+
+/** A file that is longer holds no report, unless it is a mailbox. In bytes. */
+const MAX_FILE = 16 * 1024 * 1024
+
+type Library = typeof import('../../tlsrpt/index.js')
+
+/** Reads everything that is named, and hands each report to the listener. */
+export async function readFiles(
+  paths: readonly string[],
+  { stdin }: Pick<CliContext, 'stdin'>,
+  listener: Listener,
+): Promise<Outcome> {
+  const { files, failed } = await listFiles(paths)
+  // Most users of the command have no use for this part of the package
+  const library = await import('../../tlsrpt/index.js')
+  const reader = new Reader(library, listener)
+  for (const path of failed) reader.fail(path)
+  for (const [index, file] of files.entries()) {
+    listener.progress(index, files.length)
+    await reader.read(file, stdin)
+  }
+  return { files: files.length + failed.length, unread: reader.unread }
+}
+
+class Reader {
+  readonly unread: UnreadFile[] = []
+  readonly #library: Library
+  readonly #listener: Listener
+
+  constructor(library: Library, listener: Listener) {
+    this.#library = library
+    this.#listener = listener
+  }
+
+  async read(file: ReportFile, stdin: CliContext['stdin']): Promise<void> {
+    const { path, named } = file
+    try {
+      if (path === STDIN) await this.#stream(stdin ?? [], { path: 'standard input', named })
+      else await this.#file(file)
+    } catch (error) {
+      this.fail({ path, named, error })
+    }
+  }
+
+  fail({ path, named, error }: FailedPath): void {
+    const { ReportSyntaxError } = this.#library
+    const unrelated = error instanceof ReportSyntaxError && !error.looksLikeReport
+    this.unread.push({
+      file: path,
+      error: escapeRemoteText(textOfThrown(error)),
+      named,
+      passedOver: unrelated && !named,
+    })
+  }
+
+  async #file(file: ReportFile): Promise<void> {
+    const handle = await open(file.path)
+    try {
+      const found = await handle.stat()
+      if (found.isFile() && found.size <= MAX_FILE) {
+        const bytes = await handle.readFile()
+        if (!isMbox(bytes)) return this.#bytes(bytes, file)
+      }
+    } finally {
+      await handle.close()
+    }
+    await this.#stream(createReadStream(file.path, { highWaterMark: 1024 * 1024 }), file)
+  }
+
+  /** A mailbox, of any size, or bytes whose size is not known before. */
+  async #stream(
+    chunks: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array>,
+    file: ReportFile,
+  ): Promise<void> {
+    let held: Buffer = Buffer.alloc(0)
+    let mails = 0
+    for await (const chunk of chunks) {
+      held = Buffer.concat([held, typeof chunk === 'string' ? Buffer.from(chunk) : chunk])
+      if (!isMbox(held)) {
+        if (held.length <= MAX_FILE) continue
+        throw new this.#library.ReportSyntaxError(`it has more than ${MAX_FILE} bytes`)
+      }
+      for (let next = nextMail(held); next >= 0; next = nextMail(held)) {
+        this.#mailOf(held.subarray(0, next), file, ++mails)
+        held = held.subarray(next)
+      }
+      if (held.length > MAX_FILE) {
+        throw new this.#library.ReportSyntaxError(
+          `mail ${mails + 1} has more than ${MAX_FILE} bytes`,
+        )
+      }
+    }
+    if (mails === 0) this.#bytes(held, file)
+    else this.#mailOf(held, file, mails + 1)
+  }
+
+  #mailOf(bytes: Buffer, { path }: ReportFile, number: number): void {
+    // A mailbox that is named may hold other mails, too
+    const place = { path: `${path} (mail ${number})`, named: false }
+    try {
+      this.#bytes(bytes, place)
+    } catch (error) {
+      // Without the package that reads mails, one error for the mailbox is enough
+      if (!(error instanceof this.#library.ReportSyntaxError)) throw error
+      this.fail({ ...place, error })
+    }
+  }
+
+  #bytes(bytes: Buffer, { path, named }: ReportFile): void {
+    const reports = this.#library.readReports(bytes, {
+      fileName: path,
+      onUnreadable: (error) => this.fail({ path, named, error }),
+    })
+    for (const report of reports) this.#listener.report(path, report)
+  }
+}
+
+const FROM = Buffer.from('From ')
+const NEXT = Buffer.from('\nFrom ')
+
+function isMbox(bytes: Buffer): boolean {
+  return bytes.subarray(0, FROM.length).equals(FROM)
+}
+
+/** Where the second mail begins, or -1. */
+function nextMail(bytes: Buffer): number {
+  const at = bytes.indexOf(NEXT)
+  return at < 0 ? -1 : at + 1
+}

@@ -1,0 +1,42 @@
+/**
+ * Says what could not be read, on standard error.
+ *
+ * @module
+ */
+import { escapeRemoteText } from '../../text.js'
+import { counted } from '../../tlsrpt/assess-verdict.js'
+import type { CliContext } from '../context.js'
+import { listed } from '../layout.js'
+import type { UnreadFile } from './read-files.js'
+
+/** Files that are listed with their reason; the rest is counted. */
+const MAX_LISTED = 20
+
+export function tellOfUnread(unread: readonly UnreadFile[], stderr: CliContext['stderr']): void {
+  const named = unread.filter((file) => file.named)
+  const lost = unread.filter((file) => !file.named && !file.passedOver)
+  const others = unread.filter((file) => file.passedOver)
+  for (const line of listedWithReasons(named)) stderr.write(`mta-sts: ${line}\n`)
+  if (lost.length > 0) {
+    const looks = lost.length === 1 ? '1 looks like a report' : `${lost.length} look like reports`
+    stderr.write(`mta-sts: ${looks} but cannot be read:\n`)
+    for (const line of listedWithReasons(lost)) stderr.write(`  ${line}\n`)
+  }
+  if (others.length > 0) {
+    const files = others.map(({ file }) => escapeRemoteText(file))
+    stderr.write(`mta-sts: passed over: ${listed(files, 3)}\n`)
+  }
+}
+
+/** Files that cannot be read for one reason share a line, if they are many. */
+function* listedWithReasons(files: readonly UnreadFile[]): Generator<string> {
+  const reasons = new Map<string, string[]>()
+  for (const { file, error } of files) {
+    const names = reasons.get(error) ?? []
+    names.push(escapeRemoteText(file))
+    reasons.set(error, names)
+  }
+  for (const [error, names] of [...reasons].slice(0, MAX_LISTED))
+    yield `${listed(names, 3)}: ${error}`
+  if (reasons.size > MAX_LISTED) yield `and ${counted(reasons.size - MAX_LISTED, 'more reason')}`
+}

@@ -1,0 +1,225 @@
+/**
+ * One delivery in Haraka: `MtaSts.deliver` goes through the MX hosts and opens the connections,
+ * Haraka says the message on them and asks for the next host where one did not take it.
+ *
+ * @module
+ */
+import type { DeliveryContext } from '../delivery/deliver.js'
+import type { Candidate } from '../delivery/plan.js'
+import type { DeliverySummary } from '../delivery/record.js'
+import type { MtaSts } from '../mta-sts.js'
+import { errorText } from '../plugins/text.js'
+import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
+import { errorOfThrown } from '../text.js'
+import { dsnOf, isPermanent } from './failure.js'
+import type { HarakaHost, HarakaMx, HMail, OutboundSocket } from './host.js'
+import { HandedOverSocket } from './socket.js'
+
+/** What Haraka is given for one MX host, by the object that it asks with. */
+export interface Offer {
+  /** The socket of a connection that has proved what it must; undefined: Haraka connects itself */
+  socket: HandedOverSocket | undefined
+  /** Prepares the message for the socket */
+  take(): void
+  /** Asked before MAIL FROM */
+  objection(): Error | undefined
+}
+
+export interface DeliverySetup {
+  host: HarakaHost
+  sts: MtaSts
+  offers: WeakMap<HarakaMx, Offer>
+  open: OpenOptions
+  /** Told once how it went */
+  onEnd(summary: DeliverySummary): void
+}
+
+/** What Haraka does with a message in the end, each in a method of its own. */
+const ENDS = ['delivered', 'temp_fail', 'bounce', 'discard'] as const
+
+/** Haraka has ended the delivery itself: deferred or bounced the message, or split it. */
+class EndedByHaraka extends Error {}
+
+export class HarakaDelivery {
+  readonly #hmail: HMail
+  readonly #setup: DeliverySetup
+  /** Settles the attempt at the host that Haraka is busy with */
+  #attempt: { resolve: () => void; reject: (error: Error) => void } | undefined
+  #summary: DeliverySummary | undefined
+  #begun = false
+  #over = false
+
+  constructor(hmail: HMail, setup: DeliverySetup) {
+    this.#hmail = hmail
+    this.#setup = setup
+  }
+
+  /**
+   * Puts this delivery between Haraka's list of MX hosts and its attempts, until Haraka is through
+   * with the message: `try_deliver` is what it calls for the first host and for each next one.
+   */
+  attach(): void {
+    const hmail = this.#hmail
+    hmail.try_deliver = () => this.#next()
+    for (const name of ENDS) {
+      const own = Reflect.get(Object.getPrototypeOf(hmail), name)
+      Reflect.set(hmail, name, (...facts: unknown[]) => {
+        this.#end(name)
+        return Reflect.apply(own, hmail, facts)
+      })
+    }
+  }
+
+  /** The same message may be delivered again later, and then begins anew. */
+  #detach(): void {
+    for (const name of ['try_deliver', ...ENDS]) Reflect.deleteProperty(this.#hmail, name)
+  }
+
+  #next(): void {
+    if (this.#begun) {
+      this.#attempt?.reject(new Error('The MX host did not take the message'))
+      return
+    }
+    this.#begun = true
+    const { sts } = this.#setup
+    const { domain } = this.#hmail.todo
+    const onEnd = (summary: DeliverySummary) => {
+      this.#summary = summary
+      this.#setup.onEnd(summary)
+    }
+    const attempt = (candidate: Candidate, context: DeliveryContext) =>
+      this.#try(candidate, context)
+    sts.deliver(domain, attempt, { onEnd }).catch((error) => this.#giveUp(error))
+  }
+
+  async #try(candidate: Candidate, context: DeliveryContext): Promise<void> {
+    try {
+      if (this.#isHarakasOwn(candidate)) return await this.#letHarakaConnect(candidate, context)
+      const connection = await context.open(this.#openOptions())
+      this.#takeNote(connection, context)
+      await this.#handOver(connection, context)
+    } catch (error) {
+      if (error instanceof EndedByHaraka) context.stop(error)
+      context.assertCurrent()
+      throw error
+    }
+  }
+
+  /** A host that the operator exempts from TLS, and that has nothing to prove. */
+  #isHarakasOwn({ mxHost, addresses, security }: Candidate): boolean {
+    if (security.level !== 'opportunistic' || security.audit) return false
+    const { host } = this.#setup
+    const names = [this.#hmail.todo.domain, mxHost, ...addresses]
+    return host.outbound().enable_tls === false || names.some((name) => host.isWithoutTls(name))
+  }
+
+  async #letHarakaConnect(
+    { mxHost, port, addresses }: Candidate,
+    context: DeliveryContext,
+  ): Promise<void> {
+    let last: unknown
+    for (const address of addresses) {
+      const mx = { exchange: address, from_dns: mxHost, port }
+      try {
+        return await this.#offer(mx, { context })
+      } catch (error) {
+        if (error instanceof EndedByHaraka || context.outdated) throw error
+        last = error
+      }
+    }
+    throw last
+  }
+
+  #handOver(connection: SmtpConnection, context: DeliveryContext): Promise<void> {
+    const { mxHost, address, port, tls, proved, failures } = connection
+    const { host } = this.#setup
+    const timeout = Number(host.outbound().connect_timeout) || 30
+    const socket = new HandedOverSocket({
+      mxHost,
+      socket: connection.handOver(),
+      proved: proved.length > 0,
+      tlsFailed: tls === false && failures.some(({ reason }) => reason !== 'not-offered'),
+      objection: () => objectionOf(context),
+      timeout: timeout * 1000,
+    })
+    return this.#offer({ exchange: address, from_dns: mxHost, port }, { context, socket })
+  }
+
+  /** Makes Haraka try this host and no other; settles when it is through with it. */
+  #offer(
+    mx: HarakaMx,
+    { context, socket }: { context: DeliveryContext; socket?: HandedOverSocket },
+  ): Promise<void> {
+    const hmail = this.#hmail
+    const { host, offers } = this.#setup
+    const made = host.makeMx(mx)
+    offers.set(made, {
+      socket,
+      objection: () => objectionOf(context),
+      take: () => {
+        if (!socket?.isEncrypted()) return
+        socket.mustBeVerified = hmail.force_tls
+        // Haraka then goes through STARTTLS, whatever its lists and its memory of failures say
+        hmail.force_tls = true
+      },
+    })
+    hmail.mxlist = [made]
+    return new Promise<void>((resolve, reject) => {
+      this.#attempt = { resolve, reject }
+      const { try_deliver } = Object.getPrototypeOf(hmail)
+      Promise.resolve(Reflect.apply(try_deliver, hmail, [])).catch(reject)
+    }).finally(() => socket?.abandon())
+  }
+
+  #openOptions(): OpenOptions {
+    const { outbound_ip: localAddress, outbound_helo: helo } = this.#hmail.todo.notes
+    const { open, host } = this.#setup
+    const name = helo ?? open.name ?? host.makeMx({ exchange: this.#hmail.todo.domain }).bind_helo
+    return { ...open, name, ...(localAddress === undefined ? {} : { localAddress }) }
+  }
+
+  /** For plugins with a hook `delivered`, `deferred` or `bounce`. */
+  #takeNote({ mxHost, address, tls, proved }: SmtpConnection, context: DeliveryContext): void {
+    const { lookup, policyDomain } = context.plan
+    const mode = lookup.status === 'found' ? lookup.policy.mode : 'none'
+    const note = { policyDomain, mode, mxHost, address, tls, proved, failures: context.failures }
+    Object.assign(this.#hmail.notes, { mta_sts: note })
+  }
+
+  #end(how: (typeof ENDS)[number]): void {
+    if (this.#over) return
+    this.#over = true
+    this.#detach()
+    if (how === 'delivered') this.#attempt?.resolve()
+    else this.#attempt?.reject(new EndedByHaraka(how))
+  }
+
+  /** No host has taken the message, and Haraka waits for one. */
+  #giveUp(thrown: unknown): void {
+    if (this.#over || thrown instanceof EndedByHaraka) return
+    this.#over = true
+    this.#detach()
+    const hmail = this.#hmail
+    const error = errorOfThrown(thrown)
+    const text = errorText(error, this.#summary)
+    const dsn = dsnOf(error, text)
+    for (const recipient of hmail.todo.rcpt_to) hmail.extend_rcpt_with_dsn(recipient, dsn)
+    if (isPermanent(error)) hmail.bounce(text)
+    else hmail.temp_fail(text)
+  }
+}
+
+function objectionOf(context: DeliveryContext): Error | undefined {
+  return context.outdated ? new Error('The MTA-STS policy has changed') : undefined
+}
+
+/** Says what Haraka does before MAIL FROM on a socket of its own. */
+export function watch(socket: OutboundSocket, offer: Offer): void {
+  const { write } = socket
+  socket.write = (data, ...rest) => {
+    const objection = /^MAIL\b/i.test(String(data).slice(0, 5)) ? offer.objection() : undefined
+    if (!objection) return Reflect.apply(write, socket, [data, ...rest])
+    setImmediate(() => socket.emit('error', objection))
+    return true
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * `mta-sts/haraka`: a plugin for Haraka. A line `mta-sts/haraka` in `config/plugins` loads it,
+ * `config/mta-sts.ini` holds its settings.
+ *
+ * @module mta-sts/haraka
+ */
+export type { HarakaPlugin } from './host.js'
+export { register } from './plugin.js'

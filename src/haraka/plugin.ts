@@ -1,0 +1,154 @@
+/**
+ * The plugin itself: settings, the one hook, and the one function of Haraka that is wrapped.
+ *
+ * @module
+ */
+import { format } from 'node:util'
+import type { DeliverySummary } from '../delivery/record.js'
+import { MtaStsError } from '../errors.js'
+import type { Logger } from '../logger.js'
+import { describeDelivery, isRemarkable } from '../plugins/account.js'
+import { PluginService, type ServiceSetup } from '../plugins/service.js'
+import { readSettings } from '../plugins/settings.js'
+import { textOfThrown } from '../text.js'
+import { HarakaDelivery, type Offer, watch } from './delivery.js'
+import {
+  type GetClient,
+  type HarakaHost,
+  type HarakaMx,
+  type HarakaPlugin,
+  type HMail,
+  knownHost,
+} from './host.js'
+
+/** Haraka's `OK`, of haraka-constants */
+const OK = 906
+
+const FILE = 'mta-sts.ini'
+const HOOK = 'mta_sts_get_mx'
+/** After every plugin that routes messages to hosts of its own choice */
+const LATE = 90
+
+/** Marks the wrapped function, so that a second line in config/plugins is noticed. */
+const WRAPPED = Symbol.for('mta-sts.haraka')
+
+/** `register` of a Haraka plugin. What it throws stops Haraka. */
+export function register(this: HarakaPlugin): void {
+  const host = knownHost(this)
+  if (WRAPPED in host.pool.get_client) {
+    throw new MtaStsError('config/plugins names mta-sts more than once: keep one line', 'ECONFIG')
+  }
+  const setup: ServiceSetup = { settings: settingsOf(this, host), logger: loggerOf(this) }
+  const service = new LateService(setup, this)
+  const offers = new WeakMap<HarakaMx, Offer>()
+  host.pool.get_client = offering(host.pool.get_client, offers)
+  this[HOOK] = (next: (code: number, mx: HarakaMx[]) => void, hmail: HMail) => {
+    service.get().then(
+      ({ sts }) => {
+        const onEnd = (summary: DeliverySummary) => report(this, hmail, summary)
+        const { open } = setup.settings
+        new HarakaDelivery(hmail, { host, sts, offers, open, onEnd }).attach()
+        next(OK, [])
+      },
+      (error) => {
+        this.logerror(`not started: ${textOfThrown(error)}`)
+        // An empty list is a deferral; anything else could lead Haraka to deliver by itself
+        next(OK, [])
+      },
+    )
+  }
+  this.register_hook('get_mx', HOOK, LATE)
+  this.shutdown = () => void service.close()
+}
+
+function settingsOf(plugin: HarakaPlugin, host: HarakaHost) {
+  const config = plugin.config.get(FILE)
+  const { main = {}, overrides = {}, dane = {}, reports = {}, ...others } = config
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined) {
+    throw new MtaStsError(
+      `config/${FILE}: unknown section [${unknown}]. Known are: [overrides], [dane], [reports]`,
+      'ECONFIG',
+    )
+  }
+  const folder = process.env.HARAKA ?? process.cwd()
+  const file = `config/${FILE}`
+  const settings = readSettings({ file, folder, main, overrides, dane, reports })
+  return { ...settings, localMxOk: settings.localMxOk || host.outbound().local_mx_ok === true }
+}
+
+/**
+ * Starts at the first message: in a cluster, plugins are also loaded by the master, which sends
+ * none. Settings are checked at once.
+ */
+class LateService {
+  readonly #setup: ServiceSetup
+  #service: Promise<PluginService> | undefined
+
+  constructor(setup: ServiceSetup, plugin: HarakaPlugin) {
+    this.#setup = setup
+    PluginService.check(setup)
+    // What only shows when it is used stops Haraka a moment later
+    PluginService.checkRest(setup).catch((error) => {
+      plugin.logerror(`Haraka stops: ${textOfThrown(error)}`)
+      setImmediate(() => {
+        throw error
+      })
+    })
+  }
+
+  get(): Promise<PluginService> {
+    // A store that could not be opened may be there at the next message
+    this.#service ??= PluginService.start(this.#setup).catch((error) => {
+      this.#service = undefined
+      throw error
+    })
+    return this.#service
+  }
+
+  async close(): Promise<void> {
+    await this.#service?.then((service) => service.close()).catch(() => undefined)
+  }
+}
+
+/** `get_client` that gives Haraka the socket of a connection that was opened for this MX host. */
+function offering(original: GetClient, offers: WeakMap<HarakaMx, Offer>): GetClient {
+  const getClient: GetClient = function (this: unknown, mx, callback) {
+    const offer = offers.get(mx)
+    if (!offer) return Reflect.apply(original, this, [mx, callback])
+    const { socket } = offer
+    offer.take()
+    if (socket) {
+      callback(null, socket)
+      socket.start()
+      return
+    }
+    const watched: typeof callback = (error, own) => {
+      if (own) watch(own, offer)
+      callback(error, own)
+    }
+    Reflect.apply(original, this, [mx, watched])
+  }
+  return Object.assign(getClient, { [WRAPPED]: true })
+}
+
+function report(plugin: HarakaPlugin, hmail: HMail, summary: DeliverySummary): void {
+  Object.assign(hmail.notes, { mta_sts: summary })
+  const text = describeDelivery(summary)
+  if (isRemarkable(summary)) plugin.lognotice(text)
+  else plugin.loginfo(text)
+}
+
+/** The package's logger in Haraka's words. */
+function loggerOf(plugin: HarakaPlugin): Logger {
+  const log =
+    (level: 'logdebug' | 'loginfo' | 'logwarn' | 'logerror') =>
+    (_entry: object, message: string, ...args: unknown[]) =>
+      plugin[level](format(message, ...args))
+  return {
+    debug: log('logdebug'),
+    info: log('loginfo'),
+    warn: log('logwarn'),
+    error: log('logerror'),
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * The socket of an open connection, in the shape in which Haraka's outbound uses its own. What
+ * Haraka says up to the end of STARTTLS is answered here: TLS is in place already, and in this way
+ * Haraka knows it and logs it.
+ *
+ * @module
+ */
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { endsReply, withoutStartTls } from '../plugins/hello.js'
+import { isFinalReply, type SmtpStep } from '../smtp/reply.js'
+import { checkServerIdentity } from '../tls/identity.js'
+import type { OutboundSocket } from './host.js'
+
+/** What the connection is, as far as Haraka's questions go. */
+export interface HandedOver {
+  mxHost: string
+  socket: Socket
+  /** The host has authenticated itself, by its policy or by DANE */
+  proved: boolean
+  /** A handshake with the host failed, and this is the plaintext after it */
+  tlsFailed: boolean
+  /** Asked before MAIL FROM: a reason to say nothing of the message on this connection */
+  objection(): Error | undefined
+  /** For a silent host, in milliseconds */
+  timeout: number
+}
+
+type Upgraded = (
+  authorized: boolean,
+  error: unknown,
+  certificate: unknown,
+  cipher: { name: string; version: string | null },
+) => void
+
+/** A line longer than this ends the connection, in bytes */
+const MAX_LINE = 65_536
+
+const STEPS: ReadonlyArray<readonly [RegExp, SmtpStep]> = [
+  [/^EHLO\b/i, 'EHLO'],
+  [/^HELO\b/i, 'HELO'],
+  [/^MAIL\b/i, 'MAIL FROM'],
+  [/^RCPT\b/i, 'RCPT TO'],
+  [/^DATA\b/i, 'DATA'],
+  [/^\.\r\n$/, 'message'],
+  [/^QUIT\b/i, 'QUIT'],
+]
+
+export class HandedOverSocket extends EventEmitter implements OutboundSocket {
+  writable = true
+  readable = true
+  readonly remoteAddress: string | undefined
+  readonly remotePort: number | undefined
+  readonly localAddress: string | undefined
+  readonly localPort: number | undefined
+  /** Whether Haraka's own list `force_tls_hosts` asks for a verified certificate */
+  mustBeVerified = false
+  /** For Haraka's log */
+  readonly name: string
+  readonly #connection: HandedOver
+  readonly #socket: Socket
+  /** `told`: Haraka has heard of STARTTLS; `secured`: it has been told that TLS is in place */
+  #phase: 'greeting' | 'told' | 'starttls' | 'secured'
+  #held = ''
+  #reply: string[] = []
+  #step: SmtpStep = 'CONN'
+
+  constructor(connection: HandedOver) {
+    super()
+    const { socket, mxHost } = connection
+    this.#connection = connection
+    this.#socket = socket
+    this.#phase = socket instanceof TLSSocket ? 'greeting' : 'secured'
+    this.name = `outbound::${mxHost}`
+    this.remoteAddress = socket.remoteAddress
+    this.remotePort = socket.remotePort
+    this.localAddress = socket.localAddress
+    this.localPort = socket.localPort
+    socket.setTimeout(connection.timeout)
+  }
+
+  /** Begins to read; whoever is to hear the greeting listens by now. */
+  start(): void {
+    const socket = this.#socket
+    socket.on('error', (error) => this.#fail(error))
+    socket.on('timeout', () => {
+      this.emit('timeout')
+      // Haraka leaves a host alone that does not answer QUIT
+      setImmediate(() => this.destroy())
+    })
+    socket.on('drain', () => this.emit('drain'))
+    socket.on('end', () => {
+      this.writable = socket.writable
+      this.emit('end')
+    })
+    socket.on('close', (hadError) => {
+      this.writable = false
+      this.emit('close', hadError)
+    })
+    socket.on('data', (chunk) => this.#read(chunk))
+    socket.resume()
+  }
+
+  write(data: string | Uint8Array, encoding?: unknown, callback?: unknown): boolean {
+    if (typeof data === 'string' && this.#answers(data)) return true
+    const done = typeof callback === 'function' ? callback : undefined
+    const bytes = typeof data === 'string' ? Buffer.from(data, encodingOf(encoding)) : data
+    return this.#socket.write(bytes, (error) => done?.(error))
+  }
+
+  end(): void {
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    this.writable = false
+    this.#socket.destroy()
+  }
+
+  /** Ends the connection once Haraka is through with it, where it has not: it may be saying QUIT. */
+  abandon(): void {
+    if (this.listenerCount('line') === 0) this.destroy()
+  }
+
+  destroySoon(): void {
+    this.#socket.destroySoon()
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  setTimeout(milliseconds: number): void {
+    this.#socket.setTimeout(milliseconds)
+  }
+
+  setKeepAlive(on: boolean): void {
+    this.#socket.setKeepAlive(on)
+  }
+
+  setNoDelay(): void {}
+
+  unref(): void {
+    this.#socket.unref()
+  }
+
+  isEncrypted(): boolean {
+    return this.#socket instanceof TLSSocket
+  }
+
+  /** What had to be proved has been; where nothing had to be, Haraka may not ask for more either. */
+  isSecure(): boolean {
+    return this.isEncrypted()
+  }
+
+  /** Haraka's word for the handshake, which is over. */
+  upgrade(_options: unknown, done?: Upgraded): void {
+    const socket = this.#socket
+    if (!(socket instanceof TLSSocket)) throw new Error('STARTTLS was not offered')
+    this.#phase = 'secured'
+    setImmediate(() => {
+      const cipher = { name: socket.getCipher()?.name ?? '', version: socket.getProtocol() }
+      const certificate = socket.getPeerCertificate()
+      const error = this.mustBeVerified ? this.#verificationError(socket) : undefined
+      done?.(error === undefined, error, certificate, cipher)
+      this.emit('secure')
+    })
+  }
+
+  /** What Haraka would find itself, where nothing was proved. */
+  #verificationError(socket: TLSSocket): unknown {
+    const { proved, mxHost } = this.#connection
+    if (proved) return undefined
+    if (!socket.authorized) return socket.authorizationError
+    return checkServerIdentity(mxHost, socket.getPeerCertificate())
+  }
+
+  /** Whether a command is answered here and not sent. */
+  #answers(command: string): boolean {
+    this.#step = STEPS.find(([pattern]) => pattern.test(command))?.[1] ?? this.#step
+    if (this.#phase === 'greeting' && /^EHLO\b/i.test(command)) {
+      this.#phase = 'told'
+      this.#say([`250-${this.#connection.mxHost}`, '250 STARTTLS'])
+      return true
+    }
+    if (this.#phase === 'told' && /^STARTTLS\b/i.test(command)) {
+      this.#phase = 'starttls'
+      this.#say(['220 2.0.0 Ready'])
+      return true
+    }
+    if (this.#step !== 'MAIL FROM') return false
+    const objection = this.#connection.objection()
+    if (objection) setImmediate(() => this.#fail(objection))
+    return objection !== undefined
+  }
+
+  #say(lines: readonly string[]): void {
+    setImmediate(() => {
+      for (const line of lines) this.emit('line', `${line}\r\n`)
+    })
+  }
+
+  /** Without `source`, which Haraka takes for a reason to deliver in plaintext for a week. */
+  #fail({ message }: Error): void {
+    this.writable = false
+    if (this.listenerCount('error') > 0) this.emit('error', new Error(message))
+    this.#socket.destroy()
+  }
+
+  #read(chunk: Buffer): void {
+    this.#held += chunk.toString('latin1')
+    for (let end = this.#held.indexOf('\n'); end >= 0; end = this.#held.indexOf('\n')) {
+      const line = this.#held.slice(0, end).replace(/\r$/, '')
+      this.#held = this.#held.slice(end + 1)
+      this.#reply.push(line)
+      if (endsReply(line)) this.#passOn(this.#reply.splice(0))
+    }
+    if (this.#held.length > MAX_LINE || this.#reply.length > 1000) {
+      this.#fail(new Error('The reply of the host is too long'))
+    }
+  }
+
+  #passOn(reply: readonly string[]): void {
+    const lines = this.#step === 'EHLO' ? withoutStartTls(reply) : reply
+    for (const line of this.#tempered(lines)) {
+      this.emit('line', `${Buffer.from(line, 'latin1').toString()}\r\n`)
+    }
+  }
+
+  /** A 5yz that is not the receiver's final word must not bounce the message: it becomes a 4yz. */
+  #tempered(lines: readonly string[]): readonly string[] {
+    const code = Number(lines.at(-1)?.slice(0, 3))
+    if (!(code >= 500) || this.#step === 'EHLO') return lines
+    const { tlsFailed } = this.#connection
+    if (isFinalReply(this.#step, { code, lines }, { tlsFailed })) return lines
+    return lines.map((line) => line.replace(/^5/, '4').replace(/^(\d{3}[- ])5(?=\.)/, '$14'))
+  }
+}
+
+function encodingOf(encoding: unknown): BufferEncoding {
+  return typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8'
+}

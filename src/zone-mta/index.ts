@@ -1,0 +1,8 @@
+/**
+ * `mta-sts/zone-mta`: a plugin for ZoneMTA, by its public hooks. It is enabled in the configuration
+ * of ZoneMTA's plugins as `modules/mta-sts/zone-mta`, in the context `sender`.
+ *
+ * @module mta-sts/zone-mta
+ */
+export type { ZoneApp } from './host.js'
+export { init, title } from './plugin.js'

@@ -1,0 +1,133 @@
+/** `mta-sts watch`: what is printed, when it ends, the command that it runs. */
+import { describe, expect, it } from 'vitest'
+import type { MailDomain } from '../../src/testing/index.js'
+import { cli, longestLine, useWorld } from './support.js'
+
+const stage = useWorld()
+const DAY = 86_400_000
+
+/** Looks twice, and changes something in between. */
+async function twice(change: (domain: MailDomain) => void, ...argv: string[]) {
+  const domain = stage.domain({ mode: 'enforce' })
+  const sleep = async () => change(domain)
+  const result = await stage.cli(['watch', '--rounds', '2', '--connect', domain.name, ...argv], {
+    sleep,
+  })
+  return { ...result, domain }
+}
+
+const lines = (stdout: string) =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line !== '')
+
+describe('what has changed', () => {
+  it('nothing: nothing is printed, status 0', async () => {
+    const { status, stdout, stderr } = await twice(() => undefined)
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' })
+  })
+
+  it('the policy and its record', async () => {
+    const { status, stdout, domain } = await twice((one) => one.policy({ mode: 'testing' }))
+    expect(status).toBe(1)
+    const [verdict, record, policy, ...rest] = lines(stdout)
+    expect(verdict).toMatch(
+      new RegExp(
+        `^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d ${domain.name} verdict: fine before, now unp`,
+      ),
+    )
+    expect(record).toContain(`${domain.name} record: was "v=STSv1; id=`)
+    expect(policy).toContain('mode: enforce')
+    expect(policy).toContain('is "version: STSv1; mode: testing;')
+    expect(rest).toEqual([])
+  })
+
+  it('the record is gone', async () => {
+    const { stdout } = await twice((one) => one.record(null))
+    expect(stdout).toContain('is "none"')
+  })
+
+  it('the MX records', async () => {
+    const { stdout } = await twice((one) => one.dns.fails('spoofed-mx'))
+    expect(stdout).toContain('mx.attacker.example')
+  })
+
+  it('a lookup that fails is no change of what it asks for', async () => {
+    const { stdout } = await twice((one) => one.dns.fails('servfail'))
+    expect(lines(stdout)).toHaveLength(1)
+    expect(stdout).toContain('verdict: fine before, now unknown')
+  })
+
+  it('a certificate that ends within 14 days, once', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const now = () => Date.now() + 20 * DAY
+    const argv = ['watch', '--connect', '--rounds', '3', domain.name]
+    const { stdout } = await stage.cli(argv, { now, sleep: async () => undefined })
+    expect(lines(stdout)).toHaveLength(1)
+    expect(stdout).toMatch(/ certificate: mta-sts\.\S+ ends on \d{4}-\d\d-\d\d, mx\./)
+  })
+
+  it('at the first look, what is wrong already', async () => {
+    const domain = stage.domain({ mode: 'testing' })
+    const { status, stdout } = await stage.cli(['watch', '--rounds', '1', domain.name])
+    expect(status).toBe(1)
+    expect(stdout).toContain(`${domain.name} verdict: unprotected: testing:`)
+  })
+
+  it('as JSON, a line each', async () => {
+    const { stdout, domain } = await twice((one) => one.record(null), '--json')
+    const changes = lines(stdout).map((line) => JSON.parse(line))
+    expect(changes.map(({ format, domain: name, code }) => [format, name, code])).toEqual([
+      [1, domain.name, 'verdict'],
+      [1, domain.name, 'record'],
+    ])
+  })
+})
+
+describe('what happens then', () => {
+  it('--exit-on-change ends with status 1', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    let rounds = 0
+    const sleep = async () => {
+      rounds++
+      if (rounds === 2) domain.record(null)
+    }
+    const { status } = await stage.cli(['watch', '--exit-on-change', domain.name], { sleep })
+    expect({ status, rounds }).toEqual({ status: 1, rounds: 2 })
+  })
+
+  it('--run runs a command with the change in its environment', async () => {
+    const { stdout, domain } = await twice(
+      (one) => one.record(null),
+      ...['--run', 'echo "<$MTA_STS_DOMAIN $MTA_STS_CHANGE>"'],
+    )
+    expect(stdout).toContain(`<${domain.name} record>`)
+  })
+
+  it('--run says that the command failed', async () => {
+    const { stderr } = await twice((one) => one.record(null), '--run', 'exit 7')
+    expect(stderr).toContain('mta-sts: --run: the command failed (status 7)')
+  })
+
+  it('ends at Ctrl-C while it waits', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const interrupted = new AbortController()
+    const { status } = await stage.cli(['watch', domain.name], {
+      signal: interrupted.signal,
+      sleep: async () => interrupted.abort(new Error('interrupted')),
+    })
+    expect(status).toBe(0)
+  })
+})
+
+it.each([
+  [['watch'], 'Which domain?'],
+  [['watch', '--interval', '0', 'a.example'], '--interval takes a whole number'],
+  [['watch', 'no name'], 'is not a domain name'],
+])('%j: status 2', async (argv, message) => {
+  const { status, stderr } = await cli(argv)
+  expect(status).toBe(2)
+  expect(stderr).toContain(message)
+  expect(longestLine((await cli(['watch', '--help'])).stdout)).toBeLessThanOrEqual(80)
+})

@@ -1,0 +1,405 @@
+/** Kept connections, places and deadlines against scripted hosts; and which replies are final. */
+import nodemailer, { type Transporter } from 'nodemailer'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Policy } from '../../src/index.js'
+import {
+  type MtaStsTransportOptions,
+  mtaStsTransport,
+  type SentInfo,
+} from '../../src/nodemailer/index.js'
+import {
+  type Peer,
+  type Script,
+  ScriptedMx,
+  takeMessages,
+  untilSecured,
+} from '../e2e/scripted-mx.js'
+import { EVENTUALLY, errorOf, messageTo, only } from '../e2e/support.js'
+
+const DOMAIN = 'bob.example'
+const HOST = 'mx.scripted.example'
+
+interface Options extends MtaStsTransportOptions {
+  mode?: Policy['mode'] | undefined
+}
+
+/** A host with this script, and a transporter that holds it to a policy of this mode. */
+async function against(
+  script: Script,
+  { mode, ...options }: Options = {},
+): Promise<{ mx: ScriptedMx; sender: Transporter<SentInfo> }> {
+  const mx = await ScriptedMx.open(script, HOST)
+  const policy: Policy | undefined = mode && { version: 'STSv1', mode, mx: [HOST], maxAge: 86_400 }
+  const overrides = policy ? { [DOMAIN]: policy } : {}
+  const transport = mtaStsTransport({ ...mx.options(), overrides, ...options })
+  const sender = nodemailer.createTransport(transport)
+  onTestFinished(async () => {
+    sender.close()
+    expect(mx.mistakes).toEqual([])
+    await mx[Symbol.asyncDispose]()
+  })
+  return { mx, sender }
+}
+
+function mails(peer: Peer): number {
+  return peer.heard.filter((line) => line.startsWith('MAIL')).length
+}
+
+/** Takes one message, and meets the next MAIL on the same connection with `act`. */
+function takesOneThen(act: (peer: Peer) => void): Script {
+  return async (peer) => {
+    await untilSecured(peer)
+    for (let taken = 0; ; ) {
+      const line = await peer.hear()
+      if (line === undefined) return
+      if (line.startsWith('MAIL') && taken > 0) act(peer)
+      else if (line === 'DATA') {
+        peer.say('354 Go ahead')
+        while ((await peer.hear()) !== '.') if (peer.closed) return
+        taken++
+        peer.say('250 Taken')
+      } else if (line === 'QUIT') {
+        peer.say('221 Bye')
+        peer.socket.end()
+      } else peer.say('250 Fine')
+    }
+  }
+}
+
+describe('a kept connection that does not want another message', () => {
+  test.each<[string, (peer: Peer) => void]>([
+    ['421 to MAIL', (peer) => peer.say('421 4.4.2 Idle for too long')],
+    ['451 to MAIL', (peer) => peer.say('451 4.7.0 Enough')],
+    ['452 to MAIL', (peer) => peer.say('452 4.5.3 Enough')],
+    ['503 to MAIL', (peer) => peer.say('503 5.5.1 EHLO first')],
+    ['421 to MAIL, and the end', (peer) => peer.socket.end('421 4.4.2 Bye\r\n')],
+    ['the end at MAIL', (peer) => peer.socket.destroy()],
+  ])('[SMTP-12] %s: sends the same message once more, on a new connection', async (_, act) => {
+    const { mx, sender } = await against(takesOneThen(act), { mode: 'enforce' })
+    await sender.sendMail(messageTo(DOMAIN))
+
+    const { accepted } = await sender.sendMail(messageTo(DOMAIN))
+
+    expect(accepted).toEqual([`you@${DOMAIN}`])
+    expect(mx.peers.map(mails)).toEqual([2, 1])
+  })
+
+  test('[SMTP-12] a new connection that answers the same: fails, and tries no third', async () => {
+    const script: Script = async (peer) => {
+      await untilSecured(peer)
+      let messages = mx.peers.length > 1 ? 1 : 0
+      for (;;) {
+        const line = await peer.hear()
+        if (line === undefined) return
+        if (line.startsWith('MAIL') && messages > 0) peer.say('451 4.7.1 Greylisted')
+        else if (line === 'DATA') {
+          peer.say('354 Go ahead')
+          while ((await peer.hear()) !== '.') if (peer.closed) return
+          messages++
+          peer.say('250 Taken')
+        } else peer.say('250 Fine')
+      }
+    }
+    const { mx, sender } = await against(script, { mode: 'enforce' })
+    await sender.sendMail(messageTo(DOMAIN))
+
+    const error = await errorOf(sender.sendMail(messageTo(DOMAIN)))
+
+    expect(error).toMatchObject({ responseCode: 451, permanent: false })
+    expect(mx.peers.map(mails)).toEqual([2, 1])
+  })
+})
+
+describe('places', () => {
+  test('421 to a connection too many: waits for the one that is open, and opens no more', async () => {
+    let open = 0
+    const script: Script = async (peer) => {
+      open++
+      if (open > 1) {
+        peer.socket.end('421 4.7.0 Too many connections\r\n')
+        open--
+        return
+      }
+      await untilSecured(peer)
+      await takeMessages(peer)
+      open--
+    }
+    const { mx, sender } = await against(script, { mode: 'enforce', maxConnectionsPerHost: 5 })
+
+    const results = await Promise.all(
+      Array.from({ length: 8 }, () => sender.sendMail(messageTo(DOMAIN))),
+    )
+
+    expect(results.flatMap(({ accepted }) => accepted)).toHaveLength(8)
+    expect(mx.peers.reduce((sum, peer) => sum + mails(peer), 0)).toBe(8)
+  })
+
+  test('messages to two hosts through one place: by age, not by host', async () => {
+    const order: string[] = []
+    const script: Script = async (peer) => {
+      await untilSecured(peer)
+      await takeMessages(peer)
+    }
+    const { sender } = await against(script, { maxConnections: 1, maxMessages: 1 })
+    const send = async (domain: string, name: string) => {
+      await sender.sendMail(messageTo(domain))
+      order.push(name)
+    }
+
+    const sent = ['a.example', 'b.example', 'a.example', 'a.example', 'b.example', 'a.example']
+    await Promise.all(sent.map((domain, index) => send(domain, String(index))))
+
+    expect(order).toEqual(['0', '1', '2', '3', '4', '5'])
+  })
+
+  test('isIdle() counts what was handed over and is not sent yet; idle comes at the start', async () => {
+    const script: Script = async (peer) => {
+      await untilSecured(peer)
+      await takeMessages(peer)
+    }
+    const { sender } = await against(script, { maxConnections: 3 })
+    const queue = Array.from({ length: 20 }, () => messageTo(DOMAIN))
+    const batches: number[] = []
+    const sent: Array<Promise<unknown>> = []
+
+    await new Promise<void>((resolve) => {
+      sender.on('idle', () => {
+        let batch = 0
+        while (queue.length > 0 && sender.isIdle()) {
+          const message = queue.shift()
+          if (message) sent.push(sender.sendMail(message))
+          batch++
+        }
+        batches.push(batch)
+        if (queue.length === 0) resolve()
+      })
+    })
+    await Promise.all(sent)
+
+    expect(batches[0]).toBe(3)
+    expect(Math.max(...batches)).toBeLessThanOrEqual(3)
+    expect(sent).toHaveLength(20)
+  })
+
+  test('close({ force: true }) opens no connection for a message that waits', async () => {
+    const script: Script = async (peer) => {
+      await untilSecured(peer)
+    }
+    const { mx, sender } = await against(script, { mode: 'enforce', maxConnections: 1 })
+    const first = errorOf(sender.sendMail(messageTo(DOMAIN)))
+    await vi.waitUntil(() => mx.peers.length === 1, EVENTUALLY)
+    const second = errorOf(sender.sendMail(messageTo(DOMAIN)))
+
+    sender.close({ force: true })
+
+    expect(await second).toMatchObject({ code: 'ECONNECTION' })
+    await first
+    expect(mx.peers).toHaveLength(1)
+  })
+})
+
+describe('bounds of a delivery', () => {
+  test('[STS-57] addresses that stay silent: deliveryTimeout ends them all together', async () => {
+    const script: Script = async () => undefined
+    const mx = await ScriptedMx.open(script, HOST)
+    const addresses = Array.from({ length: 10 }, (_, index) => `192.0.2.${index + 1}`)
+    const hosts = Array.from({ length: 20 }, (_, index) => `mx${index}.scripted.example`)
+    const dials: string[] = []
+    const options = mx.options()
+    const sender = nodemailer.createTransport(
+      mtaStsTransport({
+        ...options,
+        deliveryTimeout: 200,
+        resolver: {
+          ...options.resolver,
+          resolveMx: async () => hosts.map((exchange, priority) => ({ exchange, priority })),
+          resolve4: async () => addresses,
+        },
+        connect: (target) => {
+          dials.push(target.address)
+          return mx.dial()
+        },
+      }),
+    )
+    onTestFinished(async () => {
+      sender.close()
+      await mx[Symbol.asyncDispose]()
+    })
+
+    const error = await errorOf(sender.sendMail(messageTo(DOMAIN)))
+
+    expect(error).toMatchObject({ code: 'ETIMEDOUT' })
+    expect(error.permanent ?? false).toBe(false)
+    expect(new Set(dials).size).toBe(dials.length)
+  })
+
+  test('[STS-57] twenty hosts at the same ten addresses, all refused: dials each address once', async () => {
+    const dials: string[] = []
+    const script: Script = async (peer) => void peer.socket.destroy()
+    const mx = await ScriptedMx.open(script, HOST)
+    const options = mx.options()
+    const sender = nodemailer.createTransport(
+      mtaStsTransport({
+        ...options,
+        resolver: {
+          ...options.resolver,
+          resolveMx: async () =>
+            Array.from({ length: 20 }, (_, index) => ({
+              exchange: `mx${index}.scripted.example`,
+              priority: index,
+            })),
+          resolve4: async () => Array.from({ length: 10 }, (_, index) => `192.0.2.${index + 1}`),
+        },
+        connect: (target) => {
+          dials.push(target.address)
+          return mx.dial()
+        },
+      }),
+    )
+    onTestFinished(async () => {
+      sender.close()
+      await mx[Symbol.asyncDispose]()
+    })
+
+    const error = await errorOf(sender.sendMail(messageTo(DOMAIN)))
+
+    expect(error.permanent ?? false).toBe(false)
+    expect(dials).toHaveLength(10)
+  })
+})
+
+/** Answers each command with the reply of a table, or well. */
+function replies(table: Record<string, string>, { tls = true } = {}): Script {
+  return async (peer) => {
+    if (tls && !table.CONN && !table.EHLO && !table.STARTTLS) await untilSecured(peer)
+    else {
+      peer.say(table.CONN ?? '220 greeting.example ESMTP')
+    }
+    for (;;) {
+      const line = await peer.hear()
+      if (line === undefined) return
+      const verb = line.split(' ')[0] ?? ''
+      const reply = table[verb]
+      if (reply) peer.say(reply)
+      else if (verb === 'EHLO') {
+        peer.say('250-ehlo.example', tls ? '250 STARTTLS' : '250 8BITMIME')
+      } else if (verb === 'DATA') {
+        peer.say('354 Go ahead')
+        while ((await peer.hear()) !== '.') if (peer.closed) return
+        peer.say(table['.'] ?? '250 Taken')
+      } else peer.say('250 Fine')
+    }
+  }
+}
+
+describe('[STS-56] what is final', () => {
+  test.each([
+    ['554 as the greeting', { CONN: '554 5.7.1 No' }],
+    ['550 to EHLO and HELO', { EHLO: '550 No', HELO: '550 No' }],
+    ['554 to STARTTLS, and plaintext that takes the message', { STARTTLS: '554 No' }],
+    ['530 to MAIL', { MAIL: '530 5.7.0 Must issue STARTTLS first' }],
+    ['538 to MAIL', { MAIL: '538 5.7.11 Encryption required' }],
+    ['550 5.7.10 to RCPT', { RCPT: '550 5.7.10 Encryption needed' }],
+    ['503 to RCPT', { RCPT: '503 5.5.1 Bad sequence' }],
+    ['451 to RCPT', { RCPT: '451 4.3.0 Later' }],
+  ])('%s: never permanent', async (_, table) => {
+    for (const mode of [undefined, 'testing', 'enforce'] as const) {
+      const { sender } = await against(replies(table), { mode })
+      const outcome = await sender.sendMail(messageTo(DOMAIN)).then(
+        () => ({ permanent: false }),
+        (error: { permanent?: boolean }) => error,
+      )
+      expect(outcome.permanent ?? false).toBe(false)
+    }
+  })
+
+  test.each([
+    ['550 to MAIL', { MAIL: '550 5.7.1 Not you' }],
+    ['550 to RCPT', { RCPT: '550 5.1.1 No such user' }],
+    ['554 to DATA', { DATA: '554 No' }],
+    ['552 to the message', { '.': '552 5.3.4 Too big' }],
+  ])('%s on a connection that proved what it must: permanent', async (_, table) => {
+    for (const mode of [undefined, 'testing', 'enforce'] as const) {
+      const { sender } = await against(replies(table), { mode })
+      const error = await errorOf(sender.sendMail(messageTo(DOMAIN)))
+      expect(error).toMatchObject({ permanent: true })
+    }
+  })
+
+  test.each([
+    ['550 to MAIL', { MAIL: '550 5.7.1 Not you' }],
+    ['550 to RCPT', { RCPT: '550 5.1.1 No such user' }],
+  ])('%s in plaintext after a STARTTLS that failed: not permanent', async (_, table) => {
+    for (const mode of [undefined, 'testing'] as const) {
+      const { sender } = await against(replies({ ...table, STARTTLS: '454 Not now' }), { mode })
+      const error = await errorOf(sender.sendMail(messageTo(DOMAIN)))
+      expect(error).toMatchObject({ responseCode: 550, permanent: false })
+    }
+  })
+
+  test('[SMTP-8] 451 to one recipient and 554 to the message: only the other is permanent', async () => {
+    const script: Script = async (peer) => {
+      await untilSecured(peer)
+      for (;;) {
+        const line = await peer.hear()
+        if (line === undefined) return
+        if (line.includes('b@')) peer.say('451 4.3.0 Later')
+        else if (line === 'DATA') {
+          peer.say('354 Go ahead')
+          while ((await peer.hear()) !== '.') if (peer.closed) return
+          peer.say('554 5.6.0 No')
+        } else peer.say('250 Fine')
+      }
+    }
+    const { sender } = await against(script, { mode: 'enforce' })
+    const to = [`a@${DOMAIN}`, `b@${DOMAIN}`]
+    const error = await errorOf(sender.sendMail({ ...messageTo(DOMAIN), to }))
+    expect(error.permanent).toBe(false)
+    const outcomes = error.rejectedErrors?.map(({ recipient, permanent }) => [recipient, permanent])
+    expect(new Map(outcomes as Array<[string, boolean]>)).toEqual(
+      new Map([
+        [`a@${DOMAIN}`, true],
+        [`b@${DOMAIN}`, false],
+      ]),
+    )
+  })
+
+  test('[SMTP-5] a recipient that needs SMTPUTF8 where no host offers it: permanent', async () => {
+    const { mx, sender } = await against(
+      async (peer) => {
+        await untilSecured(peer)
+        await takeMessages(peer)
+      },
+      { mode: 'enforce' },
+    )
+    const error = await errorOf(
+      sender.sendMail({
+        ...messageTo(DOMAIN),
+        envelope: { from: 'a@b.example', to: `jörg@${DOMAIN}` },
+      }),
+    )
+    expect(error).toMatchObject({ permanent: true })
+    expect(mails(only(mx.peers))).toBe(0)
+  })
+
+  test('a null MX while a policy is cached: not permanent; without one: permanent', async () => {
+    for (const mode of ['enforce', 'testing', 'none', undefined] as const) {
+      const mx = await ScriptedMx.open(async () => undefined, HOST)
+      const options = mx.options()
+      const overrides: Record<string, Policy> = mode
+        ? {
+            [DOMAIN]: { version: 'STSv1', mode, mx: mode === 'none' ? [] : [HOST], maxAge: 86_400 },
+          }
+        : {}
+      for (const exchange of ['.', '']) {
+        const resolver = { ...options.resolver, resolveMx: async () => [{ exchange, priority: 0 }] }
+        const transport = mtaStsTransport({ ...options, overrides, resolver })
+        const sender = nodemailer.createTransport(transport)
+        const error = await errorOf(sender.sendMail(messageTo(DOMAIN)))
+        expect(error).toMatchObject({ code: 'ENULLMX', permanent: mode === undefined })
+        sender.close()
+      }
+      await mx[Symbol.asyncDispose]()
+    }
+  })
+})

@@ -1,0 +1,263 @@
+import { describe, expect, test } from 'vitest'
+import type { SmtpEnvelope } from '../../src/smtp/connection.js'
+import { envelopeCommands, type HostFacts, needsSmtpUtf8 } from '../../src/smtp/envelope.js'
+import { SmtpError, SmtpUtf8RequiredError } from '../../src/smtp/reply.js'
+import { TlsFailureError } from '../../src/tls/failures.js'
+
+interface Spec {
+  offers?: readonly string[]
+  size?: number
+  secured?: boolean
+  tlsFailed?: boolean
+}
+
+function hostOf({ offers = [], secured = true, tlsFailed = false }: Spec): HostFacts {
+  const words = offers.map((offer): [string, string] => {
+    const [keyword = '', ...parameters] = offer.split(' ')
+    return [keyword, parameters.join(' ')]
+  })
+  return {
+    mxHost: 'mx.example',
+    address: '192.0.2.1',
+    extensions: new Map(words),
+    secured,
+    tlsFailed,
+  }
+}
+
+const FROM = 'ann@sender.example'
+
+function commands(envelope: Partial<SmtpEnvelope>, spec: Spec = {}): string[] {
+  const whole = { from: FROM, to: ['b@bob.example'], ...envelope }
+  const { mail, recipients } = envelopeCommands(whole, spec.size, hostOf(spec))
+  return [mail, ...recipients.map(({ command, error }) => command ?? String(error?.name))]
+}
+
+function refusal(envelope: Partial<SmtpEnvelope>, spec: Spec = {}): Error {
+  try {
+    commands(envelope, spec)
+  } catch (error) {
+    if (error instanceof Error) return error
+  }
+  throw new Error('The envelope was not refused')
+}
+
+const EVERYTHING = ['SIZE 1000', '8BITMIME', 'SMTPUTF8', 'DSN', 'REQUIRETLS', 'PIPELINING']
+
+describe('MAIL and RCPT', () => {
+  test('say nothing of what the host does not offer', () => {
+    const dsn = { ret: 'FULL', envid: 'x', notify: 'NEVER', orcpt: 'a@b.example' } as const
+    expect(commands({ dsn }, { size: 100 })).toEqual([
+      'MAIL FROM:<ann@sender.example>',
+      'RCPT TO:<b@bob.example>',
+    ])
+  })
+
+  test('[SMTP-7] say everything that it offers and that is asked for', () => {
+    const dsn = {
+      ret: 'HDRS',
+      envid: 'a+b=c d',
+      notify: ['success', 'FAILURE'],
+      orcpt: 'a+b@c.example',
+    } as const
+    expect(commands({ dsn, requireTls: true }, { offers: EVERYTHING, size: 100 })).toEqual([
+      'MAIL FROM:<ann@sender.example> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=a+2Bb+3Dc+20d REQUIRETLS',
+      'RCPT TO:<b@bob.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb@c.example',
+    ])
+  })
+
+  test('keep the type of an original recipient', () => {
+    expect(commands({ dsn: { orcpt: 'utf-8;a@c.example' } }, { offers: ['DSN'] })[1]).toBe(
+      'RCPT TO:<b@bob.example> ORCPT=utf-8;a@c.example',
+    )
+  })
+
+  test('leave BODY out when the message is not of 8 bits', () => {
+    expect(commands({ use8BitMime: false }, { offers: ['8BITMIME'] })[0]).toBe(
+      'MAIL FROM:<ann@sender.example>',
+    )
+  })
+
+  test.each(['', false] as const)('the null reverse-path is %j', (from) => {
+    expect(commands({ from })[0]).toBe('MAIL FROM:<>')
+  })
+
+  test('[SMTP-11] hold no root dot', () => {
+    expect(
+      commands({ from: 'ann@sender.example.', to: ['b@bob.example.', 'b@bücher.example.'] }),
+    ).toEqual([
+      'MAIL FROM:<ann@sender.example>',
+      'RCPT TO:<b@bob.example>',
+      'RCPT TO:<b@xn--bcher-kva.example>',
+    ])
+  })
+
+  test('address literals, quoted local parts and postmaster stay as they are', () => {
+    const to = [
+      'b@[192.0.2.1]',
+      'b@[IPv6:2001:db8::1]',
+      '"b c"@bob.example',
+      '"a@b"@bob.example',
+      'postmaster',
+      'Ann.B@Bob.Example',
+    ]
+    expect(commands({ to }).slice(1)).toEqual(to.map((address) => `RCPT TO:<${address}>`))
+  })
+})
+
+describe('what could end a command early', () => {
+  const ADDRESSES = [
+    'a@b.example>\r\nRCPT TO:<x@y.example',
+    'a@b.example\r\nDATA',
+    'a@b.example\nDATA',
+    'a@b.example\rDATA',
+    'a\0@b.example',
+    'a@b.example\0',
+    'a@b.example> SIZE=1',
+    'a@b.example SIZE=1',
+    'a b@b.example',
+    '"a b"c@b.example',
+    '"a\r\nb"@b.example',
+    '"a>b"@b.example',
+    '<a@b.example>',
+    'a\u0085@b.example',
+    'a\u2028@b.example',
+    'a\ud800@b.example',
+    'a@b\tc.example',
+    'a\u00a0b@b.example',
+    'a@b。example',
+    'a@.',
+  ]
+
+  test.each(ADDRESSES)('in an address, %j, is refused for good', (address) => {
+    for (const envelope of [
+      { from: address },
+      { to: [address] },
+      { to: ['ok@bob.example', address] },
+    ]) {
+      const error = refusal(envelope, { offers: EVERYTHING })
+      expect(error).toBeInstanceOf(SmtpError)
+      expect(error).toMatchObject({ code: 'EENVELOPE', command: 'API', permanent: true })
+      expect(error.message).not.toMatch(/[\p{Cc}\p{Zl}]/u)
+    }
+  })
+
+  test('so is what is no address, and an envelope without recipients', () => {
+    for (const to of [[], [''], [undefined], [{ address: 'a@b.example' }]]) {
+      const error = refusal({ to: to as string[] })
+      expect(error).toMatchObject({ code: 'EENVELOPE', permanent: true })
+    }
+  })
+
+  test.each([
+    { envid: 'a\r\nDATA' },
+    { envid: 'ä' },
+    { orcpt: 'a@b\0' },
+    { orcpt: 'rfc822;a\n' },
+    { notify: 'SUCCESS\r\nDATA' },
+    { notify: 'NEVER,SUCCESS' },
+    { notify: ['ALWAYS'] },
+    { ret: 'FULL SIZE=1' as 'FULL' },
+  ])('in a DSN parameter, %j, is refused for good, also without DSN', (dsn) => {
+    for (const offers of [[], EVERYTHING]) {
+      expect(refusal({ dsn }, { offers })).toMatchObject({ code: 'EENVELOPE', permanent: true })
+    }
+  })
+
+  test('no parameter holds more than its own value', () => {
+    const dsn = { envid: 'x RET=FULL', orcpt: 'x@y.example NOTIFY=NEVER' }
+    expect(commands({ dsn }, { offers: ['DSN'] })).toEqual([
+      'MAIL FROM:<ann@sender.example> ENVID=x+20RET+3DFULL',
+      'RCPT TO:<b@bob.example> ORCPT=rfc822;x@y.example+20NOTIFY+3DNEVER',
+    ])
+  })
+})
+
+describe('[SMTP-5] addresses beyond ASCII', () => {
+  test('a domain alone goes as A-labels, whatever the host offers', () => {
+    for (const offers of [[], ['SMTPUTF8']]) {
+      expect(commands({ to: ['b@jörg.example'] }, { offers })).toEqual([
+        'MAIL FROM:<ann@sender.example>',
+        'RCPT TO:<b@xn--jrg-sna.example>',
+      ])
+    }
+  })
+
+  test('a local part is sent where SMTPUTF8 is offered', () => {
+    expect(commands({ to: ['jörg@jörg.example'] }, { offers: ['SMTPUTF8'] })).toEqual([
+      'MAIL FROM:<ann@sender.example> SMTPUTF8',
+      'RCPT TO:<jörg@xn--jrg-sna.example>',
+    ])
+    expect(commands({ from: 'jörg@a.example' }, { offers: ['SMTPUTF8'] })[0]).toBe(
+      'MAIL FROM:<jörg@a.example> SMTPUTF8',
+    )
+  })
+
+  test.each([
+    [{ to: ['jörg@bob.example'] }],
+    [{ to: ['jörg@bob.example', 'jürg@bob.example'] }],
+    [{ from: 'jörg@a.example' }],
+  ])('%j is an error of its own where it is not offered', (envelope) => {
+    const error = refusal(envelope)
+    expect(error).toBeInstanceOf(SmtpUtf8RequiredError)
+    expect(error).toMatchObject({
+      code: 'EENVELOPE',
+      reason: 'smtputf8-not-offered',
+      permanent: true,
+    })
+    expect(refusal(envelope, { tlsFailed: true })).toMatchObject({ permanent: false })
+  })
+
+  test('a recipient that needs it is left out when others do not', () => {
+    const envelope = { from: FROM, to: ['b@bob.example', 'jörg@bob.example'] }
+    const { mail, recipients } = envelopeCommands(envelope, undefined, hostOf({}))
+    expect(mail).toBe('MAIL FROM:<ann@sender.example>')
+    expect(recipients).toMatchObject([
+      { command: 'RCPT TO:<b@bob.example>' },
+      {
+        error: { recipient: 'jörg@bob.example', reason: 'smtputf8-not-offered', permanent: false },
+      },
+    ])
+  })
+
+  test('needsSmtpUtf8 looks at the local part alone', () => {
+    expect(needsSmtpUtf8('jörg@bob.example')).toBe(true)
+    expect(needsSmtpUtf8('jörg')).toBe(true)
+    expect(needsSmtpUtf8('b@jörg.example')).toBe(false)
+    expect(needsSmtpUtf8('"ä@b"@bob.example')).toBe(true)
+  })
+})
+
+describe('[SMTP-6] SIZE', () => {
+  test('a message over the limit is refused for good', () => {
+    const error = refusal({}, { offers: ['SIZE 1000'], size: 1001 })
+    expect(error).toMatchObject({ code: 'EMESSAGE', command: 'MAIL FROM', permanent: true })
+    expect(refusal({}, { offers: ['SIZE 1000'], size: 1001, tlsFailed: true })).toMatchObject({
+      permanent: false,
+    })
+  })
+
+  test.each([
+    ['at the limit', 'SIZE 1000', 1000, ' SIZE=1000'],
+    ['without a limit', 'SIZE', 5000, ' SIZE=5000'],
+    ['with the limit 0, which is none', 'SIZE 0', 5000, ' SIZE=5000'],
+    ['with a limit that is no number', 'SIZE x', 5000, ' SIZE=5000'],
+    ['of unknown size', 'SIZE 1000', undefined, ''],
+  ])('a message %s is sent', (_, offer, size, parameter) => {
+    const spec = { offers: [offer], ...(size === undefined ? {} : { size }) }
+    expect(commands({}, spec)[0]).toBe(`MAIL FROM:<ann@sender.example>${parameter}`)
+  })
+})
+
+describe('[RTLS-1] REQUIRETLS', () => {
+  test.each([
+    ['is not offered', { offers: ['DSN'] }],
+    ['is offered in plaintext', { offers: ['REQUIRETLS'], secured: false }],
+  ])('refuses the host where it %s', (_, spec) => {
+    const error = refusal({ requireTls: true }, spec)
+    expect(error).toBeInstanceOf(TlsFailureError)
+    expect(error).toMatchObject({
+      failure: { reason: 'requiretls-not-offered', mxHost: 'mx.example', address: '192.0.2.1' },
+    })
+  })
+})

@@ -1,0 +1,563 @@
+import { PassThrough, Readable } from 'node:stream'
+import { describe, expect, test } from 'vitest'
+import type { SmtpConnection, SmtpEnvelope } from '../../src/smtp/connection.js'
+import { isStaleConnection, SmtpUtf8RequiredError } from '../../src/smtp/reply.js'
+import type { Security } from '../../src/tls/security.js'
+import {
+  AUTHENTICATED,
+  ENVELOPE,
+  OPPORTUNISTIC,
+  open,
+  type Peer,
+  rejection,
+  ScriptedMx,
+  smtpRejection,
+  takeMessages,
+  untilSecured,
+} from './support.js'
+
+interface Host extends AsyncDisposable {
+  connection: SmtpConnection
+  peer: Peer
+  mistakes: unknown[]
+}
+
+/** A connection to a host that has these extensions inside TLS, and then follows the script. */
+async function connected(
+  offers: readonly string[],
+  script: (peer: Peer) => Promise<void> = takeMessages,
+  security: Security = AUTHENTICATED,
+): Promise<Host> {
+  const mx = await ScriptedMx.open(async (peer) => {
+    await untilSecured(peer, { after: [...offers] })
+    await script(peer)
+  })
+  const connection = await open(mx, { security })
+  const [peer] = mx.peers
+  if (!peer) throw new Error('There was no connection')
+  return {
+    connection,
+    peer,
+    mistakes: mx.mistakes,
+    async [Symbol.asyncDispose]() {
+      connection.close()
+      await mx[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Answers each command with what the table says of its beginning; everything else is fine. */
+function answering(table: Record<string, string>, final = '250 Taken') {
+  return async (peer: Peer) => {
+    for (;;) {
+      const line = await peer.hear()
+      if (line === undefined) return
+      const [, answer] = Object.entries(table).find(([start]) => line.startsWith(start)) ?? []
+      if (answer !== undefined) peer.say(...answer.split('\n'))
+      else if (line === 'DATA') peer.say('354 go')
+      else peer.say('250 fine')
+      if (line === 'DATA' && (answer === undefined || answer.startsWith('354'))) {
+        while ((await peer.hear()) !== '.') if (peer.closed) return
+        peer.say(final)
+      }
+    }
+  }
+}
+
+/** What the client said after EHLO inside TLS. */
+const said = (peer: Peer) => peer.heard.slice(3)
+
+const THREE: SmtpEnvelope = {
+  from: 'ann@sender.example',
+  to: ['a@bob.example', 'b@bob.example', 'c@bob.example'],
+}
+
+describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
+  test('[SMTP-8] each recipient keeps its own reply', async () => {
+    const replies = { 'RCPT TO:<a': '250 ok', 'RCPT TO:<b': '451 later', 'RCPT TO:<c': '550 no' }
+    await using host = await connected(offers, answering(replies))
+    const result = await host.connection.send(THREE, 'text')
+    expect(result).toMatchObject({
+      accepted: ['a@bob.example'],
+      rejected: ['b@bob.example', 'c@bob.example'],
+      rejectedErrors: [
+        { recipient: 'b@bob.example', responseCode: 451, permanent: false, command: 'RCPT TO' },
+        { recipient: 'c@bob.example', responseCode: 550, permanent: true, code: 'EENVELOPE' },
+      ],
+    })
+  })
+
+  test.each([
+    ['DATA', answering({ 'RCPT TO:<b': '451 later', DATA: '554 no' })],
+    ['the message', answering({ 'RCPT TO:<b': '451 later' }, '554 no')],
+  ])('[SMTP-8] whatever %s comes to, a recipient keeps its reply', async (_, script) => {
+    await using host = await connected(offers, script)
+    const error = await smtpRejection(host.connection.send(THREE, 'text'))
+    expect(error).toMatchObject({
+      code: 'EMESSAGE',
+      command: 'DATA',
+      responseCode: 554,
+      permanent: false,
+      rejected: THREE.to,
+      rejectedErrors: [
+        { recipient: 'a@bob.example', responseCode: 554, permanent: true },
+        { recipient: 'b@bob.example', responseCode: 451, permanent: false },
+        { recipient: 'c@bob.example', responseCode: 554, permanent: true },
+      ],
+    })
+    expect(new Set([error, ...(error.rejectedErrors ?? [])]).size).toBe(4)
+  })
+
+  test('[SMTP-8] a 421 leaves what was refused before it as it was', async () => {
+    const script = async (peer: Peer) => {
+      await peer.hear()
+      peer.say('250 ok')
+      await peer.hear()
+      peer.say('550 5.1.1 no such user')
+      await peer.hear()
+      peer.say('421 4.3.2 shutting down')
+      peer.socket.end()
+    }
+    await using host = await connected(offers, script)
+    const error = await smtpRejection(host.connection.send(THREE, 'text'))
+    expect(error).toMatchObject({
+      responseCode: 421,
+      response: '421 4.3.2 shutting down',
+      permanent: false,
+      rejectedErrors: [
+        { responseCode: 550, permanent: true },
+        { responseCode: 421, permanent: false },
+        { responseCode: 421, permanent: false },
+      ],
+    })
+    expect(host.connection.closed).toBe(true)
+  })
+
+  test('a 421 to MAIL keeps its code when the connection is closed', async () => {
+    const script = async (peer: Peer) => {
+      await peer.hear()
+      peer.say('421 4.3.2 shutting down')
+      peer.socket.end()
+    }
+    await using host = await connected(offers, script)
+    const error = await smtpRejection(host.connection.send(THREE, Readable.from(['text'])))
+    expect(error).toMatchObject({ command: 'MAIL FROM', responseCode: 421, permanent: false })
+    expect(isStaleConnection(error)).toBe(true)
+  })
+
+  test('a sender that is refused is the error of the message', async () => {
+    const script = answering({
+      MAIL: '550 5.7.1 no',
+      RCPT: '503 first MAIL',
+      DATA: '503 first RCPT',
+    })
+    await using host = await connected(offers, script)
+    const error = await smtpRejection(host.connection.send(THREE, 'text'))
+    expect(error).toMatchObject({
+      code: 'EENVELOPE',
+      command: 'MAIL FROM',
+      responseCode: 550,
+      permanent: true,
+      rejected: THREE.to,
+    })
+    expect(host.connection.closed).toBe(false)
+  })
+
+  test('a refusal counts although the connection ends right after it', async () => {
+    for (const [refuse, command] of [
+      ['MAIL', 'MAIL FROM'],
+      ['RCPT', 'RCPT TO'],
+    ] as const) {
+      await using host = await connected(offers, async (peer) => {
+        for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+          peer.say(line.startsWith(refuse) ? '550 5.7.1 no' : '250 fine')
+          if (line.startsWith(refuse)) return void peer.socket.end()
+        }
+      })
+      const error = await smtpRejection(host.connection.send(ENVELOPE, 'text'))
+      expect(error).toMatchObject({ command, responseCode: 550, permanent: true })
+    }
+  })
+
+  test('[SMTP-3] a 354 without an accepted recipient is answered with a lone dot', async () => {
+    const script = answering({ RCPT: '550 no', DATA: '354 go' }, '554 no valid recipients')
+    await using host = await connected(offers, script)
+    const { connection, peer } = host
+    const error = await smtpRejection(connection.send(THREE, 'text'))
+    expect(error).toMatchObject({
+      code: 'EENVELOPE',
+      command: 'RCPT TO',
+      responseCode: 550,
+      permanent: true,
+      rejected: THREE.to,
+    })
+    expect(error.rejectedErrors).toHaveLength(3)
+    expect(said(peer).slice(4)).toEqual(offers.length > 0 ? ['DATA', '.'] : [])
+    await connection.send(ENVELOPE, 'text').catch(() => {})
+    expect(said(peer).slice(offers.length > 0 ? 6 : 4, 8)).toEqual(
+      offers.length > 0
+        ? ['MAIL FROM:<ann@sender.example> BODY=8BITMIME', 'RCPT TO:<bob@bob.example>']
+        : ['RSET', 'MAIL FROM:<ann@sender.example> BODY=8BITMIME', 'RCPT TO:<bob@bob.example>'],
+    )
+  })
+
+  test('all refused, some for now: the error is temporary', async () => {
+    const replies = { 'RCPT TO:<a': '550 no', RCPT: '451 later', DATA: '503 no recipients' }
+    await using host = await connected(offers, answering(replies))
+    const error = await smtpRejection(host.connection.send(THREE, 'text'))
+    expect(error).toMatchObject({ command: 'RCPT TO', permanent: false })
+    expect(error.rejectedErrors).toMatchObject([
+      { permanent: true },
+      { permanent: false },
+      { permanent: false },
+    ])
+  })
+
+  test('[SMTP-9] 354 and 250 in one packet: the message is not delivered', async () => {
+    await using host = await connected(offers, answering({ DATA: '354 go\n250 Taken' }))
+    const body = Readable.from(['text'])
+    const error = await smtpRejection(host.connection.send(ENVELOPE, body))
+    expect(error).toMatchObject({ code: 'EPROTOCOL', permanent: false })
+    expect(body.readableDidRead).toBe(false)
+    expect(host.connection.closed).toBe(true)
+  })
+
+  test('[SMTP-9] 354 and a fragment in one packet: neither', async () => {
+    const script = async (peer: Peer) => {
+      for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+        if (line === 'DATA') peer.socket.write('354 go\r\n250 Ta')
+        else peer.say('250 fine')
+      }
+    }
+    await using host = await connected(offers, script)
+    const error = await smtpRejection(host.connection.send(ENVELOPE, 'text'))
+    expect(error).toMatchObject({ code: 'EPROTOCOL', permanent: false })
+    expect(said(host.peer)).not.toContain('text')
+  })
+
+  test('[SMTP-9] a reply of another kind than the command asks for is a protocol error', async () => {
+    for (const replies of [{ MAIL: '354 go' }, { RCPT: '354 go' }, { DATA: '250 fine' }]) {
+      await using host = await connected(offers, answering(replies))
+      const error = await smtpRejection(host.connection.send(ENVELOPE, 'text'))
+      expect(error).toMatchObject({ code: 'EPROTOCOL', permanent: false })
+      expect(host.connection.closed).toBe(true)
+    }
+  })
+
+  test('sends one message after the other', async () => {
+    await using host = await connected(offers)
+    for (let count = 0; count < 20; count++) {
+      expect(await host.connection.send(THREE, `text ${count}`)).toMatchObject({ rejected: [] })
+    }
+    expect(said(host.peer).filter((line) => line.startsWith('text'))).toHaveLength(20)
+    expect(said(host.peer)).not.toContain('RSET')
+  })
+
+  test('[SMTP-12] what MAIL is answered with on a kept connection is told apart', async () => {
+    for (const [reply, stale] of [
+      ['421 bye', true],
+      ['451 later', true],
+      ['452 too many', true],
+      ['503 sequence', true],
+      ['450 later', false],
+      ['550 no', false],
+    ] as const) {
+      let messages = 0
+      await using host = await connected(offers, async (peer) => {
+        for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+          if (line.startsWith('MAIL')) peer.say(++messages === 1 ? '250 ok' : reply)
+          else if (line !== 'DATA') peer.say(messages === 1 ? '250 fine' : '503 no')
+          else if (messages > 1) peer.say('503 no')
+          else {
+            peer.say('354 go')
+            while ((await peer.hear()) !== '.') if (peer.closed) return
+            peer.say('250 Taken')
+          }
+        }
+      })
+      await host.connection.send(ENVELOPE, 'text')
+      const body = Readable.from(['text'])
+      const error = await rejection(host.connection.send(ENVELOPE, body))
+      expect([reply, isStaleConnection(error)]).toEqual([reply, stale])
+      expect(body.readableDidRead).toBe(false)
+      expect(body.destroyed).toBe(false)
+    }
+  })
+
+  test('[SMTP-12] so is a kept connection that the host has closed', async () => {
+    const script = async (peer: Peer) => {
+      await peer.hear()
+      peer.socket.end()
+    }
+    await using host = await connected(offers, script)
+    const body = Readable.from(['text'])
+    const error = await smtpRejection(host.connection.send(ENVELOPE, body))
+    expect(error).toMatchObject({ code: 'ECONNECTION', permanent: false })
+    expect(isStaleConnection(error)).toBe(true)
+    expect(body.readableDidRead).toBe(false)
+    const again = await smtpRejection(host.connection.send(ENVELOPE, body))
+    expect(isStaleConnection(again)).toBe(true)
+  })
+})
+
+describe('[SMTP-3] groups of commands', () => {
+  test('are one write where PIPELINING was offered inside TLS', async () => {
+    const packets: string[] = []
+    await using host = await connected(['PIPELINING'], async (peer) => {
+      peer.socket.on('data', (chunk: Buffer) => packets.push(chunk.toString()))
+      await takeMessages(peer)
+    })
+    await host.connection.send(THREE, 'text')
+    expect(packets).toEqual([
+      'MAIL FROM:<ann@sender.example> BODY=8BITMIME\r\nRCPT TO:<a@bob.example>\r\nRCPT TO:<b@bob.example>\r\nRCPT TO:<c@bob.example>\r\nDATA\r\n',
+      'text\r\n.\r\n',
+    ])
+  })
+
+  test('are not used where it was offered only before TLS, or without TLS', async () => {
+    for (const inside of [true, false]) {
+      await using mx = await ScriptedMx.open(async (peer) => {
+        if (inside) await untilSecured(peer, { before: ['PIPELINING'] })
+        else {
+          peer.say('220 hi')
+          await peer.hear()
+          peer.say('250-hi', '250 PIPELINING')
+        }
+        for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+          // Bytes of the next command would be here already
+          await new Promise((resolve) => setImmediate(resolve))
+          if (peer.pending !== '') throw new Error('commands came in a group')
+          peer.say(line === 'DATA' ? '554 no' : '250 ok')
+        }
+      })
+      const connection = await open(mx, { security: OPPORTUNISTIC })
+      await smtpRejection(connection.send(THREE, 'text'))
+      expect(mx.mistakes).toEqual([])
+      connection.close()
+    }
+  })
+
+  test('are bounded: a host that reads nothing more before its replies are read gets all', async () => {
+    const to = Array.from({ length: 5000 }, (_, index) => `user-${index}@bob.example`)
+    let largest = 0
+    await using host = await connected(['PIPELINING'], async (peer) => {
+      let open = 0
+      for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+        open = peer.pending.split('\r\n').length
+        largest = Math.max(largest, open)
+        if (line === 'DATA') {
+          peer.say('354 go')
+          while ((await peer.hear()) !== '.') if (peer.closed) return
+          peer.say('250 Taken')
+        } else peer.say(line.includes('user-17@') ? '550 no' : '250 fine')
+      }
+    })
+    const result = await host.connection.send({ from: '', to }, 'text')
+    expect(result.accepted).toHaveLength(4999)
+    expect(result.rejected).toEqual(['user-17@bob.example'])
+    expect(largest).toBeLessThanOrEqual(100)
+    expect(said(host.peer)[0]).toBe('MAIL FROM:<> BODY=8BITMIME')
+  })
+})
+
+describe('the message', () => {
+  test('a small one is one write with its final dot, a stream of small pieces too', async () => {
+    const pieces = ['Subject: x\n', '\n', '.', 'a\r', '\n', '.b']
+    for (const message of [pieces.join(''), Buffer.from(pieces.join('')), Readable.from(pieces)]) {
+      const packets: string[] = []
+      await using host = await connected([], async (peer) => {
+        peer.socket.on('data', (chunk: Buffer) => packets.push(chunk.toString()))
+        await takeMessages(peer)
+      })
+      const result = await host.connection.send(ENVELOPE, message)
+      expect(packets.at(-1)).toBe('Subject: x\r\n\r\n..a\r\n..b\r\n.\r\n')
+      expect(result.messageSize).toBe(24)
+    }
+  })
+
+  test('a large one is whole, from memory and from a stream', async () => {
+    const line = `${'x'.repeat(70)}\r\n`
+    const text = line.repeat(60_000)
+    const chunks = Array.from({ length: 60_000 }, () => line)
+    for (const message of [text, Readable.from(chunks), Readable.from([Buffer.from(text)])]) {
+      await using host = await connected(['PIPELINING'])
+      const result = await host.connection.send(ENVELOPE, message)
+      expect(result.messageSize).toBe(text.length)
+      expect(said(host.peer).filter((heard) => heard === line.trimEnd())).toHaveLength(60_000)
+    }
+  })
+
+  const FAULTY: Array<[string, () => Readable]> = [
+    [
+      'fails',
+      () => {
+        const stream = new PassThrough()
+        stream.write('half of it\r\n')
+        setImmediate(() => stream.destroy(new Error('disk')))
+        return stream
+      },
+    ],
+    [
+      'is closed before its end',
+      () => {
+        const stream = new PassThrough()
+        stream.write('half of it\r\n')
+        setImmediate(() => stream.destroy())
+        return stream
+      },
+    ],
+    [
+      'fails after the connection was told of it',
+      () => {
+        const chunks = Readable.from(
+          (async function* () {
+            yield 'half of it\r\n'
+            throw new Error('disk')
+          })(),
+        )
+        return chunks
+      },
+    ],
+    [
+      'has failed before',
+      () => {
+        const stream = new PassThrough()
+        stream.on('error', () => {}).destroy(new Error('disk'))
+        return stream
+      },
+    ],
+    ['brings objects', () => Readable.from([{ a: 1 }])],
+  ]
+
+  test.each(FAULTY)(
+    'a stream that %s is ESTREAM, and no half of it is accepted',
+    async (_, make) => {
+      await using host = await connected(['PIPELINING'])
+      const error = await smtpRejection(host.connection.send(ENVELOPE, make()))
+      expect(error).toMatchObject({ code: 'ESTREAM', permanent: false })
+      expect(isStaleConnection(error)).toBe(false)
+      expect(host.connection.closed).toBe(true)
+      while (!host.peer.closed) await new Promise((resolve) => setImmediate(resolve))
+      expect(said(host.peer)).not.toContain('.')
+    },
+  )
+
+  test('a stream that was read before is ESTREAM, not an empty message', async () => {
+    await using host = await connected([])
+    const stream = Readable.from(['text'])
+    for await (const _ of stream);
+    const error = await smtpRejection(host.connection.send(ENVELOPE, stream))
+    expect(error.code).toBe('ESTREAM')
+  })
+
+  test.each([
+    ['552 5.3.4 too large', 'EMESSAGE', 552],
+    ['421 4.3.2 shutting down', 'EMESSAGE', 421],
+    ['250 Taken', 'EPROTOCOL', 250],
+  ])(
+    '[SMTP-9] %s before the end of the message is temporary',
+    async (reply, code, responseCode) => {
+      await using host = await connected(['PIPELINING'], async (peer) => {
+        for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+          if (line === 'DATA') peer.say('354 go')
+          else peer.say(line.startsWith('first') ? reply : '250 fine')
+        }
+      })
+      const stream = new PassThrough()
+      stream.write(`first\r\n${'x'.repeat(100_000)}`)
+      const error = await smtpRejection(host.connection.send(ENVELOPE, stream))
+      expect(error).toMatchObject({ code, responseCode, permanent: false, command: 'DATA' })
+      expect(stream.destroyed).toBe(true)
+      expect(host.connection.closed).toBe(true)
+    },
+  )
+
+  test('a connection that is lost in the middle of it is not stale', async () => {
+    await using host = await connected(['PIPELINING'], async (peer) => {
+      for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+        if (line === 'first') peer.socket.destroy()
+        else peer.say(line === 'DATA' ? '354 go' : '250 fine')
+      }
+    })
+    const stream = new PassThrough()
+    stream.write(`first\r\n${'x'.repeat(100_000)}`)
+    const error = await smtpRejection(host.connection.send(ENVELOPE, stream))
+    expect(error).toMatchObject({ code: 'ECONNECTION', permanent: false })
+    expect(isStaleConnection(error)).toBe(false)
+    expect(stream.destroyed).toBe(true)
+  })
+
+  test('a signal that is aborted ends it and the connection', async () => {
+    const reason = new Error('no longer wanted')
+    const controller = new AbortController()
+    const { signal } = controller
+    await using host = await connected(['PIPELINING'], async (peer) => {
+      for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+        if (line === 'first') controller.abort(reason)
+        else peer.say(line === 'DATA' ? '354 go' : '250 fine')
+      }
+    })
+    const stream = new PassThrough()
+    stream.write(`first\r\n${'x'.repeat(100_000)}`)
+    const error = await rejection(host.connection.send(ENVELOPE, stream, { signal }))
+    expect(error).toMatchObject({ message: 'The signal was aborted', cause: reason })
+    expect(stream.destroyed).toBe(true)
+    expect(host.connection.closed).toBe(true)
+  })
+
+  test('a signal that was aborted before leaves the connection as it is', async () => {
+    await using host = await connected([])
+    const signal = AbortSignal.abort()
+    await rejection(host.connection.send(ENVELOPE, 'text', { signal }))
+    expect(await host.connection.send(ENVELOPE, 'text')).toMatchObject({ response: '250 Taken' })
+  })
+
+  test('two messages at once are not mixed', async () => {
+    await using host = await connected([])
+    const first = host.connection.send(ENVELOPE, 'text')
+    await rejection(host.connection.send(ENVELOPE, 'text'))
+    expect(await first).toMatchObject({ response: '250 Taken' })
+  })
+})
+
+describe('after a message that was refused', () => {
+  test('RSET comes before the next where the transaction was left open', async () => {
+    let first = true
+    const script = async (peer: Peer) => {
+      for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+        if (line === 'DATA' && first) peer.say('451 later')
+        else if (line === 'DATA') {
+          peer.say('354 go')
+          while ((await peer.hear()) !== '.') if (peer.closed) return
+          peer.say('250 Taken')
+        } else peer.say('250 fine')
+        if (line === 'DATA') first = false
+      }
+    }
+    await using host = await connected(['PIPELINING'], script)
+    await smtpRejection(host.connection.send(ENVELOPE, 'text'))
+    expect(host.connection.closed).toBe(false)
+    await host.connection.send(ENVELOPE, 'text')
+    expect(said(host.peer).slice(3, 5)).toEqual([
+      'RSET',
+      'MAIL FROM:<ann@sender.example> BODY=8BITMIME',
+    ])
+  })
+
+  test('a refusal of RSET ends the connection, which was stale', async () => {
+    await using host = await connected([], answering({ DATA: '451 later', RSET: '500 what' }))
+    await smtpRejection(host.connection.send(ENVELOPE, 'text'))
+    const error = await smtpRejection(host.connection.send(ENVELOPE, 'text'))
+    expect(error).toMatchObject({ command: 'RSET', permanent: false })
+    expect(isStaleConnection(error)).toBe(true)
+    expect(host.connection.closed).toBe(true)
+  })
+})
+
+test('[SMTP-5] an address that needs SMTPUTF8 is an error of its own kind', async () => {
+  await using host = await connected([])
+  const envelope = { ...ENVELOPE, to: ['jörg@bob.example'] }
+  const error = await smtpRejection(host.connection.send(envelope, 'text'))
+  expect(error).toBeInstanceOf(SmtpUtf8RequiredError)
+  expect(said(host.peer)).toEqual([])
+})
