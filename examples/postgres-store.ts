@@ -5,9 +5,13 @@
  *   const store = await postgresStore(new pg.Pool())
  *   const transporter = nodemailer.createTransport(mtaStsTransport({ store }))
  *
- * It passes `policyStoreConformance` of mta-sts/testing; hold a store of your own to that, too.
+ * Run by itself it checks the store by the rules of mta-sts/testing, in a PGlite; hold a store of
+ * your own to them, too.
+ *
+ *     npx tsx examples/postgres-store.ts
  */
 import { randomUUID } from 'node:crypto'
+import { pathToFileURL } from 'node:url'
 import type { PolicyStore, StoredPolicy } from 'mta-sts'
 
 export interface Database {
@@ -158,3 +162,23 @@ function checked(entry: StoredPolicy): StoredPolicy {
   if (isText && times.every((time) => Number.isFinite(time))) return entry
   throw Object.assign(new TypeError('This is no stored policy'), { code: 'ESTOREVALUE' })
 }
+
+/** Runs the rules one after the other, each on empty tables. */
+async function main(): Promise<void> {
+  const { PGlite } = await import('@electric-sql/pglite')
+  const { policyStoreConformance } = await import('mta-sts/testing')
+  const database = await PGlite.create()
+  await postgresStore(database)
+  const rules = policyStoreConformance(async () => {
+    await database.exec('TRUNCATE mta_sts_policy, mta_sts_removal, mta_sts_lock')
+    return { store: await postgresStore(database) }
+  })
+  for (const { title, run } of rules) {
+    await run()
+    console.log(`holds: ${title}`)
+  }
+  console.log(`All ${rules.length} rules hold`)
+  await database.close()
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main()
