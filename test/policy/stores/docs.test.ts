@@ -93,8 +93,8 @@ if (whyNoRedis() === undefined) {
         return client
       }
       const admin = await connect({})
-      const line = blockWith('ACL SETUSER', 'text').trim().split(' ')
-      await admin.sendCommand(line)
+      const [, line = ''] = /`(ACL SETUSER [^`]*)`/.exec(PAGE) ?? []
+      await admin.sendCommand(line.split(' '))
       const user = await connect({ username: 'mta-sts', password: 'secret' })
       await expect(user.sendCommand(['GET', 'other'])).rejects.toThrow('NOPERM')
       const cases = [
