@@ -23,6 +23,7 @@ import { listDomains } from './domains.js'
 import type { Run } from './examine.js'
 import { checkMany } from './many.js'
 import { type Form, printerOf } from './outputs.js'
+import { assessmentsIn } from './reports.js'
 import { MAX_SOCKETS, Sessions } from './sessions.js'
 import { boundedConnect, Slots } from './slots.js'
 
@@ -33,6 +34,7 @@ const OPTIONS = {
   name: { type: 'string' },
   store: { type: 'string' },
   prefix: { type: 'string' },
+  reports: { type: 'string', multiple: true },
   file: { type: 'string' },
   brief: { type: 'boolean' },
   ndjson: { type: 'boolean' },
@@ -56,6 +58,8 @@ ${NETWORK_HELP}
   --store STORE     a policy store (see "mta-sts cache --help"): adds what a
                     sender does that has the domain's policy in it
   --prefix P        what keys in Redis begin with; default mta-sts:
+  --reports DIR     TLS reports about the domain, as "mta-sts report" reads them:
+                    says whether mode testing may become enforce
   --file LIST       a file with a domain on each line, - for standard input; a
                     DOMAIN may be - as well
   --brief           a line for each domain
@@ -119,7 +123,10 @@ export const check: Command = {
     }
     const opened = values.store ? await openStore(values.store, values.prefix) : undefined
     try {
-      const run = await openRun(values, context, opened?.store)
+      const run = {
+        ...(await openRun(values, context, opened?.store)),
+        assessments: await assessmentsIn(values.reports ?? [], context),
+      }
       const printer = printerOf(formOf(values), context, run.settings.now)
       return await checkMany(list, { run, context, printer, ...limits })
     } finally {
@@ -142,7 +149,7 @@ export async function openRun(
   const sessions = values.connect
     ? new Sessions({ settings, smtp, name, shortened }, slots)
     : undefined
-  return { settings, slots, sessions, store, shortened }
+  return { settings, slots, sessions, store, shortened, assessments: new Map() }
 }
 
 function formOf(values: { json?: boolean; ndjson?: boolean; brief?: boolean }): Form {

@@ -19,6 +19,7 @@ import { checkMx } from './mx.js'
 import { checkPolicyFile } from './policy-file.js'
 import { inspectPolicyHost, type PolicyHostInspection } from './policy-host.js'
 import { checkRecord, checkTlsRpt, tlsRptName } from './records.js'
+import type { Assessments } from './reports.js'
 import type { Sessions } from './sessions.js'
 import type { Slots } from './slots.js'
 import { verdictOn } from './verdict.js'
@@ -33,6 +34,8 @@ export interface Run {
   store: PolicyStore | undefined
   /** The timeouts are shorter than a sender's own */
   shortened: boolean
+  /** What the reports of `--reports` say */
+  assessments: Assessments
 }
 
 export interface ExamineOptions {
@@ -85,7 +88,11 @@ export async function examine(
     ...findings,
     verdict,
     held: heldVerdict({ findings, lookup, verdict, stored, now }),
-    advice: adviceOn(findings, { now, heldDiffers }),
+    advice: adviceOn(findings, {
+      now,
+      heldDiffers,
+      assessment: run.assessments.get(policyDomain),
+    }),
   }
 }
 

@@ -261,6 +261,10 @@ const SOON = {
     ({ detail }) =>
       `Mode testing protects nothing: ${detail}, change it to enforce, and the id with it.`,
   ),
+  'mode-testing-ready': soon(
+    ({ detail }) =>
+      `Mode testing protects nothing, and the reports allow more (${detail}): change it to enforce, and the id with it.`,
+  ),
   'mx-cname': soon(
     ({ host, value }) =>
       `The MX host ${host} is a CNAME for ${value}, which RFC 5321 §5.1 forbids; policy and certificate have to name ${host}. Publish its addresses in place of the CNAME, or name ${value} in the MX record.`,
