@@ -125,11 +125,6 @@ export class PolicyCache {
     return this.#memory.negative(policyDomain, now)
   }
 
-  /** Returns what memory knows, without counting as a use and without a look at the TXT record. */
-  peek(policyDomain: string): PolicyLookup | undefined {
-    return this.#memory.valid(policyDomain, this.#now())?.lookup
-  }
-
   /**
    * Returns what memory knows, as {@link known} does, but does not count as a use: nothing is begun
    * in the background.

@@ -6,7 +6,7 @@
 import { escapeRemoteText } from '../../text.js'
 import type { DomainAssessment, FailureGroup, PolicyAssessment } from '../../tlsrpt/assess-types.js'
 import { counted, percent, thousands } from '../../tlsrpt/assess-verdict.js'
-import { type Column, formatTable, listed, type Mark, shorten, wrap } from '../layout.js'
+import { type Column, formatTable, listed, type Mark, paintMark, shorten, wrap } from '../layout.js'
 import type { Colour, Paint } from '../terminal.js'
 import {
   ANSWER_MARKS,
@@ -54,20 +54,10 @@ const MAX_VERDICTS = 300
 /** Of a domain's name, beside its verdict; longer ones have a line of their own. */
 const MAX_NAME = 24
 
-const SIGNS: Readonly<Record<Mark, readonly [sign: string, colour: Colour]>> = {
-  good: ['✓', 'green'],
-  bad: ['✗', 'red'],
-  warning: ['!', 'yellow'],
-  unknown: ['?', 'yellow'],
-
-  plain: [' ', 'dim'],
-}
-
 /** A mark, and the text wrapped beside it. */
 export function marked(mark: Mark, text: string, { paint, width }: Screen): string[] {
-  const [sign, colour] = SIGNS[mark]
   const [first = '', ...rest] = wrap(text, width - 2)
-  return [`${paint(colour, sign)} ${first}`, ...rest.map((line) => `  ${line}`)]
+  return [`${paintMark(mark, paint)} ${first}`, ...rest.map((line) => `  ${line}`)]
 }
 
 export function renderDomains(domains: readonly DomainAssessment[], screen: Screen): string[] {
@@ -103,7 +93,6 @@ function renderVerdict(
   const [first = '', ...rest] = wrap(verdict.text, screen.width - 2 - column)
   const others = rest.map((line) => `  ${indent}${line}`)
   if (name.length + 2 <= column) {
-    const [sign, colour] = SIGNS[mark]
     const label = screen.paint('bold', name) + ' '.repeat(column - name.length)
     return [`${screen.paint(colour, sign)} ${label}${first}`, ...others]
   }
