@@ -49,8 +49,8 @@ function splitLines(body: string): string[] {
 const MAX_ERRORS = 20
 
 /**
- * Returns the errors of all lines. The parser stops at the first one, so each faulty line is taken
- * out in turn; an error of the file as a whole counts only where no line is faulty.
+ * Returns the errors of all lines. The parser stops at the first one, so each faulty line is mended
+ * in turn; an error of the file as a whole counts only where no line is faulty.
  */
 function errorsIn(body: string): PolicySyntaxError[] {
   const lines = splitLines(body)
@@ -59,10 +59,23 @@ function errorsIn(body: string): PolicySyntaxError[] {
     const error = errorOf(lines.join('\n'))
     if (error === undefined || error.line < 1 || error.line > lines.length) break
     errors.push(error)
-    lines[error.line - 1] = ''
+    lines[error.line - 1] = mended(lines[error.line - 1] ?? '')
   }
   return errors
 }
+
+/** A line with the same field and a value that can be read; an empty one where it is no field. */
+function mended(line: string): string {
+  const [, field = ''] = /^\s*(version|mode|mx|max_age)\s*:/.exec(line) ?? []
+  return MENDED.get(field) ?? ''
+}
+
+const MENDED: ReadonlyMap<string, string> = new Map([
+  ['version', 'version: STSv1'],
+  ['mode', 'mode: testing'],
+  ['mx', 'mx: mx.example'],
+  ['max_age', 'max_age: 604800'],
+])
 
 function errorOf(text: string): PolicySyntaxError | undefined {
   try {
