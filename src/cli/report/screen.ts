@@ -7,7 +7,7 @@ import { escapeRemoteText } from '../../text.js'
 import type { DomainAssessment, FailureGroup, PolicyAssessment } from '../../tlsrpt/assess-types.js'
 import { counted, percent, thousands } from '../../tlsrpt/assess-verdict.js'
 import { type Column, formatTable, listed, type Mark, paintMark, shorten, wrap } from '../layout.js'
-import type { Colour, Paint } from '../terminal.js'
+import type { Paint } from '../terminal.js'
 import {
   ANSWER_MARKS,
   domainName,
@@ -94,7 +94,7 @@ function renderVerdict(
   const others = rest.map((line) => `  ${indent}${line}`)
   if (name.length + 2 <= column) {
     const label = screen.paint('bold', name) + ' '.repeat(column - name.length)
-    return [`${screen.paint(colour, sign)} ${label}${first}`, ...others]
+    return [`${paintMark(mark, screen.paint)} ${label}${first}`, ...others]
   }
   return [...marked(mark, name, screen), `  ${indent}${first}`, ...others]
 }
