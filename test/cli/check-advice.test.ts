@@ -465,8 +465,13 @@ const SCENARIOS: readonly Scenario[] = [
   },
 ]
 
-/** Rows that no mail world can play. */
-const UNPLAYED: readonly AdviceCode[] = ['mx-weak-key']
+/** Rows that no mail world can play, and those of check-dane.test.ts. */
+const UNPLAYED: readonly AdviceCode[] = [
+  'mx-weak-key',
+  ...(['mismatch', 'unusable', 'lookup', 'missing'] as const).map(
+    (what) => `mx-dane-${what}` as const,
+  ),
+]
 
 async function look(domain: MailDomain, options: CliOptions = {}, argv: readonly string[] = []) {
   const { status, stdout } = await stage.cli(

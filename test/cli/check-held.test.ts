@@ -118,7 +118,9 @@ describe('with a store: the policy in it', () => {
 
   it('gives way to a policy with a new id', async () => {
     const domain = stage.domain({ mode: 'enforce' })
-    const { held } = await lookWith(domain, { body: 'version: STSv1\nmode: none\nmax_age: 604800\n' })
+    const { held } = await lookWith(domain, {
+      body: 'version: STSv1\nmode: none\nmax_age: 604800\n',
+    })
     expect(held).toMatchObject({ source: 'store', status: 'fine' })
     expect(held?.text).toContain('takes this one at its next look at the record')
   })

@@ -4,6 +4,7 @@
  * @module
  */
 import { hostname } from 'node:os'
+import type { Dane } from '../../dane/dane.js'
 import { isHostName } from '../../dns/domain-name.js'
 import type { PolicyStore } from '../../policy/store.js'
 import { escapeRemoteText } from '../../text.js'
@@ -17,7 +18,7 @@ import {
 } from '../arguments.js'
 import { type CliContext, type Command, UsageError } from '../context.js'
 import { remembering } from '../name-servers.js'
-import { type NetworkArguments, openNetwork } from '../network.js'
+import { type NetworkArguments, nameServer, openNetwork } from '../network.js'
 import { openStore } from '../store.js'
 import { listDomains } from './domains.js'
 import type { Run } from './examine.js'
@@ -31,6 +32,7 @@ const OPTIONS = {
   ...COMMON_OPTIONS,
   ...NETWORK_OPTIONS,
   connect: { type: 'boolean' },
+  dane: { type: 'boolean' },
   name: { type: 'string' },
   store: { type: 'string' },
   prefix: { type: 'string' },
@@ -53,6 +55,8 @@ against it, where TLS reports go; the verdict; and what to do about it.
                     proves by STARTTLS; no message is sent. Without it, MX hosts
                     are marked "·", not tried: many networks let nobody out to
                     port 25, and the check would wait for nothing
+  --dane            look at DNSSEC and TLSA records as well (RFC 7672); needs a
+                    validating resolver: on this machine, or named by --resolver
   --name HOST       what EHLO says; default: the name of this machine
 ${NETWORK_HELP}
   --store STORE     a policy store (see "mta-sts cache --help"): adds what a
@@ -91,8 +95,9 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
         "lines": [ { "number", "text", "problem" } ] },
       "mx": { "status", "problem", "hosts": [ { "host", "cname", "preference",
         "inPolicy", "addresses", "blocked", "problem", "outcome",
+        "dane": null or { "signed", "records", "problem" },
         "sessions": null or [ { "address", "tlsVersion", "cipher",
-          "certificate", "problem", "error", "noRoute",
+          "certificate", "problem", "tlsaMatches", "error", "noRoute",
           "milliseconds" } ] } ] },
       "tlsrpt": { "name", "status", "texts", "rua", "problem" },
       "verdict": { "status", "exitStatus", "mode", "text" },
@@ -137,7 +142,11 @@ export const check: Command = {
 
 /** What is shared by all domains that are looked at in one go. @throws UsageError */
 export async function openRun(
-  values: NetworkArguments & { connect?: boolean | undefined; name?: string | undefined },
+  values: NetworkArguments & {
+    connect?: boolean | undefined
+    dane?: boolean | undefined
+    name?: string | undefined
+  },
   context: CliContext,
   store: PolicyStore | undefined,
 ): Promise<Run> {
@@ -149,7 +158,19 @@ export async function openRun(
   const sessions = values.connect
     ? new Sessions({ settings, smtp, name, shortened }, slots)
     : undefined
-  return { settings, slots, sessions, store, shortened, assessments: new Map() }
+  const dane = values.dane ? await openDane(values.resolver, context) : undefined
+  return { settings, slots, sessions, dane, store, shortened, assessments: new Map() }
+}
+
+/** Most users of the command have no use for this part of the package. */
+async function openDane(resolver: string | undefined, context: CliContext): Promise<Dane> {
+  const { dane, dnssecResolver } = await import('../../dane/index.js')
+  if (context.dnssecResolver !== undefined) return dane({ resolver: context.dnssecResolver })
+  if (resolver === undefined) return dane()
+  const { host, port } = nameServer(resolver)
+  const server = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  // No mail depends on the answers: whoever names a resolver here may trust it
+  return dane({ resolver: dnssecResolver({ servers: [server], trustAd: true }) })
 }
 
 function formOf(values: { json?: boolean; ndjson?: boolean; brief?: boolean }): Form {

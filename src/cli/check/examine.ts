@@ -5,6 +5,7 @@
  */
 import { domainToUnicode } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
+import type { Dane } from '../../dane/dane.js'
 import { ask } from '../../dns/resolver.js'
 import type { Settings } from '../../options.js'
 import { CachedPolicy } from '../../policy/cached-policy.js'
@@ -30,6 +31,8 @@ export interface Run {
   slots: Slots
   /** undefined: MX hosts are not connected to */
   sessions: Sessions | undefined
+  /** undefined: TLSA records are not asked for */
+  dane: Dane | undefined
   /** A sender's policies, to see what those do that hold one */
   store: PolicyStore | undefined
   /** The timeouts are shorter than a sender's own */

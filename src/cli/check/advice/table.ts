@@ -170,6 +170,18 @@ const MX = {
     ({ host }) =>
       `${host} sends plaintext after its reply to STARTTLS, as an attacker would (RFC 3207 §6): update the mail server, or take away what stands in front of it.`,
   ),
+  'mx-dane-mismatch': now(
+    ({ host, value }) =>
+      `No TLSA record of ${host} matches its certificate, and senders with DANE refuse it: publish one that does at ${value}, before the certificate is changed.`,
+  ),
+  'mx-dane-unusable': now(
+    ({ host, detail }) =>
+      `The TLSA records of ${host} are of no use to senders (${detail}): publish "3 1 1" and the SHA-256 of the public key.`,
+  ),
+  'mx-dane-lookup': now(
+    ({ host, detail }) =>
+      `DNSSEC fails for ${host} (${detail}), and senders with DANE defer mail: check the signatures of its zone.`,
+  ),
   'mx-not-in-policy': now(
     ({ host, value, detail, until }) =>
       `The policy does not name ${host}, and no mail ${detail} there: add ${value} and change the id, or take the MX record away. Senders that hold the present policy may need until ${until}: a new MX host should not be the only one before.`,
@@ -287,6 +299,10 @@ const LATER = {
   'mx-ipv6-unreachable': later(
     ({ host, value }) =>
       `${host} does not answer at its IPv6 address (${value}), and senders lose time there: open port 25, or take the AAAA record away.`,
+  ),
+  'mx-dane-missing': later(
+    ({ host, value }) =>
+      `The MX records are signed, and ${host} has no TLSA records: publish "3 1 1" and the SHA-256 of its public key at ${value}, for senders with DANE.`,
   ),
   'tlsrpt-missing': later(
     ({ host }) =>
