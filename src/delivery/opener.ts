@@ -63,7 +63,7 @@ export class Opener {
     if (this.#left <= 0) {
       throw new MtaStsError('The time for connecting is over (deliveryTimeout)', 'ETIMEDOUT')
     }
-    using deadline = new Deadline(this.#left, 'all connecting of this delivery', options.signal)
+    const deadline = new Deadline(this.#left, 'all connecting of this delivery', options.signal)
     const refused: TlsFailure[] = []
     try {
       const connection = await openSmtp(
@@ -92,6 +92,7 @@ export class Opener {
       throw error
     } finally {
       this.#left = deadline.left
+      deadline.clear()
     }
   }
 
