@@ -62,8 +62,8 @@ ${NETWORK_HELP}
   --store STORE     a policy store (see "mta-sts cache --help"): adds what a
                     sender does that has the domain's policy in it
   --prefix P        what keys in Redis begin with; default mta-sts:
-  --reports DIR     TLS reports about the domain, as "mta-sts report" reads them:
-                    says whether mode testing may become enforce
+  --reports DIR     TLS reports about the domain, as for "mta-sts report": says
+                    whether mode testing may become enforce
   --file LIST       a file with a domain on each line, - for standard input; a
                     DOMAIN may be - as well
   --brief           a line for each domain
