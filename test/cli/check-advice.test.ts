@@ -539,6 +539,17 @@ describe('advice', () => {
     expect(advice.map(({ urgency }) => urgency)).toEqual(['now', 'later'])
   })
 
+  it('puts what refuses mail now before what may do so soon', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const { name, ipv4 } = domain.policyHost
+    stage.world.dns.set(name, 'A', ['203.0.113.253', ipv4])
+    domain.mx().fails('expired')
+    expect(adviceCodes(await look(domain))).toEqual([
+      'mx-certificate-expired',
+      'policy-host-addresses-differ',
+    ])
+  })
+
   it('is given for each MX host, with type and reason as senders report them', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2', 'mx3'] })
     domain.mx('mx1').fails('expired')

@@ -8,7 +8,8 @@ import type { ResultType } from '../../../tls/failures.js'
 import type { DomainAssessment } from '../../../tlsrpt/index.js'
 import { DAY } from '../../time.js'
 import type { CertificateFacts, CheckReport } from '../findings.js'
-import type { AdviceCode, Facts } from './table.js'
+import type { Facts } from './row.js'
+import type { AdviceCode } from './table.js'
 
 /** What has been found out about a domain, before anything is concluded from it. */
 export type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
