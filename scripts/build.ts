@@ -15,8 +15,6 @@ import { entries } from './entries.js'
 
 const DIST = 'dist'
 
-const sources = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, file]))
-
 /** Packages are not bundled: an installation brings its own. */
 const external = (id: string) => isBuiltin(id) || /^[a-z@]/.test(id)
 
@@ -44,7 +42,7 @@ const compile: Plugin = {
 }
 
 async function buildProgram(): Promise<void> {
-  const bundle = await rollup({ input: sources, external, plugins: [compile], treeshake: false })
+  const bundle = await rollup({ input: entries, external, plugins: [compile], treeshake: false })
   await bundle.write({
     dir: DIST,
     format: 'cjs',
@@ -61,7 +59,8 @@ async function buildProgram(): Promise<void> {
 }
 
 async function buildDeclarations(): Promise<void> {
-  const bundle = await rollup({ input: sources, external, plugins: [dts()] })
+  const { cli: _, ...input } = entries
+  const bundle = await rollup({ input, external, plugins: [dts()] })
   await bundle.write({
     dir: DIST,
     format: 'es',
@@ -89,7 +88,17 @@ async function writeModules(): Promise<void> {
   }
 }
 
+/**
+ * Loaded by the folder of the package only, by which Haraka loads a line `mta-sts` in its
+ * config/plugins: that line must not do nothing. `require('mta-sts')` goes by "exports", and has no
+ * `register`.
+ */
+const MAIN = `'use strict'
+module.exports = { ...require('./index.cjs'), register: require('./haraka.cjs').register }
+`
+
 await rm(DIST, { recursive: true, force: true })
 await buildProgram()
 await buildDeclarations()
 await writeModules()
+await writeFile(join(DIST, 'main.cjs'), MAIN)

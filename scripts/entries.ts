@@ -7,5 +7,7 @@ export const entries = {
   redis: 'src/redis.ts',
   tlsrpt: 'src/tlsrpt/index.ts',
   dane: 'src/dane/index.ts',
+  haraka: 'src/haraka/index.ts',
+  'zone-mta': 'src/zone-mta/index.ts',
   cli: 'src/cli/main.ts',
 } as const

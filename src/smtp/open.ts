@@ -150,6 +150,7 @@ class Opening {
     if (tlsFailed) session = await this.#inPlaintext(address)
     // It may have ended meanwhile, or the host may have said too much
     session.dialogue.assertQuiet('EHLO')
+    session.dialogue.log('info', `Ready for mail at ${address}, ${secured ? 'TLS' : 'plaintext'}`)
     return this.#session(session, { address, failure, tlsFailed, tls: secured?.socket })
   }
 

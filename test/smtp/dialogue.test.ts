@@ -143,6 +143,8 @@ describe('[SMTP-1] replies', () => {
       line.say('250 ok\r\n')
       expect(await reply).toMatchObject({ code: 250 })
     }
+    vi.advanceTimersByTime(600_000)
+    expect(dialogue.ended).toBe(false)
   })
 
   test('half a reply and then the end of the connection is a lost connection', async () => {

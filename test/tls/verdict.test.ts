@@ -500,17 +500,22 @@ describe('errors that Nodemailer has had in its hands', () => {
       }
     })
 
-    test.each(['tlsv1 alert protocol version', 'unsupported protocol', 'wrong version number'])(
-      '[STS-40] %s',
-      (reason) => {
-        const error = Object.assign(new Error(`C0FFEE:error:0A:SSL routines:::${reason}:x.c:1:`), {
-          code: 'ETLS',
-          library: 'SSL routines',
-          reason,
-        })
-        expect(said(failedHandshake(error))).toEqual(invalid('tls-version'))
-      },
-    )
+    const openssl = (reason: string) =>
+      Object.assign(new Error(`C0FFEE:error:0A:SSL routines:::${reason}:x.c:1:`), {
+        code: 'ETLS',
+        library: 'SSL routines',
+        reason,
+      })
+
+    test.each(['tlsv1 alert protocol version', 'unsupported protocol'])('[STS-40] %s', (reason) => {
+      expect(said(failedHandshake(openssl(reason)))).toEqual(invalid('tls-version'))
+    })
+
+    test('plaintext in place of TLS is no matter of versions', () => {
+      expect(said(failedHandshake(openssl('wrong version number')))).toEqual(
+        invalid('handshake-failed'),
+      )
+    })
 
     test('Nodemailer’s own words for its own troubles are nothing of the kind', () => {
       for (const message of ['Connection closed', 'Timeout', 'read ECONNRESET', '']) {
