@@ -160,7 +160,9 @@ class MailThread {
     Atomics.store(flag, 0, 0)
     const copy = new Uint8Array(mail)
     port.postMessage(copy, [copy.buffer])
-    if (Atomics.wait(flag, 0, 0, TIMEOUT) === 'timed-out') {
+    // The notification for the mail before may come late, and wakes too early
+    while (Atomics.load(flag, 0) === 0) {
+      if (Atomics.wait(flag, 0, 0, TIMEOUT) !== 'timed-out') continue
       this.#running = undefined
       void worker.terminate()
       return { error: `it took more than ${TIMEOUT} ms` }

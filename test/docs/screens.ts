@@ -42,6 +42,8 @@ export const SCREENS: readonly Screen[] = [
   ),
   onCommandPage('mta-sts check good.example', 'world'),
   onCommandPage('mta-sts report report.json'),
+  { page: 'docs/reports.md', command: 'mta-sts report Maildir', where: 'files' },
+  { page: 'docs/reports.md', command: 'mta-sts report --details report.json', where: 'files' },
   onCommandPage('mta-sts cache --store sqlite:mta-sts.db', 'sqlite'),
 ]
 

@@ -33,10 +33,12 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   'mta-sts/tlsrpt': [
     'ReportSyntaxError',
     'TlsReporter',
+    'assess',
     'formatReport',
     'memoryReportStore',
     'parseReport',
     'parseTlsRptRecord',
+    'readReports',
     'redisReportStore',
     'selectTlsRptRecord',
     'sqliteReportStore',
