@@ -44,6 +44,7 @@ describe('the tarball', () => {
         'README.md',
         'SECURITY.md',
         'dist/main.cjs',
+        'haraka/config/mta-sts.ini',
         'haraka/package.json',
         'package.json',
         ...Object.keys(entries).flatMap(filesOf),
