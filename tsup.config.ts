@@ -26,7 +26,7 @@ const small = { target, minify: true, charset: 'utf8', lineLimit: 600 } as const
 /**
  * What is an ES module of its own. The transports: Nodemailer is there in both formats, and a program
  * that imports it must not be made to load the other one as well. The command: nobody requires it.
- * The entry for Vitest: Vitest cannot be required.
+ * The entry for Vitest, which says so itself when it is required.
  */
 const modules = new Map([
   ['nodemailer', ''],
@@ -98,7 +98,6 @@ async function esModules(): Promise<void> {
     await writeFile(`dist/${file}`, commonJsOf(parts))
   }
   await rm('dist/cli.cjs')
-  await rm('dist/testing/vitest.cjs')
   await writeFile('dist/main.cjs', MAIN)
 }
 
