@@ -9,7 +9,7 @@ import { TLSSocket } from 'node:tls'
 import type { SMTPServer } from 'smtp-server'
 import { inSlot, type Played } from './fault-stack.js'
 import type { MxFault } from './faults.js'
-import type { Line, MxConnection } from './log.js'
+import type { Line, MxConnection, TlsFacts } from './log.js'
 import type { SmtpConnectionClass } from './optional-packages.js'
 import { tlsFacts } from './policy-server.js'
 import { parseReply } from './replies.js'
@@ -181,14 +181,21 @@ export function defineSmtpSession(
       }
     }
 
-    /** Is called with the TLS socket before its handshake, whose end it records. */
+    /**
+     * Is called with the TLS socket before its handshake. In TLS 1.3 a client that refuses the
+     * certificate has completed the handshake, and ends the connection before the server has: what
+     * was negotiated is known when the server has sent its part (RFC 8446 §4.4.4).
+     */
     override _armTimeout(socket: Socket = this._socket): void {
       super._armTimeout(socket)
-      if (socket instanceof TLSSocket && !this.secure) {
-        socket.once('secure', () => {
-          this.#record.tls ??= tlsFacts(socket)
-        })
-      }
+      if (!(socket instanceof TLSSocket) || this.secure) return
+      let negotiated: TlsFacts | undefined
+      socket.on('keylog', () => {
+        negotiated ??= { ...tlsFacts(socket), servername: this.#record.servername }
+      })
+      socket.once('close', () => {
+        if (!isTlsError(this.#record.error)) this.#record.tls ??= negotiated
+      })
     }
 
     decide(stage: Stage, more: Partial<Moment> = {}): Promise<Decided> {
@@ -283,6 +290,11 @@ export function defineSmtpSession(
       this.#record.lines.push({ from, text, tls: this.secure })
     }
   }
+}
+
+/** Whether the handshake itself broke, rather than the connection. */
+function isTlsError(error: Error | undefined): boolean {
+  return error !== undefined && 'code' in error && String(error.code).startsWith('ERR_SSL')
 }
 
 function onlyOnce(callback: () => void): () => void {

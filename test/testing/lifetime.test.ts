@@ -44,20 +44,23 @@ it('a world that nobody closed does not keep the process alive', async () => {
 })
 
 describe('a connection', () => {
-  it('is recorded as closed when its handshake was refused, with the TLS that came about', async () => {
-    await using world = await createMailWorld()
-    const mx = world.domain('bob.example').mx()
-    mx.fails('wrong-name')
-    mx.tls({ maxVersion: 'TLSv1.2' })
-    const client = await RawClient.open(world, mx)
-    await client.reply()
-    await client.say('EHLO s.example')
-    await client.say('STARTTLS')
-    const secure = tlsConnect({ socket: client.socket, servername: mx.name, ca: world.ca })
-    await expect(once(secure, 'secureConnect')).rejects.toThrow(/altnames/)
-    await expect.poll(() => mx.connections[0]?.closed).toBe(true)
-    expect(mx.connections[0]?.tls).toMatchObject({ version: 'TLSv1.2', servername: mx.name })
-  })
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'whose certificate was refused is recorded as closed, with its TLS: %s',
+    async (version) => {
+      await using world = await createMailWorld()
+      const mx = world.domain('bob.example').mx()
+      mx.fails('wrong-name')
+      mx.tls({ maxVersion: version })
+      const client = await RawClient.open(world, mx)
+      await client.reply()
+      await client.say('EHLO s.example')
+      await client.say('STARTTLS')
+      const secure = tlsConnect({ socket: client.socket, servername: mx.name, ca: world.ca })
+      await expect(once(secure, 'secureConnect')).rejects.toThrow(/altnames/)
+      await expect.poll(() => mx.connections[0]?.closed).toBe(true)
+      expect(mx.connections[0]?.tls).toMatchObject({ version, servername: mx.name })
+    },
+  )
 })
 
 describe('the check of the runtime', () => {
