@@ -11,6 +11,7 @@ import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { assess, type DaneJudge } from '../tls/verdict.js'
+import type { CandidateChanges } from './deliver.js'
 import type { Candidate } from './plan.js'
 import type { DeliveryRecord } from './record.js'
 
@@ -51,9 +52,11 @@ export class Opener {
    * @throws as `openSmtp` does; MtaStsError `ETIMEDOUT` when the time of the delivery is over
    */
   readonly open = async (
-    candidate: Candidate,
+    planned: Candidate,
     options: OpenOptions = {},
+    { connect = this.#connect, ...changes }: CandidateChanges = {},
   ): Promise<SmtpConnection> => {
+    const candidate = { ...planned, ...changes }
     const { mxHost, port, security } = candidate
     const key = (address: string) => `${address} ${port}`
     const addresses = candidate.addresses.filter((one) => !this.#unreachable.has(key(one)))
@@ -73,8 +76,8 @@ export class Opener {
           judge: (socket) => assess(socket, mxHost, security, this.#judgeDane),
         },
         {
-          connect: this.#connect,
           ...options,
+          connect,
           signal: deadline.signal,
           onSession: (report) => {
             this.#record.session(mxHost, report)
