@@ -41,11 +41,11 @@ const compile: Plugin = {
   },
 }
 
-/** Entries of the program itself, which is CommonJS. */
-const programEntries = Object.fromEntries([
-  ...Object.entries(entries).filter(([name]) => !(name in modules)),
-  ...Object.entries(modules).map(([name, parts]) => [partsOf(name), parts]),
-])
+/** Entries of the program, which is CommonJS, and what ES modules take from it. */
+const programEntries = {
+  ...entries,
+  ...Object.fromEntries(Object.entries(modules).map(([name, parts]) => [partsOf(name), parts])),
+}
 
 /** The file of the program from which an ES module takes everything. */
 function partsOf(name: string): string {
@@ -103,7 +103,7 @@ async function buildDeclarations(): Promise<void> {
   await bundle.write({
     dir: DIST,
     format: 'es',
-    entryFileNames: ({ name }) => (name in modules ? '[name].d.ts' : '[name].d.cts'),
+    entryFileNames: '[name].d.cts',
     chunkFileNames: 'parts/[name].d.cts',
   })
   await bundle.close()
@@ -112,7 +112,6 @@ async function buildDeclarations(): Promise<void> {
 /** Writes a thin ES module around each entry of the program. */
 async function writeModules(exported: ReadonlyMap<string, string[]>): Promise<void> {
   for (const name of Object.keys(entries)) {
-    if (name in modules) continue
     const file = join(DIST, `${name}.js`)
     const target = `./${basename(name)}.cjs`
     if (name === 'cli') {
@@ -121,7 +120,7 @@ async function writeModules(exported: ReadonlyMap<string, string[]>): Promise<vo
       continue
     }
     const names = exported.get(name)?.join(', ') ?? ''
-    await writeFile(file, `export { ${names} } from '${target}'\n`)
+    if (!(name in modules)) await writeFile(file, `export { ${names} } from '${target}'\n`)
     await writeFile(file.replace(/\.js$/, '.d.ts'), `export * from '${target}'\n`)
   }
 }

@@ -13,10 +13,10 @@ const MAX_BYTES = 400_000
 /** Code that entries share, by its subject; and the pages that the README links to */
 const SHARED = /^(?:dist\/parts\/[a-z0-9-]+\.(?:cjs|d\.cts)|docs\/[a-z-]+\.md)$/
 
-/** The files of an entry; the command has no declarations, an ES module has its parts beside it */
+/** The files of an entry; the command has no declarations, an ES module has parts beside it */
 function filesOf(name: string): string[] {
   if (name === 'cli') return ['dist/cli.cjs', 'dist/cli.js']
-  const kinds = name in modules ? ['js', 'd.ts'] : ['cjs', 'js', 'd.cts', 'd.ts']
+  const kinds = ['cjs', 'js', 'd.cts', 'd.ts']
   const parts = name in modules ? [`dist/${name}-parts.cjs`] : []
   return [...parts, ...kinds.map((kind) => `dist/${name}.${kind}`)]
 }
