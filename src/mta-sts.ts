@@ -7,7 +7,7 @@
 import { setMaxListeners } from 'node:events'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
-import { RoutingError } from './delivery/errors.js'
+import { storeError } from './delivery/errors.js'
 import { HostLookups } from './delivery/host-lookups.js'
 import { Opener, type OpenerOptions } from './delivery/opener.js'
 import {
@@ -257,7 +257,8 @@ export class MtaSts implements AsyncDisposable {
         : Promise.resolve({ kind: 'absent', nxdomain: false } as const)
     const lookup = await this.#lookupFor(destination)
     record.begin(lookup)
-    if (lookup.status === 'none' && lookup.reason === 'store-failure') throw storeError(destination)
+    if (lookup.status === 'none' && lookup.reason === 'store-failure')
+      throw storeError(destination.name)
     return planDelivery({ destination, lookup, mxHosts }, this.#planOptions[demand])
   }
 
@@ -325,14 +326,6 @@ export class MtaSts implements AsyncDisposable {
       escapeRemoteText(textOfThrown(error)),
     )
   }
-}
-
-/** The store may hold a policy of the domain: mail waits until it answers. */
-function storeError({ name }: Destination): RoutingError {
-  return new RoutingError(
-    `The policy store did not answer, and no policy of ${escapeRemoteText(name)} is known. Try again later.`,
-    { code: 'ESTORE', permanent: false, policyDomain: name },
-  )
 }
 
 function closedError(): MtaStsError {

@@ -4,7 +4,7 @@
  * @module
  */
 import { copyOfError, MtaStsError } from '../errors.js'
-import { escapeRemoteText } from '../text.js'
+import { errorOfThrown, escapeRemoteText } from '../text.js'
 import { describeFailure, type TlsFailure } from '../tls/failures.js'
 
 /**
@@ -32,6 +32,19 @@ export class RoutingError extends MtaStsError {
     this.permanent = details.permanent
     this.policyDomain = details.policyDomain
   }
+}
+
+/** Creates the error for a policy that the store may hold: mail waits until the store answers. */
+export function storeError(policyDomain: string): RoutingError {
+  return new RoutingError(
+    `The policy store did not answer, and no policy of ${escapeRemoteText(policyDomain)} is known. Try again later.`,
+    { code: 'ESTORE', permanent: false, policyDomain },
+  )
+}
+
+/** Marks the error of an address lookup of a smart host as temporary. Returns the same error. */
+export function lookupError(thrown: unknown): Error {
+  return Object.assign(errorOfThrown(thrown), { code: 'EDNS', permanent: false })
 }
 
 /**

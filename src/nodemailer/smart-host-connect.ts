@@ -8,6 +8,7 @@ import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { CandidateChanges, DeliveryContext } from '../delivery/deliver.js'
+import { lookupError } from '../delivery/errors.js'
 import type { Candidate } from '../delivery/plan.js'
 import { lookupAddresses } from '../dns/addresses.js'
 import { defaultResolver } from '../dns/resolver.js'
@@ -15,7 +16,6 @@ import type { Connect } from '../net/connect.js'
 import { connectFirst } from '../net/connect.js'
 import type { MtaStsOptions } from '../options.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
-import { errorOfThrown } from '../text.js'
 import { TlsFailureError } from '../tls/failures.js'
 import { checkServerIdentity } from '../tls/identity.js'
 import type { Security } from '../tls/security.js'
@@ -158,7 +158,7 @@ export class SmartHostConnector {
     const { connect, resolver } = this.#settings.sts
     if (!connect) {
       const found = await lookup(host, { all: true }).catch((error) => {
-        throw Object.assign(errorOfThrown(error), { code: 'EDNS', permanent: false })
+        throw lookupError(error)
       })
       return found.map(({ address }) => address)
     }

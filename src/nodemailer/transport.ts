@@ -86,7 +86,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   requireTLS: DECIDED,
   ignoreTLS: DECIDED,
   opportunisticTLS: DECIDED,
-  rejectUnauthorized: DECIDED,
   pool: 'connections are kept without it; use "maxConnections", "maxMessages" and "idleTimeout"',
   rateLimit: 'use "maxConnections" and "maxConnectionsPerHost"',
   rateDelta: 'use "maxConnections" and "maxConnectionsPerHost"',
