@@ -34,12 +34,12 @@ import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
 import type { DaneJudge } from './tls/verdict.js'
 
-/** How long a policy store may take for an answer before memory goes on alone, in milliseconds. */
+/** The time limit for an answer of the policy store, in milliseconds; after it, memory serves alone. */
 const STORE_TIMEOUT = 2000
 
 /** Options of {@link MtaSts.deliver}. */
 export interface DeliverOptions {
-  /** What the message itself asks of TLS (RFC 8689); default `policy` */
+  /** The TLS that the message itself demands (RFC 8689); default `policy` */
   demand?: TlsDemand | undefined
   /** `smart-host`: the domain is the host itself, not a recipient's; default `mx` */
   route?: 'mx' | 'smart-host' | undefined
@@ -60,7 +60,7 @@ export interface DeliverOptions {
  * })
  */
 export class MtaSts implements AsyncDisposable {
-  /** How TCP connections are opened: the option of this name, or its default */
+  /** Opens TCP connections: the option of this name, or its default */
   readonly connect: Connect
   readonly #settings: Settings
   readonly #lookups: HostLookups

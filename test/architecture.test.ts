@@ -38,6 +38,14 @@ const TYPES_FROM_BELOW: Readonly<Record<string, string>> = {
   'events.ts -> tls/security.ts': 'events carry proofs; events are published from every row',
 }
 
+/** Two files that know each other's types; the import at run time goes one way only. */
+const TYPES_IN_A_CIRCLE: Readonly<Record<string, string>> = {
+  'testing/ports.ts -> testing/endpoint.ts': 'a port is held by an endpoint',
+  'testing/policy-server.ts -> testing/policy-site.ts': 'a site answers on its servers',
+  'testing/mx-session.ts -> testing/mx-server.ts': 'a session belongs to its server',
+  'testing/nodemailer-options.ts -> testing/api.ts': 'the public types of the mail world',
+}
+
 /** Files that set `permanent`: replies, routing, and the classes of errors that are never final. */
 const SETS_PERMANENT = [
   'delivery/deliver.ts',
@@ -196,10 +204,18 @@ describe('imports', () => {
     expect(imports.filter(({ to }) => /(?:^|\/)index\.ts$/.test(to))).toEqual([])
   })
 
-  it('do not go in a circle, neither at run time nor among types', () => {
-    expect(findCircle(imports)).toBeUndefined()
+  it('do not go in a circle at run time', () => {
+    expect(findCircle(imports.filter(({ typeOnly }) => !typeOnly))).toBeUndefined()
     const edge = (from: string, to: string) => ({ from, to, typeOnly: false })
     expect(findCircle([edge('a', 'b'), edge('b', 'c'), edge('c', 'b')])).toEqual(['b', 'c', 'b'])
+  })
+
+  it('do not go in a circle among types either, but for those that are listed', () => {
+    const others = imports.filter(({ from, to }) => !(`${from} -> ${to}` in TYPES_IN_A_CIRCLE))
+    expect(findCircle(others)).toBeUndefined()
+    const listed = imports.filter(({ from, to }) => `${from} -> ${to}` in TYPES_IN_A_CIRCLE)
+    expect(listed.filter(({ typeOnly }) => !typeOnly)).toEqual([])
+    expect(listed.length).toBeGreaterThanOrEqual(Object.keys(TYPES_IN_A_CIRCLE).length)
   })
 })
 

@@ -55,13 +55,13 @@ export class DeliveryRefusedError extends MtaStsError {
   declare readonly code: 'EMTASTS'
   /** Always false: whatever a server replied, somebody in between may have said it */
   readonly permanent: false
-  /** Whose policy it is: A-labels in lower case */
+  /** The domain whose policy it is: A-labels in lower case */
   readonly policyDomain: string
-  /** Of the policy; `none` where there is none, and the sender's own options refused */
+  /** The mode of the policy; `none` without a policy, when the sender's own options refused */
   readonly mode: 'enforce' | 'testing' | 'none'
-  /** The id of the policy; undefined where there is none */
+  /** The id of the policy; undefined without a policy */
   readonly policyId: string | undefined
-  /** What went wrong with each MX host and address, in order */
+  /** The failure of each MX host and address, in order */
   readonly failures: TlsFailure[]
 
   constructor(details: {

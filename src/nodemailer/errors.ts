@@ -22,7 +22,7 @@ export function errorOf(thrown: unknown, signal: AbortSignal | undefined): Error
   return errorOfThrown(thrown)
 }
 
-/** As Nodemailer's own transports say it. */
+/** Creates the error of Nodemailer's own transports for an aborted signal. */
 function abortError(signal: AbortSignal): Error {
   const message = 'The message was not sent: its signal was aborted'
   const error = new Error(message, { cause: signal.reason })

@@ -97,7 +97,7 @@ export class SmartHostConnector {
       port: this.#place.port,
       tls: this.#tlsOptions(candidate, security),
       implicitTls: this.#implicitTls,
-      // What a proxy connects to has no address that is known here
+      // The address that a proxy connects to is not known here
       addresses: given?.connection ? [mxHost] : await this.#addresses(),
       ...this.#connectBy(given),
     }
@@ -170,7 +170,7 @@ export class SmartHostConnector {
     return addresses
   }
 
-  /** Returns what the user's `getSocket` gives; undefined where there is none, or it gives nothing. */
+  /** Returns the result of the user's `getSocket`; undefined without one, or when it gives nothing. */
   #givenSocket(socketOptions: object): Promise<SocketOptions | undefined> {
     const getSocket = this.#settings.getSocket()
     if (!getSocket) return Promise.resolve(undefined)
@@ -206,7 +206,7 @@ export class SmartHostConnector {
   }
 }
 
-/** As Nodemailer has them, in milliseconds. */
+/** Nodemailer's defaults, in milliseconds. */
 const CONNECTION_TIMEOUT = 120_000
 const GREETING_TIMEOUT = 30_000
 
