@@ -12,7 +12,14 @@ export default defineConfig({
     alias: [
       ...(line ? [{ find: /^nodemailer(?=$|\/)/, replacement: `nodemailer-${line}` }] : []),
       { find: /^mta-sts$/, replacement: source('index.ts') },
-      { find: /^mta-sts\/(nodemailer|testing|tlsrpt|dane|haraka|zone-mta)$/, replacement: source('$1/index.ts') },
+      {
+        find: /^mta-sts\/testing\/(vitest|jest|node|remote)$/,
+        replacement: source('testing/$1.ts'),
+      },
+      {
+        find: /^mta-sts\/(nodemailer|testing|tlsrpt|dane|haraka|zone-mta)$/,
+        replacement: source('$1/index.ts'),
+      },
       { find: /^mta-sts\/(sqlite|redis)$/, replacement: source('$1.ts') },
     ],
   },

@@ -5,13 +5,13 @@
  *
  * The program exists once, so that a class is the same for `import` and for `require`.
  */
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
-import { createRequire, isBuiltin } from 'node:module'
-import { dirname, join, relative } from 'node:path'
+import { chmod, rm, writeFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
+import { basename, dirname, join } from 'node:path'
 import { type Plugin, rollup } from 'rollup'
 import { dts } from 'rollup-plugin-dts'
 import typescript from 'typescript'
-import { entries } from './entries.js'
+import { entries, modules } from './entries.js'
 
 const DIST = 'dist'
 
@@ -41,9 +41,26 @@ const compile: Plugin = {
   },
 }
 
-async function buildProgram(): Promise<void> {
-  const bundle = await rollup({ input: entries, external, plugins: [compile], treeshake: false })
-  await bundle.write({
+/** Entries of the program itself, which is CommonJS. */
+const programEntries = Object.fromEntries([
+  ...Object.entries(entries).filter(([name]) => !(name in modules)),
+  ...Object.entries(modules).map(([name, parts]) => [partsOf(name), parts]),
+])
+
+/** The file of the program from which an ES module takes everything. */
+function partsOf(name: string): string {
+  return `${name}-parts`
+}
+
+/** @returns the names that each entry exports */
+async function buildProgram(): Promise<Map<string, string[]>> {
+  const bundle = await rollup({
+    input: programEntries,
+    external,
+    plugins: [compile],
+    treeshake: false,
+  })
+  const { output } = await bundle.write({
     dir: DIST,
     format: 'cjs',
     exports: 'named',
@@ -56,6 +73,28 @@ async function buildProgram(): Promise<void> {
     hoistTransitiveImports: false,
   })
   await bundle.close()
+  const chunks = output.flatMap((file) => (file.type === 'chunk' && file.isEntry ? file : []))
+  return new Map(chunks.map(({ name, exports }) => [name, exports]))
+}
+
+/** Builds the entries that are ES modules only. */
+async function buildModules(): Promise<void> {
+  for (const [name, parts] of Object.entries(modules)) {
+    const isParts = (id: string) => id.endsWith(basename(parts).replace(/ts$/, 'js'))
+    const bundle = await rollup({
+      input: { [name]: entries[name as keyof typeof modules] },
+      external: (id) => external(id) || isParts(id),
+      plugins: [compile],
+      treeshake: false,
+    })
+    await bundle.write({
+      dir: DIST,
+      format: 'es',
+      entryFileNames: '[name].js',
+      paths: (id) => (isParts(id) ? `./${partsOf(name)}.cjs` : id),
+    })
+    await bundle.close()
+  }
 }
 
 async function buildDeclarations(): Promise<void> {
@@ -64,25 +103,24 @@ async function buildDeclarations(): Promise<void> {
   await bundle.write({
     dir: DIST,
     format: 'es',
-    entryFileNames: '[name].d.cts',
+    entryFileNames: ({ name }) => (name in modules ? '[name].d.ts' : '[name].d.cts'),
     chunkFileNames: 'parts/[name].d.cts',
   })
   await bundle.close()
 }
 
-/** Writes an ES module for each entry, with the names that its CommonJS form exports. */
-async function writeModules(): Promise<void> {
-  const require = createRequire(import.meta.url)
+/** Writes a thin ES module around each entry of the program. */
+async function writeModules(exported: ReadonlyMap<string, string[]>): Promise<void> {
   for (const name of Object.keys(entries)) {
+    if (name in modules) continue
     const file = join(DIST, `${name}.js`)
-    await mkdir(dirname(file), { recursive: true })
-    const target = `./${relative(dirname(file), join(DIST, `${name}.cjs`))}`
+    const target = `./${basename(name)}.cjs`
     if (name === 'cli') {
       await writeFile(file, `#!/usr/bin/env node\nimport '${target}'\n`)
       await chmod(file, 0o755)
       continue
     }
-    const names = Object.keys(require(`../${DIST}/${name}.cjs`)).join(', ')
+    const names = exported.get(name)?.join(', ') ?? ''
     await writeFile(file, `export { ${names} } from '${target}'\n`)
     await writeFile(file.replace(/\.js$/, '.d.ts'), `export * from '${target}'\n`)
   }
@@ -98,7 +136,8 @@ module.exports = { ...require('./index.cjs'), register: require('./haraka.cjs').
 `
 
 await rm(DIST, { recursive: true, force: true })
-await buildProgram()
+const exported = await buildProgram()
+await buildModules()
 await buildDeclarations()
-await writeModules()
+await writeModules(exported)
 await writeFile(join(DIST, 'main.cjs'), MAIN)

@@ -11,6 +11,7 @@ import { isFinalError, isRefusedStartTls, SmtpUtf8RequiredError } from '../smtp/
 import { escapeRemoteText } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
+import { isOfDane } from './applied-policies.js'
 import { DeliveryRefusedError, RoutingError } from './errors.js'
 import type { Candidate, DeliveryPlan } from './plan.js'
 import type { DeliveryRecord } from './record.js'
@@ -223,7 +224,9 @@ class CandidateLoop<T> implements DeliveryContext {
     for (const failure of this.plan.refused) {
       this.note(failure)
       if (isRefusal(failure)) this.#record.refusals++
-      if (isMismatch(failure)) this.#record.session(failure.mxHost ?? '', { failure })
+      if (isMismatch(failure) || isOfDane(failure)) {
+        this.#record.session(failure.mxHost ?? '', { failure })
+      }
     }
   }
 
