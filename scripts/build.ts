@@ -5,13 +5,15 @@
  *
  * The program exists once, so that a class is the same for `import` and for `require`.
  */
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
-import { createRequire, isBuiltin } from 'node:module'
-import { dirname, join, relative } from 'node:path'
+import { execFile } from 'node:child_process'
+import { chmod, rm, writeFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { type Plugin, rollup } from 'rollup'
 import { dts } from 'rollup-plugin-dts'
 import typescript from 'typescript'
-import { entries } from './entries.js'
+import { entries, modules } from './entries.js'
 
 const DIST = 'dist'
 
@@ -41,9 +43,25 @@ const compile: Plugin = {
   },
 }
 
-async function buildProgram(): Promise<void> {
-  const bundle = await rollup({ input: entries, external, plugins: [compile], treeshake: false })
-  await bundle.write({
+/** Entries of the program, which is CommonJS, and what ES modules take from it. */
+const programEntries = {
+  ...entries,
+  ...Object.fromEntries(Object.entries(modules).map(([name, parts]) => [partsOf(name), parts])),
+}
+
+/** The file of the program from which an ES module takes everything. */
+function partsOf(name: string): string {
+  return `${name}-parts`
+}
+
+/** @returns the names that each entry exports */
+async function buildProgram(): Promise<Map<string, string[]>> {
+  const bundle = await rollup({
+    input: programEntries,
+    external,
+    plugins: [compile],
+  })
+  const { output } = await bundle.write({
     dir: DIST,
     format: 'cjs',
     exports: 'named',
@@ -56,6 +74,28 @@ async function buildProgram(): Promise<void> {
     hoistTransitiveImports: false,
   })
   await bundle.close()
+  const chunks = output.flatMap((file) => (file.type === 'chunk' && file.isEntry ? file : []))
+  return new Map(chunks.map(({ name, exports }) => [name, exports]))
+}
+
+/** Builds the entries that are ES modules only. */
+async function buildModules(): Promise<void> {
+  for (const [name, parts] of Object.entries(modules)) {
+    const isParts = (id: string) => id.endsWith(basename(parts).replace(/ts$/, 'js'))
+    const bundle = await rollup({
+      input: { [name]: entries[name as keyof typeof modules] },
+      external: (id) => external(id) || isParts(id),
+      plugins: [compile],
+      treeshake: false,
+    })
+    await bundle.write({
+      dir: DIST,
+      format: 'es',
+      entryFileNames: '[name].js',
+      paths: (id) => (isParts(id) ? `./${partsOf(name)}.cjs` : id),
+    })
+    await bundle.close()
+  }
 }
 
 async function buildDeclarations(): Promise<void> {
@@ -70,22 +110,28 @@ async function buildDeclarations(): Promise<void> {
   await bundle.close()
 }
 
-/** Writes an ES module for each entry, with the names that its CommonJS form exports. */
-async function writeModules(): Promise<void> {
-  const require = createRequire(import.meta.url)
+/** Writes a thin ES module around each entry of the program. */
+async function writeModules(exported: ReadonlyMap<string, string[]>): Promise<void> {
   for (const name of Object.keys(entries)) {
     const file = join(DIST, `${name}.js`)
-    await mkdir(dirname(file), { recursive: true })
-    const target = `./${relative(dirname(file), join(DIST, `${name}.cjs`))}`
+    const target = `./${basename(name)}.cjs`
     if (name === 'cli') {
       await writeFile(file, `#!/usr/bin/env node\nimport '${target}'\n`)
       await chmod(file, 0o755)
       continue
     }
-    const names = Object.keys(require(`../${DIST}/${name}.cjs`)).join(', ')
-    await writeFile(file, `export { ${names} } from '${target}'\n`)
+    const names = exported.get(name)?.join(', ') ?? ''
+    if (!(name in modules)) await writeFile(file, `export { ${names} } from '${target}'\n`)
     await writeFile(file.replace(/\.js$/, '.d.ts'), `export * from '${target}'\n`)
   }
+}
+
+/** Formats the emitted files as the sources are: TypeScript indents by four spaces. */
+async function format(): Promise<void> {
+  const biome = join('node_modules', '.bin', 'biome')
+  const options = ['--vcs-use-ignore-file=false', '--files-max-size=10000000']
+  const config = ['--config-path=scripts/biome-dist.json']
+  await promisify(execFile)(biome, ['format', '--write', ...config, ...options, DIST])
 }
 
 /**
@@ -98,7 +144,9 @@ module.exports = { ...require('./index.cjs'), register: require('./haraka.cjs').
 `
 
 await rm(DIST, { recursive: true, force: true })
-await buildProgram()
+const exported = await buildProgram()
+await buildModules()
 await buildDeclarations()
-await writeModules()
+await writeModules(exported)
 await writeFile(join(DIST, 'main.cjs'), MAIN)
+await format()

@@ -46,3 +46,11 @@ test('a welcome that was refused is queued again, and sent once the host is mend
   expect(await welcomeAll(transporter, queue)).toEqual([])
   expect(bob.inbox).toHaveLength(1)
 })
+
+test('a welcome is delivered while time stands still', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'clearImmediate'] })
+  const plain = nodemailer.createTransport(world.nodemailer())
+  expect(await sendWelcome(plain, user)).toBe('sent')
+  expect((await bob.inbox.next({ subject: /welcome/i })).to).toEqual(['bob@bob.example'])
+  jest.useRealTimers()
+})

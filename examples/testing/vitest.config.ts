@@ -4,5 +4,5 @@ import project from '../../vitest.config.js'
 
 export default defineConfig({
   ...project,
-  test: { include: ['examples/testing/vitest.test.ts'] },
+  test: { include: ['examples/testing/*vitest.test.ts'] },
 })

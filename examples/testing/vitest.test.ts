@@ -1,7 +1,7 @@
 /**
  * A program that sends mail, tested against a mail world with Vitest.
  *
- *     npx vitest run --config examples/testing/vitest.config.ts
+ *     npx vitest run --config examples/testing/vitest.config.ts /vitest.test
  */
 import { mtaStsTransport } from 'mta-sts/nodemailer'
 import { createMailWorld, type MailDomain, type MailWorld } from 'mta-sts/testing'

@@ -12,6 +12,7 @@ import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import type { Security } from '../tls/security.js'
 import { assess, type DaneJudge, type Judgement } from '../tls/verdict.js'
+import type { CandidateChanges } from './deliver.js'
 import type { Candidate } from './plan.js'
 import type { DeliveryRecord } from './record.js'
 
@@ -58,9 +59,11 @@ export class Opener {
    * @throws as `openSmtp` does; MtaStsError `ETIMEDOUT` when the time of the delivery is over
    */
   readonly open = async (
-    candidate: Candidate,
+    planned: Candidate,
     options: OpenOptions = {},
+    { connect = this.#connect, ...changes }: CandidateChanges = {},
   ): Promise<SmtpConnection> => {
+    const candidate = { ...planned, ...changes }
     const { mxHost, port, security } = candidate
     const key = (address: string) => `${address} ${port}`
     const addresses = candidate.addresses.filter((one) => !this.#unreachable.has(key(one)))
@@ -84,8 +87,8 @@ export class Opener {
           },
         },
         {
-          connect: this.#connect,
           ...options,
+          connect,
           signal: deadline.signal,
           onSession: (report) => {
             this.#record.session(mxHost, report, { security, judgement })

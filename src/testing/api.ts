@@ -5,11 +5,17 @@
  */
 import type { promises as dns } from 'node:dns'
 import type { Socket } from 'node:net'
-import type { CertificateSpec } from './authority.js'
-import type { WorldClock } from './clock.js'
+import type { ChaosOptions } from './chaos.js'
+import type { Duration, WorldClock } from './clock.js'
 import type { DaneOptions } from './dane.js'
-import type { DnsFault, DnsPlace, LookupFault, MxFault, PolicyHostFault } from './faults.js'
-import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet, ReceivedMessage } from './log.js'
+import type { ProcessEnvironment } from './environment.js'
+import type { DnsFault, DnsPlace, LookupFault } from './faults.js'
+import type { MxHost, MxOptions, PolicyHost, SmartHostOptions } from './host-api.js'
+import type { Inbox } from './inbox.js'
+import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet } from './log.js'
+import type { NodemailerOptions } from './nodemailer-options.js'
+import type { FaultHandle, FaultOptions } from './standing.js'
+import type { RecordType, SrvData, TlsaData } from './zone-records.js'
 
 /** Options of `createMailWorld`. */
 export interface MailWorldOptions {
@@ -17,6 +23,11 @@ export interface MailWorldOptions {
   name?: string | undefined
   /** How long the sender's resolver waits for an answer, asking twice; default 500 ms */
   dnsTimeout?: number | undefined
+  /**
+   * Mail to a domain that nobody made is an error: `550 5.1.2` to RCPT TO, and `verify()`,
+   * `inbox.none()` and `close()` say so. Default false; the matchers of the runner entries are strict
+   */
+  strict?: boolean | undefined
 }
 
 /** Made by `createMailWorld`. */
@@ -38,6 +49,23 @@ export interface MailWorld extends AsyncDisposable {
   smartHost(name: string, options?: SmartHostOptions): MxHost
   /** What a sender needs to live in this world: `{ ...world.options(), fetchTimeout: 500 }`. */
   options(): SenderOptions
+  /**
+   * Options for plain Nodemailer, to submit mail to a host of the world. Without `host`: one that
+   * relays to the domains of the world.
+   *
+   * @example
+   * const transporter = nodemailer.createTransport(world.nodemailer())
+   */
+  nodemailer(host?: MxHost): NodemailerOptions
+  /**
+   * Environment variables for another process, in any language: `SMTP_HOST`, `SMTP_PORT`, `SMTP_URL`
+   * and the like lead to a port of the host; `NODE_EXTRA_CA_CERTS` and `SSL_CERT_FILE` to the root.
+   * Without `host`: one that relays to the domains of the world.
+   *
+   * @example
+   * spawn('python3', ['app.py'], { env: { ...process.env, ...(await world.env()) } })
+   */
+  env(host?: MxHost): Promise<ProcessEnvironment>
   /** The root that senders trust, PEM. */
   readonly ca: string
   /** The time of the world, which a test lets pass. */
@@ -54,10 +82,29 @@ export interface MailWorld extends AsyncDisposable {
   readonly connections: MxConnection[]
   /** TCP connections that were tried, those that were refused among them. */
   readonly dials: Dial[]
-  /** What any MX host took, oldest first. */
-  readonly inbox: ReceivedMessage[]
+  /** What any host took and did not relay, oldest first. */
+  readonly inbox: Inbox
+  /** What went to domains that nobody made, in words. */
+  readonly strays: string[]
+  /** What happened, in about ten lines: what senders asked, dialled, were answered. */
+  explain(): string
+  /** Trouble at random at all MX hosts, the same in each run. */
+  chaos(options: ChaosOptions): FaultHandle
+  /**
+   * Throws unless every fault, rule and record that was set to be met was met.
+   *
+   * @throws Error that lists them, with what happened
+   */
+  verify(): void
+  /** Resolves when no message is under way. */
+  idle(): Promise<void>
   /** Empties the log and all inboxes: what comes after is what a test looks at. */
   forget(): void
+  /**
+   * Ends all faults, rules, habits and records that were set, puts policies and the clock back, and
+   * forgets: the domains and hosts are as they were made.
+   */
+  reset(): void
   /**
    * Opens the world to programs that take no `connect` option: MX hosts on port 25 of their own
    * addresses, policy hosts on port 443, DNS at 127.0.0.1 port 53. Needs root and a network
@@ -131,7 +178,7 @@ export interface MailDomain {
   /** As A-labels, lower case */
   readonly name: string
   /** Messages for the domain that one of its own MX hosts took, oldest first. */
-  readonly inbox: ReceivedMessage[]
+  readonly inbox: Inbox
   /** `mta-sts.` + the domain */
   readonly policyHost: PolicyHost
   /** What can be wrong with its DNS */
@@ -163,55 +210,24 @@ export interface DomainDns {
    * From the next question on. Faults at different places go together. Without `where`, a fault
    * that fits in several is played on the TXT record.
    */
-  fails(fault: DnsFault): void
+  fails(fault: DnsFault, options?: DnsFaultOptions): FaultHandle
   /** The same, at a place that is named. */
-  fails(fault: LookupFault | 'cname-chain', where: DnsPlace): void
+  fails(fault: LookupFault | 'cname-chain', where: DnsPlace, options?: DnsFaultOptions): FaultHandle
   /** Ends every fault. */
   works(): void
 }
 
-/** What MX hosts and policy hosts have in common. */
-export interface Host<Fault> {
-  /** As A-labels, lower case */
-  readonly name: string
-  /** The logical address in its A record, one of RFC 5737 */
-  readonly ipv4: string
-  /** The logical address of its AAAA record, which it only has under `ipv6-only`; RFC 3849 */
-  readonly ipv6: string
-  /** One fault at a time. As with a server that is started anew, connections that are open end. */
-  fails(fault: Fault): void
-  /** Ends the fault. Connections that are open end, too. */
-  works(): void
-  /** Shows another certificate than the one that names the host; without `spec`, that one again. */
-  certificate(spec?: CertificateSpec): void
-}
+/** Bounds of a fault of the DNS: how many questions it answers, for how long. */
+export type DnsFaultOptions = Pick<FaultOptions, 'times' | 'during'>
 
-export interface MxHost extends Host<MxFault> {
-  /** What it took, whoever it was for. */
-  readonly inbox: ReceivedMessage[]
-  /** The connections that reached it, oldest first. Of refused ones there is `world.dials`. */
-  readonly connections: MxConnection[]
-}
-
-export interface PolicyHost extends Host<PolicyHostFault> {
-  /** The requests that reached it, oldest first. */
-  readonly gets: PolicyGet[]
-}
-
-/** What an MX host is besides its name. */
-export interface MxOptions {
-  /** Offer REQUIRETLS (RFC 8689) inside TLS; default false */
-  requireTls?: boolean
-}
-
-/** A host that mail is submitted to: another port than 25, and somebody to log in. */
-export interface SmartHostOptions extends MxOptions {
-  /** Default 587 */
-  port?: number
-  /** TLS from the first byte on; default: with port 465 */
-  secure?: boolean
-  /** Who may submit mail, by which password; default: everybody */
-  auth?: { user: string; pass: string }
+/** How long records may be kept, and how long they are there. */
+export interface RecordOptions {
+  /** Seconds; default 0 */
+  ttl?: number
+  /** How many questions they answer; then what was there before is back */
+  times?: number
+  /** How long they are there, in world time; then what was there before is back */
+  during?: Duration
 }
 
 /** Records of one's own making, for any name. */
@@ -223,11 +239,30 @@ export interface WorldDns {
   /** Whether the world's resolver validates, and gives an AD bit; default true */
   validating: boolean
   /** In place of what the world would say for this name and type; an empty list: there are none */
-  set(name: string, type: 'A' | 'AAAA' | 'CNAME', data: readonly string[]): void
+  set(
+    name: string,
+    type: 'A' | 'AAAA' | 'CNAME' | 'PTR',
+    data: readonly string[],
+    options?: RecordOptions,
+  ): FaultHandle
   /** The same, for MX records; `.` is the null MX (RFC 7505) */
-  set(name: string, type: 'MX', data: ReadonlyArray<{ preference: number; exchange: string }>): void
+  set(
+    name: string,
+    type: 'MX',
+    data: ReadonlyArray<{ preference: number; exchange: string }>,
+    options?: RecordOptions,
+  ): FaultHandle
   /** An array within the list is one record in several strings */
-  set(name: string, type: 'TXT', data: ReadonlyArray<string | readonly string[]>): void
+  set(
+    name: string,
+    type: 'TXT',
+    data: ReadonlyArray<string | readonly string[]>,
+    options?: RecordOptions,
+  ): FaultHandle
+  /** The same, for SRV records (RFC 2782) */
+  set(name: string, type: 'SRV', data: readonly SrvData[], options?: RecordOptions): FaultHandle
+  /** The same, for TLSA records (RFC 6698) */
+  set(name: string, type: 'TLSA', data: readonly TlsaData[], options?: RecordOptions): FaultHandle
   /** What the world would say, again */
-  unset(name: string, type: 'A' | 'AAAA' | 'CNAME' | 'MX' | 'TXT'): void
+  unset(name: string, type: RecordType): void
 }

@@ -5,13 +5,19 @@
  */
 import type { CertificateSpec } from './authority.js'
 
-/** For a fault that is not about the certificate: `good`, or else the one that names the host. */
-export function certificateFor(
-  host: string,
-  fault: unknown,
-  good: CertificateSpec | undefined,
-): CertificateSpec {
-  const right = { san: [`DNS:${host}`] }
+export interface CertificateChoice {
+  /** The host's own first, and what else it is reached by */
+  names: readonly string[]
+  fault: unknown
+  /** For a fault that is not about the certificate; default: the one that names the host */
+  good: CertificateSpec | undefined
+}
+
+/** Returns what a certificate has to say. */
+export function certificateFor({ names, fault, good }: CertificateChoice): CertificateSpec {
+  const [host = '', ...others] = names
+  const loopback = others.length > 0 ? ['IP:127.0.0.1', 'IP:::1'] : []
+  const right = { san: [...names.map((name) => `DNS:${name}`), ...loopback] }
   switch (fault) {
     case 'wrong-name':
       return { cn: 'wrong-name.example', san: ['DNS:wrong-name.example'], key: 'other' }

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { checkKeys, shown } from './named.js'
+import { timers } from './timers.js'
 
 /** A span of time; what is given adds up. */
 export interface Duration {
@@ -18,26 +20,59 @@ export interface Duration {
   ms?: number
 }
 
+const UNITS = ['days', 'hours', 'minutes', 'seconds', 'ms']
+
 /**
  * Hand `world.options().now` to a sender and its policies age by this clock. Certificates do not:
  * OpenSSL looks at the real time.
  */
 export class WorldClock {
   #ahead = 0
+  readonly #listeners = new Set<() => void>()
 
   /** Milliseconds since the epoch, in the world. */
-  readonly now = (): number => Date.now() + this.#ahead
+  readonly now = (): number => timers.now() + this.#ahead
+
+  /** How far the world is ahead of real time, in milliseconds. */
+  get ahead(): number {
+    return this.#ahead
+  }
 
   /** Lets time pass, at once. Timers do not fire for it. */
   advance(duration: Duration): void {
-    const ms = milliseconds(duration)
-    if (!Number.isFinite(ms) || ms < 0) {
-      throw new RangeError(`The clock goes forward only: ${JSON.stringify(duration)}`)
-    }
+    const ms = milliseconds('clock.advance()', duration)
     this.#ahead += ms
+    this.#tell()
+  }
+
+  /** Sets the time of the world back to real time. */
+  reset(): void {
+    this.#ahead = 0
+    this.#tell()
+  }
+
+  /** Calls `listener` whenever time has passed at once; returns a function that ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener()
   }
 }
 
-function milliseconds({ days = 0, hours = 0, minutes = 0, seconds = 0, ms = 0 }: Duration): number {
+/** Returns a span of time in milliseconds; a number is that already. */
+export function milliseconds(field: string, duration: Duration | number): number {
+  const ms = typeof duration === 'number' ? duration : sum(field, duration)
+  if (Number.isFinite(ms) && ms >= 0) return ms
+  throw new RangeError(
+    `${field} must be a span of time that is not negative, but it is ${shown(duration)}`,
+  )
+}
+
+function sum(field: string, duration: Duration): number {
+  checkKeys(field, duration, UNITS)
+  const { days = 0, hours = 0, minutes = 0, seconds = 0, ms = 0 } = duration
   return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000 + ms
 }

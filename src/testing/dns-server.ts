@@ -38,6 +38,8 @@ export class DnsServer {
     this.port = udp.address().port
     udp.on('message', (message, peer) => this.#onDatagram(message, peer))
     udp.on('error', () => undefined)
+    udp.unref()
+    tcp.unref()
     tcp.on('connection', (socket) => this.#onConnection(socket))
   }
 
@@ -71,6 +73,7 @@ export class DnsServer {
   }
 
   #onConnection(socket: Socket): void {
+    socket.unref()
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => undefined)
@@ -109,7 +112,7 @@ export class DnsServer {
     const { AUTHORITATIVE_ANSWER, AUTHENTIC_DATA, RECURSION_DESIRED, RECURSION_AVAILABLE } =
       this.#setup.dnsPacket
     const desired = query.flag_rd ? RECURSION_DESIRED : 0
-    // RFC 6840 §5.8: for who asked for it
+    // RFC 6840 §5.8: only where the query asked for it
     const authentic = query.flag_ad && answer.secure ? AUTHENTIC_DATA : 0
     const edns = query.additionals?.filter((record) => record.type === 'OPT') ?? []
     return {
@@ -131,7 +134,7 @@ function extendedErrors(outcome: ZoneAnswer['outcome']): never[] {
   return outcome === 'bogus' ? [bogus as never] : []
 }
 
-/** TTL 0 throughout: what a test changes is to be seen at once. */
+/** TTL 0 unless a test says another: what it changes is to be seen at once. */
 const SOA: Answer = {
   type: 'SOA',
   name: '.',
@@ -140,14 +143,22 @@ const SOA: Answer = {
 }
 
 function wireRecord(name: string, record: ZoneRecord): Answer {
-  const common = { name, ttl: 0, class: 'IN' } as const
-  if (record.type === 'TXT') return { ...common, type: 'TXT', data: txtStrings(record.data) }
-  if (record.type === 'MX') return { ...common, type: 'MX', data: record.data }
-  if (record.type === 'TLSA') {
-    const { data, ...fields } = record.data
-    return { ...common, type: 'TLSA', data: { ...fields, certificate: Buffer.from(data) } }
+  const common = { name, ttl: record.ttl ?? 0, class: 'IN' } as const
+  switch (record.type) {
+    case 'TXT':
+      return { ...common, type: 'TXT', data: txtStrings(record.data) }
+    case 'MX':
+      return { ...common, type: 'MX', data: record.data }
+    case 'SRV':
+      return { ...common, type: 'SRV', data: record.data }
+    case 'TLSA': {
+      const { data, ...fields } = record.data
+      const certificate = typeof data === 'string' ? Buffer.from(data, 'hex') : Buffer.from(data)
+      return { ...common, type: 'TLSA', data: { ...fields, certificate } }
+    }
+    default:
+      return { ...common, type: record.type, data: record.data }
   }
-  return { ...common, type: record.type, data: record.data }
 }
 
 function txtStrings(data: string | readonly string[]): Buffer[] {

@@ -28,6 +28,14 @@ export class Dnssec {
     else this.#faults.set(`${type} ${name}`, fault)
   }
 
+  /** Nothing is signed but the root, and nothing fails. */
+  clear(): void {
+    this.#signed.clear()
+    this.#signed.set(ROOT, true)
+    this.#faults.clear()
+    this.validating = true
+  }
+
   faultOf(name: string, type: string): SecureFault | undefined {
     return this.#faults.get(`${type} ${name}`)
   }

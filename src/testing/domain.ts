@@ -6,10 +6,14 @@
 
 import type { DomainDns, DomainOptions, MailDomain, PolicyOptions } from './api.js'
 import { type DaneOptions, DomainDane } from './dane.js'
-import type { Endpoint, Surroundings } from './endpoint.js'
-import type { DnsFault, DnsPlace, LookupFault } from './faults.js'
-import type { ReceivedMessage } from './log.js'
+import { DomainFaults, domainDns, isLookupFault } from './domain-faults.js'
+import type { Surroundings } from './endpoint.js'
+import type { LookupFault } from './faults.js'
+import { type Inbox, newInbox } from './inbox.js'
+import type { Judged } from './judged.js'
 import type { MxServer } from './mx-server.js'
+import { checkKeys, checkName, shown } from './named.js'
+import { canonicalName } from './names.js'
 import type { PolicySite } from './policy-site.js'
 import type { ZoneRecord } from './zone.js'
 
@@ -26,18 +30,56 @@ export interface DomainSetup {
   attacker: () => MxServer
   policyHost: (body: () => string | undefined) => PolicySite
   surroundings: Surroundings
+  /** Throws when mail has gone where it cannot arrive */
+  check: () => void
 }
 
 const DEFAULT_MAX_AGE = 604_800
-const LOOKUP_FAULTS: readonly string[] = ['nxdomain', 'servfail', 'timeout', 'refused']
+const POLICY_KEYS = ['mode', 'patterns', 'maxAge', 'body', 'id']
+
+/** Throws a TypeError that names what is wrong with the options of a domain. */
+export function checkDomainOptions(options: DomainOptions): void {
+  checkKeys('domain(): the options', options, [...POLICY_KEYS, 'mx'])
+  const { mx, ...policy } = options
+  checkPolicy('domain()', policy)
+  if (mx === undefined) return
+  if (!Array.isArray(mx)) {
+    throw new TypeError(
+      `domain(): mx must be a list such as ['mx1', 'mx2'], but it is ${shown(mx)}`,
+    )
+  }
+  for (const entry of mx) {
+    if (typeof entry === 'string') continue
+    checkKeys('domain(): an MX host', entry, ['host', 'preference'])
+    const host: unknown = 'host' in entry ? entry.host : undefined
+    if (typeof host === 'string') continue
+    throw new TypeError(`domain(): the host of an MX must be a name, but it is ${shown(host)}`)
+  }
+}
+
+function checkPolicy(field: string, policy: PolicyOptions): void {
+  checkKeys(`${field}: the policy`, policy, POLICY_KEYS)
+  const { mode, patterns, maxAge, body, id } = policy
+  if (mode !== undefined) checkName(`${field}: mode`, mode, ['enforce', 'testing', 'none'])
+  if (patterns !== undefined && !Array.isArray(patterns)) {
+    throw new TypeError(`${field}: patterns must be a list, but it is ${shown(patterns)}`)
+  }
+  if (maxAge !== undefined && typeof maxAge !== 'number') {
+    throw new TypeError(`${field}: maxAge must be a number of seconds, but it is ${shown(maxAge)}`)
+  }
+  for (const [name, text] of Object.entries({ body, id })) {
+    if (text === undefined || typeof text === 'string') continue
+    throw new TypeError(`${field}: ${name} must be a string, but it is ${shown(text)}`)
+  }
+}
 
 export class Domain implements MailDomain {
   readonly name: string
-  readonly inbox: ReceivedMessage[] = []
+  readonly inbox: Inbox
   readonly policyHost: PolicySite
   readonly dns: DomainDns
   readonly #setup: DomainSetup
-  readonly #faults = new Map<DnsPlace, DnsFault>()
+  readonly #faults: DomainFaults
   #policy: PolicyOptions | undefined
   #dane: DomainDane | undefined
   #records: string[] = []
@@ -47,15 +89,24 @@ export class Domain implements MailDomain {
     this.#setup = setup
     this.name = setup.name
     this.policyHost = setup.policyHost(() => this.policyFile)
-    this.dns = {
-      fails: (fault: DnsFault, where?: DnsPlace) =>
-        this.#fail(fault, where === undefined ? usualPlaces(fault) : [where]),
-      works: () => this.#work(),
-    }
-    const { mode, body } = setup.options
-    const { mx: _hosts, ...policy } = setup.options
-    if (mode !== undefined || body !== undefined) this.policy(policy)
+    const { name, surroundings, mx, check } = setup
+    const { log, explain } = surroundings
+    this.inbox = newInbox({ name, log, explain, check })
+    const hosts = mx.map(({ host }) => host)
+    this.#faults = new DomainFaults({ name, surroundings, policyHost: this.policyHost, hosts })
+    this.dns = domainDns(this.#faults)
+    this.#begin()
     this.#join()
+  }
+
+  /** As it was made: its policy, its record, no faults, no messages. */
+  reset(): void {
+    this.#faults.clear()
+    this.#policy = undefined
+    this.#records = []
+    this.inbox.length = 0
+    this.policyHost.reset()
+    this.#begin()
   }
 
   mx(which: string | number = 0): MxServer {
@@ -63,7 +114,9 @@ export class Domain implements MailDomain {
     const found =
       typeof which === 'number'
         ? mx[which]
-        : mx.find(({ host }) => host.name === which || host.name === `${which}.${this.name}`)
+        : mx.find(({ host }) =>
+            [which, `${which}.${this.name}`].map(canonicalName).includes(host.name),
+          )
     if (found === undefined) {
       const names = mx.map(({ host }) => host.name).join(', ')
       throw new RangeError(`${this.name} has no MX host ${which}, only: ${names}`)
@@ -76,12 +129,20 @@ export class Domain implements MailDomain {
     return this.#setup.mx.some((record) => record.host === host)
   }
 
+  judged(): Judged {
+    const { explain, strays } = this.#setup.surroundings
+    const { name, inbox } = this
+    const connections = this.#setup.mx.flatMap(({ host }) => host.connections)
+    return { name, inbox, connections, strays: strays(), explain }
+  }
+
   policy(change: PolicyOptions | null): void {
     if (change === null) {
       this.#policy = undefined
       this.#records = []
       return
     }
+    checkPolicy('policy()', change)
     if (this.#policy === undefined && change.mode === undefined && change.body === undefined) {
       throw new TypeError(`${this.name} has no policy to change: say a mode, or a body`)
     }
@@ -135,14 +196,21 @@ export class Domain implements MailDomain {
     return `${day.replaceAll('-', '')}n${++this.#ids}`
   }
 
-  #join(): void {
-    const { zone } = this.#setup.surroundings
-    zone.own(this.name, (type) => (type === 'MX' ? this.#mxRecords() : []))
-    zone.own(`_mta-sts.${this.name}`, (type) => (type === 'TXT' ? this.#txtRecords() : []))
+  #begin(): void {
+    const { mx: _hosts, ...policy } = this.#setup.options
+    if (policy.mode !== undefined || policy.body !== undefined) this.policy(policy)
   }
 
-  #mxRecords(): ZoneRecord[] | LookupFault {
-    const fault = this.#faults.get('mx')
+  #join(): void {
+    const { zone } = this.#setup.surroundings
+    zone.own(this.name, (type, counts) => (type === 'MX' ? this.#mxRecords(counts) : []))
+    zone.own(`_mta-sts.${this.name}`, (type, counts) =>
+      type === 'TXT' ? this.#txtRecords(counts) : [],
+    )
+  }
+
+  #mxRecords(counts: boolean): ZoneRecord[] | LookupFault {
+    const fault = this.#faults.at('mx', counts)
     if (isLookupFault(fault)) return fault
     if (fault === 'null-mx') return [mxRecord(0, '.')]
     if (fault === 'spoofed-mx') return [mxRecord(10, this.#setup.attacker().name)]
@@ -152,8 +220,8 @@ export class Domain implements MailDomain {
     return mx.map(({ preference, host }) => mxRecord(preference, host.name))
   }
 
-  #txtRecords(): ZoneRecord[] | LookupFault {
-    const fault = this.#faults.get('record')
+  #txtRecords(counts: boolean): ZoneRecord[] | LookupFault {
+    const fault = this.#faults.at('record', counts)
     if (isLookupFault(fault)) return fault
     const [record] = this.#records
     const data: Array<string | string[]> = [...this.#records]
@@ -164,48 +232,6 @@ export class Domain implements MailDomain {
     }
     return data.map((text) => ({ type: 'TXT', data: text }))
   }
-
-  #fail(fault: DnsFault, places: readonly DnsPlace[]): void {
-    for (const place of places) {
-      this.#faults.set(place, fault)
-      this.#play(place, fault)
-    }
-  }
-
-  #work(): void {
-    for (const place of this.#faults.keys()) this.#play(place, undefined)
-    this.#faults.clear()
-  }
-
-  /** What other names than the domain's own have to know of a fault, or of its end. */
-  #play(place: DnsPlace, fault: DnsFault | undefined): void {
-    for (const host of this.#endpointsAt(place)) {
-      host.lookups(fault === 'ipv6-only' || isLookupFault(fault) ? fault : undefined)
-    }
-    for (const name of this.#namesAt(place)) {
-      this.#setup.surroundings.zone.alias(name, fault === 'cname-chain')
-    }
-  }
-
-  #endpointsAt(place: DnsPlace): Array<Pick<Endpoint<unknown>, 'name' | 'lookups'>> {
-    if (place === 'policy-host') return [this.policyHost]
-    return place === 'mx-hosts' ? this.#setup.mx.map(({ host }) => host) : []
-  }
-
-  #namesAt(place: DnsPlace): string[] {
-    if (place === 'record') return [`_mta-sts.${this.name}`]
-    return place === 'mx' ? [this.name] : this.#endpointsAt(place).map(({ name }) => name)
-  }
-}
-
-/** Where a fault is played when nobody says where. */
-function usualPlaces(fault: DnsFault): readonly DnsPlace[] {
-  if (fault === 'spoofed-mx' || fault === 'null-mx') return ['mx']
-  return fault === 'ipv6-only' ? ['policy-host', 'mx-hosts'] : ['record']
-}
-
-function isLookupFault(fault: DnsFault | undefined): fault is LookupFault {
-  return fault !== undefined && LOOKUP_FAULTS.includes(fault)
 }
 
 function mxRecord(preference: number, exchange: string): ZoneRecord {

@@ -1,19 +1,35 @@
 /**
- * What MX hosts and policy hosts have in common: a name, addresses, and how the DNS tells them.
+ * What MX hosts and policy hosts have in common: a name, addresses, faults, and how the DNS names
+ * them.
  *
  * @module
  */
-
-import type { Socket } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
 import type { AddressPair } from './addresses.js'
-import type { Host } from './api.js'
-import type { CertificateAuthority, CertificateSpec, Credentials } from './authority.js'
+import {
+  type CertificateAuthority,
+  type CertificateSpec,
+  type Credentials,
+  checkCertificateSpec,
+} from './authority.js'
 import { certificateFor } from './certificates.js'
 import type { WorldClock } from './clock.js'
+import { FaultStack, inSlot, type Place, type Played } from './fault-stack.js'
 import type { LookupFault } from './faults.js'
+import type { Host } from './host-api.js'
+import { checkLink, type LinkOptions, shaped } from './link.js'
 import type { WorldLog } from './log.js'
-import type { Accept } from './loopback.js'
+import type { Accept, Loopback } from './loopback.js'
 import type { Peers } from './optional-packages.js'
+import type { Port } from './ports.js'
+import {
+  checkFaultOptions,
+  type FaultHandle,
+  type FaultOptions,
+  type Register,
+  Standing,
+} from './standing.js'
+import { checkTls, type TlsSettings } from './tls-settings.js'
 import type { Zone } from './zone.js'
 
 /** What every part of a world is made with. */
@@ -23,6 +39,16 @@ export interface Surroundings {
   clock: WorldClock
   log: WorldLog
   zone: Zone
+  loopback: Loopback
+  register: Register
+  /** Ports that are open */
+  ports: Set<Port>
+  /** 0 to 1, by the seed of the world */
+  random: () => number
+  /** What happened, in words */
+  explain: () => string
+  /** Mail to domains that nobody made, in words */
+  strays: () => string[]
 }
 
 export interface EndpointSetup {
@@ -35,6 +61,8 @@ export interface EndpointSetup {
 export interface Arrival {
   address: string
   port: number
+  /** By a port of loopback that a client of any kind dialled */
+  real?: boolean
 }
 
 /** Somebody whom a sender can dial. */
@@ -46,15 +74,19 @@ export interface Reachable extends AddressPair {
   join(zone: Zone): void
 }
 
+/** How address lookups fail at the moment; `counts`: because of a question. */
+export type LookupSource = (counts: boolean) => LookupFault | 'ipv6-only' | undefined
+
 export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
   readonly name: string
   readonly ipv4: string
   readonly ipv6: string
   protected readonly surroundings: Surroundings
-  protected fault: Fault | undefined
+  protected readonly faults = new FaultStack<Fault>()
+  protected tlsSettings: TlsSettings = {}
   #certificate: CertificateSpec | undefined
-  #lookupFault: LookupFault | undefined
-  #onlyIPv6 = false
+  readonly #lookups: LookupSource[] = []
+  #link: { options: LinkOptions; standing: Standing } | undefined
   readonly #open = new Set<Socket>()
 
   constructor({ name, addresses, surroundings }: EndpointSetup) {
@@ -64,63 +96,149 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     this.surroundings = surroundings
   }
 
-  fails(fault: Fault): void {
-    this.fault = fault
-    this.#restart()
+  fails(fault: Fault, options?: FaultOptions): FaultHandle {
+    return this.addFault(fault, options)
   }
 
   works(): void {
-    this.fault = undefined
-    this.#restart()
+    this.faults.clear()
+    this.restart()
+  }
+
+  reset(): void {
+    this.faults.clear()
+    this.tlsSettings = {}
+    this.#certificate = undefined
+    this.#link = undefined
+    this.restart()
   }
 
   certificate(spec?: CertificateSpec): void {
+    if (spec !== undefined) checkCertificateSpec(spec)
     this.#certificate = spec
-    this.#restart()
+    this.restart()
   }
 
-  /** What it shows at the moment. */
-  credentials(): Promise<Credentials> {
-    const spec = certificateFor(this.name, this.fault, this.#certificate)
+  tls(settings: TlsSettings = {}): FaultHandle {
+    checkTls(settings)
+    this.tlsSettings = settings
+    this.restart()
+    return this.standing('tls()', () => {
+      if (this.tlsSettings !== settings) return
+      this.tlsSettings = {}
+      this.restart()
+    })
+  }
+
+  link(options: LinkOptions): FaultHandle {
+    checkLink(options)
+    const standing = this.standing('link()', () => {
+      if (this.#link?.standing !== standing) return
+      this.#link = undefined
+      this.restart()
+    })
+    this.#link = { options, standing }
+    this.restart()
+    return standing
+  }
+
+  /** What it shows at the moment to who comes by this address. */
+  credentials(arrival: Arrival): Promise<Credentials> {
+    const played = inSlot(this.faults.of(familyOf(arrival)), 'certificate')
+    const names = [this.name, ...(arrival.real ? ['localhost'] : [])]
+    const spec = certificateFor({ names, fault: played?.fault, good: this.#certificate })
     return this.surroundings.authority.issue(spec)
   }
 
   /** The certificate that it shows while nothing is wrong with it, and what it sends along, PEM. */
   published(): string {
-    const spec = certificateFor(this.name, undefined, this.#certificate)
+    const spec = certificateFor({ names: [this.name], fault: undefined, good: this.#certificate })
     return this.surroundings.authority.credentials(spec).cert
   }
 
-  /** How its address lookups fail, if they do; or that it has no IPv4. */
-  lookups(fault: LookupFault | 'ipv6-only' | undefined): void {
-    this.#onlyIPv6 = fault === 'ipv6-only'
-    this.#lookupFault = fault === 'ipv6-only' ? undefined : fault
+  /** Adds one who says how its address lookups fail, if they do; or that it has no IPv4. */
+  lookups(source: LookupSource): void {
+    this.#lookups.push(source)
   }
 
   join(zone: Zone): void {
-    zone.own(this.name, (type) => {
+    zone.own(this.name, (type, counts) => {
       if (type !== 'A' && type !== 'AAAA') return []
-      if (this.#lookupFault !== undefined) return this.#lookupFault
-      if (type !== (this.#onlyIPv6 ? 'AAAA' : 'A')) return []
-      return [{ type, data: this.#onlyIPv6 ? this.ipv6 : this.ipv4 }]
+      const fault = this.#lookupFault(counts)
+      if (fault !== undefined && fault !== 'ipv6-only') return fault
+      const onlyIPv6 = fault === 'ipv6-only'
+      if (type === 'A') return onlyIPv6 ? [] : [{ type, data: this.ipv4 }]
+      const has = onlyIPv6 || this.hasIPv6() || this.faults.names(4) || this.faults.names(6)
+      return has ? [{ type, data: this.ipv6 }] : []
     })
   }
 
   reception(arrival: Arrival): Accept | undefined {
     const accept = this.accepts(arrival)
     if (accept === undefined) return undefined
-    return (socket) => {
+    const link = this.#link
+    const served: Accept = (socket) => {
       this.#open.add(socket)
       socket.once('close', () => this.#open.delete(socket))
       accept(socket)
     }
+    if (link === undefined) return served
+    const { loopback, random } = this.surroundings
+    return (socket) => {
+      link.standing.meet()
+      shaped(socket, loopback.dial(served), { options: link.options, random })
+    }
+  }
+
+  #lookupFault(counts: boolean): LookupFault | 'ipv6-only' | undefined {
+    for (const source of this.#lookups) {
+      const fault = source(counts)
+      if (fault !== undefined) return fault
+    }
+    return undefined
+  }
+
+  /** How many connections are open. */
+  protected get open(): number {
+    return this.#open.size
+  }
+
+  /** Whether it has an AAAA record beside its A record. */
+  protected hasIPv6(): boolean {
+    return false
   }
 
   /** Who takes a connection, the way things stand; undefined: it is refused. */
   protected abstract accepts(arrival: Arrival): Accept | undefined
 
-  /** A sender that pools connections would otherwise go on with those of before. */
-  #restart(): void {
+  protected abstract placeOf(fault: Fault): Place
+
+  protected addFault(fault: Fault, options: FaultOptions | undefined): Standing {
+    checkFaultOptions('fails()', options)
+    const { clock, register } = this.surroundings
+    const onStop = () => this.restart()
+    const standing = this.faults.add({ fault, place: this.placeOf(fault), options, clock, onStop })
+    register.add(this.name, standing)
+    this.restart()
+    return standing
+  }
+
+  protected playedOn(arrival: Arrival): Played<Fault>[] {
+    return this.faults.of(familyOf(arrival))
+  }
+
+  /** Something that is in force at the host and need not be met. */
+  protected standing(title: string, onStop: () => void): Standing {
+    return new Standing({ title, clock: this.surroundings.clock, onStop })
+  }
+
+  /** Ends what is open: a sender that pools connections would otherwise go on with those of before. */
+  protected restart(): void {
     for (const socket of this.#open) socket.destroy()
   }
+}
+
+/** Of the address that was dialled. */
+export function familyOf({ address }: Arrival): 4 | 6 {
+  return isIPv6(address) ? 6 : 4
 }

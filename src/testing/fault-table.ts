@@ -97,8 +97,20 @@ const MX: Record<NamedMxFault, Row> = {
   'tls-1.1': refused('TLS 1.1 and nothing higher', invalid('tls-version')),
   'handshake-reset': refused('connection reset on the ClientHello', invalid('handshake-failed')),
   'handshake-stall': refused('no answer to the ClientHello, ever', invalid('handshake-timeout')),
+  'handshake-plaintext': refused(
+    'a plaintext reply to the ClientHello',
+    invalid('handshake-failed'),
+  ),
+  'client-certificate': refused(
+    'a certificate of the client is demanded',
+    invalid('handshake-failed'),
+  ),
   'response-injection': refused(
     'a plaintext reply in one packet with the 220 to STARTTLS (RFC 3207 §6)',
+    noStartTls('early-data'),
+  ),
+  'response-fragment': refused(
+    'the head of a reply, without its end, in one packet with the 220 to STARTTLS',
     noStartTls('early-data'),
   ),
   unreachable: deferred('connection refused'),
@@ -136,7 +148,11 @@ const DNS: Record<DnsFault, Row> = {
   'split-strings': delivered('one TXT record in several strings (RFC 8461 §3.1)'),
   'cname-chain': delivered('the TXT record behind two CNAMEs'),
   'spoofed-mx': refused('MX records that lead to mx.attacker.example', invalid('mx-mismatch')),
-  'null-mx': { plays: 'MX 0 "." (RFC 7505)', outcome: 'bounced' },
+  'null-mx': {
+    plays: 'MX 0 "." (RFC 7505)',
+    outcome: 'deferred',
+    verdict: 'deferred while a policy applies, since anybody can forge it; else bounced',
+  },
   'ipv6-only': delivered('policy host and MX hosts have AAAA records only'),
 }
 

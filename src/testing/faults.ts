@@ -3,19 +3,13 @@
  *
  * @module
  */
+import type { Rule } from './rules.js'
 
 /** A certificate that does not prove what it should; for MX hosts and policy hosts alike. */
 export type CertificateFault = 'wrong-name' | 'cn-only' | 'expired' | 'self-signed'
 
-/** A reply of the receiver's own, instead of the good one. */
-export interface ReplyFault {
-  /** After what: `message` is the end of the message, `data` the command before it */
-  at: 'greeting' | 'ehlo' | 'mail' | 'rcpt' | 'data' | 'message'
-  /** `451 4.7.1 Come back later`; a line break makes it a reply of several lines */
-  reply: string
-  /** With `at: 'rcpt'`: this recipient only */
-  to?: string
-}
+/** A reply or an act of the receiver's own, in place of the usual: a rule, set as a fault. */
+export type ReplyFault = Rule
 
 /** What can be wrong with an MX host, by name; {@link FAULTS} says what each plays. */
 export type NamedMxFault =
@@ -30,7 +24,10 @@ export type NamedMxFault =
   | 'tls-1.1'
   | 'handshake-reset'
   | 'handshake-stall'
+  | 'handshake-plaintext'
+  | 'client-certificate'
   | 'response-injection'
+  | 'response-fragment'
   | 'unreachable'
   | 'slow'
   | 'drops-after-data'
@@ -84,11 +81,3 @@ export type DnsFault =
  * the policy host, the addresses of the MX hosts.
  */
 export type DnsPlace = 'record' | 'mx' | 'policy-host' | 'mx-hosts'
-
-/** A reply as it was asked for, taken apart. Throws a TypeError unless it is a 4xx or 5xx. */
-export function parseReply(reply: string): { code: number; lines: string[] } {
-  const lines = reply.split(/\r?\n/)
-  const code = Number(/^([45]\d\d)(?:[ -]|$)/.exec(reply)?.[1])
-  if (!code) throw new TypeError(`A reply that fails begins with 4xx or 5xx: ${reply}`)
-  return { code, lines: lines.map((line) => line.replace(/^\d{3}[ -]?/, '')) }
-}

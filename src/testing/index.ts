@@ -4,24 +4,26 @@
  * @module mta-sts/testing
  */
 export type {
+  DnsFaultOptions,
   DomainDns,
   DomainOptions,
   ExposedWorld,
-  Host,
   MailDomain,
   MailWorld,
   MailWorldOptions,
-  MxHost,
-  MxOptions,
-  PolicyHost,
   PolicyOptions,
+  RecordOptions,
   SenderOptions,
-  SmartHostOptions,
   WorldDns,
   WorldTarget,
 } from './api.js'
 export type { CertificateSpec } from './authority.js'
+export type { ChaosOptions } from './chaos.js'
 export type { Duration, WorldClock } from './clock.js'
+export type { ConformanceCase } from './conformance-cases.js'
+export { type PolicyStoreUnderTest, policyStoreConformance } from './conformance-policy.js'
+export { type ReportStoreUnderTest, reportStoreConformance } from './conformance-report.js'
+export { createMailWorld } from './create.js'
 export {
   DANE_FAULTS,
   type DaneFault,
@@ -29,6 +31,8 @@ export {
   type DaneOptions,
   type TlsaSpec,
 } from './dane.js'
+export type { DkimResult } from './dkim.js'
+export type { ProcessEnvironment } from './environment.js'
 export { FAULTS, type FaultDescription, type Outcome } from './fault-table.js'
 export type {
   CertificateFault,
@@ -42,14 +46,28 @@ export type {
   ReplyFault,
   ResponseFault,
 } from './faults.js'
+export type { BounceOptions, GreylistOptions, LimitOptions, Rate } from './habits.js'
 export type {
-  Dial,
-  DnsQuery,
-  Line,
-  LogEntry,
-  MxConnection,
-  PolicyGet,
+  Host,
+  ListeningPort,
+  Login,
+  MxHost,
+  MxOptions,
+  Offers,
+  PolicyHost,
+  SmartHostOptions,
+} from './host-api.js'
+export type { Inbox, MailFilter, MailMatch, Waiting, WaitOptions } from './inbox.js'
+export type { LinkOptions } from './link.js'
+export type { Dial, DnsQuery, Line, LogEntry, MxConnection, PolicyGet, TlsFacts } from './log.js'
+export type {
+  AttachmentSnapshot,
+  MailAttachment,
+  MailSnapshot,
   ReceivedMessage,
-  TlsFacts,
-} from './log.js'
-export { createMailWorld } from './world.js'
+} from './message.js'
+export type { NodemailerLogin, NodemailerOptions } from './nodemailer-options.js'
+export { type Act, type AddressPattern, type Rule, STAGES, type Stage } from './rules.js'
+export type { FaultHandle, FaultOptions } from './standing.js'
+export type { TlsSettings } from './tls-settings.js'
+export { RECORD_TYPES, type RecordType, type SrvData, type TlsaData } from './zone-records.js'

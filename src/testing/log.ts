@@ -92,8 +92,10 @@ export interface MxConnection {
   address: string
   /** The port as the sender knows it */
   port: number
-  /** The fault that was played on it */
+  /** The fault that was played on it, the newest of them */
   fault: MxFault | undefined
+  /** All faults that were in force when it began */
+  faults: MxFault[]
   /** Both sides, in order. Of a message only its size */
   lines: Line[]
   /** Of a handshake that was completed; a client that then refuses the certificate has done so */
@@ -110,36 +112,33 @@ export interface MxConnection {
   at: number
 }
 
-/** A message that an MX host took. */
-export interface ReceivedMessage {
-  /** The addresses of MAIL FROM and of each RCPT TO that was accepted */
-  envelope: { from: string; to: string[] }
-  /** Header and body as UTF-8; `bytes` has them as they were */
-  raw: string
-  /** Header and body as they came */
-  bytes: Buffer
-  /** The MX host that took it */
-  mx: string
-  /** The address of the world at which it came in */
-  address: string
-  /** False: it came in plaintext */
-  tls: TlsFacts | false
-  /** Whether MAIL FROM asked for it (RFC 8689) */
-  requireTls: boolean
-  /** World time, epoch milliseconds */
-  at: number
-}
-
 /** What happened; `kind` tells one from the other. */
 export type LogEntry = DnsQuery | Dial | PolicyGet | MxConnection
 
 /** The record of a world. Entries of all kinds stand in the order in which they began. */
 export class WorldLog {
   readonly entries: LogEntry[] = []
+  readonly #listeners = new Set<() => void>()
+
+  add(entry: LogEntry): void {
+    this.entries.push(entry)
+    this.changed()
+  }
 
   of<Kind extends LogEntry['kind']>(kind: Kind): Array<Extract<LogEntry, { kind: Kind }>> {
     return this.entries.filter(
       (entry): entry is Extract<LogEntry, { kind: Kind }> => entry.kind === kind,
     )
+  }
+
+  /** Tells those who wait for something that something has happened. */
+  changed(): void {
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Calls `listener` whenever something has happened; returns a function that ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 }

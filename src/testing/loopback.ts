@@ -40,6 +40,8 @@ export class Loopback {
     const server = createServer({ noDelay: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
+    // A world that nobody closes must not keep the process alive
+    server.unref()
     return new Loopback(server)
   }
 
@@ -78,6 +80,7 @@ export class Loopback {
   #arrive(socket: Socket): void {
     // Clients that break off are what this is for
     socket.on('error', () => undefined)
+    socket.unref()
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     const port = socket.remotePort ?? 0
@@ -97,14 +100,19 @@ export class Loopback {
   }
 }
 
-/** A socket to a port where nobody listens: it fails as `net.connect` does. */
-export function refusedSocket(address: string, port: number): Socket {
-  const error = Object.assign(new Error(`connect ECONNREFUSED ${address}:${port}`), {
+/** The error of a port where nobody listens, as `net.connect` has it. */
+export function refusedError({ address, port }: { address: string; port: number }): Error {
+  return Object.assign(new Error(`connect ECONNREFUSED ${address}:${port}`), {
     code: 'ECONNREFUSED',
     syscall: 'connect',
     address,
     port,
   })
+}
+
+/** A socket to a port where nobody listens: it fails as `net.connect` does. */
+export function refusedSocket(address: string, port: number): Socket {
+  const error = refusedError({ address, port })
   return netConnect({
     host: 'refused.invalid',
     port,

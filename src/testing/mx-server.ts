@@ -4,174 +4,282 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
-import type { SMTPServerDataStream, SMTPServerOptions, SMTPServerSession } from 'smtp-server'
-import type { MxHost, SmartHostOptions } from './api.js'
-import { type Arrival, Endpoint, type EndpointSetup } from './endpoint.js'
-import { type MxFault, parseReply } from './faults.js'
-import type { MxConnection, ReceivedMessage, TlsFacts } from './log.js'
+import { type Arrival, Endpoint, type EndpointSetup, familyOf } from './endpoint.js'
+import { MX_FAULTS, placeOfMxFault } from './fault-places.js'
+import { inSlot, type Place } from './fault-stack.js'
+import type { MxFault } from './faults.js'
+import {
+  type BounceOptions,
+  type GreylistOptions,
+  greylisting,
+  knowing,
+  type LimitOptions,
+  limiting,
+} from './habits.js'
+import type { ListeningPort, MxHost, Offers, SmartHostOptions } from './host-api.js'
+import { type Inbox, newInbox } from './inbox.js'
+import type { Judged } from './judged.js'
+import type { MxConnection } from './log.js'
 import type { Accept } from './loopback.js'
-import { tlsFacts } from './policy-server.js'
+import type { ReceivedMessage } from './message.js'
+import { MxSession } from './mx-session.js'
+import { checkKeys, checkName, shown } from './named.js'
+import { Port } from './ports.js'
+import {
+  type AddressPattern,
+  checkPattern,
+  checkRule,
+  type Decide,
+  deciding,
+  matchesAddress,
+  type Rule,
+  RuleBook,
+  ruleTitle,
+} from './rules.js'
 import type { SmtpSession, SmtpSessionSetup } from './smtp-session.js'
+import { checkFaultOptions, type FaultHandle, type FaultOptions, Standing } from './standing.js'
+
+/** A recipient whose mail is taken and then bounced. */
+export interface Bounce {
+  standing: Standing
+  options: BounceOptions
+}
 
 export interface MxServerSetup extends EndpointSetup {
   options: SmartHostOptions
   Session: new (setup: SmtpSessionSetup) => SmtpSession
-  onMessage: (message: ReceivedMessage) => void
+  /** Rules of the whole world, asked after those of the host */
+  worldRules: RuleBook
+  /** What becomes of a message that was taken; resolves before the client has its reply */
+  onMessage: (message: ReceivedMessage, host: MxServer) => Promise<void>
+  /** Why no mail is taken for a recipient; undefined: it is */
+  stray: (recipient: string) => string | undefined
 }
 
+const HOST_OPTIONS = ['requireTls', 'ipv6', 'port', 'secure', 'auth', 'relays']
+
 export class MxServer extends Endpoint<MxFault> implements MxHost {
-  readonly inbox: ReceivedMessage[] = []
+  readonly inbox: Inbox
+  readonly options: SmartHostOptions
   readonly #setup: MxServerSetup
   readonly #port: number
+  readonly #rules = new RuleBook()
+  #bounces: Bounce[] = []
+  #offers: Array<{ standing: Standing; offers: Offers }> = []
+  #listening: Promise<ListeningPort> | undefined
 
   constructor(setup: MxServerSetup) {
     super(setup)
+    checkKeys(`The options of ${setup.name}`, setup.options, HOST_OPTIONS)
     this.#setup = setup
+    this.options = setup.options
     this.#port = setup.options.port ?? 25
+    const { log, explain } = setup.surroundings
+    this.inbox = newInbox({ name: setup.name, log, explain })
   }
 
-  override fails(fault: MxFault): void {
-    if (typeof fault === 'object') parseReply(fault.reply)
-    super.fails(fault)
+  override fails(fault: MxFault, options?: FaultOptions): FaultHandle {
+    checkFaultOptions('fails()', options)
+    if (typeof fault === 'string') {
+      checkName('fails(): the fault', fault, MX_FAULTS)
+      return this.addFault(fault, options)
+    }
+    checkRule('fails()', fault)
+    const { times } = fault
+    const standing = this.addFault(fault, times === undefined ? options : { times, ...options })
+    this.#rules.add(standing, deciding(fault, this.surroundings.random))
+    return standing
+  }
+
+  rule(rule: Rule): FaultHandle {
+    checkRule('rule()', rule)
+    const options = rule.times === undefined ? {} : { times: rule.times }
+    const standing = new Standing({
+      title: ruleTitle(rule),
+      clock: this.surroundings.clock,
+      options,
+    })
+    this.surroundings.register.add(this.name, standing)
+    this.#rules.add(standing, deciding(rule, this.surroundings.random))
+    return standing
+  }
+
+  greylists(options: GreylistOptions = {}): FaultHandle {
+    return this.#habit('greylists()', greylisting(options, this.surroundings.clock))
+  }
+
+  knows(addresses: readonly AddressPattern[]): FaultHandle {
+    return this.#habit('knows()', knowing(addresses))
+  }
+
+  limits(options: LimitOptions): FaultHandle {
+    const { clock } = this.surroundings
+    const limits = this.#habit('limits()', limiting(options, { clock, open: () => this.open }))
+    if (options.size === undefined) return limits
+    return joined(limits, this.offers({ SIZE: options.size }))
+  }
+
+  bounces(options: BounceOptions = {}): FaultHandle {
+    checkKeys('bounces()', options, ['to', 'status', 'reply'])
+    checkPattern('bounces(): to', options.to)
+    if (options.status !== undefined && !/^[245]\.\d{1,3}\.\d{1,3}$/.test(options.status)) {
+      throw new TypeError(
+        `bounces(): status must be as in 5.1.1, but it is ${shown(options.status)}`,
+      )
+    }
+    const standing = this.standing('bounces()', () => undefined)
+    this.#bounces.unshift({ standing, options })
+    return standing
+  }
+
+  offers(offers: Offers): FaultHandle {
+    if (typeof offers !== 'object' || offers === null) {
+      throw new TypeError(`offers() takes keywords of EHLO, but it is ${shown(offers)}`)
+    }
+    const standing = this.standing('offers()', () => undefined)
+    this.#offers.push({ standing, offers })
+    return standing
+  }
+
+  listen(): Promise<ListeningPort> {
+    const { ports, log, clock } = this.surroundings
+    this.#listening ??= Port.open({
+      host: this,
+      port: this.#port,
+      options: this.options,
+      log,
+      clock,
+      onClose: (port) => {
+        ports.delete(port)
+        this.#listening = undefined
+      },
+    }).then((port) => {
+      ports.add(port)
+      return port
+    })
+    return this.#listening
+  }
+
+  override reset(): void {
+    this.#rules.clear()
+    this.#bounces = []
+    this.#offers = []
+    super.reset()
   }
 
   get connections(): MxConnection[] {
     return this.surroundings.log.of('smtp').filter(({ mx }) => mx === this.name)
   }
 
+  judged(): Judged {
+    const { explain, strays } = this.surroundings
+    const { name, inbox, connections } = this
+    return { name, inbox, connections, strays: strays(), explain }
+  }
+
+  /** The recipients of a message whose mail bounces, with what is said of them. */
+  bounced(recipient: string): BounceOptions | undefined {
+    const found = this.#bounces.find(
+      ({ standing, options }) => !standing.over && concerns(options.to, recipient),
+    )
+    found?.standing.meet()
+    return found?.options
+  }
+
+  protected override hasIPv6(): boolean {
+    return this.options.ipv6 === true
+  }
+
+  protected placeOf(fault: MxFault): Place {
+    return placeOfMxFault(fault)
+  }
+
   protected accepts(arrival: Arrival): Accept | undefined {
-    if (arrival.port !== this.#port || this.fault === 'unreachable') return undefined
+    if (arrival.port !== this.#port) return undefined
+    const unreachable = inSlot(this.playedOn(arrival), 'connect')
+    if (unreachable?.fault === 'unreachable') {
+      unreachable.standing.meet()
+      return undefined
+    }
+    const { act } = this.#ask(atConnect(arrival))
+    if (act === 'refuse' || act === 'drop') return undefined
+    if (act === 'reset') return (socket) => socket.resetAndDestroy()
+    if (act === 'stall') return (socket) => socket.resume()
     return (socket) => {
       this.#serve(socket, arrival).catch((error) => socket.destroy(error))
     }
   }
 
-  async #serve(socket: Socket, { address, port }: Arrival): Promise<void> {
-    const { surroundings, fault } = this
-    const { Session } = this.#setup
-    const record: MxConnection = {
-      kind: 'smtp',
-      mx: this.name,
-      address,
-      port,
-      fault,
-      lines: [],
-      tls: undefined,
-      servername: undefined,
-      mailFrom: undefined,
-      error: undefined,
-      closed: false,
-      at: surroundings.clock.now(),
-    }
-    surroundings.log.entries.push(record)
-    socket.once('close', () => {
-      record.closed = true
-    })
-    const credentials = await this.credentials()
-    if (socket.destroyed) return
-    const server = new surroundings.peers.SMTPServer({
-      ...this.#behaviour(record, socket),
-      ...credentials,
-    })
-    const session = new Session({ server, socket, record, fault })
-    session.on('error', (error) => {
-      record.error = error
-    })
-    session.init()
+  #serve(socket: Socket, arrival: Arrival): Promise<void> {
+    const { Session, onMessage, stray } = this.#setup
+    return new MxSession({
+      host: this,
+      socket,
+      arrival,
+      surroundings: this.surroundings,
+      Session,
+      played: this.playedOn(arrival),
+      offers: this.#offered(),
+      tls: this.tlsSettings,
+      ask: (moment) => this.#ask(moment),
+      stray,
+      onMessage: (message) => onMessage(message, this),
+    }).serve()
   }
 
-  #behaviour(record: MxConnection, socket: Socket): SMTPServerOptions {
-    const { auth, requireTls = false, secure = this.#port === 465 } = this.#setup.options
-    const { fault } = record
-    const onClose = socket.listeners('close')
-    return {
-      name: this.name,
-      logger: false,
-      disableReverseLookup: true,
-      disabledCommands: [
-        ...(auth ? [] : ['AUTH']),
-        ...(fault === 'no-starttls' ? ['STARTTLS'] : []),
-      ],
-      hideREQUIRETLS: !requireTls,
-      ...(secure ? { secure: true, needsUpgrade: true } : {}),
-      ...(fault === 'tls-1.1' ? TLS_1_1 : {}),
-      SNICallback: (servername, done) => {
-        record.servername = servername
-        done(null)
-      },
-      onConnect: (_session, done) => done(replyAt(fault, 'greeting')),
-      onSecure: (secured, _session, done) => {
-        if (secured instanceof TLSSocket) record.tls = tlsFacts(secured)
-        // smtp-server takes all listeners off the plain socket below it
-        for (const listener of onClose) secured.once('close', () => listener())
-        done()
-      },
-      onAuth: ({ username, password }, _session, done) => {
-        const known = auth?.user === username && auth?.pass === password
-        done(known ? null : new Error('Authentication failed'), { user: username })
-      },
-      onData: (stream, session, done) => {
-        this.#take(stream, { record, session })
-          .then((message) => {
-            if (fault === 'drops-after-data') return void socket.destroy()
-            const refusal = replyAt(fault, 'message')
-            if (refusal === null) this.#keep(message)
-            done(refusal)
-          })
-          .catch(done)
-      },
-    }
+  #ask(moment: Parameters<RuleBook['ask']>[0]): ReturnType<RuleBook['ask']> {
+    const decision = this.#rules.ask(moment)
+    if (decision.reply !== undefined || decision.act !== undefined) return decision
+    const other = this.#setup.worldRules.ask(moment)
+    return { ...other, delay: (decision.delay ?? 0) + (other.delay ?? 0) }
   }
 
-  async #take(
-    stream: SMTPServerDataStream,
-    { record, session }: { record: MxConnection; session: SMTPServerSession },
-  ): Promise<ReceivedMessage> {
-    const { mailFrom, rcptTo, requireTLS } = session.envelope
-    const chunks: Buffer[] = []
-    for await (const chunk of stream) chunks.push(chunk)
-    const bytes = Buffer.concat(chunks)
-    const tls: TlsFacts | false = record.tls ?? false
-    record.lines.push({
-      from: 'client',
-      text: `(a message of ${bytes.length} bytes)`,
-      tls: tls !== false,
-    })
-    return {
-      envelope: {
-        from: mailFrom ? mailFrom.address : '',
-        to: rcptTo.map(({ address }) => address),
-      },
-      raw: bytes.toString(),
-      bytes,
-      mx: this.name,
-      address: record.address,
-      tls,
-      requireTls: requireTLS === true,
-      at: this.surroundings.clock.now(),
-    }
+  #offered(): Offers {
+    const inForce = this.#offers.filter(({ standing }) => !standing.over)
+    for (const { standing } of inForce) standing.meet()
+    return Object.assign({}, ...inForce.map(({ offers }) => offers))
   }
 
-  #keep(message: ReceivedMessage): void {
-    this.inbox.push(message)
-    this.#setup.onMessage(message)
+  #habit(title: string, decide: Decide): Standing {
+    const standing = this.standing(title, () => undefined)
+    this.#rules.add(standing, decide)
+    return standing
   }
 }
 
-const TLS_1_1 = {
-  minVersion: 'TLSv1.1',
-  maxVersion: 'TLSv1.1',
-  // OpenSSL 3 signs nothing for TLS 1.1 above this level
-  ciphers: 'DEFAULT@SECLEVEL=0',
-} as const
+function concerns(pattern: AddressPattern | undefined, recipient: string): boolean {
+  return pattern === undefined || matchesAddress(pattern, recipient)
+}
 
-/** In the shape in which smtp-server wants to be told. */
-function replyAt(
-  fault: MxFault | undefined,
-  at: 'greeting' | 'message',
-): (Error & { responseCode: number }) | null {
-  if (typeof fault !== 'object' || fault.at !== at) return null
-  const { code, lines } = parseReply(fault.reply)
-  return Object.assign(new Error(lines.join(' ')), { responseCode: code })
+function atConnect(arrival: Arrival): Parameters<RuleBook['ask']>[0] {
+  return {
+    stage: 'connect',
+    connection: arrival,
+    family: familyOf(arrival),
+    from: undefined,
+    to: [],
+    user: undefined,
+    recipients: 0,
+    size: 0,
+  }
+}
+
+/** Two that are set together and end together. */
+function joined(one: FaultHandle, other: FaultHandle): FaultHandle {
+  return {
+    get met() {
+      return one.met
+    },
+    get over() {
+      return one.over
+    },
+    title: one.title,
+    stop() {
+      one.stop()
+      other.stop()
+    },
+    [Symbol.dispose]() {
+      this.stop()
+    },
+  }
 }

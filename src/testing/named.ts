@@ -46,7 +46,11 @@ export function shown(value: unknown): string {
 
 /** Returns the name that differs from `value` by the fewest edits. */
 export function nearest(value: string, names: readonly string[]): string | undefined {
-  const distances = names.map((name) => ({ name, distance: edits(value, name) }))
+  const distances = names.map((name) => ({
+    name,
+    // Of two that are as near, the one that begins alike
+    distance: edits(value, name) + (name[0] === value[0] ? 0 : 0.5),
+  }))
   distances.sort((a, b) => a.distance - b.distance)
   return distances[0]?.name
 }

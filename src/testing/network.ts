@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { type AddressPair, AddressPlan, canonicalAddress } from './addresses.js'
 import type { WorldTarget } from './api.js'
 import type { Reachable, Surroundings } from './endpoint.js'
-import { type Loopback, refusedSocket } from './loopback.js'
+import { type Accept, type Loopback, refusedSocket } from './loopback.js'
 
 export class Network {
   readonly #surroundings: Surroundings
@@ -33,13 +33,22 @@ export class Network {
     return endpoint
   }
 
-  connect({ purpose, host, address, port }: WorldTarget): Socket {
-    const accept = this.#closed ? undefined : this.#at(address, host)?.reception({ address, port })
+  connect(target: WorldTarget): Socket {
+    const accept = this.dial(target)
+    const { address, port } = target
+    return accept === undefined ? refusedSocket(address, port) : this.#loopback.dial(accept)
+  }
+
+  /** Records that somebody is dialled, and returns who takes the connection. */
+  dial({ purpose, host, address, port }: WorldTarget): Accept | undefined {
+    const there = this.#closed ? undefined : this.#at(address, host)
+    const accept = there?.reception({ address, port })
     const outcome = accept === undefined ? 'refused' : 'connected'
     const at = this.#surroundings.clock.now()
-    const dial = { kind: 'dial' as const, purpose, host, address, port, outcome, at } as const
-    this.#surroundings.log.entries.push(dial)
-    return accept === undefined ? refusedSocket(address, port) : this.#loopback.dial(accept)
+    // Of a program that resolves names itself, only the address is known
+    const name = isIP(host) ? (there?.name ?? host) : host
+    this.#surroundings.log.add({ kind: 'dial', purpose, host: name, address, port, outcome, at })
+    return accept
   }
 
   async close(): Promise<void> {

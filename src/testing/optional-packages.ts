@@ -11,7 +11,12 @@ export type SmtpServerClass = typeof import('smtp-server').SMTPServer
 export type SmtpConnectionClass =
   typeof import('smtp-server/lib/smtp-connection.js')['SMTPConnection']
 
+/** Of `postal-mime`. */
+export type Parser = (bytes: Uint8Array) => Promise<import('postal-mime').Email>
+
 export interface Peers {
+  /** Undefined when postal-mime is not installed: messages then arrive, and cannot be read */
+  parser: Parser | undefined
   dnsPacket: DnsPacket
   SMTPServer: SmtpServerClass
   SMTPConnection: SmtpConnectionClass
@@ -20,27 +25,41 @@ export interface Peers {
 /** Written out, one by one: what is imported by a variable is lost on whoever bundles this. */
 const IMPORTS = {
   'dns-packet': () => import('dns-packet'),
+  'postal-mime': () => import('postal-mime'),
   'smtp-server': () => import('smtp-server'),
   'smtp-server/lib/smtp-connection.js': () => import('smtp-server/lib/smtp-connection.js'),
 }
 
-export type Imports = typeof IMPORTS
+/** Those that a world is made of, and the one that reads messages. */
+export type Imports = Omit<typeof IMPORTS, 'postal-mime'> &
+  Partial<Pick<typeof IMPORTS, 'postal-mime'>>
 
 /** Rejects with an `MtaStsError` of code `EPEER` when one of them is not installed. */
 export async function loadPeers(imports: Imports = IMPORTS): Promise<Peers> {
-  const [{ SMTPServer }, { SMTPConnection }, dnsPacket] = await Promise.all([
+  const [parser, { SMTPServer }, { SMTPConnection }, dnsPacket] = await Promise.all([
+    loadParser(imports),
     peer('smtp-server', imports),
     peer('smtp-server/lib/smtp-connection.js', imports),
     peer('dns-packet', imports),
   ])
-  return { dnsPacket, SMTPServer, SMTPConnection }
+  return { parser, dnsPacket, SMTPServer, SMTPConnection }
 }
 
-async function peer<Id extends keyof Imports>(
+async function loadParser(imports: Imports): Promise<Parser | undefined> {
+  try {
+    const { default: PostalMime } = (await imports['postal-mime']?.()) ?? {}
+    return PostalMime && ((bytes) => PostalMime.parse(bytes))
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+async function peer<Id extends Exclude<keyof Imports, 'postal-mime'>>(
   id: Id,
   imports: Imports,
 ): Promise<Awaited<ReturnType<Imports[Id]>>>
-async function peer(id: keyof Imports, imports: Imports): Promise<unknown> {
+async function peer(id: Exclude<keyof Imports, 'postal-mime'>, imports: Imports): Promise<unknown> {
   try {
     return await imports[id]()
   } catch (cause) {

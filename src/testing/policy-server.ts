@@ -1,40 +1,53 @@
 /**
- * One HTTPS server for all policy hosts of a world; it chooses certificate and answer by SNI.
+ * The HTTPS server of the policy hosts of a world; it chooses certificate and answer by SNI.
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer, type Server } from 'node:https'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import type { WorldClock } from './clock.js'
 import type { TlsFacts, WorldLog } from './log.js'
 import type { PolicySite } from './policy-site.js'
 
+export interface PolicyServerSetup {
+  log: WorldLog
+  clock: WorldClock
+  /** By name, in lower case */
+  sites: ReadonlyMap<string, PolicySite>
+  /** Of the addresses that its clients dialled */
+  family: 4 | 6
+}
+
 export class PolicyServer {
-  /** By name, in lower case. */
-  readonly sites = new Map<string, PolicySite>()
-  readonly #log: WorldLog
-  readonly #clock: WorldClock
+  readonly #setup: PolicyServerSetup
   readonly #server: Server
 
-  constructor({ log, clock }: { log: WorldLog; clock: WorldClock }) {
-    this.#log = log
-    this.#clock = clock
-    this.#server = createServer({
+  constructor(setup: PolicyServerSetup) {
+    this.#setup = setup
+    this.#server = createServer()
+    this.#server.on('request', (request, response) => this.#onRequest(request, response))
+  }
+
+  /** It never listens: connections are brought to it. */
+  async accept(socket: Socket, site: PolicySite): Promise<void> {
+    const secureContext = createSecureContext(await site.secure(this.#setup.family))
+    if (socket.destroyed) return
+    // A server of node:https takes no socket that it has not accepted itself on every runtime
+    const secure = new TLSSocket(socket, {
+      isServer: true,
+      secureContext,
+      ALPNProtocols: ['http/1.1'],
       SNICallback: (servername, done) => {
+        if (servername.toLowerCase() === site.name) return done(null, secureContext)
         this.#context(servername).then(
           (context) => done(null, context),
           (error) => done(error),
         )
       },
     })
-    this.#server.on('request', (request, response) => this.#onRequest(request, response))
-  }
-
-  /** It never listens: connections are brought to it. */
-  accept(socket: Socket): void {
-    this.#server.emit('connection', socket)
+    for (const event of ['error', '_tlsError']) secure.on(event, () => socket.destroy())
+    secure.once('secure', () => this.#server.emit('connection', secure))
   }
 
   close(): void {
@@ -42,16 +55,18 @@ export class PolicyServer {
   }
 
   async #context(servername: string): Promise<SecureContext> {
-    const site = this.sites.get(servername.toLowerCase())
+    const { sites, family } = this.#setup
+    const site = sites.get(servername.toLowerCase())
     if (site === undefined) throw new Error(`No policy host is called ${servername}`)
-    return createSecureContext(await site.credentials())
+    return createSecureContext(await site.secure(family))
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     if (!(request.socket instanceof TLSSocket)) return
+    const { sites, log, clock, family } = this.#setup
     const tls = tlsFacts(request.socket)
     const servername = tls.servername?.toLowerCase() ?? ''
-    const site = this.sites.get(servername)
+    const site = sites.get(servername)
     const entry = {
       kind: 'get' as const,
       host: servername,
@@ -61,11 +76,11 @@ export class PolicyServer {
       status: 0,
       resumed: request.socket.isSessionReused(),
       tls,
-      at: this.#clock.now(),
+      at: clock.now(),
     }
-    this.#log.entries.push(entry)
+    log.add(entry)
     if (site !== undefined && hostNamed(request) === servername) {
-      entry.status = site.respond(request, response)
+      entry.status = site.respond(request, response, family)
     } else {
       // RFC 9110 §15.5.20: this certificate was not shown for that host
       entry.status = 421

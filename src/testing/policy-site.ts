@@ -4,13 +4,20 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { SecureContextOptions } from 'node:tls'
 import { gzipSync } from 'node:zlib'
-import type { PolicyHost } from './api.js'
-import { type Arrival, Endpoint, type EndpointSetup } from './endpoint.js'
+import { type Arrival, Endpoint, type EndpointSetup, familyOf } from './endpoint.js'
+import { POLICY_HOST_FAULTS, placeOfPolicyHostFault } from './fault-places.js'
+import { inSlot, type Place } from './fault-stack.js'
 import type { PolicyHostFault } from './faults.js'
+import type { PolicyHost } from './host-api.js'
 import type { PolicyGet } from './log.js'
 import type { Accept } from './loopback.js'
+import { checkKeys, checkName } from './named.js'
 import type { PolicyServer } from './policy-server.js'
+import type { FaultHandle, FaultOptions } from './standing.js'
+import { timers } from './timers.js'
+import { type TlsSettings, tlsServerOptions } from './tls-settings.js'
 
 const POLICY_PATH = '/.well-known/mta-sts.txt'
 const ELSEWHERE = '/elsewhere/mta-sts.txt'
@@ -24,51 +31,83 @@ interface Response {
 }
 
 export interface PolicySiteSetup extends EndpointSetup {
-  server: PolicyServer
+  servers: Readonly<Record<4 | 6, PolicyServer>>
   /** The policy file of the moment; undefined: there is none */
   body: () => string | undefined
 }
 
+const RESPONSE_KEYS = ['status', 'headers', 'body']
+
 export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost {
-  readonly #server: PolicyServer
+  readonly #servers: PolicySiteSetup['servers']
   readonly #body: () => string | undefined
 
   constructor(setup: PolicySiteSetup) {
     super(setup)
-    this.#server = setup.server
+    this.#servers = setup.servers
     this.#body = setup.body
-    setup.server.sites.set(this.name, this)
+  }
+
+  override fails(fault: PolicyHostFault, options?: FaultOptions): FaultHandle {
+    if (typeof fault === 'object') checkKeys('fails(): the response', fault, RESPONSE_KEYS)
+    else checkName('fails(): the fault', fault, POLICY_HOST_FAULTS)
+    return super.fails(fault, options)
+  }
+
+  override tls(settings: TlsSettings = {}): FaultHandle {
+    if (settings.clientCertificate === undefined) return super.tls(settings)
+    throw new TypeError('tls(): clientCertificate is for MX hosts, a policy host asks for none')
   }
 
   get gets(): PolicyGet[] {
     return this.surroundings.log.of('get').filter(({ host }) => host === this.name)
   }
 
-  protected accepts({ port }: Arrival): Accept | undefined {
-    if (port !== 443 || this.fault === 'down') return undefined
-    if (this.fault === 'reset') {
+  /** What a TLS context of it is made of. */
+  async secure(family: 4 | 6): Promise<SecureContextOptions> {
+    const arrival = { address: family === 4 ? this.ipv4 : this.ipv6, port: 443 }
+    inSlot(this.playedOn(arrival), 'certificate')?.standing.meet()
+    return { ...(await this.credentials(arrival)), ...tlsServerOptions(this.tlsSettings) }
+  }
+
+  protected placeOf(fault: PolicyHostFault): Place {
+    return placeOfPolicyHostFault(fault)
+  }
+
+  protected accepts(arrival: Arrival): Accept | undefined {
+    if (arrival.port !== 443) return undefined
+    const played = inSlot(this.playedOn(arrival), 'connect')
+    played?.standing.meet()
+    if (played?.fault === 'down') return undefined
+    if (played?.fault === 'reset') {
       return (socket) => socket.once('data', () => socket.resetAndDestroy())
     }
-    return (socket) => this.#server.accept(socket)
+    return (socket) => {
+      const accepted = this.#servers[familyOf(arrival)].accept(socket, this)
+      accepted.catch((error) => socket.destroy(error))
+    }
   }
 
   /** Answers, and says with which status. */
-  respond(request: IncomingMessage, response: ServerResponse): number {
-    const { status, headers, body } = this.#response(request.url ?? '/')
+  respond(request: IncomingMessage, response: ServerResponse, family: 4 | 6): number {
+    const played = inSlot(this.faults.of(family), 'response')
+    played?.standing.meet()
+    const fault = played?.fault
+    const { status, headers, body } = this.#response(request.url ?? '/', fault)
     response.writeHead(status, headers)
-    if (this.fault === 'drip') drip(response, String(body))
+    if (fault === 'drip') drip(response, String(body))
     // Without a Content-Length, so that the size cannot be known from the header
-    else if (this.fault === 'oversize') response.write(body, () => response.end())
+    else if (fault === 'oversize') response.write(body, () => response.end())
     else response.end(body)
     return status
   }
 
-  #response(path: string): Response {
+  #response(path: string, fault: PolicyHostFault | undefined): Response {
     const body = this.#body()
-    const found = path === POLICY_PATH || (path === ELSEWHERE && this.fault === 'redirect')
+    const found = path === POLICY_PATH || (path === ELSEWHERE && fault === 'redirect')
     if (!found || body === undefined) return text(404, 'Not found\n')
     const good = text(200, body)
-    switch (this.fault) {
+    switch (fault) {
       case '404':
         return text(404, 'Not found\n')
       case '500':
@@ -89,7 +128,7 @@ export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost 
       case 'invalid-policy':
         return text(200, body.replace(/^mode:.*$/m, 'mode: strict'))
       default:
-        return typeof this.fault === 'object' ? { ...good, ...this.fault } : good
+        return typeof fault === 'object' ? { ...good, ...fault } : good
     }
   }
 }
@@ -104,7 +143,7 @@ function text(status: number, body: string): Response {
 function drip(response: ServerResponse, body: string): void {
   const bytes = `${body}x_drip: `
   let sent = 0
-  const timer = setInterval(() => response.write(bytes[sent++] ?? 'x'), DRIP_INTERVAL)
+  const timer = timers.setInterval(() => response.write(bytes[sent++] ?? 'x'), DRIP_INTERVAL)
   timer.unref()
-  response.once('close', () => clearInterval(timer))
+  response.once('close', () => timers.clearInterval(timer))
 }

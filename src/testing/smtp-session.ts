@@ -1,31 +1,60 @@
 /**
- * One SMTP connection of an MX host: `smtp-server`'s own, which writes down what is said and, where
- * it is told to, misbehaves.
+ * One SMTP connection of an MX host: `smtp-server`'s own, which records what is said and, where a
+ * fault or a rule asks for it, misbehaves.
  *
  * @module
  */
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { SMTPServer } from 'smtp-server'
-import { type MxFault, parseReply, type ReplyFault } from './faults.js'
-import type { Line, MxConnection } from './log.js'
+import { inSlot, type Played } from './fault-stack.js'
+import type { MxFault } from './faults.js'
+import type { Line, MxConnection, TlsFacts } from './log.js'
 import type { SmtpConnectionClass } from './optional-packages.js'
+import { tlsFacts } from './policy-server.js'
+import { parseReply } from './replies.js'
+import type { Act, Decision, Moment, Stage } from './rules.js'
+import { timers } from './timers.js'
+
+/** How the EHLO reply differs from the usual: absent, present, or with parameters. */
+export type Offers = Readonly<Record<string, boolean | string | number | readonly string[]>>
 
 export interface SmtpSessionSetup {
   server: SMTPServer
   socket: Socket
   record: MxConnection
-  fault: MxFault | undefined
+  family: 4 | 6
+  played: readonly Played<MxFault>[]
+  offers: Offers
+  ask: (moment: Moment) => Decision
 }
 
 export interface SmtpSession {
   init(): void
   on(event: 'error', listener: (error: Error) => void): unknown
+  /** Asks the rules for a stage and does what they say; resolves to whether that was all. */
+  decide(stage: Stage, more?: Partial<Moment>): Promise<Decided>
 }
+
+/** What came of asking the rules: the session goes on, has a reply to give, or is over. */
+export type Decided = 'goes on' | 'over' | { reply: string; then: Act | undefined }
 
 const SLOWNESS = 150
 
-/** What a man in the middle would have the client take for the answer to its EHLO inside TLS. */
-const INJECTED = '250-injected.example\r\n250 AUTH PLAIN\r\n'
+/** What somebody in between would have the client take for the reply to its EHLO inside TLS. */
+const INJECTED = {
+  'response-injection': '250-injected.example\r\n250 AUTH PLAIN\r\n',
+  'response-fragment': '250-injected.example REQUIRETLS ',
+} as const
+
+const VERBS: Readonly<Record<string, Stage>> = {
+  EHLO: 'ehlo',
+  STARTTLS: 'starttls',
+  MAIL: 'mail',
+  RCPT: 'rcpt',
+  DATA: 'data',
+  QUIT: 'quit',
+}
 
 /** The class, made from the one that is only there once `smtp-server` is loaded. */
 export function defineSmtpSession(
@@ -34,16 +63,21 @@ export function defineSmtpSession(
   setup: SmtpSessionSetup,
 ) => SmtpSession {
   return class extends Base {
+    readonly #setup: SmtpSessionSetup
     readonly #socket: Socket
     readonly #record: MxConnection
-    readonly #fault: MxFault | undefined
+    readonly #closing: ReturnType<Socket['listeners']>
     #greeted = false
+    #offering = false
+    #paceMet = false
+    #size = 0
 
-    constructor({ server, socket, record, fault }: SmtpSessionSetup) {
-      super(server, socket)
-      this.#socket = socket
-      this.#record = record
-      this.#fault = fault
+    constructor(setup: SmtpSessionSetup) {
+      super(setup.server, setup.socket)
+      this.#setup = setup
+      this.#socket = setup.socket
+      this.#record = setup.record
+      this.#closing = setup.socket.listeners('close')
     }
 
     override init(): void {
@@ -59,43 +93,52 @@ export function defineSmtpSession(
     }
 
     override send(code: number, data?: string | string[] | null, context?: string | false): void {
-      const lines = Array.isArray(data) ? data : [data ?? '']
+      const text = typeof data === 'string' && data.includes('\n') ? data.split('\n') : data
+      const said = Array.isArray(text) && this.#offering ? this.#offered(text) : text
+      const lines = Array.isArray(said) ? said : [said ?? '']
       for (const [index, line] of lines.entries()) {
         const mark = index === lines.length - 1 ? ' ' : '-'
         if (!this.#socket.destroyed) this.#note('server', `${code}${mark}${line}`)
       }
-      super.send(code, data, context)
+      super.send(code, said, context)
     }
 
-    override _onCommand(command: Buffer, callback?: () => void): void {
+    override _onCommand(command: Buffer, callback: () => void = () => undefined): void {
       const line = command.toString()
+      const once = onlyOnce(callback)
       this.#note('client', line)
+      const [verb = ''] = line.split(' ', 1)
+      const stage = this._nextHandler ? undefined : VERBS[verb.toUpperCase()]
       const from = /^MAIL FROM:\s*<([^>]*)>/i.exec(line)?.[1]
-      if (from !== undefined) this.#record.mailFrom ??= from
-      this.#paced(() => super._onCommand(command, callback))
+      if (from !== undefined) {
+        this.#record.mailFrom ??= from
+        this.#size = Number(/\sSIZE=(\d+)/i.exec(line)?.[1] ?? 0)
+      }
+      this.#paced(() => {
+        if (stage === undefined) return this.#usual(command, once)
+        const to = /^RCPT TO:\s*<([^>]*)>/i.exec(line)?.[1]
+        const about = {
+          ...(from === undefined ? {} : { from }),
+          ...(to === undefined ? {} : { to: [to] }),
+        }
+        this.#follow(this.#ask(stage, about), () => this.#usual(command, once), once)
+      })
     }
 
     override handler_EHLO(command: Buffer, callback: () => void): void {
-      this.#instead('ehlo', callback, () => super.handler_EHLO(command, callback))
-    }
-
-    override handler_MAIL(command: Buffer, callback: () => void): void {
-      this.#instead('mail', callback, () => super.handler_MAIL(command, callback))
-    }
-
-    override handler_RCPT(command: Buffer, callback: () => void): void {
-      const fault = this.#replyFault('rcpt')
-      const meant = fault?.to === undefined || names(command.toString(), fault.to)
-      if (meant) this.#instead('rcpt', callback, () => super.handler_RCPT(command, callback))
-      else super.handler_RCPT(command, callback)
-    }
-
-    override handler_DATA(command: Buffer, callback: () => void): void {
-      this.#instead('data', callback, () => super.handler_DATA(command, callback))
+      this.#offering = true
+      super.handler_EHLO(command, callback)
+      this.#offering = false
     }
 
     override handler_STARTTLS(command: Buffer, callback: () => void): void {
-      switch (this.#fault) {
+      const played = inSlot(this.#setup.played, 'starttls')
+      if (this.secure) {
+        super.handler_STARTTLS(command, callback)
+        return
+      }
+      played?.standing.meet()
+      switch (played?.fault) {
         case 'starttls-454':
           this.send(454, '4.7.0 TLS not available due to temporary reason')
           callback()
@@ -112,45 +155,135 @@ export function defineSmtpSession(
           // Without its callback the parser takes no more, and nothing is answered any more
           this.send(220, 'Ready to start TLS')
           break
+        case 'handshake-plaintext':
+          this.send(220, 'Ready to start TLS')
+          this.#socket.once('data', () => this.#socket.end('554 5.3.0 No TLS here\r\n'))
+          break
         case 'response-injection':
-          this.#inject(callback)
+        case 'response-fragment':
+          this.#inject(INJECTED[played.fault], callback)
           break
         default:
           super.handler_STARTTLS(command, callback)
       }
     }
 
-    /** The 220 and the injected reply leave in one packet: one read brings the client both. */
-    #inject(callback: () => void): void {
+    /** Keeps the listeners of the socket that smtp-server takes away with its own. */
+    override upgrade(callback: () => void, secureCallback?: () => void): void {
+      for (const slot of ['certificate', 'version', 'client-certificate']) {
+        inSlot(this.#setup.played, slot)?.standing.meet()
+      }
+      super.upgrade(callback, secureCallback)
+      for (const listener of this.#closing) {
+        if (!this.#socket.listeners('close').includes(listener)) {
+          this.#socket.once('close', () => listener.call(this.#socket))
+        }
+      }
+    }
+
+    /**
+     * Is called with the TLS socket before its handshake. In TLS 1.3 a client that refuses the
+     * certificate has completed the handshake, and ends the connection before the server has: what
+     * was negotiated is known when the server has sent its part (RFC 8446 §4.4.4).
+     */
+    override _armTimeout(socket: Socket = this._socket): void {
+      super._armTimeout(socket)
+      if (!(socket instanceof TLSSocket) || this.secure) return
+      let negotiated: TlsFacts | undefined
+      socket.on('keylog', () => {
+        negotiated ??= { ...tlsFacts(socket), servername: this.#record.servername }
+      })
+      socket.once('close', () => {
+        if (!isTlsError(this.#record.error)) this.#record.tls ??= negotiated
+      })
+    }
+
+    decide(stage: Stage, more: Partial<Moment> = {}): Promise<Decided> {
+      return new Promise((resolve) => {
+        const decision = this.#ask(stage, more)
+        const { reply, act, then } = decision
+        this.#later(decision.delay, () => {
+          if (act !== undefined) this.#act(act)
+          if (act !== undefined) resolve('over')
+          else resolve(reply === undefined ? 'goes on' : { reply, then })
+        })
+      })
+    }
+
+    /** Returns the lines of an EHLO reply with other extensions in them. */
+    #offered(lines: readonly string[]): string[] {
+      const [greeting = '', ...usual] = lines
+      const offers = Object.entries(this.#setup.offers)
+      const names = offers.map(([name]) => name.toUpperCase())
+      const kept = usual.filter((line) => !names.includes(line.split(' ')[0] ?? ''))
+      const others = offers.flatMap(([name, value]) => {
+        const keyword = name.toUpperCase()
+        if (value === false || (keyword === 'STARTTLS' && this.secure)) return []
+        return value === true ? [keyword] : [[keyword, ...[value].flat()].join(' ')]
+      })
+      return [greeting, ...kept, ...others]
+    }
+
+    #ask(stage: Stage, more: Partial<Moment>): Decision {
+      const { ask, family, record } = this.#setup
+      const { mailFrom, rcptTo } = this.session.envelope
+      const user: unknown = this.session.user
+      return ask({
+        stage,
+        connection: record,
+        family,
+        from: mailFrom ? mailFrom.address : undefined,
+        to: rcptTo.map(({ address }) => address),
+        user: typeof user === 'string' ? user : undefined,
+        recipients: rcptTo.length,
+        size: this.#size,
+        ...more,
+      })
+    }
+
+    #follow(decision: Decision, usual: () => void, done: () => void): void {
+      const { reply, act, then } = decision
+      this.#later(decision.delay, () => {
+        if (act !== undefined) return this.#act(act)
+        if (reply === undefined) return usual()
+        const { code, lines } = parseReply(reply)
+        this.send(code, lines)
+        if (then === undefined) done()
+        else this._socket.write('', () => this.#act(then))
+      })
+    }
+
+    /** What smtp-server does. It goes on by `setImmediate`, which a test may have replaced. */
+    #usual(command: Buffer, done: () => void): void {
+      super._onCommand(command, done)
+      if (!this._handlerPending && !this._closing) timers.setImmediate(done)
+    }
+
+    #act(act: Act): void {
+      if (act === 'drop') this.#socket.destroy()
+      else if (act === 'reset') this.#socket.resetAndDestroy()
+    }
+
+    /** The 220 and what follows it leave in one packet: one read brings the client both. */
+    #inject(text: string, callback: () => void): void {
       this.#socket.cork()
       this.send(220, 'Ready to start TLS')
-      for (const line of INJECTED.trim().split('\r\n')) this.#note('server', line)
-      this.#socket.write(INJECTED)
+      for (const line of text.trim().split('\r\n')) this.#note('server', line)
+      this.#socket.write(text)
       this.#socket.uncork()
       this.upgrade(callback)
     }
 
-    #replyFault(at: ReplyFault['at']): ReplyFault | undefined {
-      return typeof this.#fault === 'object' && this.#fault.at === at ? this.#fault : undefined
-    }
-
-    #instead(at: ReplyFault['at'], callback: () => void, otherwise: () => void): void {
-      const fault = this.#replyFault(at)
-      if (fault === undefined) {
-        otherwise()
-      } else {
-        const { code, lines } = parseReply(fault.reply)
-        this.send(code, lines)
-        callback()
-      }
-    }
-
     #paced(act: () => void): void {
-      if (this.#fault === 'slow') {
-        setTimeout(() => this.#socket.destroyed || act(), SLOWNESS).unref()
-      } else {
-        act()
-      }
+      const slow = inSlot(this.#setup.played, 'pace')
+      if (!this.#paceMet) slow?.standing.meet()
+      this.#paceMet = true
+      this.#later(slow === undefined ? 0 : SLOWNESS, act)
+    }
+
+    #later(ms: number | undefined, act: () => void): void {
+      if (!ms) act()
+      else timers.setTimeout(() => this.#socket.destroyed || act(), ms).unref()
     }
 
     #note(from: Line['from'], text: string): void {
@@ -159,6 +292,16 @@ export function defineSmtpSession(
   }
 }
 
-function names(command: string, recipient: string): boolean {
-  return command.toLowerCase().includes(`<${recipient.toLowerCase()}>`)
+/** Whether the handshake itself broke, rather than the connection. */
+function isTlsError(error: Error | undefined): boolean {
+  return error !== undefined && 'code' in error && String(error.code).startsWith('ERR_SSL')
+}
+
+function onlyOnce(callback: () => void): () => void {
+  let called = false
+  return () => {
+    if (called) return
+    called = true
+    callback()
+  }
 }

@@ -3,11 +3,22 @@
  *
  * @module
  */
-import type { WorldDns } from './api.js'
+import type { RecordOptions, WorldDns } from './api.js'
+import type { WorldClock } from './clock.js'
+import { checkKeys, checkName } from './named.js'
 import { plainName } from './names.js'
-import type { RecordType, Zone, ZoneRecord } from './zone.js'
+import { checkCount, checkFaultOptions, type Register, Standing } from './standing.js'
+import type { Zone } from './zone.js'
+import { RECORD_TYPES, type RecordType, recordsOf } from './zone-records.js'
 
-export function worldDns(zone: Zone, port: number): WorldDns {
+export interface WorldDnsSetup {
+  zone: Zone
+  port: number
+  clock: WorldClock
+  register: Register
+}
+
+export function worldDns({ zone, port, clock, register }: WorldDnsSetup): WorldDns {
   return {
     port,
     server: `127.0.0.1:${port}`,
@@ -17,11 +28,26 @@ export function worldDns(zone: Zone, port: number): WorldDns {
     set validating(on: boolean) {
       zone.dnssec.validating = on
     },
-    set: (name: string, type: RecordType, data: readonly ZoneRecord['data'][]) => {
-      // The overloads of WorldDns see to it that data fits type
-      const records = data.map((datum) => ({ type, data: datum }) as ZoneRecord)
-      zone.set(plainName(name), type, records)
+    set: (
+      name: string,
+      type: RecordType,
+      data: readonly unknown[],
+      options: RecordOptions = {},
+    ) => {
+      checkKeys('dns.set(): the options', options, ['ttl', 'times', 'during'])
+      const { ttl, ...bounds } = options
+      checkCount('dns.set(): ttl', ttl, 0)
+      checkFaultOptions('dns.set()', bounds)
+      const records = recordsOf(type, data, ttl)
+      const standing = new Standing({ title: `${type} ${name}`, clock, options: bounds })
+      if (standing.bounded) register.add('dns', standing)
+      else zone.unset(plainName(name), type)
+      zone.replace(plainName(name), type, { records, standing })
+      return standing
     },
-    unset: (name, type) => zone.set(plainName(name), type, undefined),
+    unset: (name, type) => {
+      checkName('dns.unset(): the type', type, RECORD_TYPES)
+      zone.unset(plainName(name), type)
+    },
   }
 }

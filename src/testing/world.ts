@@ -10,90 +10,107 @@ import type {
   ExposedWorld,
   MailWorld,
   MailWorldOptions,
-  MxOptions,
   SenderOptions,
-  SmartHostOptions,
   WorldDns,
 } from './api.js'
-import { CertificateAuthority } from './authority.js'
-import { WorldClock } from './clock.js'
-import { DnsServer } from './dns-server.js'
-import { Domain, type MxRecord } from './domain.js'
+import { type ChaosOptions, chaotic, checkChaos } from './chaos.js'
+import type { WorldClock } from './clock.js'
+import type { DnsServer } from './dns-server.js'
+import { checkDomainOptions, type Domain } from './domain.js'
 import type { Surroundings } from './endpoint.js'
+import { environment, type ProcessEnvironment, RootFile } from './environment.js'
+import { explained } from './explain.js'
 import { exposeWorld } from './expose.js'
-import {
-  type Dial,
-  type DnsQuery,
-  type LogEntry,
-  type MxConnection,
-  type PolicyGet,
-  type ReceivedMessage,
-  WorldLog,
-} from './log.js'
-import { Loopback } from './loopback.js'
-import { MxServer } from './mx-server.js'
-import { canonicalName, domainOf } from './names.js'
-import { Network } from './network.js'
-import { loadPeers } from './optional-packages.js'
-import { PolicyServer } from './policy-server.js'
-import { PolicySite } from './policy-site.js'
-import { defineSmtpSession } from './smtp-session.js'
+import { Gate } from './gate.js'
+import type { MxHost, MxOptions, SmartHostOptions } from './host-api.js'
+import { type Inbox, newInbox } from './inbox.js'
+import type { Judged } from './judged.js'
+import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet } from './log.js'
+import type { MxServer } from './mx-server.js'
+import { checkKeys, shown } from './named.js'
+import { canonicalName } from './names.js'
+import type { Network } from './network.js'
+import { type NodemailerOptions, nodemailerOptions } from './nodemailer-options.js'
+import { Population } from './population.js'
+import { Postman } from './postman.js'
+import { seeded } from './random.js'
+import { type FaultHandle, Standing } from './standing.js'
+import { Strays } from './strays.js'
+import { timers } from './timers.js'
 import { worldDns } from './world-dns.js'
-import { Zone } from './zone.js'
 
-interface Parts {
+export interface WorldParts {
   surroundings: Surroundings
   network: Network
   dnsServer: DnsServer
   options: MailWorldOptions
+  /** Sets the source of random numbers of the world */
+  seed: (random: () => number) => void
 }
 
-const ATTACKER = 'mx.attacker.example'
+/** The host that submits for who names none. */
+const OWN_SMART_HOST = 'smtp.sender.example'
 
-class World implements MailWorld {
+/** How often it is looked whether a world is idle, in milliseconds. */
+const POLL = 5
+
+export class World implements MailWorld {
   readonly clock: WorldClock
   readonly dns: WorldDns
-  readonly inbox: ReceivedMessage[] = []
-  readonly #parts: Parts
-  readonly #policyServer: PolicyServer
-  readonly #Session: ReturnType<typeof defineSmtpSession>
+  readonly inbox: Inbox
+  readonly #parts: WorldParts
   readonly #network: Network
-  readonly #domains = new Map<string, Domain>()
-  readonly #mxHosts = new Map<string, MxServer>()
+  readonly #population: Population
+  readonly #strays: Strays
+  readonly #postman: Postman
   readonly #resolver: dns.Resolver
+  readonly #rootFile = new RootFile()
   readonly #exposed = new Set<ExposedWorld>()
+  #gate: Promise<Gate> | undefined
   #closed: Promise<void> | undefined
 
-  constructor(parts: Parts) {
+  constructor(parts: WorldParts) {
     this.#parts = parts
     const { surroundings, network, dnsServer } = parts
+    const { clock, zone, register, log } = surroundings
     this.#network = network
-    this.clock = surroundings.clock
-    this.dns = worldDns(surroundings.zone, dnsServer.port)
-    this.#policyServer = new PolicyServer(surroundings)
-    this.#Session = defineSmtpSession(surroundings.peers.SMTPConnection)
+    this.clock = clock
+    this.dns = worldDns({ zone, port: dnsServer.port, clock, register })
+    const check = () => this.#check()
+    const explain = () => this.explain()
+    this.inbox = newInbox({ name: 'any host', log, explain, check })
+    this.#postman = new Postman({ options: () => this.options(), clock, log })
+    this.#strays = new Strays({
+      log,
+      domains: () => this.#population.domainNames,
+      hosts: () => this.#population.hostNames,
+    })
+    this.#population = new Population({
+      surroundings,
+      network,
+      postman: this.#postman,
+      inbox: this.inbox,
+      check,
+      stray: (recipient) => (parts.options.strict ? this.#strays.of(recipient) : undefined),
+    })
     this.#resolver = new dns.Resolver({ timeout: parts.options.dnsTimeout ?? 500, tries: 2 })
     this.#resolver.setServers([`127.0.0.1:${dnsServer.port}`])
   }
 
   domain(name: string, options?: DomainOptions): Domain {
-    const key = canonicalName(name)
-    const existing = this.#domains.get(key)
-    if (existing !== undefined) {
-      if (options === undefined) return existing
-      throw new Error(`${key} is in this world already: change it with policy(), mx(), dns`)
-    }
-    const domain = this.#addDomain(key, options ?? {})
-    this.#domains.set(key, domain)
-    return domain
+    this.#assertOpen('domain()')
+    if (options !== undefined) checkDomainOptions(options)
+    return this.#population.domain(canonicalName(name), options)
   }
 
   mx(name: string, options?: MxOptions): MxServer {
-    return this.#host(canonicalName(name), options)
+    this.#assertOpen('mx()')
+    return this.#population.host(canonicalName(name), options)
   }
 
   smartHost(name: string, options?: SmartHostOptions): MxServer {
-    return this.#host(canonicalName(name), options, { port: 587 })
+    this.#assertOpen('smartHost()')
+    return this.#population.host(canonicalName(name), options, { port: 587 })
   }
 
   options(): SenderOptions {
@@ -104,6 +121,26 @@ class World implements MailWorld {
       connect: (target) => this.#network.connect(target),
       now: this.clock.now,
     }
+  }
+
+  nodemailer(host?: MxHost): NodemailerOptions {
+    this.#assertOpen('nodemailer()')
+    const { name, ca, connect } = this.options()
+    return nodemailerOptions({ host: this.#submission(host), name, ca, connect })
+  }
+
+  async env(host?: MxHost): Promise<ProcessEnvironment> {
+    this.#assertOpen('env()')
+    const submission = this.#submission(host)
+    this.#gate ??= Gate.open({
+      clock: this.clock,
+      dial: (target) => this.#network.dial(target),
+    })
+    const [port, gate] = await Promise.all([submission.listen(), this.#gate])
+    const rootFile = this.#rootFile.path(this.ca)
+    const { name } = this.options()
+    const invitation = { ...gate.ports, dns: this.dns.port, name, ca: rootFile }
+    return environment({ port, options: submission.options, rootFile, invitation })
   }
 
   get ca(): string {
@@ -130,10 +167,65 @@ class World implements MailWorld {
     return this.#log.of('dial')
   }
 
+  get strays(): string[] {
+    return this.#strays.all()
+  }
+
+  explain(): string {
+    const { register } = this.#parts.surroundings
+    return explained({
+      log: this.log,
+      inbox: this.inbox,
+      inForce: register.inForce(),
+      strays: this.strays,
+    })
+  }
+
+  judged(): Judged {
+    const { inbox, connections, strays } = this
+    return { name: 'The world', inbox, connections, strays, explain: () => this.explain() }
+  }
+
+  chaos(options: ChaosOptions): FaultHandle {
+    checkChaos(options)
+    const random = seeded(options.seed ?? 1)
+    this.#parts.seed(random)
+    const title = `chaos ${shown(options)}`
+    const standing = new Standing({ title, clock: this.clock })
+    this.#population.worldRules.add(standing, chaotic(options, random))
+    return standing
+  }
+
+  verify(): void {
+    const unmet = this.#parts.surroundings.register.unmet()
+    const wrong = [
+      ...unmet.map((what) => `was set and never met: ${what}`),
+      ...(this.#parts.options.strict ? this.strays : []),
+    ]
+    if (wrong.length === 0) return
+    throw new Error(`${wrong.join('\n')}\n${this.explain()}`)
+  }
+
+  async idle(): Promise<void> {
+    do await timers.wait(POLL)
+    while (!this.#postman.idle || this.connections.some(isBusy))
+  }
+
   forget(): void {
     this.#log.entries.length = 0
-    const owners = [this, ...this.#domains.values(), ...this.#mxHosts.values()]
-    for (const { inbox } of owners) inbox.length = 0
+    this.inbox.length = 0
+    this.#population.forget()
+  }
+
+  reset(): void {
+    const { zone, register } = this.#parts.surroundings
+    zone.reset()
+    register.clear()
+    this.#population.reset()
+    this.#postman.forget()
+    this.clock.reset()
+    this.#parts.seed(seeded(1))
+    this.forget()
   }
 
   async expose(): Promise<ExposedWorld> {
@@ -148,115 +240,57 @@ class World implements MailWorld {
     return this.#closed
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
-  get #log(): WorldLog {
+  get #log(): Surroundings['log'] {
     return this.#parts.surroundings.log
   }
 
   async #close(): Promise<void> {
+    const { ports } = this.#parts.surroundings
     this.#resolver.cancel()
     await Promise.all([...this.#exposed].map((exposed) => exposed.close()))
-    await Promise.all([this.#network.close(), this.#parts.dnsServer.close()])
-    this.#policyServer.close()
+    await Promise.all([
+      this.#postman.close(),
+      this.#network.close(),
+      this.#parts.dnsServer.close(),
+      ...[...ports].map((port) => port.close()),
+      this.#gate?.then((gate) => gate.close()),
+    ])
+    this.#population.close()
+    this.#rootFile.remove()
+    if (this.#parts.options.strict) this.#check()
   }
 
-  #addDomain(name: string, options: DomainOptions): Domain {
-    return new Domain({
-      name,
-      options,
-      mx: this.#mxRecords(name, options.mx ?? ['mx']),
-      attacker: () => this.#host(ATTACKER),
-      policyHost: (body) => this.#policyHost(`mta-sts.${name}`, body),
-      surroundings: this.#parts.surroundings,
-    })
+  #check(): void {
+    if (!this.#parts.options.strict) return
+    const [stray] = this.strays
+    if (stray !== undefined) throw new Error(`${stray}\n${this.explain()}`)
   }
 
-  #mxRecords(domain: string, mx: NonNullable<DomainOptions['mx']>): MxRecord[] {
-    if (mx.length === 0) return [{ preference: 0, host: this.#host(domain) }]
-    return mx
-      .map((entry, index) => {
-        const { host, preference = (index + 1) * 10 } =
-          typeof entry === 'string' ? { host: entry } : entry
-        const name = canonicalName(host.includes('.') ? host : `${host}.${domain}`)
-        return { preference, host: this.#host(name) }
-      })
-      .sort((a, b) => a.preference - b.preference)
+  #submission(host: MxHost | undefined): MxServer {
+    const name = host?.name ?? OWN_SMART_HOST
+    const existing = this.#population.existingHost(name)
+    if (existing !== undefined) return existing
+    return this.smartHost(name, { relays: true })
   }
 
-  #host(name: string, given?: SmartHostOptions, usual: SmartHostOptions = {}): MxServer {
-    const existing = this.#mxHosts.get(name)
-    if (existing !== undefined) {
-      if (given === undefined) return existing
-      throw new Error(`${name} is in this world already: make it before the domain that has it`)
-    }
-    const host = this.#network.settle(
-      (addresses) =>
-        new MxServer({
-          name,
-          addresses,
-          options: { ...usual, ...given },
-          surroundings: this.#parts.surroundings,
-          Session: this.#Session,
-          onMessage: (message) => this.#onMessage(message, host),
-        }),
-    )
-    this.#mxHosts.set(name, host)
-    return host
-  }
-
-  #policyHost(name: string, body: () => string | undefined): PolicySite {
-    const { surroundings } = this.#parts
-    const server = this.#policyServer
-    return this.#network.settle(
-      (addresses) => new PolicySite({ name, addresses, server, surroundings, body }),
-    )
-  }
-
-  #onMessage(message: ReceivedMessage, host: MxServer): void {
-    this.inbox.push(message)
-    const domains = new Set(message.envelope.to.map(domainOf))
-    for (const name of domains) {
-      const domain = this.#domains.get(name)
-      if (domain?.has(host)) domain.inbox.push(message)
-    }
+  #assertOpen(what: string): void {
+    if (this.#closed !== undefined) throw new Error(`${what}: this mail world is closed`)
   }
 }
 
-/** Begun at import, so that it is done when the first world is made; what fails is told there. */
-const loading = loadPeers()
-loading.catch(() => undefined)
+/** Throws a TypeError that names what is wrong with the options of a world. */
+export function checkWorldOptions(options: MailWorldOptions): void {
+  checkKeys('createMailWorld(): the options', options, ['name', 'dnsTimeout', 'strict'])
+}
 
-/**
- * Makes a mail world: a DNS server, an HTTPS policy host, SMTP servers and a certificate authority
- * on loopback, each as real as it gets. Nothing is shared between worlds; close each of them.
- *
- * @example
- * const world = await createMailWorld()
- * const bob = world.domain('bob.example', { mode: 'enforce' })
- * const transporter = nodemailer.createTransport(mtaStsTransport(world.options()))
- *
- * bob.mx().fails('wrong-name')
- * await expect(transporter.sendMail(message)).rejects.toMatchObject({ code: 'EMTASTS' })
- * await world.close()
- */
-export async function createMailWorld(options: MailWorldOptions = {}): Promise<MailWorld> {
-  const peers = await loading
-  const clock = new WorldClock()
-  const log = new WorldLog()
-  const zone = new Zone()
-  const [authority, loopback, dnsServer] = await Promise.all([
-    CertificateAuthority.create(),
-    Loopback.open(),
-    DnsServer.open({
-      dnsPacket: peers.dnsPacket,
-      zone,
-      onQuery: (query) => log.entries.push({ kind: 'query', ...query, at: clock.now() }),
-    }),
-  ])
-  const surroundings = { peers, authority, clock, log, zone }
-  const network = new Network(surroundings, loopback)
-  return new World({ surroundings, network, dnsServer, options })
+/** Whether a command is under way. */
+function isBusy({ closed, lines }: MxConnection): boolean {
+  const last = lines.at(-1)
+  return (
+    !closed && (last === undefined || last.from === 'client' || /^(?:354|334|220)/.test(last.text))
+  )
 }

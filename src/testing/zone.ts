@@ -3,21 +3,18 @@
  *
  * @module
  */
-import type { TlsaRecord } from '../tls/security.js'
 import { Dnssec, type SecureFault } from './dnssec.js'
 import type { LookupFault } from './faults.js'
+import type { Standing } from './standing.js'
+import { RECORD_TYPES, type RecordType, type ZoneRecord } from './zone-records.js'
 
-export type RecordType = 'A' | 'AAAA' | 'CNAME' | 'MX' | 'TLSA' | 'TXT'
+export type { ZoneRecord }
 
-export type ZoneRecord =
-  | { type: 'A' | 'AAAA' | 'CNAME'; data: string }
-  | { type: 'MX'; data: { preference: number; exchange: string } }
-  | { type: 'TLSA'; data: TlsaRecord }
-  /** A string is split at 255 bytes; an array is sent as it is */
-  | { type: 'TXT'; data: string | readonly string[] }
-
-/** What a name's owner says to a question: its records of that type, or how it fails. */
-export type Provide = (type: string) => readonly ZoneRecord[] | LookupFault
+/**
+ * What a name's owner says to a question: its records of that type, or how it fails. `counts`: it is
+ * a question, not a look whether the name is there.
+ */
+export type Provide = (type: string, counts: boolean) => readonly ZoneRecord[] | LookupFault
 
 export interface ZoneAnswer {
   outcome: 'answered' | 'nodata' | SecureFault
@@ -30,13 +27,19 @@ export interface ZoneAnswer {
 const ALIAS_HOPS = ['.alias-1.example', '.alias-2.example'] as const
 
 const CNAME_LIMIT = 8
-const TYPES: readonly RecordType[] = ['A', 'AAAA', 'CNAME', 'MX', 'TLSA', 'TXT']
+
+/** Records in place of those of the owners, until their standing is over. */
+interface Replacement {
+  records: readonly ZoneRecord[]
+  /** Absent: they stay until they are taken back */
+  standing?: Standing
+}
 
 export class Zone {
   readonly dnssec = new Dnssec()
   readonly #owners = new Map<string, Provide[]>()
-  readonly #aliased = new Set<string>()
-  readonly #set = new Map<string, Map<string, readonly ZoneRecord[]>>()
+  readonly #aliased = new Map<string, () => boolean>()
+  readonly #set = new Map<string, Map<string, Replacement[]>>()
   /** Names above one that exists: they exist too, without records (RFC 8020) */
   readonly #above = new Set<string>()
 
@@ -48,19 +51,41 @@ export class Zone {
     this.#addAbove(name)
   }
 
-  /** Puts `name` behind two CNAMEs, or takes them away. */
-  alias(name: string, on: boolean): void {
-    if (on) this.#aliased.add(name)
-    else this.#aliased.delete(name)
+  /** Puts `name` behind two CNAMEs whenever `on` says so. */
+  alias(name: string, on: () => boolean): void {
+    this.#aliased.set(name, on)
   }
 
-  /** Records that replace whatever the owners say for this name and type. */
-  set(name: string, type: RecordType, records: readonly ZoneRecord[] | undefined): void {
-    const types = this.#set.get(name) ?? new Map<string, readonly ZoneRecord[]>()
-    if (records === undefined) types.delete(type)
-    else types.set(type, records)
+  /** Records that replace whatever the owners say for this name and type; the last set is first. */
+  replace(name: string, type: RecordType, replacement: Replacement): void {
+    const types = this.#set.get(name) ?? new Map<string, Replacement[]>()
+    types.set(type, [
+      replacement,
+      ...(types.get(type) ?? []).filter(({ standing }) => !standing?.over),
+    ])
     this.#set.set(name, types)
     this.#addAbove(name)
+  }
+
+  /** Sets the records of a name and type; undefined: takes back what was set. */
+  set(name: string, type: RecordType, records: readonly ZoneRecord[] | undefined): void {
+    this.unset(name, type)
+    if (records !== undefined) this.replace(name, type, { records })
+  }
+
+  /** Takes back what was set for a name and type. */
+  unset(name: string, type: RecordType): void {
+    for (const { standing } of this.#set.get(name)?.get(type) ?? []) standing?.replace()
+    this.#set.get(name)?.delete(type)
+  }
+
+  /** Takes back everything that was set, aliases among it. */
+  reset(): void {
+    for (const [name, types] of this.#set) {
+      for (const type of RECORD_TYPES) if (types.has(type)) this.unset(name, type)
+    }
+    this.#set.clear()
+    this.dnssec.clear()
   }
 
   answer(question: string, type: string): ZoneAnswer {
@@ -95,7 +120,7 @@ export class Zone {
   }
 
   #alias(name: string): string | undefined {
-    if (this.#aliased.has(name)) return name + ALIAS_HOPS[0]
+    if (this.#aliased.get(name)?.()) return name + ALIAS_HOPS[0]
     const [first, second] = ALIAS_HOPS
     return name.endsWith(first) ? name.slice(0, -first.length) + second : undefined
   }
@@ -105,23 +130,31 @@ export class Zone {
     return name.endsWith(last) ? name.slice(0, -last.length) : name
   }
 
-  #lookup(alias: string, type: string): readonly ZoneRecord[] | LookupFault {
+  #lookup(alias: string, type: string, counts = true): readonly ZoneRecord[] | LookupFault {
     const name = this.#behindAlias(alias)
-    const set = this.#set.get(name)?.get(type) ?? this.#set.get(name)?.get('CNAME')
+    const set = this.#replaced(name, type, counts) ?? this.#replaced(name, 'CNAME', counts)
     if (set !== undefined) return set
     const found: ZoneRecord[] = []
     for (const provide of this.#owners.get(name) ?? []) {
-      const records = provide(type)
+      const records = provide(type, counts)
       if (typeof records === 'string') return records
       found.push(...records)
     }
     return found
   }
 
+  /** What was set; `counts`: this is a question, not a look whether a name is there. */
+  #replaced(name: string, type: string, counts: boolean): readonly ZoneRecord[] | undefined {
+    const all = this.#set.get(name)?.get(type) ?? []
+    const found = all.find(({ standing }) => !standing?.over)
+    if (counts) found?.standing?.meet()
+    return found?.records
+  }
+
   #exists(name: string): boolean {
     if (this.#above.has(name)) return true
-    return TYPES.some((type) => {
-      const found = this.#lookup(name, type)
+    return RECORD_TYPES.some((type) => {
+      const found = this.#lookup(name, type, false)
       return typeof found !== 'string' && found.length > 0
     })
   }

@@ -200,8 +200,7 @@ export const MAIL_PACKAGE = 'postal-mime'
 
 function pathOfPostalMime(): string {
   try {
-    // In CommonJS, which the published program is, `import.meta` is empty
-    return createRequire(import.meta.url ?? __filename).resolve(MAIL_PACKAGE)
+    return createRequire(import.meta.url).resolve(MAIL_PACKAGE)
   } catch (cause) {
     throw new MtaStsError(
       `Reading reports from mails needs the package ${MAIL_PACKAGE}: npm install ${MAIL_PACKAGE}`,

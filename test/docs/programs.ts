@@ -144,6 +144,7 @@ expect(example.inbox).toHaveLength(1)
 await reporter.close()
 `,
   },
+  { has: "subscribe('mta-sts:tlsrpt'" },
   {
     has: 'readReports(',
     before: `import { formatReport } from 'mta-sts/tlsrpt'

@@ -34,7 +34,7 @@ export const SCREENS: readonly Screen[] = [
   check('bad.example'),
   check('broken.example'),
   { page: 'docs/control-flow.md', command: 'npm run demo', where: 'npm' },
-  ...['check', 'watch', 'generate', 'report', 'cache'].map((name) =>
+  ...['check', 'watch', 'generate', 'report', 'cache', 'reports'].map((name) =>
     onCommandPage(`mta-sts ${name} --help`),
   ),
   onCommandPage(

@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest'
 import * as core from '../../src/index.js'
 import * as transports from '../../src/nodemailer/index.js'
 import * as testing from '../../src/testing/index.js'
+import { WorldForEachTest } from '../../src/testing/runner.js'
+import '../../src/testing/vitest.js'
 import { codeBlocks, compileErrors, continued, runProgram } from './code-blocks.js'
 
 const PAGE = new URL('../../docs/testing.md', import.meta.url)
@@ -13,12 +15,13 @@ const page = await readFile(PAGE, 'utf8')
 
 /** The shell's is run with that of the other pages, in commands.test.ts. */
 const blocks = codeBlocks(page).filter(({ language }) => language !== 'sh')
-const [setUp, ...pieces] = blocks
-if (setUp === undefined) throw new Error('The page has no code')
+const setUp = blocks.find(({ code }) => code.includes('mtaStsTransport(world.options())'))
+if (setUp === undefined) throw new Error('The page has no block that the others go on from')
+const pieces = blocks.filter((block) => block !== setUp)
 
 /** A block that makes no world of its own begins where the first one of the page ends. */
 const programs = pieces.map(({ line, code }) => {
-  const own = code.includes("import { createMailWorld } from 'mta-sts/testing'")
+  const own = /import .* from 'mta-sts\/testing(?:\/vitest)?'/.test(code)
   const text = own
     ? code
     : continued(setUp.code, code, 'transporter.close()\nawait world.close()\n')
@@ -28,10 +31,14 @@ const programs = pieces.map(({ line, code }) => {
 /** What is left to do when a program has come to its end: the tests that it has. */
 const tests: Array<() => unknown> = []
 
+/** The world of a test that a program has */
+const worlds = new WorldForEachTest()
+
 const MODULES = {
   'mta-sts': core,
   'mta-sts/nodemailer': transports,
   'mta-sts/testing': testing,
+  'mta-sts/testing/vitest': { useMailWorld: () => worlds.world },
   nodemailer: { __esModule: true, default: nodemailer },
   vitest: { ...vitest, test: (_: string, body: () => unknown) => tests.push(body) },
 }
@@ -50,7 +57,11 @@ describe('the code', () => {
 
   it.each(programs.map(({ title, text }) => [title, text]))('runs: %s', async (_, text) => {
     await runProgram(text, MODULES)
-    for (const body of tests.splice(0)) await body()
+    for (const body of tests.splice(0)) {
+      await worlds.begin()
+      await body()
+      await worlds.end(false)
+    }
   })
 })
 
@@ -65,8 +76,8 @@ describe('the table of faults', () => {
 
 it('says what to install', () => {
   const install = /npm install --save-dev mta-sts nodemailer (.+)$/m.exec(page)?.[1]
-  // These and no others, by the same words as the error that misses one of them
-  expect(install).toBe('smtp-server dns-packet')
+  // Those of the error that misses one of them, and the one that messages are read by
+  expect(install).toBe('smtp-server dns-packet postal-mime')
 })
 
 const PLACES = { mx: 'MX host', 'policy-host': 'policy host', dns: 'DNS' } as const

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { entries } from '../../scripts/entries.js'
+import { entries, modules } from '../../scripts/entries.js'
 import { packedTarball, ROOT, run } from './packed.js'
 
 const MAX_BYTES = 400_000
@@ -13,10 +13,12 @@ const MAX_BYTES = 400_000
 /** Code that entries share, by its subject; and the pages that the README links to */
 const SHARED = /^(?:dist\/parts\/[a-z0-9-]+\.(?:cjs|d\.cts)|docs\/[a-z-]+\.md)$/
 
-/** The files of an entry; the command has no declarations */
+/** The files of an entry; the command has no declarations, an ES module has parts beside it */
 function filesOf(name: string): string[] {
-  const kinds = name === 'cli' ? ['cjs', 'js'] : ['cjs', 'js', 'd.cts', 'd.ts']
-  return kinds.map((kind) => `dist/${name}.${kind}`)
+  if (name === 'cli') return ['dist/cli.cjs', 'dist/cli.js']
+  const kinds = ['cjs', 'js', 'd.cts', 'd.ts']
+  const parts = name in modules ? [`dist/${name}-parts.cjs`] : []
+  return [...parts, ...kinds.map((kind) => `dist/${name}.${kind}`)]
 }
 
 let tarball = ''

@@ -87,8 +87,8 @@ const REPLIES: Array<[at: ReplyFault['at'], reply: string, outcome: Outcome]> = 
   // What comes before MAIL FROM may come from somebody in between: it is never final
   ['greeting', '421 4.3.2 Not now', 'deferred'],
   ['greeting', '554 5.3.2 No SMTP service here', 'deferred'],
-  // After HELO there is no STARTTLS
-  ['ehlo', '451 4.3.2 Not now', 'refused'],
+  ['ehlo', '451 4.3.2 Not now', 'deferred'],
+  // It leads to HELO, after which there is no STARTTLS
   ['ehlo', '550 5.7.1 Not you', 'refused'],
   ['mail', '451 4.7.1 Come back later', 'deferred'],
   ['mail', '550 5.7.1 Not from you', 'bounced'],
@@ -235,10 +235,13 @@ describe('DNS', () => {
     expect(stage.world.dials.filter(({ host }) => host === ATTACKER)).toEqual([])
   })
 
-  it.concurrent('null-mx: says so', async () => {
-    const domain = stage.domain({ mode: 'enforce' })
+  it.concurrent.each([
+    ['enforce', false],
+    [undefined, true],
+  ] as const)('null-mx in mode %s: is permanent: %s', async (mode, permanent) => {
+    const domain = stage.domain(mode === undefined ? {} : { mode })
     domain.dns.fails('null-mx')
     const { delivery } = await send(domain)
-    expect(delivery.error).toMatchObject({ code: 'ENULLMX', permanent: true })
+    expect(delivery.error).toMatchObject({ code: 'ENULLMX', permanent })
   })
 })

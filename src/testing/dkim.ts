@@ -1,0 +1,68 @@
+/**
+ * DKIM signatures, verified by `mailauth` with the keys in the DNS of a world.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+import type { Zone } from './zone.js'
+
+/** What a DKIM signature came to. */
+export interface DkimResult {
+  /** Who signed: the tag `d` */
+  domain: string
+  /** Of the key: the tag `s` */
+  selector: string
+  /** `pass`, `fail`, `neutral`, `permerror` and so on (RFC 8601 §2.7.1) */
+  result: string
+  /** What is wrong, where something is */
+  comment: string | undefined
+}
+
+export async function verifyDkim(bytes: Buffer, zone: Zone): Promise<DkimResult[]> {
+  const { dkimVerify } = await mailauth()
+  const resolver = async (name: string, type: string) => resolved(zone, name, type)
+  const { results } = await dkimVerify(bytes, { resolver })
+  return results
+    .filter(({ signingDomain }) => signingDomain)
+    .map(({ signingDomain, selector, status }) => ({
+      domain: signingDomain ?? '',
+      selector: selector ?? '',
+      result: status.result,
+      comment: status.comment || undefined,
+    }))
+}
+
+/** The part of `mailauth` that is used. */
+interface Mailauth {
+  dkimVerify(
+    bytes: Buffer,
+    options: { resolver: (name: string, type: string) => Promise<string[][]> },
+  ): Promise<{
+    results: Array<{
+      signingDomain?: string
+      selector?: string
+      status: { result: string; comment?: string }
+    }>
+  }>
+}
+
+async function mailauth(): Promise<Mailauth> {
+  try {
+    return await import('mailauth/lib/dkim/verify.js')
+  } catch (cause) {
+    throw new MtaStsError(
+      'message.dkim() needs the package mailauth: npm install --save-dev mailauth',
+      'EPEER',
+      { cause },
+    )
+  }
+}
+
+function resolved(zone: Zone, name: string, type: string): string[][] {
+  const { outcome, records } = zone.answer(name, type)
+  const found = records.flatMap(({ record }) =>
+    record.type === 'TXT' ? [[record.data].flat().map(String)] : [],
+  )
+  if (outcome === 'answered' && found.length > 0) return found
+  throw Object.assign(new Error(`${type} ${name}: ${outcome}`), { code: 'ENOTFOUND' })
+}

@@ -1,0 +1,163 @@
+/**
+ * Habits of receivers, each as a decision at a stage of a session: greylisting, known recipients,
+ * limits.
+ *
+ * @module
+ */
+import { type Duration, milliseconds, type WorldClock } from './clock.js'
+import { checkKeys, shown } from './named.js'
+import { parseReply } from './replies.js'
+import { type AddressPattern, checkPattern, type Decide, matchesAddress } from './rules.js'
+import { checkCount } from './standing.js'
+
+/** What `greylists()` takes. */
+export interface GreylistOptions {
+  /** How long a sender has to wait, in world time, from its first attempt; default 5 minutes */
+  for?: Duration
+  /** Default `451 4.7.1 Greylisted, try again later` */
+  reply?: string
+}
+
+/** So many in a span of world time. */
+export interface Rate {
+  /** How many pass */
+  count: number
+  /** In which span of world time */
+  per: Duration
+}
+
+/** What `limits()` takes. What is left out is not limited. */
+export interface LimitOptions {
+  /** Open connections at a time: `421` instead of a greeting */
+  connections?: number | Rate
+  /** A number: messages in one connection; a rate: messages altogether. `451` to MAIL FROM */
+  messages?: number | Rate
+  /** A number: recipients of one message; a rate: recipients altogether. `452` to RCPT TO */
+  recipients?: number | Rate
+  /** Bytes of one message; SIZE (RFC 1870) is then offered. `552` to MAIL FROM or to the message */
+  size?: number
+  /** In place of the reply of each limit */
+  reply?: string
+}
+
+/** What `bounces()` takes. */
+export interface BounceOptions {
+  /** Whose messages are taken and then bounced; default: everybody's */
+  to?: AddressPattern
+  /** The enhanced status code (RFC 3463); default `5.1.1` */
+  status?: string
+  /** What the other server is said to have replied; default: by the status */
+  reply?: string
+}
+
+const GREYLISTED = '451 4.7.1 Greylisted, try again later'
+
+/** Lets a pair of sender and recipient pass once it has waited long enough. */
+export function greylisting(options: GreylistOptions, clock: WorldClock): Decide {
+  checkKeys('greylists()', options, ['for', 'reply'])
+  const wait = milliseconds('greylists(): for', options.for ?? { minutes: 5 })
+  const { reply = GREYLISTED } = options
+  parseReply(reply)
+  const first = new Map<string, number>()
+  return ({ stage, from, to }) => {
+    if (stage !== 'rcpt') return undefined
+    const pair = `${from} ${to.join()}`.toLowerCase()
+    const began = first.get(pair) ?? clock.now()
+    first.set(pair, began)
+    return clock.now() - began < wait ? { reply } : undefined
+  }
+}
+
+/** Refuses recipients that are not in the list. */
+export function knowing(addresses: readonly AddressPattern[]): Decide {
+  if (!Array.isArray(addresses)) {
+    throw new TypeError(`knows() takes a list of addresses, but it is ${shown(addresses)}`)
+  }
+  for (const address of addresses) checkPattern('knows(): an address', address)
+  return ({ stage, to: [recipient] }) => {
+    if (stage !== 'rcpt' || recipient === undefined) return undefined
+    const known = addresses.some((address) => matchesAddress(address, recipient))
+    return known ? undefined : { reply: '550 5.1.1 No such user here' }
+  }
+}
+
+/** What a limit looks at beside the moment. */
+export interface LimitSurroundings {
+  clock: WorldClock
+  /** Connections to the host that are open now */
+  open: () => number
+}
+
+/** Returns one decision for all the limits. */
+export function limiting(options: LimitOptions, { clock, open }: LimitSurroundings): Decide {
+  checkKeys('limits()', options, ['connections', 'messages', 'recipients', 'size', 'reply'])
+  const { connections, messages, recipients, size, reply } = options
+  if (reply !== undefined) parseReply(reply)
+  checkCount('limits(): size', size)
+  const limits = [
+    ratio('connections', connections, clock, () => open() - 1),
+    ratio('messages', messages, clock, perConnection()),
+    ratio('recipients', recipients, clock, ({ recipients }) => recipients),
+  ]
+  return (moment) => {
+    const { stage } = moment
+    const tooLarge = size !== undefined && moment.size > size
+    if ((stage === 'mail' || stage === 'message') && tooLarge) {
+      return { reply: reply ?? '552 5.3.4 Message too large' }
+    }
+    for (const limit of limits) {
+      if (limit?.stage === stage && limit.isOver(moment)) return { reply: reply ?? limit.reply }
+    }
+    return undefined
+  }
+}
+
+type Counted = 'connections' | 'messages' | 'recipients'
+type Asked = Parameters<Decide>[0]
+
+const LIMITED = {
+  connections: { stage: 'greeting', reply: '421 4.7.0 Too many connections, try again later' },
+  messages: { stage: 'mail', reply: '451 4.7.1 Too many messages, try again later' },
+  recipients: { stage: 'rcpt', reply: '452 4.5.3 Too many recipients' },
+} as const
+
+function ratio(
+  name: Counted,
+  limit: number | Rate | undefined,
+  clock: WorldClock,
+  count: (moment: Asked) => number,
+): { stage: string; reply: string; isOver: (moment: Asked) => boolean } | undefined {
+  if (limit === undefined) return undefined
+  if (typeof limit === 'number') {
+    checkCount(`limits(): ${name}`, limit)
+    return { ...LIMITED[name], isOver: (moment) => count(moment) >= limit }
+  }
+  checkKeys(`limits(): ${name}`, limit, ['count', 'per'])
+  checkCount(`limits(): ${name}.count`, limit.count)
+  return {
+    ...LIMITED[name],
+    isOver: rate(limit.count, milliseconds(`limits(): ${name}.per`, limit.per), clock),
+  }
+}
+
+/** Counts what passes in a span of world time that moves along. */
+function rate(count: number, per: number, clock: WorldClock): () => boolean {
+  let passed: number[] = []
+  return () => {
+    const now = clock.now()
+    passed = passed.filter((at) => now - at < per)
+    if (passed.length >= count) return true
+    passed.push(now)
+    return false
+  }
+}
+
+/** Counts the messages that were begun before in a connection. */
+function perConnection(): (moment: Asked) => number {
+  const begun = new WeakMap<object, number>()
+  return ({ connection }) => {
+    const before = begun.get(connection) ?? 0
+    begun.set(connection, before + 1)
+    return before
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * What arrived somewhere: an array, which can be waited on.
+ *
+ * @module
+ */
+import { MtaStsError } from '../errors.js'
+import { type Duration, milliseconds } from './clock.js'
+import type { WorldLog } from './log.js'
+import type { ReceivedMessage } from './message.js'
+import { checkKeys, shown } from './named.js'
+import { type AddressPattern, checkPattern, matchesAddress } from './rules.js'
+import { checkCount } from './standing.js'
+import { timers } from './timers.js'
+
+/** Which messages are meant; a string is looked for in a text, and is an address in `from` and `to`. */
+export interface MailMatch {
+  /** The address of MAIL FROM, or one of the header field From */
+  from?: AddressPattern
+  /** One of the addresses of RCPT TO */
+  to?: AddressPattern
+  /** A part of the subject, decoded */
+  subject?: string | RegExp
+  /** A part of the text */
+  text?: string | RegExp
+  /** A part of the HTML */
+  html?: string | RegExp
+  /** Header fields by their names in lower case */
+  headers?: Readonly<Record<string, string | RegExp>>
+}
+
+/** Which messages are meant, in words or by a function. */
+export type MailFilter = MailMatch | ((message: ReceivedMessage) => boolean)
+
+/** How long is waited, in real time; a number is milliseconds. */
+export interface WaitOptions {
+  /** Default 3 seconds */
+  timeout?: Duration | number
+}
+
+/** What an inbox can do beside being an array. */
+export interface Waiting {
+  /**
+   * Resolves to the oldest message that fits and that no `next()` has returned before; waits for
+   * one when there is none. Rejects after the timeout, with what happened in the world.
+   *
+   * @example
+   * const mail = await bob.inbox.next({ subject: /reset/i })
+   */
+  next(filter?: MailFilter, options?: WaitOptions): Promise<ReceivedMessage>
+  /** Resolves to all messages that fit, once there are as many as that. */
+  waitFor(count: number, filter?: MailFilter, options?: WaitOptions): Promise<ReceivedMessage[]>
+  /** Rejects when a message that fits, and that no `next()` has returned, is there or arrives within that time. */
+  none(options?: { within?: Duration | number; filter?: MailFilter }): Promise<void>
+}
+
+/** Messages, oldest first. */
+export type Inbox = ReceivedMessage[] & Waiting
+
+const TIMEOUT = 3000
+const MATCH_KEYS = ['from', 'to', 'subject', 'text', 'html', 'headers']
+
+/** What an inbox belongs to. */
+export interface InboxOwner {
+  name: string
+  log: WorldLog
+  explain: () => string
+  /** Throws when mail has gone where it cannot arrive */
+  check?: () => void
+}
+
+/** Makes an inbox. Its methods are not enumerable: it equals an array with the same messages. */
+export function newInbox(owner: InboxOwner): Inbox {
+  const list: ReceivedMessage[] = []
+  const waiter = new Waiter(list, owner)
+  const methods: Waiting = {
+    next: (filter, options) => waiter.next(filter, options),
+    waitFor: (count, filter, options) => waiter.waitFor(count, filter, options),
+    none: (options) => waiter.none(options),
+  }
+  const properties = Object.entries(methods).map(([name, value]) => [name, { value }])
+  return Object.defineProperties(list, Object.fromEntries(properties)) as Inbox
+}
+
+class Waiter {
+  readonly #list: readonly ReceivedMessage[]
+  readonly #owner: InboxOwner
+  readonly #returned = new WeakSet<ReceivedMessage>()
+
+  constructor(list: readonly ReceivedMessage[], owner: InboxOwner) {
+    this.#list = list
+    this.#owner = owner
+  }
+
+  async next(filter: MailFilter = {}, options: WaitOptions = {}): Promise<ReceivedMessage> {
+    const fits = filterOf('next()', filter)
+    const timeout = timeoutOf('next()', options)
+    const find = () => this.#list.find((one) => !this.#returned.has(one) && fits(one))
+    const found = await this.#until(find, timeout)
+    if (found === undefined) throw this.#error(`No message${described(filter)} arrived`, timeout)
+    this.#returned.add(found)
+    await found.parse().catch(ignoreMissingParser)
+    return found
+  }
+
+  async waitFor(
+    count: number,
+    filter: MailFilter = {},
+    options: WaitOptions = {},
+  ): Promise<ReceivedMessage[]> {
+    checkCount('waitFor(): the count', count)
+    const fits = filterOf('waitFor()', filter)
+    const timeout = timeoutOf('waitFor()', options)
+    const all = () => this.#list.filter(fits)
+    const found = await this.#until(() => (all().length >= count ? all() : undefined), timeout)
+    if (found === undefined) {
+      throw this.#error(`${all().length} of ${count} messages${described(filter)} arrived`, timeout)
+    }
+    await Promise.all(found.map((one) => one.parse().catch(ignoreMissingParser)))
+    return found
+  }
+
+  async none({
+    within = 0,
+    filter = {},
+  }: {
+    within?: Duration | number
+    filter?: MailFilter
+  } = {}): Promise<void> {
+    const fits = filterOf('none()', filter)
+    const timeout = milliseconds('none(): within', within)
+    const find = () => this.#list.find((one) => !this.#returned.has(one) && fits(one))
+    const found = await this.#until(find, timeout)
+    if (found !== undefined) {
+      throw this.#error(`A message${described(filter)} arrived: ${titleOf(found)}`, undefined)
+    }
+    this.#owner.check?.()
+  }
+
+  /** Resolves to what is looked for as soon as it is there; to undefined after the timeout. */
+  #until<T>(find: () => T | undefined, timeout: number): Promise<T | undefined> {
+    const found = find()
+    if (found !== undefined || timeout === 0) return Promise.resolve(found)
+    return new Promise((resolve) => {
+      const end = (result: T | undefined): void => {
+        timers.clearTimeout(timer)
+        forget()
+        resolve(result)
+      }
+      const timer = timers.setTimeout(() => end(find()), timeout)
+      const forget = this.#owner.log.onChange(() => {
+        const arrived = find()
+        if (arrived !== undefined) end(arrived)
+      })
+    })
+  }
+
+  #error(what: string, timeout: number | undefined): MtaStsError {
+    const { name, explain } = this.#owner
+    const time = timeout === undefined ? '' : ` within ${timeout} ms`
+    return new MtaStsError(`${what} at ${name}${time}.\n${explain()}`, 'ENOMAIL')
+  }
+}
+
+/** Throws a TypeError that names what is wrong with what is looked for. */
+export function checkMatch(field: string, match: MailMatch, others: readonly string[] = []): void {
+  checkKeys(field, match, [...MATCH_KEYS, ...others])
+  checkPattern(`${field}: from`, match.from)
+  checkPattern(`${field}: to`, match.to)
+}
+
+/** Returns whether a message fits. Throws a TypeError that names what is wrong with the filter. */
+export function filterOf(field: string, filter: MailFilter): (message: ReceivedMessage) => boolean {
+  if (typeof filter === 'function') return filter
+  checkMatch(field, filter)
+  const { from, to, subject, text, html, headers = {} } = filter
+  return (message) => {
+    const { envelope } = message
+    if (to !== undefined && !envelope.to.some((one) => matchesAddress(to, one))) return false
+    if (from !== undefined) {
+      const senders = [envelope.from, ...fromOf(message)]
+      if (!senders.some((one) => matchesAddress(from, one))) return false
+    }
+    if (!inText(subject, () => message.subject)) return false
+    if (!inText(text, () => message.text) || !inText(html, () => message.html)) return false
+    return Object.entries(headers).every(([name, value]) =>
+      inText(value, () => message.headers.get(name.toLowerCase())),
+    )
+  }
+}
+
+/** Returns a filter in words, with a space before them. */
+export function described(filter: MailFilter): string {
+  if (typeof filter === 'function') return ' that fits'
+  const words = Object.entries(filter)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name} ${shown(value)}`)
+  return words.length === 0 ? '' : ` with ${words.join(', ')}`
+}
+
+/** Returns a message in words. */
+export function titleOf({ envelope, raw }: ReceivedMessage): string {
+  const [, subject = '(no subject)'] = /^Subject:[ \t]*(.*)$/im.exec(raw) ?? []
+  return `${shown(subject.trim())} from ${envelope.from || '<>'} to ${envelope.to.join(', ')}`
+}
+
+function inText(wanted: string | RegExp | undefined, text: () => string | undefined): boolean {
+  if (wanted === undefined) return true
+  const found = text() ?? ''
+  if (typeof wanted === 'string') return found.includes(wanted)
+  return new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, '')).test(found)
+}
+
+/** The addresses of the header, which without postal-mime are not known. */
+function fromOf(message: ReceivedMessage): string[] {
+  try {
+    return message.from
+  } catch (error) {
+    ignoreMissingParser(error)
+    return []
+  }
+}
+
+function timeoutOf(field: string, options: WaitOptions): number {
+  checkKeys(field, options, ['timeout'])
+  return milliseconds(`${field}: timeout`, options.timeout ?? TIMEOUT)
+}
+
+/** Without postal-mime a message arrives all the same; what it says is asked for later, if at all. */
+function ignoreMissingParser(error: unknown): void {
+  if (!(error instanceof MtaStsError && error.code === 'EPEER')) throw error
+}

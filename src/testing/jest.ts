@@ -1,0 +1,81 @@
+/**
+ * `mta-sts/testing/jest`: a mail world for each test of Jest, and of Bun's runner, and matchers.
+ * Importing it adds the matchers to the global `expect`.
+ *
+ * @module mta-sts/testing/jest
+ */
+import type { MailWorld, MailWorldOptions } from './api.js'
+import { matchers, type Received, type Refused } from './matchers.js'
+import { WorldForEachTest } from './runner.js'
+
+export type { MailWorld, MailWorldOptions } from './api.js'
+export { createMailWorld } from './create.js'
+export type { Received, Refused } from './matchers.js'
+
+/** The part of the runner's globals that is used. */
+interface Runner {
+  expect: { extend(all: typeof matchers): void }
+  beforeEach(hook: () => Promise<void>): void
+  afterEach(hook: () => Promise<void>): void
+}
+
+runner().expect.extend(matchers)
+
+/**
+ * A world for each test of the file, made before it and closed after it. When a test fails, what
+ * happened in its world is printed.
+ *
+ * @example
+ * const world = useMailWorld()
+ * test('welcomes', async () => {
+ *   const bob = world.domain('bob.example')
+ *   await welcome('b@bob.example', world.nodemailer())
+ *   expect(bob).toHaveReceived({ to: 'b@bob.example', times: 1 })
+ * })
+ */
+export function useMailWorld(options?: MailWorldOptions): MailWorld {
+  const worlds = new WorldForEachTest(options)
+  const { beforeEach, afterEach } = runner()
+  beforeEach(() => worlds.begin())
+  afterEach(() => worlds.end(hasFailed()))
+  return worlds.world
+}
+
+function runner(): Runner {
+  // Bun has them as globals in test files only, and otherwise in a module
+  const bun = process.versions.bun === undefined ? undefined : process.getBuiltinModule('bun:test')
+  const { expect, beforeEach, afterEach } = (bun ?? globalThis) as Partial<Runner>
+  if (expect !== undefined && beforeEach !== undefined && afterEach !== undefined) {
+    return { expect, beforeEach, afterEach }
+  }
+  throw new Error('mta-sts/testing/jest is for test files of Jest, with its globals')
+}
+
+/** jest-circus says nothing of a test's end to its hooks, but keeps its state in a global. */
+function hasFailed(): boolean {
+  const symbol = Object.getOwnPropertySymbols(globalThis).find(
+    ({ description }) => description === 'JEST_STATE_SYMBOL',
+  )
+  const state: unknown = symbol === undefined ? undefined : Reflect.get(globalThis, symbol)
+  const test = fieldOf(state, 'currentlyRunningTest')
+  const errors = fieldOf(test, 'errors')
+  return Array.isArray(errors) && errors.length > 0
+}
+
+function fieldOf(value: unknown, field: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined
+}
+
+declare global {
+  namespace jest {
+    // biome-ignore lint/complexity/noBannedTypes: as @types/jest declares it
+    interface Matchers<R, T = {}> {
+      /** Asked of a domain, an MX host or a world: whether messages that fit were taken. */
+      toHaveReceived(expected?: Received): R
+      /** Asked of a domain, an MX host or a world: whether no message that fits was taken. */
+      toHaveReceivedNothing(expected?: Omit<Received, 'times'>): R
+      /** Asked of a domain, an MX host or a world: whether a recipient or a message was refused. */
+      toHaveRefused(expected?: Refused): R
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * A link that is slow, uneven or loses packets: what comes in at one socket goes out at the other
+ * when its time has come.
+ *
+ * @module
+ */
+import type { Socket } from 'node:net'
+import { checkKeys, shown } from './named.js'
+import { timers } from './timers.js'
+
+/** What `link()` takes. Times are milliseconds of real time. */
+export interface LinkOptions {
+  /** How long everything takes, each way */
+  latency?: number
+  /** Up to how much longer some of it takes */
+  jitter?: number
+  /** Bytes a second, each way */
+  bandwidth?: number
+  /** 0 to 1: how much is lost, and comes a retransmission later (200 ms) */
+  loss?: number
+}
+
+const RETRANSMISSION = 200
+
+/** Throws a TypeError that names what is wrong. */
+export function checkLink(options: LinkOptions): void {
+  checkKeys('link()', options, ['latency', 'jitter', 'bandwidth', 'loss'])
+  for (const [field, value] of Object.entries(options)) {
+    const most = field === 'loss' ? 1 : Number.MAX_SAFE_INTEGER
+    const least = field === 'bandwidth' ? 1 : 0
+    if (typeof value === 'number' && value >= least && value <= most) continue
+    throw new TypeError(
+      `link(): ${field} must be a number from ${least}, but it is ${shown(value)}`,
+    )
+  }
+}
+
+export interface Shape {
+  options: LinkOptions
+  random: () => number
+}
+
+/** Connects two sockets by a link. */
+export function shaped(outer: Socket, inner: Socket, shape: Shape): void {
+  oneWay(outer, inner, shape)
+  oneWay(inner, outer, shape)
+}
+
+function oneWay(from: Socket, to: Socket, { options, random }: Shape): void {
+  const { latency = 0, jitter = 0, bandwidth, loss = 0 } = options
+  let free = 0
+  const queue: Array<{ at: number; act: () => void }> = []
+  const pump = (): void => {
+    const now = performance.now()
+    while (queue[0] !== undefined && queue[0].at <= now) queue.shift()?.act()
+    if (queue[0] !== undefined) timers.setTimeout(pump, Math.ceil(queue[0].at - now)).unref()
+  }
+  /** Runs `act` in its turn, after what came before it. */
+  const inTurn = (bytes: number, act: () => void): void => {
+    const now = performance.now()
+    const lost = loss > 0 && random() < loss ? RETRANSMISSION : 0
+    const sending = bandwidth === undefined ? 0 : (bytes / bandwidth) * 1000
+    free = Math.max(free, now + latency + random() * jitter + lost) + sending
+    queue.push({ at: free, act })
+    if (queue.length === 1) timers.setTimeout(pump, Math.ceil(free - now)).unref()
+  }
+  from.on('data', (chunk: Buffer) => {
+    inTurn(chunk.length, () => to.writable && to.write(chunk))
+    if (bandwidth === undefined) return
+    // A sender must not be ahead of the link by more than it carries in a second
+    from.pause()
+    timers.setTimeout(() => from.resume(), Math.max(0, free - performance.now() - 1000)).unref()
+  })
+  from.once('end', () => inTurn(0, () => to.end()))
+  from.once('error', () => to.resetAndDestroy())
+  from.once('close', () => inTurn(0, () => to.destroy()))
+}

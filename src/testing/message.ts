@@ -1,0 +1,248 @@
+/**
+ * A message that an MX host took, and what it says: parsed when it is first read.
+ *
+ * @module
+ */
+import type { Attachment, Email } from 'postal-mime'
+import { MtaStsError } from '../errors.js'
+import type { DkimResult } from './dkim.js'
+import { verifyDkim } from './dkim.js'
+import { codeIn, linksIn } from './extract.js'
+import type { TlsFacts } from './log.js'
+import { shown } from './named.js'
+import type { Parser } from './optional-packages.js'
+import type { Zone } from './zone.js'
+
+/** A file in a message. */
+export interface MailAttachment {
+  /** Its name; undefined when it has none */
+  filename: string | undefined
+  /** `application/pdf` */
+  mimeType: string
+  /** What it is, decoded */
+  content: Buffer
+  /** `Content-ID` without its angle brackets, for images in HTML */
+  contentId: string | undefined
+}
+
+/** A message without what changes from run to run: for `toMatchSnapshot()`. */
+export interface MailSnapshot {
+  /** The addresses of the header field From */
+  from: string[]
+  /** The addresses of the header field To */
+  to: string[]
+  /** The addresses of the header field Cc */
+  cc: string[]
+  /** Decoded */
+  subject: string | undefined
+  /** The text of the message */
+  text: string | undefined
+  /** The HTML of the message */
+  html: string | undefined
+  /** The files in it, without their contents */
+  attachments: AttachmentSnapshot[]
+}
+
+/** A file in a message, without its content. */
+export interface AttachmentSnapshot {
+  /** Its name; undefined when it has none */
+  filename: string | undefined
+  /** `application/pdf` */
+  mimeType: string
+  /** Bytes of its content, decoded */
+  size: number
+}
+
+/** A message that an MX host took. */
+export interface ReceivedMessage {
+  /** The addresses of MAIL FROM and of each RCPT TO that was accepted */
+  envelope: { from: string; to: string[] }
+  /** Header and body as UTF-8; `bytes` has them as they were */
+  raw: string
+  /** The MX host that took it */
+  mx: string
+  /** The address of the world at which it came in */
+  address: string
+  /** False: it came in plaintext */
+  tls: TlsFacts | false
+  /** Whether MAIL FROM asked for it (RFC 8689) */
+  requireTls: boolean
+  /** World time, epoch milliseconds */
+  at: number
+  /** Header and body as they came. Not enumerable, as everything below: it is not compared */
+  readonly bytes: Buffer
+  /** Who logged in to send it */
+  readonly user: string | undefined
+  /** Decoded; undefined when there is none */
+  readonly subject: string | undefined
+  /** The text of the message; undefined when there is none */
+  readonly text: string | undefined
+  /** The HTML of the message; undefined when there is none */
+  readonly html: string | undefined
+  /** Header fields as they stand, by names in lower case; several in one string, with line breaks */
+  readonly headers: ReadonlyMap<string, string>
+  /** The addresses of the header field From */
+  readonly from: string[]
+  /** The addresses of the header field To */
+  readonly to: string[]
+  /** The addresses of the header field Cc */
+  readonly cc: string[]
+  /** The files in it */
+  readonly attachments: MailAttachment[]
+  /** Every web address in HTML and text, each once */
+  readonly links: URL[]
+  /** The first code for once, such as 123456, in subject and text */
+  readonly code: string | undefined
+  /**
+   * The first link that has the text in it, or matches; without `match`, the first.
+   *
+   * @throws Error that lists the links there are
+   */
+  link(match?: string | RegExp): URL
+  /** Verifies its DKIM signatures with the keys in the DNS of the world; needs `mailauth` */
+  dkim(): Promise<DkimResult[]>
+  /** What it says, without what changes from run to run */
+  snapshot(): MailSnapshot
+  /** Reads the message now. Messages of more than 256 KiB are not read before this or `next()` */
+  parse(): Promise<void>
+}
+
+/** Messages up to this size are parsed when they arrive, so that reading them needs no `await`. */
+export const PARSED_AT_ONCE = 262_144
+
+export interface MessageFields
+  extends Pick<
+    ReceivedMessage,
+    'envelope' | 'bytes' | 'mx' | 'address' | 'user' | 'tls' | 'requireTls' | 'at'
+  > {
+  zone: Zone
+  /** Undefined when postal-mime is not installed */
+  parser: Parser | undefined
+}
+
+export function receivedMessage(fields: MessageFields): ReceivedMessage {
+  const { envelope, bytes, mx, address, tls, requireTls, at } = fields
+  const plain = { envelope, raw: bytes.toString(), mx, address, tls, requireTls, at }
+  return Object.defineProperties(plain, properties(new Content(fields))) as ReceivedMessage
+}
+
+/** What is computed, none of it enumerable. */
+function properties(content: Content): PropertyDescriptorMap {
+  const getters: Record<string, () => unknown> = {
+    bytes: () => content.fields.bytes,
+    user: () => content.fields.user,
+    subject: () => content.email.subject,
+    text: () => content.email.text,
+    html: () => content.email.html,
+    headers: () => content.headers,
+    from: () => addresses([content.email.from]),
+    to: () => addresses(content.email.to),
+    cc: () => addresses(content.email.cc),
+    attachments: () => content.attachments,
+    links: () => content.links,
+    code: () => codeIn([content.email.subject, content.email.text]),
+  }
+  const methods: Record<string, unknown> = {
+    link: (match?: string | RegExp) => content.link(match),
+    dkim: () => verifyDkim(content.fields.bytes, content.fields.zone),
+    snapshot: () => content.snapshot(),
+    parse: () => content.parse(),
+  }
+  return {
+    ...Object.fromEntries(Object.entries(getters).map(([name, get]) => [name, { get }])),
+    ...Object.fromEntries(Object.entries(methods).map(([name, value]) => [name, { value }])),
+  }
+}
+
+class Content {
+  readonly fields: MessageFields
+  #email: Email | undefined
+  #parsing: Promise<void> | undefined
+
+  constructor(fields: MessageFields) {
+    this.fields = fields
+  }
+
+  get email(): Email {
+    if (this.#email !== undefined) return this.#email
+    if (this.fields.parser === undefined) throw missingParser()
+    throw new Error('A message of this size is read by `await message.parse()` or `inbox.next()`')
+  }
+
+  get headers(): ReadonlyMap<string, string> {
+    const headers = new Map<string, string>()
+    for (const { key, value } of this.email.headers) {
+      const before = headers.get(key)
+      headers.set(key, before === undefined ? value : `${before}\n${value}`)
+    }
+    return headers
+  }
+
+  get attachments(): MailAttachment[] {
+    return this.email.attachments.map((attachment) => ({
+      filename: attachment.filename ?? undefined,
+      mimeType: attachment.mimeType,
+      content: contentOf(attachment),
+      contentId: attachment.contentId?.replace(/^<|>$/g, ''),
+    }))
+  }
+
+  get links(): URL[] {
+    return linksIn({ html: this.email.html, text: this.email.text })
+  }
+
+  async parse(): Promise<void> {
+    const { parser, bytes } = this.fields
+    if (parser === undefined) throw missingParser()
+    this.#parsing ??= parser(bytes).then((email) => {
+      this.#email = email
+    })
+    await this.#parsing
+  }
+
+  link(match: string | RegExp = ''): URL {
+    const { links } = this
+    const found = links.find(({ href }) =>
+      typeof match === 'string' ? href.includes(match) : match.test(href),
+    )
+    if (found !== undefined) return found
+    const list = links.map(({ href }) => href).join(', ') || 'none'
+    throw new Error(`No link of the message has ${shown(match)} in it; its links: ${list}`)
+  }
+
+  snapshot(): MailSnapshot {
+    const { from, to, cc, subject, text, html } = this.email
+    return {
+      from: addresses([from]),
+      to: addresses(to),
+      cc: addresses(cc),
+      subject,
+      text,
+      html,
+      attachments: this.attachments.map(({ filename, mimeType, content }) => ({
+        filename,
+        mimeType,
+        size: content.length,
+      })),
+    }
+  }
+}
+
+function contentOf({ content }: Attachment): Buffer {
+  if (typeof content === 'string') return Buffer.from(content)
+  return content instanceof Uint8Array ? Buffer.from(content) : Buffer.from(content)
+}
+
+function addresses(list: readonly (Email['from'] | undefined)[] | undefined): string[] {
+  return (list ?? []).flatMap((one) => {
+    if (one === undefined) return []
+    return one.address === undefined ? addresses(one.group) : [one.address]
+  })
+}
+
+function missingParser(): MtaStsError {
+  return new MtaStsError(
+    'To read messages, mta-sts/testing needs the package postal-mime: npm install --save-dev postal-mime',
+    'EPEER',
+  )
+}

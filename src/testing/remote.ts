@@ -1,0 +1,69 @@
+/**
+ * `mta-sts/testing/remote`: another Node process, in the mail world of a test.
+ *
+ * Loaded first, with the variables of `world.env()`, it leads everything the process does there: the
+ * DNS, connections to addresses of the world, the date. `joinMailWorld` returns what a sender needs
+ * instead, for a program that takes options.
+ *
+ *     node --import mta-sts/testing/remote app.js
+ *
+ * @module mta-sts/testing/remote
+ */
+import { promises as dns } from 'node:dns'
+import type { SenderOptions } from './api.js'
+import { lead } from './remote-lead.js'
+import { invitationOf, RemoteLink } from './remote-link.js'
+
+/** Made by `joinMailWorld`. */
+export interface RemoteWorld extends Disposable {
+  /** What a sender needs to live in the world, as `world.options()` */
+  options(): SenderOptions
+  /** The root that senders trust, PEM */
+  readonly ca: string
+  /** The time of the world, which the test lets pass */
+  readonly clock: {
+    /** Milliseconds since the epoch, in the world */
+    readonly now: () => number
+  }
+  /** Leaves the world */
+  close(): void
+}
+
+/**
+ * Joins the mail world that the process was started with the variables of.
+ *
+ * @example
+ * const world = await joinMailWorld()
+ * const transporter = nodemailer.createTransport(mtaStsTransport(world.options()))
+ *
+ * @throws MtaStsError `ENOWORLD` when there are no such variables
+ */
+export async function joinMailWorld(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<RemoteWorld> {
+  const link = new RemoteLink(invitationOf(environment.MTA_STS_WORLD))
+  await link.ready()
+  const resolver = new dns.Resolver({ timeout: 500, tries: 2 })
+  resolver.setServers([`127.0.0.1:${link.invitation.dns}`])
+  const { ca, connect, now } = link
+  const close = (): void => {
+    resolver.cancel()
+    link.close()
+  }
+  return {
+    options: () => ({ name: link.invitation.name, resolver, ca, connect, now }),
+    ca,
+    clock: { now },
+    close,
+    [Symbol.dispose]: close,
+  }
+}
+
+// Only with `--import` or `--require`: a program that imports it itself calls joinMailWorld
+if (isPreloaded(process.execArgv, process.env.NODE_OPTIONS) && process.env.MTA_STS_WORLD) {
+  lead(new RemoteLink(invitationOf(process.env.MTA_STS_WORLD)))
+}
+
+function isPreloaded(args: readonly string[], options = ''): boolean {
+  return /(?:--import|--require|-r)[= ]\S*testing[/.]remote/.test([...args, options].join(' '))
+}

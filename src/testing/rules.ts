@@ -1,0 +1,220 @@
+/**
+ * Rules of an MX host: at which stage of a session, for whom, it does what in place of the usual.
+ *
+ * @module
+ */
+import { type Duration, milliseconds, type WorldClock } from './clock.js'
+import { checkKeys, checkName, shown } from './named.js'
+import { parseReply } from './replies.js'
+import { checkCount, Standing } from './standing.js'
+
+/** The stages of an SMTP session, in order. `data` is the command, `message` the end of the message. */
+export const STAGES = [
+  'connect',
+  'greeting',
+  'ehlo',
+  'starttls',
+  'auth',
+  'mail',
+  'rcpt',
+  'data',
+  'message',
+  'quit',
+] as const
+
+/** A stage of an SMTP session. */
+export type Stage = (typeof STAGES)[number]
+
+/** Which addresses are meant: one, all of a domain (`@bob.example`), or those that match. */
+export type AddressPattern = string | RegExp
+
+/**
+ * What a host does with the connection: ends it, resets it, says nothing any more; `refuse` is for
+ * the stage `connect` only.
+ */
+export type Act = 'drop' | 'reset' | 'stall' | 'refuse'
+
+const ACTS: readonly Act[] = ['drop', 'reset', 'stall', 'refuse']
+
+/** What a host does at a stage of a session. The rule that was added last is asked first. */
+export interface Rule {
+  /** The stage; `data` is the command before the message, `message` the end of the message */
+  at: Stage
+  /** For these recipients only; at `data`, `message` and `quit`: when one of them is among them */
+  to?: AddressPattern
+  /** For messages of these senders only */
+  from?: AddressPattern
+  /** For clients that logged in as these users only */
+  user?: AddressPattern
+  /** `451 4.7.1 Come back later`; a line break makes it a reply of several lines */
+  reply?: string
+  /** What is done with the connection in place of a reply */
+  act?: Act
+  /** How long the host waits first, in real time; a number is milliseconds */
+  delay?: Duration | number
+  /** What is done with the connection after the reply */
+  then?: Exclude<Act, 'refuse'>
+  /** How often it is applied; then it is over */
+  times?: number
+  /** How many that it would concern pass first */
+  after?: number
+  /** How likely it is applied, 0 to 1; by the seed of `world.chaos()` or a fixed one */
+  probability?: number
+}
+
+const RULE_KEYS = [
+  'at',
+  'to',
+  'from',
+  'user',
+  'reply',
+  'act',
+  'delay',
+  'then',
+  'times',
+  'after',
+  'probability',
+]
+
+/** Throws a TypeError that names what is wrong with a rule. */
+export function checkRule(field: string, rule: Rule): void {
+  checkKeys(field, rule, RULE_KEYS)
+  checkName(`${field}: at`, rule.at, STAGES)
+  const { at, reply, act, delay, then, times, after, probability } = rule
+  if (reply !== undefined && typeof reply !== 'string') {
+    throw new TypeError(`${field}: reply must be a string, but it is ${shown(reply)}`)
+  }
+  if (reply === undefined && act === undefined && delay === undefined) {
+    throw new TypeError(
+      `${field}: at ${shown(at)} needs a reply, such as '451 4.7.1 Come back later', or an act`,
+    )
+  }
+  if (reply !== undefined) parseReply(reply)
+  if (act !== undefined) checkName(`${field}: act`, act, ACTS)
+  if (then !== undefined) checkName(`${field}: then`, then, ACTS.slice(0, 3))
+  if (at === 'connect' && (reply !== undefined || then !== undefined)) {
+    throw new TypeError(`${field}: nothing is said at "connect": use act, or the stage "greeting"`)
+  }
+  if (act === 'refuse' && at !== 'connect') {
+    throw new TypeError(`${field}: act "refuse" is for the stage "connect", not ${shown(at)}`)
+  }
+  if (delay !== undefined) milliseconds(`${field}: delay`, delay)
+  checkCount(`${field}: times`, times)
+  checkCount(`${field}: after`, after, 0)
+  if (probability !== undefined && !(probability >= 0 && probability <= 1)) {
+    throw new TypeError(`${field}: probability must be 0 to 1, but it is ${shown(probability)}`)
+  }
+  for (const key of ['to', 'from', 'user'] as const) checkPattern(`${field}: ${key}`, rule[key])
+}
+
+/** Throws unless the value is absent, a string or a RegExp. */
+export function checkPattern(field: string, value: unknown): void {
+  if (value === undefined || value instanceof RegExp) return
+  if (typeof value === 'string' && value !== '') return
+  throw new TypeError(`${field} must be an address or a RegExp, but it is ${shown(value)}`)
+}
+
+/** Whether an address is one of those that are meant. */
+export function matchesAddress(pattern: AddressPattern | undefined, address: string): boolean {
+  if (pattern === undefined) return true
+  if (pattern instanceof RegExp)
+    return new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')).test(address)
+  const [one, other] = [pattern.toLowerCase(), address.toLowerCase()]
+  return one.startsWith('@') ? other.endsWith(one) : one === other
+}
+
+/** What a session asks its rules with. */
+export interface Moment {
+  stage: Stage
+  /** The connection that asks */
+  connection: object
+  family: 4 | 6
+  from: string | undefined
+  /** At `rcpt` the one that is named; later all that were accepted */
+  to: readonly string[]
+  user: string | undefined
+  /** How many recipients of the message were accepted so far */
+  recipients: number
+  /** Bytes that MAIL FROM declares, or that the message has */
+  size: number
+}
+
+/** What a host does in place of the usual. */
+export interface Decision {
+  reply?: string | undefined
+  act?: Act | undefined
+  delay?: number | undefined
+  then?: Act | undefined
+}
+
+/** Decides at a moment; undefined: the next one is asked. */
+export type Decide = (moment: Moment) => Decision | undefined
+
+interface Entry {
+  standing: Standing
+  decide: Decide
+}
+
+/** The rules of a host, the last that was added first. */
+export class RuleBook {
+  readonly #entries: Entry[] = []
+
+  add(standing: Standing, decide: Decide): void {
+    this.#entries.unshift({ standing, decide })
+  }
+
+  /** Returns what is to be done; the delays of all rules on the way add up. */
+  ask(moment: Moment): Decision {
+    let delay = 0
+    for (const { standing, decide } of this.#entries) {
+      if (!standing.concerns(moment.family)) continue
+      const decision = decide(moment)
+      if (decision === undefined) continue
+      standing.meet()
+      delay += decision.delay ?? 0
+      if (decision.reply !== undefined || decision.act !== undefined) return { ...decision, delay }
+    }
+    return { delay }
+  }
+
+  clear(): void {
+    for (const { standing } of this.#entries) standing.replace()
+    this.#entries.length = 0
+  }
+}
+
+/** Returns how a rule decides. */
+export function deciding(rule: Rule, random: () => number): Decide {
+  const { at, reply, act, then, after = 0, probability = 1 } = rule
+  const delay = milliseconds('delay', rule.delay ?? 0)
+  let passed = 0
+  return ({ stage, from, to, user }) => {
+    if (stage !== at) return undefined
+    if (rule.to !== undefined && !to.some((one) => matchesAddress(rule.to, one))) return undefined
+    if (!concernsText(rule.from, from) || !concernsText(rule.user, user)) return undefined
+    if (passed < after) {
+      passed++
+      return undefined
+    }
+    if (probability < 1 && random() >= probability) return undefined
+    return { reply, act, then, delay }
+  }
+}
+
+/** Returns the standing of a rule. */
+export function standingOf(rule: Rule, clock: WorldClock, onStop?: () => void): Standing {
+  const { times } = rule
+  const options = times === undefined ? {} : { times }
+  return new Standing({ title: ruleTitle(rule), clock, options, onStop })
+}
+
+/** Returns a rule in words. */
+export function ruleTitle({ at, to, from, user, reply, act, delay }: Rule): string {
+  const whom = [to && `to ${to}`, from && `from ${from}`, user && `user ${user}`].filter(Boolean)
+  const what = reply ?? act ?? `wait ${shown(delay)}`
+  return [`at ${at}`, ...whom].join(', ').concat(`: ${what}`)
+}
+
+function concernsText(pattern: AddressPattern | undefined, text: string | undefined): boolean {
+  return pattern === undefined || (text !== undefined && matchesAddress(pattern, text))
+}

@@ -1,0 +1,144 @@
+/**
+ * What is in force at a host until it has been met often enough, its time has passed or a test ends
+ * it: faults, rules, habits.
+ *
+ * @module
+ */
+import { type Duration, milliseconds, type WorldClock } from './clock.js'
+import { checkKeys, shown } from './named.js'
+
+/** Bounds of a fault: without them it lasts until it is ended. */
+export interface FaultOptions {
+  /** How often it is played; then it is over */
+  times?: number | undefined
+  /** How long it lasts, in world time */
+  during?: Duration | undefined
+  /** Connections to IPv4 or to IPv6 addresses only; the host then has addresses of both kinds */
+  family?: 4 | 6 | undefined
+}
+
+/** What `fails()`, `rule()` and their like return. `using` ends it at the end of the block. */
+export interface FaultHandle extends Disposable {
+  /** How often it has been met so far */
+  readonly met: number
+  /** Whether it has ended, by itself or by `stop()` */
+  readonly over: boolean
+  /** What it is, for messages */
+  readonly title: string
+  /** Ends it. Connections that are open end if they began under it */
+  stop(): void
+}
+
+/** What a {@link Standing} is made of. */
+export interface StandingSetup {
+  title: string
+  clock: WorldClock
+  options?: FaultOptions | undefined
+  onStop?: (() => void) | undefined
+}
+
+export class Standing implements FaultHandle {
+  readonly title: string
+  readonly family: 4 | 6 | undefined
+  readonly bounded: boolean
+  readonly #clock: WorldClock
+  readonly #times: number
+  readonly #until: number
+  readonly #onStop: (() => void) | undefined
+  #met = 0
+  #stopped = false
+
+  constructor({ title, clock, options = {}, onStop }: StandingSetup) {
+    const { times, during, family } = options
+    this.title = title
+    this.family = family
+    this.bounded = times !== undefined || during !== undefined || family !== undefined
+    this.#clock = clock
+    this.#times = times ?? Number.POSITIVE_INFINITY
+    this.#until =
+      during === undefined ? Number.POSITIVE_INFINITY : clock.now() + milliseconds('during', during)
+    this.#onStop = onStop
+  }
+
+  get met(): number {
+    return this.#met
+  }
+
+  get over(): boolean {
+    return this.#stopped || this.#met >= this.#times || this.#clock.now() >= this.#until
+  }
+
+  /** Whether it is in force for a connection of this family. */
+  concerns(family: 4 | 6): boolean {
+    return !this.over && (this.family === undefined || this.family === family)
+  }
+
+  meet(): void {
+    this.#met++
+  }
+
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#onStop?.()
+  }
+
+  /** Ends it without a word to the host. */
+  replace(): void {
+    this.#stopped = true
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
+  }
+}
+
+const OPTION_NAMES = ['times', 'during', 'family']
+
+/** Throws a TypeError or a RangeError that names what is wrong with the bounds of a fault. */
+export function checkFaultOptions(field: string, options: FaultOptions | undefined): void {
+  if (options === undefined) return
+  checkKeys(field, options, OPTION_NAMES)
+  const { times, during, family } = options
+  checkCount(`${field}: times`, times)
+  if (during !== undefined) milliseconds(`${field}: during`, during)
+  if (family !== undefined && family !== 4 && family !== 6) {
+    throw new TypeError(`${field}: family must be 4 or 6, but it is ${shown(family)}`)
+  }
+}
+
+/** Throws unless the value is absent or a whole number, 1 or more. */
+export function checkCount(field: string, value: unknown, least = 1): void {
+  if (value === undefined) return
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least) return
+  throw new TypeError(
+    `${field} must be a whole number, ${least} or more, but it is ${shown(value)}`,
+  )
+}
+
+/** All that is in force in a world, for `verify()` and `reset()`. */
+export class Register {
+  readonly #all: Array<{ where: string; standing: Standing; expected: boolean }> = []
+
+  add(where: string, standing: Standing, expected = true): void {
+    this.#all.push({ where, standing, expected })
+  }
+
+  /** Returns what was set and never met, in words. */
+  unmet(): string[] {
+    return this.#all
+      .filter(({ standing, expected }) => expected && standing.met === 0)
+      .map(({ where, standing }) => `${where}: ${standing.title}`)
+  }
+
+  /** Returns what was set and is not over, in words. */
+  inForce(): string[] {
+    return this.#all
+      .filter(({ standing }) => !standing.over)
+      .map(({ where, standing }) => `${where}: ${standing.title}`)
+  }
+
+  clear(): void {
+    this.#all.length = 0
+  }
+}

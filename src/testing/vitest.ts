@@ -1,0 +1,71 @@
+/**
+ * `mta-sts/testing/vitest`: a mail world for each test of Vitest, and matchers. Importing it adds the
+ * matchers to `expect`.
+ *
+ * @module mta-sts/testing/vitest
+ */
+import { afterEach, beforeEach, expect, type TestAPI, test as vitestTest } from 'vitest'
+import type { MailWorld, MailWorldOptions } from './api.js'
+import {
+  createMailWorld,
+  ended,
+  matchers,
+  type Received,
+  type Refused,
+  WorldForEachTest,
+} from './runner-parts.js'
+
+export type { MailWorld, MailWorldOptions } from './api.js'
+export { createMailWorld, type Received, type Refused } from './runner-parts.js'
+
+expect.extend(matchers)
+
+/**
+ * A world for each test of the file, made before it and closed after it. When a test fails, what
+ * happened in its world is printed.
+ *
+ * @example
+ * const world = useMailWorld()
+ * test('welcomes', async () => {
+ *   const bob = world.domain('bob.example')
+ *   await welcome('b@bob.example', world.nodemailer())
+ *   expect(bob).toHaveReceived({ to: 'b@bob.example', times: 1 })
+ * })
+ */
+export function useMailWorld(options?: MailWorldOptions): MailWorld {
+  const worlds = new WorldForEachTest(options)
+  beforeEach(() => worlds.begin())
+  afterEach(({ task }) => worlds.end(task.result?.state === 'fail'))
+  return worlds.world
+}
+
+/** What a test asks for. */
+export interface WorldFixture {
+  /** A world of its own */
+  world: MailWorld
+}
+
+/**
+ * Vitest's `test` with a world of its own for each test that asks for one; for `test.concurrent`.
+ *
+ * @example
+ * test.concurrent('welcomes', async ({ world }) => {})
+ */
+export const test: TestAPI<WorldFixture> = vitestTest.extend<WorldFixture>({
+  world: async ({ task }, use) => {
+    const world = await createMailWorld()
+    await use(world)
+    await ended(world, task.result?.state === 'fail')
+  },
+})
+
+declare module 'vitest' {
+  interface Matchers<T> {
+    /** Asked of a domain, an MX host or a world: whether messages that fit were taken. */
+    toHaveReceived(expected?: Received): T
+    /** Asked of a domain, an MX host or a world: whether no message that fits was taken. */
+    toHaveReceivedNothing(expected?: Omit<Received, 'times'>): T
+    /** Asked of a domain, an MX host or a world: whether a recipient or a message was refused. */
+    toHaveRefused(expected?: Refused): T
+  }
+}

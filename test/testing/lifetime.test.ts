@@ -1,0 +1,83 @@
+/** What a world costs, what it leaves behind, where it refuses to start. */
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { connect as tlsConnect } from 'node:tls'
+import { promisify } from 'node:util'
+import nodemailer from 'nodemailer'
+import { describe, expect, it } from 'vitest'
+import { createMailWorld } from '../../src/testing/index.js'
+import { checkRuntime, type RuntimeChecks } from '../../src/testing/runtime-check.js'
+import { RawClient } from './support.js'
+
+const message = { from: 'me@shop.example', to: 'b@bob.example', subject: 'Hi', text: 'Hello' }
+
+async function useOne(): Promise<void> {
+  await using world = await createMailWorld()
+  const bob = world.domain('bob.example')
+  await nodemailer.createTransport(world.nodemailer(bob.mx())).sendMail(message)
+  if (bob.inbox.length !== 1) throw new Error('The message has not arrived')
+}
+
+it('worlds one after the other leave no handle behind', async () => {
+  await useOne()
+  const before = process.getActiveResourcesInfo().length
+  for (let n = 0; n < 50; n++) await useOne()
+  await expect.poll(() => process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before + 2)
+})
+
+it('worlds side by side are apart', async () => {
+  await Promise.all(Array.from({ length: 20 }, useOne))
+})
+
+it('a world that nobody closed does not keep the process alive', async () => {
+  const script = `
+    import nodemailer from 'nodemailer'
+    import { createMailWorld } from './src/testing/index.ts'
+    const world = await createMailWorld()
+    const bob = world.domain('bob.example', { mode: 'enforce' })
+    await nodemailer.createTransport(world.nodemailer()).sendMail({ to: 'b@bob.example', text: 'x' })
+    await world.env()
+    console.log(bob.inbox.length)`
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 25_000 })
+  expect(stdout).toBe('1\n')
+})
+
+describe('a connection', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'whose certificate was refused is recorded as closed, with its TLS: %s',
+    async (version) => {
+      await using world = await createMailWorld()
+      const mx = world.domain('bob.example').mx()
+      mx.fails('wrong-name')
+      mx.tls({ maxVersion: version })
+      const client = await RawClient.open(world, mx)
+      await client.reply()
+      await client.say('EHLO s.example')
+      await client.say('STARTTLS')
+      const secure = tlsConnect({ socket: client.socket, servername: mx.name, ca: world.ca })
+      await expect(once(secure, 'secureConnect')).rejects.toThrow(/altnames/)
+      await expect.poll(() => mx.connections[0]?.closed).toBe(true)
+      expect(mx.connections[0]?.tls).toMatchObject({ version, servername: mx.name })
+    },
+  )
+})
+
+describe('the check of the runtime', () => {
+  const good: RuntimeChecks = {
+    takesCommonName: async () => false,
+    connects: async (servername) => servername === 'right.example',
+  }
+
+  it('passes here', () => checkRuntime())
+
+  it.each([
+    ['takes a common name', { ...good, takesCommonName: async () => true }, /common name/],
+    ['takes another name', { ...good, connects: async () => true }, /for another host/],
+    ['takes nothing', { ...good, connects: async () => false }, /not take a good certificate/],
+  ])('refuses a runtime that %s', async (_, checks, words) => {
+    const refused = checkRuntime(checks)
+    await expect(refused).rejects.toMatchObject({ code: 'ERUNTIME' })
+    await expect(refused).rejects.toThrow(words)
+  })
+})
