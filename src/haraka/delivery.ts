@@ -178,11 +178,20 @@ export class HarakaDelivery {
     return { ...open, name, ...(localAddress === undefined ? {} : { localAddress }) }
   }
 
-  /** For plugins with a hook `delivered`, `deferred` or `bounce`. */
+  /** For plugins with a hook `delivered`, `deferred` or `bounce`; the whole account follows. */
   #takeNote({ mxHost, address, tls, proved }: SmtpConnection, context: DeliveryContext): void {
     const { lookup, policyDomain } = context.plan
-    const mode = lookup.status === 'found' ? lookup.policy.mode : 'none'
-    const note = { policyDomain, mode, mxHost, address, tls, proved, failures: context.failures }
+    const found = lookup.status === 'found' ? lookup : undefined
+    const note = {
+      policyDomain,
+      mode: found?.policy.mode ?? 'none',
+      ...(found ? { policyId: found.id } : {}),
+      mxHost,
+      address,
+      tls,
+      proved: proved.join('+') || 'nothing',
+      failures: [...context.failures],
+    }
     Object.assign(this.#hmail.notes, { mta_sts: note })
   }
 

@@ -18,7 +18,6 @@ import { PluginService } from '../plugins/service.js'
 import { type PluginSettings, readSettings, type Section } from '../plugins/settings.js'
 import { redisStore } from '../policy/stores/redis.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
-import { textOfThrown } from '../text.js'
 import { unproved, zoneError } from './failure.js'
 import {
   type ConnectOptions,
@@ -31,8 +30,11 @@ import {
 } from './host.js'
 import { asksForNothing, policyKey, requirementKey } from './requirement.js'
 
-const TITLE = 'MTA-STS'
-const FILE = 'the configuration of mta-sts/zone-mta'
+/** The name of the plugin in ZoneMTA's log. */
+export const TITLE = 'MTA-STS'
+
+/** Names the settings in messages. */
+export const FILE = 'the configuration of mta-sts/zone-mta'
 
 /** What `sender:fetch` has decided for a delivery. */
 type Held =
@@ -288,29 +290,4 @@ function loggerOf({ logger }: ZoneApp): Logger {
     (_entry: object, message: string, ...args: unknown[]) =>
       logger[level](TITLE, '%s', format(message, ...args))
   return { debug: log('verbose'), info: log('info'), warn: log('warn'), error: log('error') }
-}
-
-/** The name in ZoneMTA's log. */
-export const title = TITLE
-
-/**
- * `init` of a ZoneMTA plugin. ZoneMTA goes on without a plugin that fails to load, and would send
- * mail unprotected: the process ends instead.
- */
-export async function init(app: ZoneApp): Promise<void> {
-  try {
-    checkContext(app)
-    if (app.manager?.context !== 'sender') return
-    await new ZonePlugin(app).ready()
-  } catch (error) {
-    app.logger.error(TITLE, '%s', `ZoneMTA stops: ${textOfThrown(error)}`)
-    process.exit(1)
-  }
-}
-
-function checkContext({ config }: ZoneApp): void {
-  const contexts = [config.enabled].flat()
-  const isInSender = contexts.some((one) => one === true || one === '*' || one === 'sender')
-  if (isInSender) return
-  throw new MtaStsError(`${FILE}: enabled must be "sender", where messages are sent`, 'ECONFIG')
 }

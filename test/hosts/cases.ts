@@ -469,7 +469,7 @@ const daneCases: ReadonlyArray<Omit<HostCase, 'haraka' | 'zoneMta'>> = [
     name: 'DANE, no policy, TLSA lookup fails',
     mode: 'absent',
     first: { dane: { fails: 'tlsa-servfail' } },
-    protected: notDialled(),
+    protected: notDialled('mx1: dnssec-invalid (tlsa-lookup-failed)'),
   },
   {
     name: 'DANE on, domain without it',

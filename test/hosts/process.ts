@@ -22,7 +22,7 @@ export interface SeenSession {
 
 export type Report =
   | { what: 'ready' }
-  | { what: Result; domain: string; text: string; tls?: boolean }
+  | { what: Result; domain: string; text: string; tls?: boolean; noted?: string }
   | ({ what: 'session' } & SeenSession)
   | { what: 'logged'; domain: string; tls: boolean }
 

@@ -22,6 +22,8 @@ export interface Seen {
   result: Result
   text: string
   tls: boolean | undefined
+  /** The MX host in the note for other plugins; Haraka only */
+  noted: string | undefined
   /** Connections to MX hosts of the domain, of this message only */
   connections: MxConnection[]
   sessions: SeenSession[]
@@ -138,6 +140,7 @@ export class CaseRunner {
     return {
       result: outcome.what,
       text: outcome.text,
+      noted: outcome.noted,
       tls: outcome.tls ?? loggedTls(reports.slice(before.reports), domain.name),
       connections: connections.filter(({ mx }) => !mx.endsWith(SENDER)),
       sessions: reports
@@ -226,6 +229,10 @@ function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
         }
       }
     }
+  }
+  const [message] = seen.arrived
+  if (seen.noted !== undefined && seen.noted !== message?.mx) {
+    wrong.push(`the note names ${seen.noted}`)
   }
   if (expected.says && !seen.text.includes(expected.says)) {
     wrong.push(`the text does not say ${expected.says}: ${seen.text}`)
