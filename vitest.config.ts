@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { configDefaults, defineConfig } from 'vitest/config'
 
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+const test = (path: string) => fileURLToPath(new URL(`./test/nodemailer/${path}`, import.meta.url))
 
 // NODEMAILER=8 runs the tests with that line of Nodemailer in place of the newest
 const { NODEMAILER: line } = process.env
@@ -10,7 +11,13 @@ export default defineConfig({
   resolve: {
     // The examples import the package by its name; here that is its source
     alias: [
-      ...(line ? [{ find: /^nodemailer(?=$|\/)/, replacement: `nodemailer-${line}` }] : []),
+      ...(line
+        ? [
+            { find: /^nodemailer(?=$|\/)/, replacement: `nodemailer-${line}` },
+            // It requires nodemailer by its name, which no alias changes
+            { find: /^\.\/load-nodemailer\.js$/, replacement: test('load-nodemailer.ts') },
+          ]
+        : []),
       { find: /^mta-sts$/, replacement: source('index.ts') },
       {
         find: /^mta-sts\/testing\/(vitest|jest|node|remote)$/,

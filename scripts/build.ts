@@ -5,17 +5,17 @@
  *
  * The program exists once, so that a class is the same for `import` and for `require`.
  */
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
-import { createRequire, isBuiltin } from 'node:module'
-import { dirname, join, relative } from 'node:path'
+import { execFile } from 'node:child_process'
+import { chmod, rm, writeFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { type Plugin, rollup } from 'rollup'
 import { dts } from 'rollup-plugin-dts'
 import typescript from 'typescript'
-import { entries } from './entries.js'
+import { entries, modules } from './entries.js'
 
 const DIST = 'dist'
-
-const sources = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, file]))
 
 /** Packages are not bundled: an installation brings its own. */
 const external = (id: string) => isBuiltin(id) || /^[a-z@]/.test(id)
@@ -43,9 +43,25 @@ const compile: Plugin = {
   },
 }
 
-async function buildProgram(): Promise<void> {
-  const bundle = await rollup({ input: sources, external, plugins: [compile], treeshake: false })
-  await bundle.write({
+/** Entries of the program, which is CommonJS, and what ES modules take from it. */
+const programEntries = {
+  ...entries,
+  ...Object.fromEntries(Object.entries(modules).map(([name, parts]) => [partsOf(name), parts])),
+}
+
+/** The file of the program from which an ES module takes everything. */
+function partsOf(name: string): string {
+  return `${name}-parts`
+}
+
+/** @returns the names that each entry exports */
+async function buildProgram(): Promise<Map<string, string[]>> {
+  const bundle = await rollup({
+    input: programEntries,
+    external,
+    plugins: [compile],
+  })
+  const { output } = await bundle.write({
     dir: DIST,
     format: 'cjs',
     exports: 'named',
@@ -58,10 +74,33 @@ async function buildProgram(): Promise<void> {
     hoistTransitiveImports: false,
   })
   await bundle.close()
+  const chunks = output.flatMap((file) => (file.type === 'chunk' && file.isEntry ? file : []))
+  return new Map(chunks.map(({ name, exports }) => [name, exports]))
+}
+
+/** Builds the entries that are ES modules only. */
+async function buildModules(): Promise<void> {
+  for (const [name, parts] of Object.entries(modules)) {
+    const isParts = (id: string) => id.endsWith(basename(parts).replace(/ts$/, 'js'))
+    const bundle = await rollup({
+      input: { [name]: entries[name as keyof typeof modules] },
+      external: (id) => external(id) || isParts(id),
+      plugins: [compile],
+      treeshake: false,
+    })
+    await bundle.write({
+      dir: DIST,
+      format: 'es',
+      entryFileNames: '[name].js',
+      paths: (id) => (isParts(id) ? `./${partsOf(name)}.cjs` : id),
+    })
+    await bundle.close()
+  }
 }
 
 async function buildDeclarations(): Promise<void> {
-  const bundle = await rollup({ input: sources, external, plugins: [dts()] })
+  const { cli: _, ...input } = entries
+  const bundle = await rollup({ input, external, plugins: [dts()] })
   await bundle.write({
     dir: DIST,
     format: 'es',
@@ -71,25 +110,43 @@ async function buildDeclarations(): Promise<void> {
   await bundle.close()
 }
 
-/** Writes an ES module for each entry, with the names that its CommonJS form exports. */
-async function writeModules(): Promise<void> {
-  const require = createRequire(import.meta.url)
+/** Writes a thin ES module around each entry of the program. */
+async function writeModules(exported: ReadonlyMap<string, string[]>): Promise<void> {
   for (const name of Object.keys(entries)) {
     const file = join(DIST, `${name}.js`)
-    await mkdir(dirname(file), { recursive: true })
-    const target = `./${relative(dirname(file), join(DIST, `${name}.cjs`))}`
+    const target = `./${basename(name)}.cjs`
     if (name === 'cli') {
       await writeFile(file, `#!/usr/bin/env node\nimport '${target}'\n`)
       await chmod(file, 0o755)
       continue
     }
-    const names = Object.keys(require(`../${DIST}/${name}.cjs`)).join(', ')
-    await writeFile(file, `export { ${names} } from '${target}'\n`)
+    const names = exported.get(name)?.join(', ') ?? ''
+    if (!(name in modules)) await writeFile(file, `export { ${names} } from '${target}'\n`)
     await writeFile(file.replace(/\.js$/, '.d.ts'), `export * from '${target}'\n`)
   }
 }
 
+/** Formats the emitted files as the sources are: TypeScript indents by four spaces. */
+async function format(): Promise<void> {
+  const biome = join('node_modules', '.bin', 'biome')
+  const options = ['--vcs-use-ignore-file=false', '--files-max-size=10000000']
+  const config = ['--config-path=scripts/biome-dist.json']
+  await promisify(execFile)(biome, ['format', '--write', ...config, ...options, DIST])
+}
+
+/**
+ * Loaded by the folder of the package only, by which Haraka loads a line `mta-sts` in its
+ * config/plugins: that line must not do nothing. `require('mta-sts')` goes by "exports", and has no
+ * `register`.
+ */
+const MAIN = `'use strict'
+module.exports = { ...require('./index.cjs'), register: require('./haraka.cjs').register }
+`
+
 await rm(DIST, { recursive: true, force: true })
-await buildProgram()
+const exported = await buildProgram()
+await buildModules()
 await buildDeclarations()
-await writeModules()
+await writeModules(exported)
+await writeFile(join(DIST, 'main.cjs'), MAIN)
+await format()

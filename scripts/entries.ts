@@ -3,6 +3,10 @@ export const entries = {
   index: 'src/index.ts',
   nodemailer: 'src/nodemailer/index.ts',
   testing: 'src/testing/index.ts',
+  'testing/vitest': 'src/testing/vitest.ts',
+  'testing/jest': 'src/testing/jest.ts',
+  'testing/node': 'src/testing/node.ts',
+  'testing/remote': 'src/testing/remote.ts',
   sqlite: 'src/sqlite.ts',
   redis: 'src/redis.ts',
   tlsrpt: 'src/tlsrpt/index.ts',
@@ -11,3 +15,9 @@ export const entries = {
   'zone-mta': 'src/zone-mta/index.ts',
   cli: 'src/cli/main.ts',
 } as const
+
+/**
+ * Entries that are ES modules of their own, since Vitest cannot be required; it says so itself. They
+ * take everything of the program from one file of it.
+ */
+export const modules = { 'testing/vitest': 'src/testing/runner-parts.ts' } as const

@@ -14,8 +14,8 @@ import type { TlsFailure } from './tls/failures.js'
 /** The policy under which something happened, in the terms of RFC 8460 §4.4. */
 export interface AppliedPolicy {
   /** `policy-type` of RFC 8460 §4.4 */
-  type: 'sts' | 'no-policy-found'
-  /** The Policy Domain */
+  type: 'sts' | 'tlsa' | 'no-policy-found'
+  /** The Policy Domain; of type `tlsa` the TLSA base domain */
   domain: string
   /** Of the policy; `none` where there is no policy */
   mode: 'enforce' | 'testing' | 'none'
@@ -23,8 +23,14 @@ export interface AppliedPolicy {
   id?: string
   /** The policy file's `mx` patterns */
   mxHosts: readonly string[]
-  /** The policy file as it was fetched */
+  /** The policy file as it was fetched; of type `tlsa` the records, one a line */
   body?: string
+}
+
+/** One of several policies that a session was held to, and what it failed to meet of it. */
+export interface AppliedResult {
+  policy: AppliedPolicy
+  failure?: TlsFailure
 }
 
 /**
@@ -44,6 +50,11 @@ export interface SessionEvent {
   helo?: string
   /** undefined: the session met what the policy asks for */
   failure?: TlsFailure
+  /**
+   * Where DANE applied: each policy that the session was held to, with its own failure, in place of
+   * `policy` and `failure` (RFC 8460 §4.4)
+   */
+  applied?: readonly AppliedResult[]
 }
 
 /** A policy could not be found out about, or renewed. */

@@ -38,6 +38,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
       '  it heard: EHLO sender.example, STARTTLS\n',
     'Put right, it has that too; 0 words to anybody else\n',
   ],
+  'postgres-store.ts': ['holds: [STS-53] a later fetch replaces an earlier one\n', ' rules hold\n'],
   'queue.ts': [
     'to Bob, attempt 1: Not delivered to bob.example: ',
     // By a worker that can no longer find the policy, but in Redis

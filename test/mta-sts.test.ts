@@ -513,7 +513,7 @@ describe('close', () => {
     expect(new Set(errors).size).toBe(5)
   })
 
-  it('[STS-59] a closed object answers ECLOSED, of a policy in memory and of an override too', async () => {
+  it('[STS-59] rejects with ECLOSED after close, for overrides and unknown domains too', async () => {
     const overrides = { 'off.example': 'off' } as const
     const sts = new MtaSts(stage.options({ overrides }))
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DnssecResolver } from '../dane/secure-answer.js'
 import type { Resolver } from '../dns/resolver.js'
 import { MtaStsError } from '../errors.js'
 import type { Connect } from '../net/connect.js'
@@ -37,6 +38,8 @@ export interface CliContext {
   signal?: AbortSignal | undefined
   /** In place of the system's resolver; `--resolver` goes before it */
   resolver?: Resolver | undefined
+  /** For `--dane`, in place of the validating resolver of this machine or of `--resolver` */
+  dnssecResolver?: DnssecResolver | undefined
   /** How TCP connections are opened; default `net.connect` */
   connect?: Connect | undefined
   /** The clock, in epoch milliseconds; default `Date.now` */

@@ -11,6 +11,7 @@ import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from
 import { generate } from './generate/command.js'
 import { nearest } from './nearest.js'
 import { report } from './report/command.js'
+import { reports } from './reports/command.js'
 import { watch } from './watch/command.js'
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
@@ -19,6 +20,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['generate', generate],
   ['report', report],
   ['cache', cache],
+  ['reports', reports],
 ])
 
 const HELP = `\

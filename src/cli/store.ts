@@ -32,7 +32,7 @@ export async function openStore(text: string, prefix: string | undefined): Promi
 }
 
 /** The path of a Redis URL is the number of a database. */
-function isRedisUrl(text: string): boolean {
+export function isRedisUrl(text: string): boolean {
   if (!/^rediss?:\/\//.test(text) || !URL.canParse(text)) return false
   return /^\/?\d{0,5}$/.test(new URL(text).pathname)
 }
@@ -54,7 +54,7 @@ async function openSqlite(path: string): Promise<OpenStore> {
 }
 
 /** SQLite takes an empty file for a new database, and writes to it. */
-async function mustHoldSomething(path: string): Promise<void> {
+export async function mustHoldSomething(path: string): Promise<void> {
   const { size } = await stat(path)
   if (size > 0) return
   throw new MtaStsError(`${escapeRemoteText(path)} is empty: it is no store.`, 'ESTOREOPEN')
@@ -62,6 +62,17 @@ async function mustHoldSomething(path: string): Promise<void> {
 
 async function openRedis(url: string, prefix: string | undefined): Promise<OpenStore> {
   const { redisStore } = await import('../policy/stores/redis.js')
+  const client = await connectRedis(url)
+  return {
+    store: redisStore(client, prefix === undefined ? {} : { prefix }),
+    async close() {
+      client.destroy()
+    },
+  }
+}
+
+/** @throws MtaStsError where there is no package redis, or no Redis */
+export async function connectRedis(url: string) {
   const { createClient } = await import('redis').catch((cause) => {
     const message = 'A store in Redis needs the package redis: npm install redis.'
     throw new MtaStsError(message, 'ESTOREOPEN', { cause })
@@ -78,10 +89,5 @@ async function openRedis(url: string, prefix: string | undefined): Promise<OpenS
     const message = `Redis at ${new URL(url).host} does not answer (${why}).`
     throw new MtaStsError(message, 'ESTOREOPEN', { cause })
   }
-  return {
-    store: redisStore(client, prefix === undefined ? {} : { prefix }),
-    async close() {
-      client.destroy()
-    },
-  }
+  return client
 }

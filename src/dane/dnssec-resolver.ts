@@ -5,7 +5,6 @@
  * @module
  */
 import { MAX_TIMER, number, optionError } from '../option-checks.js'
-import type { TlsaRecord } from '../tls/security.js'
 import { DnsError, type DnsErrorCode } from './dns-error.js'
 import { exchange } from './exchange.js'
 import { Gate } from './gate.js'
@@ -153,10 +152,6 @@ class Stub implements DnssecResolver {
 
   async resolve6(hostname: string): Promise<string[]> {
     return this.#records(hostname, 'AAAA')
-  }
-
-  async resolveTlsa(hostname: string): Promise<TlsaRecord[]> {
-    return this.#records(hostname, 'TLSA')
   }
 
   /** As `node:dns` has it: no records are an error. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { CertificateFields, Der } from './x509-der.js'
-import { readAll, readOid, readOnly, sameBytes, TAG } from './x509-der.js'
+import { readAll, readOid, readOnly, TAG } from './x509-der.js'
 
 /** Tags of a GeneralName (RFC 5280 §4.2.1.6) */
 const NAME = { dns: 0x82, directory: 0xa4, address: 0x87 } as const
@@ -87,12 +87,31 @@ function isDnsWithin(name: Uint8Array, base: Uint8Array): boolean {
   return text.endsWith(root.startsWith('.') ? root : `.${root}`)
 }
 
-/** The base's attributes are the first of the name's. */
+/** The base's relative names are the first of the name's. */
 function isDirectoryWithin(name: Uint8Array, base: Uint8Array): boolean {
-  const all = readAll(readOnly(name, TAG.sequence).value)
-  const first = readAll(readOnly(base, TAG.sequence).value)
-  return first.every(({ raw }, index) => sameBytes(raw, all[index]?.raw ?? new Uint8Array()))
+  const all = relativeNames(name)
+  return relativeNames(base).every((relative, index) => relative === all[index])
 }
+
+/** Each relative name in one form for all types of strings, without case (RFC 5280 §7.1). */
+function relativeNames(name: Uint8Array): string[] {
+  return readAll(readOnly(name, TAG.sequence).value).map(({ value }) =>
+    readAll(value).map(attribute).join('+'),
+  )
+}
+
+function attribute({ value }: Der): string {
+  const [type, text] = readAll(value)
+  if (text === undefined) throw new TypeError('an attribute without a value')
+  const isText = STRING_TYPES.includes(text.tag)
+  const shown = isText
+    ? Buffer.from(text.value).toString('utf8').trim().replace(/\s+/g, ' ').toLowerCase()
+    : Buffer.from(text.raw).toString('hex')
+  return `${readOid(type)}=${shown}`
+}
+
+/** UTF8String, PrintableString, IA5String */
+const STRING_TYPES = [0x0c, 0x13, 0x16]
 
 /** An address and a mask of the same length. */
 function isAddressWithin(address: Uint8Array, base: Uint8Array): boolean {

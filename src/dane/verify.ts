@@ -93,7 +93,13 @@ function verifyPath(
   records: readonly TlsaRecord[],
   demand: PathDemand,
 ): DaneVerdict {
-  const [leaf, ...others] = chain.map((raw) => attempt(() => readPeerCertificate(raw)))
+  // A copy of the peer's own certificate must not pass for one that has issued it
+  const distinct = chain.filter(
+    (raw, at) => chain.findIndex((other) => sameBytes(other, raw)) === at,
+  )
+  const [leaf, ...others] = distinct
+    .slice(0, MAX_CERTIFICATES)
+    .map((raw) => attempt(() => readPeerCertificate(raw)))
   if (leaf === undefined) {
     return { outcome: 'fail', ...NOT_TRUSTED, reason: 'unreadable-certificate' }
   }
@@ -129,7 +135,7 @@ function certificatesOf(socket: TLSSocket): PeerCertificates {
 }
 
 /**
- * The certificates that the peer sent, without duplicates, its own first. The chain that Node links
+ * The certificates that the peer sent, its own first. The chain that Node links
  * (`getPeerCertificate(true)`) is another one: it lacks what is out of order, and has certificates
  * of this machine's own trust store, which a digest in the DNS must not make an anchor of.
  */
@@ -137,8 +143,7 @@ function readChain(socket: TLSSocket, own: Uint8Array | undefined): readonly Uin
   const chain = own === undefined ? [] : [own]
   let next = socket.getPeerX509Certificate()
   for (let seen = 0; next && seen < MAX_CERTIFICATES; seen++) {
-    const { raw } = next
-    if (!chain.some((known) => sameBytes(known, raw))) chain.push(raw)
+    chain.push(next.raw)
     next = next.issuerCertificate
   }
   Object.defineProperty(socket, CHAIN, { value: chain })

@@ -5,12 +5,14 @@
  * @module
  */
 import { MtaStsError } from '../errors.js'
+import type { Connect } from '../net/connect.js'
 import type { PolicyLookup } from '../policy/lookup.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { isFinalError, isRefusedStartTls, SmtpUtf8RequiredError } from '../smtp/reply.js'
 import { escapeRemoteText } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
+import { isOfDane } from './applied-policies.js'
 import { DeliveryRefusedError, RoutingError } from './errors.js'
 import type { Candidate, DeliveryPlan } from './plan.js'
 import type { DeliveryRecord } from './record.js'
@@ -32,7 +34,7 @@ export interface DeliveryContext {
    * @throws TlsFailureError when the host did not prove what it must
    * @throws an error with `code` ECONNECTION, ETIMEDOUT or EPROTOCOL when it cannot be reached
    */
-  open(options?: OpenOptions): Promise<SmtpConnection>
+  open(options?: OpenOptions, changes?: CandidateChanges): Promise<SmtpConnection>
   /**
    * Records a connection that was opened for an earlier message as the one that this message is
    * sent on.
@@ -47,6 +49,15 @@ export interface DeliveryContext {
   assertCurrent(): void
   /** Whether {@link assertCurrent} would throw. */
   readonly outdated: boolean
+}
+
+/** What a smart host's configuration says of the connection, in place of what the plan says. */
+export interface CandidateChanges
+  extends Partial<Pick<Candidate, 'addresses' | 'port' | 'tls' | 'security'>> {
+  /** TLS begins before the greeting: port 465 */
+  implicitTls?: boolean
+  /** Opens the TCP connection: a proxy */
+  connect?: Connect
 }
 
 /**
@@ -67,7 +78,11 @@ export interface DeliverySteps {
   /** Whether memory knows no other policy than the plan's */
   isCurrent(plan: DeliveryPlan): boolean
   /** Connects to a candidate within what is left of the delivery's time */
-  open(candidate: Candidate, options: OpenOptions | undefined): Promise<SmtpConnection>
+  open(
+    candidate: Candidate,
+    options: OpenOptions | undefined,
+    changes: CandidateChanges | undefined,
+  ): Promise<SmtpConnection>
   /** Counts a session of an earlier delivery under the policy of this one, where they differ */
   reuse(connection: SmtpConnection): void
   /** Ends the delivery between two steps */
@@ -178,10 +193,10 @@ class CandidateLoop<T> implements DeliveryContext {
     if (this.outdated) throw new PolicyChangedError(this.plan.policyDomain)
   }
 
-  async open(options?: OpenOptions): Promise<SmtpConnection> {
+  async open(options?: OpenOptions, changes?: CandidateChanges): Promise<SmtpConnection> {
     if (!this.#candidate) throw new TypeError('open() belongs to an attempt that is under way')
     this.assertCurrent()
-    const connection = await this.#steps.open(this.#candidate, options)
+    const connection = await this.#steps.open(this.#candidate, options, changes)
     for (const failure of connection.failures) this.note(failure)
     if (this.outdated) {
       connection.close()
@@ -223,7 +238,9 @@ class CandidateLoop<T> implements DeliveryContext {
     for (const failure of this.plan.refused) {
       this.note(failure)
       if (isRefusal(failure)) this.#record.refusals++
-      if (isMismatch(failure)) this.#record.session(failure.mxHost ?? '', { failure })
+      if (isMismatch(failure) || isOfDane(failure)) {
+        this.#record.session(failure.mxHost ?? '', { failure })
+      }
     }
   }
 

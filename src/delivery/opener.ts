@@ -10,7 +10,9 @@ import { Deadline } from '../net/deadline.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
-import { assess, type DaneJudge } from '../tls/verdict.js'
+import type { Security } from '../tls/security.js'
+import { assess, type DaneJudge, type Judgement } from '../tls/verdict.js'
+import type { CandidateChanges } from './deliver.js'
 import type { Candidate } from './plan.js'
 import type { DeliveryRecord } from './record.js'
 
@@ -22,7 +24,13 @@ export interface OpenerOptions {
   /** Judges proofs by DANE; undefined without the option `dane` */
   judgeDane?: DaneJudge | undefined
   /** The policies under which the session of each open connection was published */
-  counted: WeakMap<SmtpConnection, Set<string>>
+  counted: WeakMap<SmtpConnection, Counted>
+}
+
+/** What the session of an open connection was published under. */
+export interface Counted {
+  security: Security
+  policies: Set<string>
 }
 
 /** Opens connections for one delivery. */
@@ -51,9 +59,11 @@ export class Opener {
    * @throws as `openSmtp` does; MtaStsError `ETIMEDOUT` when the time of the delivery is over
    */
   readonly open = async (
-    candidate: Candidate,
+    planned: Candidate,
     options: OpenOptions = {},
+    { connect = this.#connect, ...changes }: CandidateChanges = {},
   ): Promise<SmtpConnection> => {
+    const candidate = { ...planned, ...changes }
     const { mxHost, port, security } = candidate
     const key = (address: string) => `${address} ${port}`
     const addresses = candidate.addresses.filter((one) => !this.#unreachable.has(key(one)))
@@ -63,28 +73,33 @@ export class Opener {
     if (this.#left <= 0) {
       throw new MtaStsError('The time for connecting is over (deliveryTimeout)', 'ETIMEDOUT')
     }
-    using deadline = new Deadline(this.#left, 'all connecting of this delivery', options.signal)
+    const deadline = new Deadline(this.#left, 'all connecting of this delivery', options.signal)
     const refused: TlsFailure[] = []
+    let judgement: Judgement | undefined
     try {
       const connection = await openSmtp(
         {
           ...candidate,
           addresses,
-          judge: (socket) => assess(socket, mxHost, security, this.#judgeDane),
+          judge: (socket) => {
+            judgement = assess(socket, mxHost, security, this.#judgeDane)
+            return judgement
+          },
         },
         {
-          connect: this.#connect,
           ...options,
+          connect,
           signal: deadline.signal,
           onSession: (report) => {
-            this.#record.session(mxHost, report)
+            this.#record.session(mxHost, report, { security, judgement })
+            judgement = undefined
             const { failure } = report
             if (failure && failure !== candidate.failure) refused.push(failure)
           },
           onUnreachable: (address) => this.#unreachable.add(key(address)),
         },
       )
-      this.#counted.set(connection, new Set([this.#record.policyKey]))
+      this.#counted.set(connection, { security, policies: new Set([this.#record.policyKey]) })
       this.#noteOthers(refused, connection.failures[0])
       return connection
     } catch (error) {
@@ -92,6 +107,7 @@ export class Opener {
       throw error
     } finally {
       this.#left = deadline.left
+      deadline.clear()
     }
   }
 
@@ -104,15 +120,18 @@ export class Opener {
   readonly reuse = (connection: SmtpConnection): void => {
     const { mxHost, address, socket, failures } = connection
     const { policyKey } = this.#record
-    const counted = this.#counted.get(connection)
-    if (counted?.has(policyKey)) return
-    counted?.add(policyKey)
+    const { security, policies } = this.#counted.get(connection) ?? {}
+    if (policies?.has(policyKey)) return
+    policies?.add(policyKey)
     const [failure] = failures
     const { localAddress } = socket
-    this.#record.session(mxHost, {
+    const report = {
       address,
       ...(localAddress === undefined ? {} : { localAddress }),
       ...(failure === undefined ? {} : { failure }),
-    })
+    }
+    // What is kept open gave every proof; a failure is of what was only audited
+    const judgement = failure === undefined ? {} : { failed: { sts: failure } }
+    this.#record.session(mxHost, report, { security, judgement })
   }
 }

@@ -9,6 +9,7 @@ import { appliedPolicy, noPolicy, type PolicyLookup } from '../policy/lookup.js'
 import type { SessionReport, SmtpConnection } from '../smtp/connection.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved } from '../tls/security.js'
+import { appliedPolicies, type SessionOutcome } from './applied-policies.js'
 import type { Destination } from './destination.js'
 import { DeliveryRefusedError } from './errors.js'
 
@@ -100,9 +101,18 @@ export class DeliveryRecord {
     this.#facts = { mxHost, address, tls, proved }
   }
 
-  /** Publishes a session, or the lack of one because the policy does not name the host. */
-  session(mxHost: string, report: Partial<SessionReport>): void {
-    publish('mta-sts:session', () => ({ policy: this.policy, mxHost, ...report }))
+  /** Publishes a session, or the lack of one because a policy speaks against the host. */
+  session(
+    mxHost: string,
+    report: Partial<SessionReport>,
+    { security, judgement }: Partial<Omit<SessionOutcome, 'failure'>> = {},
+  ): void {
+    publish('mta-sts:session', () => {
+      const { policy } = this
+      const outcome = { security, judgement, failure: report.failure }
+      const applied = appliedPolicies(policy, outcome)
+      return { policy, mxHost, ...report, ...(applied ? { applied } : {}) }
+    })
   }
 
   /** Closes the record of a message that was taken. */

@@ -33,6 +33,8 @@ export interface HarakaDsn {
 export interface HMail {
   todo: {
     domain: string
+    /** Identifies the message in Haraka's log */
+    uuid?: string
     rcpt_to: object[]
     notes: { outbound_ip?: string; outbound_helo?: string }
   }
@@ -69,8 +71,8 @@ export interface HarakaPlugin {
   haraka_require(name: string): unknown
   register_hook(hook: string, method: string, priority?: number): void
   logdebug(text: string): void
-  loginfo(text: string): void
-  lognotice(text: string): void
+  loginfo(text: string, about?: object): void
+  lognotice(text: string, about?: object): void
   logwarn(text: string): void
   logerror(text: string): void
   [method: string]: unknown

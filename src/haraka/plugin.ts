@@ -135,8 +135,9 @@ function offering(original: GetClient, offers: WeakMap<HarakaMx, Offer>): GetCli
 function report(plugin: HarakaPlugin, hmail: HMail, summary: DeliverySummary): void {
   Object.assign(hmail.notes, { mta_sts: summary })
   const text = describeDelivery(summary)
-  if (isRemarkable(summary)) plugin.lognotice(text)
-  else plugin.loginfo(text)
+  const { uuid = '-' } = hmail.todo
+  if (isRemarkable(summary)) plugin.lognotice(text, { uuid })
+  else plugin.loginfo(text, { uuid })
 }
 
 /** The package's logger in Haraka's words. */

@@ -9,7 +9,7 @@ import { MtaStsError } from '../errors.js'
  * A signal that is aborted after some milliseconds, or with another signal. `clear()` it when the
  * work is done.
  */
-export class Deadline implements Disposable {
+export class Deadline {
   readonly #controller = new AbortController()
   readonly #end: number
   readonly #parent: AbortSignal | undefined
@@ -45,10 +45,6 @@ export class Deadline implements Disposable {
   clear(): void {
     clearTimeout(this.#timer)
     this.#parent?.removeEventListener('abort', this.#followParent)
-  }
-
-  [Symbol.dispose](): void {
-    this.clear()
   }
 
   #expire(): void {

@@ -117,10 +117,16 @@ export function isOwnFault(error: unknown): boolean {
 
 const OWN_FAULTS = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM', 'EFILEACCESS', 'EURLACCESS'])
 
-/** RFC 8689 §2 and §3; REQUIRETLS wins where both are asked for. */
-function demandOf({ data, message }: MailMessage): TlsDemand {
-  if (data.requireTLSExtensionEnabled) return 'require'
-  const header: unknown = message.getHeader('TLS-Required')
+/** The parts of a mail that say what it asks of TLS. */
+interface MailAsking {
+  data?: { requireTLSExtensionEnabled?: unknown }
+  message: { getHeader?(name: string): unknown }
+}
+
+/** Returns what a mail asks of TLS itself: RFC 8689 §2 and §3; REQUIRETLS wins where both are asked for. */
+export function demandOf({ data, message }: MailAsking): TlsDemand {
+  if (data?.requireTLSExtensionEnabled) return 'require'
+  const header: unknown = message.getHeader?.('TLS-Required')
   return typeof header === 'string' && /^\s*no\s*$/i.test(header) ? 'optional' : 'policy'
 }
 

@@ -2,37 +2,45 @@
  * A Nodemailer SMTP transport that talks to a smart host, held to the smart host's own policy: the
  * Policy Domain is the configured name, and no recipient's policy is asked for (RFC 8461 §3.4).
  *
+ * The transport stays Nodemailer's own `SMTPTransport` or `SMTPPool`: queue, login, pool, proxies,
+ * events and errors are its own. Two things are changed. Its connections come from `getSocket`,
+ * brought to the verdict by `smtp/open` where something must be proved. And each message passes a
+ * gate right before MAIL FROM, which compares what the connection has proved with what the
+ * policy asks for at that moment.
+ *
  * @module
  */
-import { EventEmitter } from 'node:events'
-import { BlockList, isIP } from 'node:net'
-import type { ConnectionOptions } from 'node:tls'
-import nodemailer, {
-  type MailMessage,
-  type SMTPPoolOptions,
-  type SMTPSentMessageInfo,
-  type SMTPTransportOptions,
-  type Transport,
-  type Transporter,
+import { isIP } from 'node:net'
+import type {
+  SMTPPoolOptions,
+  SMTPSentMessageInfo,
+  SMTPTransportOptions,
+  Transport,
+  Transporter,
 } from 'nodemailer'
-import type { DeliveryContext } from '../delivery/deliver.js'
-import { RecipientError } from '../delivery/errors.js'
-import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
-import { lookupAddresses } from '../dns/addresses.js'
 import { toALabels } from '../dns/domain-name.js'
-import { defaultResolver } from '../dns/resolver.js'
-import { type Connect, connectFirst } from '../net/connect.js'
+import { MtaStsError } from '../errors.js'
 import { optionError } from '../option-checks.js'
-import { TlsFailureError } from '../tls/failures.js'
-import { checkServerIdentity } from '../tls/identity.js'
-import { failedHandshake, isHandshakeError } from '../tls/verdict.js'
-import { VERSION } from '../version.js'
+import type { SmtpConnection } from '../smtp/connection.js'
 import { type StsInUse, type StsOptions, stsOf } from './core.js'
-import { errorOf, settle, withPermanence } from './errors.js'
+import { errorOf, settle } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
-import { isOwnFault, Message } from './message.js'
-import { NO_RECIPIENTS } from './recipients.js'
+import { demandOf } from './message.js'
+import { meets, openedFor, SmartHostConnector, type Turn } from './smart-host-connect.js'
+import { failSession, settledError } from './smart-host-errors.js'
+import { adopt, isMail, smtpTransportOf, type Wrapped } from './smart-host-mail.js'
+import { Shipment } from './smart-host-shipment.js'
+import type {
+  GetSocket,
+  Mail,
+  MailObject,
+  PoolResource,
+  SendCallback,
+  SmtpOptions,
+  SmtpTransport,
+  SocketCallback,
+} from './smart-host-types.js'
 
 /** Nodemailer's `info`, and what became of the smart host's policy. */
 export interface SmartHostInfo extends SMTPSentMessageInfo {
@@ -40,83 +48,231 @@ export interface SmartHostInfo extends SMTPSentMessageInfo {
   deliveries: DomainDelivery[]
 }
 
-/** An SMTP or pool transport, which keep what they were made with */
-type SmtpTransporter = Transporter<SMTPSentMessageInfo, SMTPTransportOptions> & {
-  transporter: Transport<SMTPSentMessageInfo> & { options: SMTPTransportOptions }
-}
-
 /**
  * Holds a smart host to its own policy. Everything else about the transport stays as it is: auth,
- * ports, pool, proxies.
+ * ports, pool, proxies, plugins.
  *
  * @example
  * const smartHost = { host: 'smtp.example.com', port: 587, auth: { user, pass } }
  * const transporter = nodemailer.createTransport(withMtaSts(smartHost))
  *
- * @param transport options of an SMTP or pool transport, or a transporter made of them
+ * @param transport a URL or options of an SMTP or pool transport, or a transporter made of them
+ * @returns the transport itself, Nodemailer's `SMTPTransport` or `SMTPPool`
  * @throws TypeError when the transport is not SMTP, or an option is wrong
  */
 export function withMtaSts(
-  transport: SMTPTransportOptions | SMTPPoolOptions | Transporter,
+  transport: string | SMTPTransportOptions | SMTPPoolOptions | Transporter,
   options: StsOptions = {},
 ): Transport<SmartHostInfo> {
-  return new SmartHostTransport(smtpTransporter(transport), options)
+  const wrapped = smtpTransportOf(transport)
+  new SmartHost(wrapped, options).install()
+  return wrapped.transport as unknown as Transport<SmartHostInfo>
 }
 
-class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo> {
-  readonly name = 'MTA-STS (smart host)'
-  readonly version = VERSION
-  readonly supportsAbortSignal = true
-  readonly #base: SmtpTransporter
+/** What a transport has that is held to a policy. */
+const HELD = Symbol.for('mta-sts.smart-host')
+
+class SmartHost {
+  readonly #transport: SmtpTransport
+  readonly #mail: MailObject | undefined
   readonly #host: string
   readonly #sts: StsInUse
-  readonly #ca: StsOptions['ca']
-  /** The base's twin that verifies; made when a policy asks for it */
-  #verified: SmtpTransporter | undefined
+  readonly #connector: SmartHostConnector
+  /** The transport's methods as Nodemailer has them */
+  readonly #plain: Pick<SmtpTransport, 'send' | 'verify' | 'close'>
+  #getSocket: GetSocket | undefined
+  #mailer: object | undefined
+  /** Whose turn it is while the plain transport asks for a socket: a check, or a single message */
+  #asking: Asking | undefined
+  /** Messages by the mail that the plain transport has */
+  readonly #shipments = new WeakMap<object, Shipment>()
+  /** Connections of a pool that have asked for a socket */
+  readonly #served = new WeakSet<PoolResource>()
   #sending = 0
   #closed = false
 
-  constructor(base: SmtpTransporter, options: StsOptions) {
-    super()
-    this.#base = base
-    this.#host = policyDomainOf(base.transporter.options)
+  constructor({ transport, mail }: Wrapped, options: StsOptions) {
+    if (HELD in transport) {
+      throw new TypeError('withMtaSts() was given a transport that is held to its policy already')
+    }
+    this.#transport = transport
+    this.#mail = mail
+    this.#host = policyDomainOf(transport.options)
     this.#sts = stsOf(options)
-    this.#ca = options.ca
-    if (options.connect) connectBy(options.connect, base, options)
-    this.#forward(base)
+    const { send, verify, close } = transport
+    this.#plain = {
+      send: send.bind(transport),
+      verify: verify.bind(transport),
+      close: close.bind(transport),
+    }
+    // The class has a placeholder of this name
+    if (Object.hasOwn(transport, 'getSocket')) this.#getSocket = transport.getSocket
+    this.#mailer = transport.mailer
+    this.#connector = new SmartHostConnector({
+      options: () => transport.options,
+      getSocket: () => this.#userSocket(),
+      sts: options,
+    })
   }
 
-  send(
-    mail: MailMessage<SmartHostInfo>,
-    callback: (error: Error | null, info?: SmartHostInfo) => void,
-  ): void {
+  /** Puts this object before the plain transport's methods. */
+  install(): void {
+    const method = (value: unknown) => ({ value, writable: true, configurable: true })
+    const getSocket: GetSocket = (options, callback) => this.#onGetSocket(options, callback)
+    Object.defineProperties(this.#transport, {
+      [HELD]: method(true),
+      send: method((mail: Mail, callback: SendCallback<object>) => this.#send(mail, callback)),
+      verify: method((callback?: (error: Error | null, success?: true) => void) =>
+        this.#verify(callback),
+      ),
+      close: method((options?: { force?: boolean }) => this.#close(options)),
+      // Nodemailer's Mail assigns a proxy to it
+      getSocket: {
+        configurable: true,
+        get: () => getSocket,
+        set: (given: GetSocket | false) => {
+          this.#getSocket = given || undefined
+        },
+      },
+      // Nodemailer's Mail assigns itself to it, before it reads its own options
+      mailer: {
+        configurable: true,
+        enumerable: true,
+        get: () => this.#mailer,
+        set: (mailer: object | undefined) => this.#onMailer(mailer),
+      },
+    })
+    this.#takeSocketOfMail()
+  }
+
+  #onMailer(mailer: object | undefined): void {
+    this.#mailer = mailer
+    if (this.#mail && mailer !== this.#mail && isMail(mailer)) adopt(mailer, this.#mail)
+  }
+
+  #userSocket(): GetSocket | undefined {
+    this.#takeSocketOfMail()
+    return this.#getSocket
+  }
+
+  /** What `sendMail` and `verify` of the wrapped transporter would do: nobody calls them here. */
+  #takeSocketOfMail(): void {
+    const mail = this.#mail
+    if (!mail || typeof mail.getSocket !== 'function') return
+    this.#getSocket = mail.getSocket
+    mail.getSocket = false
+  }
+
+  #send(mail: Mail, callback: SendCallback<object>): unknown {
+    if (this.#closed && this.#isPool) {
+      // Nodemailer 8 and 9 would never call back
+      const message = 'Connection pool was closed'
+      setImmediate(() => callback(Object.assign(new Error(message), { code: 'ECONNECTION' })))
+      return false
+    }
     this.#sending++
-    settle(
-      this.#send(mail).finally(() => this.#sent()),
-      callback,
+    const shipment = new Shipment(
+      mail,
+      (...what) => this.#dispatch(...what),
+      (one) => this.#connectionOf(one),
     )
+    this.#shipments.set(shipment.mail, shipment)
+    const delivering = this.#deliver(shipment, mail)
+    shipment.begin()
+    delivering
+      .finally(() => this.#sent())
+      .then(
+        (info) => this.#callBack(callback, null, info),
+        (error) => this.#callBack(callback, error),
+      )
+    return true
   }
 
-  isIdle(): boolean {
-    const { transporter } = this.#verified ?? this.#base
-    return transporter.isIdle?.() ?? true
+  /** Calls back outside of promises. As the plain transport does, an error of a callback is logged. */
+  #callBack(callback: SendCallback<object>, error: Error | null, info?: object): void {
+    process.nextTick(() => {
+      try {
+        if (error) callback(error)
+        else callback(null, info)
+      } catch (thrown) {
+        const { message } = errorOf(thrown, undefined)
+        this.#transport.logger.error(
+          { err: thrown, tnx: 'callback' },
+          'Callback error: %s',
+          message,
+        )
+      }
+    })
   }
 
-  /** Connects and logs in as the policy asks for; sends nothing. */
-  verify(callback?: (error: Error | null, success?: true) => void): Promise<true> | undefined {
-    const attempt = (candidate: Candidate) => this.#verify(candidate)
-    const verified = this.#sts.sts.deliver(this.#host, attempt, { route: 'smart-host' })
+  async #deliver(shipment: Shipment, mail: Mail): Promise<object> {
+    let summary: DeliverySummary | undefined
+    const onEnd = (account: DeliverySummary) => {
+      summary = account
+    }
+    const describe = (error?: Error): DomainDelivery => {
+      const recipients = shipment.recipients ?? recipientsOf(mail)
+      const delivery = describeDelivery({ domain: this.#host, recipients }, summary, error)
+      // What Nodemailer has connected to by itself is not known here
+      if (delivery.address === undefined) delete delivery.tls
+      return Object.assign(delivery, { mxHost: this.#host })
+    }
+    const signal = mail.data?.signal
+    try {
+      const info = await this.#sts.sts.deliver(
+        this.#host,
+        (candidate, context) => shipment.attempt(candidate, context),
+        { route: 'smart-host', demand: demandOf(mail), signal, onEnd },
+      )
+      return Object.assign(info, { deliveries: [describe()] })
+    } catch (thrown) {
+      shipment.abandon(thrown)
+      await shipment.ended()
+      const error = errorOf(thrown, signal)
+      throw Object.assign(error, { deliveries: [describe(error)] })
+    }
+  }
+
+  #dispatch(shipment: Shipment, callback: (error: Error | null, info?: object) => void): void {
+    if (this.#closed && this.#isPool) {
+      callback(Object.assign(new Error('Connection pool was closed'), { code: 'ECONNECTION' }))
+      return
+    }
+    // A single transport asks for its socket at once, a pool when there is a place
+    this.#asking = this.#isPool ? undefined : shipment
+    try {
+      this.#plain.send(shipment.mail, callback)
+    } finally {
+      this.#asking = undefined
+    }
+  }
+
+  #verify(callback?: (error: Error | null, success?: true) => void): Promise<true> | undefined {
+    const attempt = (turn: Turn) =>
+      new Promise<true>((resolve, reject) => {
+        this.#asking = { turn: Promise.resolve(turn) }
+        try {
+          this.#plain.verify((error) => (error ? reject(settledError(error)) : resolve(true)))
+        } finally {
+          this.#asking = undefined
+        }
+      })
+    const verified = this.#sts.sts.deliver(
+      this.#host,
+      (candidate, context) => attempt({ candidate, context }),
+      { route: 'smart-host' },
+    )
     if (!callback) return verified
     settle(verified, callback)
     return undefined
   }
 
-  close(options: { force?: boolean } = {}): void {
-    this.#base.close(options)
-    this.#verified?.close(options)
+  #close(options?: { force?: boolean }): unknown {
     this.#closed = true
+    const result = this.#plain.close(options)
     // What is being sent may have yet to learn the policy
-    if (this.#sending === 0 || options.force) this.#sts.close()
+    if (this.#sending === 0 || options?.force) this.#sts.close()
+    return result
   }
 
   #sent(): void {
@@ -124,204 +280,83 @@ class SmartHostTransport extends EventEmitter implements Transport<SmartHostInfo
     if (this.#sending === 0 && this.#closed) this.#sts.close()
   }
 
-  async #send(mail: MailMessage<SmartHostInfo>): Promise<SmartHostInfo> {
-    const message = new Message(mail)
-    if (message.envelope.to.length === 0) throw new RecipientError(NO_RECIPIENTS)
-    const group = { domain: this.#host, recipients: message.envelope.to }
-    let summary: DeliverySummary | undefined
-    const onEnd = (account: DeliverySummary) => {
-      summary = account
-    }
-    const describe = (error?: Error) => {
-      const delivery = describeDelivery(group, summary, error)
-      delete delivery.tls
-      return Object.assign(delivery, { mxHost: this.#host })
-    }
-    try {
-      const { info, proved } = await this.#sts.sts.deliver(
-        this.#host,
-        (candidate, context) => this.#attempt(candidate, { mail, context }),
-        { route: 'smart-host', demand: message.demand, signal: message.signal, onEnd },
-      )
-      return { ...info, deliveries: [{ ...describe(), proved }] }
-    } catch (thrown) {
-      const error = errorOf(thrown, message.signal)
-      throw Object.assign(error, { deliveries: [describe(error)] })
-    } finally {
-      message.release()
-    }
-  }
-
-  async #attempt(
-    candidate: Candidate,
-    { mail, context }: { mail: MailMessage; context: DeliveryContext },
-  ): Promise<{ info: SMTPSentMessageInfo; proved: 'nothing' | 'sts' }> {
-    const { transporter } = this.#transporterFor(candidate)
-    // Nodemailer's transports ask their Mail for OAuth2 tokens, and tell it of new ones
-    transporter.mailer = mail.mailer as SmtpTransporter
-    for (const [key, value] of mail.mailer.meta) this.#base.meta.set(key, value)
-    try {
-      const info = await sendOver(transporter, mail)
-      const proved = candidate.security.level === 'authenticated' ? 'sts' : 'nothing'
-      return { info, proved }
-    } catch (error) {
-      if (isOwnFault(error)) context.stop(error)
-      throw refusalOf(error, candidate)
-    }
-  }
-
-  async #verify(candidate: Candidate): Promise<true> {
-    try {
-      return await this.#transporterFor(candidate).verify()
-    } catch (error) {
-      throw refusalOf(error, candidate)
-    }
-  }
-
-  /** What the policy asks for is said in TLS options; they are decided for each message anew. */
-  #transporterFor({ mxHost, security }: Candidate): SmtpTransporter {
-    if (security.level === 'opportunistic') return this.#base
-    if (!this.#verified) {
-      this.#verified = verifyingTwin(this.#base, mxHost, this.#ca)
-      this.#forward(this.#verified)
-    }
-    return this.#verified
-  }
-
-  #forward({ transporter }: SmtpTransporter): void {
-    for (const event of ['idle', 'clear', 'error', 'log']) {
-      transporter.on?.(event, (...args: unknown[]) => this.emit(event, ...args))
-    }
-  }
-}
-
-/** The same transport, but TLS is a must and the peer has to prove that it is `host`. */
-function verifyingTwin(base: SmtpTransporter, host: string, ca: StsOptions['ca']): SmtpTransporter {
-  // What these two say has been read already, and would be read over ours once more
-  const { url: _, service: __, secured: ___, ...options } = base.transporter.options
-  const tls: ConnectionOptions = {
-    ...options.tls,
-    ...(ca === undefined ? {} : { ca }),
-    host,
-    servername: host,
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: true,
-    checkServerIdentity,
-  }
-  delete tls.session
-  const twin = nodemailer.createTransport({
-    ...options,
-    requireTLS: true,
-    ignoreTLS: false,
-    opportunisticTLS: false,
-    tls,
-  }) as SmtpTransporter
-  twin.meta = base.meta
-  useSocketsOf(base, twin)
-  return twin
-}
-
-/** Proxies and the like: the socket and nothing else, which might bring options that prove less. */
-function useSocketsOf(base: SmtpTransporter, twin: SmtpTransporter): void {
-  // Its own handler would take the place of this one
-  twin.getSocket = false
-  // One that was set, not the placeholder of the class
-  if (!Object.hasOwn(base.transporter, 'getSocket')) return
-  const { getSocket } = base.transporter
-  if (!getSocket) return
-  twin.transporter.getSocket = (options, callback) =>
-    getSocket(options, (error, given) =>
-      callback(error, given ? { connection: given.connection } : false),
-    )
-}
-
-/** Lets the option `connect` open the smart host's connections too, where no proxy does. */
-function connectBy(connect: Connect, { transporter }: SmtpTransporter, options: StsOptions): void {
-  if (Object.hasOwn(transporter, 'getSocket')) return
-  const { host = 'localhost', port, secure, connectionTimeout } = transporter.options
-  const target = { purpose: 'smtp', host, port: Number(port) || (secure ? 465 : 587) } as const
-  const timeout = connectionTimeout ?? 30_000
-  const addressesOf = async (): Promise<string[]> => {
-    if (isIP(host)) return [host]
-    const resolver = options.resolver ?? defaultResolver(timeout)
-    // The operator chose this host: it may stand in the operator's own network
-    const blockedAddresses = new BlockList()
-    const lookup = await lookupAddresses(host, { resolver, dnsTimeout: timeout, blockedAddresses })
-    return lookup.addresses
-  }
-  transporter.getSocket = (_, callback) => {
-    addressesOf()
-      .then((addresses) => addresses.map((address) => ({ ...target, address })))
-      .then((targets) => connectFirst(targets, { connect, timeout }))
-      .then(
-        ({ socket }) => process.nextTick(callback, null, { connection: socket }),
-        (error) => process.nextTick(callback, error),
-      )
-  }
-}
-
-const SMTP_TRANSPORTS = ['SMTP', 'SMTP (pool)']
-
-/** @throws TypeError when it is not SMTP */
-function smtpTransporter(
-  transport: SMTPTransportOptions | SMTPPoolOptions | Transporter,
-): SmtpTransporter {
-  if (typeof transport !== 'object' || transport === null) {
-    throw optionError(
-      'transport',
-      'must be options of an SMTP transport, or a transporter',
-      transport,
+  /** The plain transport asks for a socket: for a check, a single message, or a place in the pool. */
+  #onGetSocket(options: object, callback: SocketCallback): void {
+    const asking = this.#asking ?? this.#askingInPool()
+    this.#open(asking, options).then(
+      (given) => process.nextTick(callback, null, given),
+      (error) => process.nextTick(callback, null, failSession(error)),
     )
   }
-  const transporter = isTransporter(transport) ? transport : nodemailer.createTransport(transport)
-  const { name } = transporter.transporter
-  if (!isSmtp(transporter)) {
-    throw new TypeError(
-      `withMtaSts() takes an SMTP transport, and ${name} is none: MTA-STS is about the TLS of SMTP connections, and that transport makes none of its own`,
-    )
+
+  async #open(asking: Asking | undefined, options: object) {
+    if (!asking) throw unknownNodemailer()
+    const turn =
+      asking instanceof Shipment ? (asking.now ?? (await asking.turn)) : await asking.turn
+    const given = await this.#connector.open(turn, options)
+    if (asking instanceof Shipment) asking.opened = openedFor(given)
+    return given
   }
-  // What sendMail() would do: here nobody calls it
-  if (transporter.getSocket) transporter.transporter.getSocket = transporter.getSocket
-  return transporter
+
+  get #isPool(): boolean {
+    return this.#transport.name === 'SMTP (pool)'
+  }
+
+  /** The message for which a pool has just made a place. */
+  #askingInPool(): Shipment | undefined {
+    for (const resource of this.#transport._connections ?? []) {
+      const { queueEntry } = resource
+      if (!queueEntry || resource.connection || this.#served.has(resource)) continue
+      this.#served.add(resource)
+      return this.#shipments.get(Object(queueEntry.mail))
+    }
+    return undefined
+  }
+
+  /** Returns the connection that a message is about to be sent on; undefined: it has proved nothing. */
+  #connectionOf(shipment: Shipment): SmtpConnection | undefined {
+    if (!this.#isPool) return shipment.opened
+    const resources = this.#transport._connections ?? []
+    const resource = resources.find(
+      ({ queueEntry }) => queueEntry && queueEntry.mail === shipment.mail,
+    )
+    const connection = openedFor(resource?.connection?.options)
+    const security = shipment.now?.candidate.security
+    // Not this message, and none of those that wait, is sent on what has proved too little
+    if (security) {
+      for (const one of resources) {
+        const mayClose = one === resource || one.available
+        if (mayClose && !meets(openedFor(one.connection?.options), security))
+          one.connection?.close()
+      }
+    }
+    return connection
+  }
 }
 
-function isTransporter(transport: object): transport is Transporter {
-  return 'sendMail' in transport && 'transporter' in transport
+type Asking = Shipment | { turn: Promise<Turn> }
+
+/** A later Nodemailer may keep its pool in another way: nothing is sent then. */
+function unknownNodemailer(): Error {
+  return new MtaStsError(
+    'withMtaSts() does not know the pool of this version of Nodemailer: use version 8, 9 or 10',
+    'ENODEMAILER',
+  )
 }
 
-function isSmtp(transporter: Transporter): transporter is SmtpTransporter {
-  return SMTP_TRANSPORTS.includes(transporter.transporter.name)
+function recipientsOf({ message }: Mail): string[] {
+  try {
+    return [message.getEnvelope().to ?? []].flat()
+  } catch {
+    return []
+  }
 }
 
 /** The configured name; with an address, the name that its certificate is configured to have. */
-function policyDomainOf({ host = 'localhost', tls }: SMTPTransportOptions): string {
+function policyDomainOf({ host = 'localhost', tls }: SmtpOptions): string {
   const name = isIP(host) && tls?.servername ? tls.servername : host
   if (isIP(name)) return isIP(name) === 6 ? `[IPv6:${name}]` : `[${name}]`
   const policyDomain = toALabels(name)
   if (policyDomain !== undefined) return policyDomain
   throw optionError('host', 'must be a host name or an address', host)
-}
-
-function sendOver(
-  transporter: SmtpTransporter['transporter'],
-  mail: MailMessage,
-): Promise<SMTPSentMessageInfo> {
-  return new Promise((resolve, reject) => {
-    transporter.send(mail as MailMessage<SMTPSentMessageInfo>, (error, info) =>
-      error || !info ? reject(error) : resolve(info),
-    )
-  })
-}
-
-/** What an error of the verifying twin means: a host that proved too little, or something else. */
-function refusalOf(error: unknown, { mxHost, security }: Candidate): Error {
-  const known = withPermanence(errorOf(error, undefined))
-  if (security.level === 'opportunistic') return known
-  const command = 'command' in known ? known.command : undefined
-  // A refused STARTTLS is known by its command, see deliver.ts
-  if (command === 'STARTTLS') return known
-  if (isHandshakeError(known)) return new TlsFailureError({ ...failedHandshake(known), mxHost })
-  // Whatever is said before the login may have been said by somebody in between (D6)
-  const early = command === 'CONN' || command === 'EHLO' || command === 'HELO'
-  return early ? Object.assign(known, { permanent: false }) : known
 }

@@ -13,7 +13,7 @@ import { textOfThrown } from '../text.js'
 import type { TlsReporter } from '../tlsrpt/reporter.js'
 import type { ReportStore } from '../tlsrpt/store.js'
 import type { PluginSettings, ReportSettings } from './settings.js'
-import { checkStoreName, openPolicyStore, openReportStore } from './stores.js'
+import { checkStoreCanOpen, checkStoreName, openPolicyStore, openReportStore } from './stores.js'
 
 export interface ServiceSetup {
   settings: PluginSettings
@@ -50,14 +50,17 @@ export class PluginService {
   }
 
   /**
-   * Checks what needs parts of the package that are loaded on demand: DANE and reports.
+   * Checks what needs parts of the package that are loaded on demand: stores, DANE and reports.
    *
    * @throws an error that says which setting is wrong
    */
   static async checkRest({ settings, logger }: ServiceSetup): Promise<void> {
+    const { store, reports } = settings
+    for (const name of [store, reports?.store]) {
+      if (name !== undefined && name !== NO_STORE) await checkStoreCanOpen(name)
+    }
     const sts = new MtaSts(await optionsOf(settings, logger))
     await sts.close()
-    const { reports } = settings
     if (!reports) return
     const { memoryReportStore } = await import('../tlsrpt/memory.js')
     const reporter = await makeReporter(reports, sts, { logger, store: memoryReportStore() })
@@ -101,7 +104,9 @@ async function optionsOf(settings: PluginSettings, logger: Logger): Promise<MtaS
   const options: MtaStsOptions = { ...settings.options, logger }
   if (localMxOk) options.blockedAddresses = new BlockList()
   if (dane) {
-    const { dane: makeDane, dnssecResolver } = await import('../dane/index.js')
+    const { dane: makeDane, dnssecResolver } = await import('../dane/index.js').catch((cause) => {
+      throw missing('DANE', 'dns-packet', cause)
+    })
     options.dane = makeDane({ resolver: dnssecResolver(dane) })
   }
   return options
@@ -114,10 +119,15 @@ async function makeReporter(
 ): Promise<TlsReporter> {
   const { TlsReporter: Reporter } = await import('../tlsrpt/reporter.js')
   const nodemailer = await import('nodemailer').catch((cause) => {
-    const message = 'Reports by mail need the package nodemailer: npm install nodemailer'
-    throw new MtaStsError(message, 'ECONFIG', { cause })
+    throw missing('TLS reports', 'nodemailer', cause)
   })
   const { mtaStsTransport } = await import('../nodemailer/transport.js')
   const transporter = nodemailer.default.createTransport(mtaStsTransport({ sts }))
   return new Reporter({ ...reports, store, transporter, logger })
+}
+
+/** Of an optional package that cannot be loaded. */
+function missing(what: string, name: string, cause: unknown): MtaStsError {
+  const message = `For ${what}, install the package ${name}: npm install ${name}`
+  return new MtaStsError(message, 'ECONFIG', { cause })
 }

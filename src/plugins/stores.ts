@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isBuiltin } from 'node:module'
 import { MtaStsError } from '../errors.js'
 import type { PolicyStore } from '../policy/store.js'
 import type { ReportStore } from '../tlsrpt/store.js'
@@ -70,13 +71,31 @@ export function checkStoreName(name: string): void {
   throw new MtaStsError('A store is sqlite:PATH or redis://HOST[:PORT][/DB]', 'ECONFIG')
 }
 
+/**
+ * Checks that this Node and the installed packages know such a store. Nothing is opened: a server
+ * may not yet be there, and the folder of a file not yet belong to the user that Haraka becomes.
+ *
+ * @throws MtaStsError `ECONFIG`
+ */
+export async function checkStoreCanOpen(name: string): Promise<void> {
+  if (/^rediss?:/.test(name)) await loadRedis()
+  else if (!isBuiltin('node:sqlite')) {
+    const message = `A store in SQLite needs Node 22.13 or newer; this is ${process.version}`
+    throw new MtaStsError(message, 'ECONFIG')
+  }
+}
+
+function loadRedis() {
+  return import('redis').catch((cause) => {
+    const message = 'For a store in Redis, install the package redis: npm install redis'
+    throw new MtaStsError(message, 'ECONFIG', { cause })
+  })
+}
+
 /** Connects in the background: mail does not wait for Redis, and a lost connection comes back. */
 async function redisClient({ name, onError }: StoreName): Promise<Client> {
   checkStoreName(name)
-  const { createClient } = await import('redis').catch((cause) => {
-    const message = 'A store in Redis needs the package redis: npm install redis'
-    throw new MtaStsError(message, 'ESTOREOPEN', { cause })
-  })
+  const { createClient } = await loadRedis()
   const client: Client = createClient({ url: name })
   client.on('error', onError)
   client.connect().catch(onError)

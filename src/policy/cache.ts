@@ -19,12 +19,13 @@ import { FetchBackoff } from './backoff.js'
 import type { CachedPolicy } from './cached-policy.js'
 import { plainFailure } from './failure.js'
 import type { FetchOptions } from './fetch.js'
-import type { GuardedStore } from './guarded-store.js'
+import type { GuardedStore, StoreAnswer } from './guarded-store.js'
 import { type FoundPolicy, type NoPolicy, noPolicy, type PolicyLookup } from './lookup.js'
 import { type MemoryOptions, NEGATIVE_SHARE, PolicyMemory } from './memory.js'
 import { lookupRecord } from './record-lookup.js'
 import { Slots } from './slots.js'
 import { span } from './span.js'
+import type { StoredPolicy } from './store.js'
 import { type Occasion, Updater } from './update.js'
 
 /** All durations in milliseconds. */
@@ -77,6 +78,8 @@ export class PolicyCache {
   readonly #slots: Slots
   /** One for each domain, for everything that takes time: store, TXT, GET */
   readonly #inFlight = new Map<string, InFlight>()
+  /** Background work that was begun and has not ended */
+  #beside = 0
 
   constructor(options: CacheOptions) {
     const { now, closing, maxNegatives, maxCacheBytes } = options
@@ -163,6 +166,11 @@ export class PolicyCache {
     }
   }
 
+  /** Whether work is under way, for deliveries or in the background. */
+  get busy(): boolean {
+    return this.#inFlight.size > 0 || this.#beside > 0
+  }
+
   /** Iterates over the policies in memory. */
   policies(): IterableIterator<[policyDomain: string, policy: CachedPolicy]> {
     return this.#memory.entries()
@@ -201,20 +209,22 @@ export class PolicyCache {
     const { store } = this.#options
     const now = this.#now()
     let cached = this.#memory.valid(policyDomain, now)
+    let read: StoredPolicy | undefined
     if (cached) {
       const synced = await this.#updater.sync(policyDomain, cached)
       if (synced === undefined) return 'dropped'
-      if (synced !== cached) return 'kept'
+      if (synced.policy !== cached) return 'kept'
     } else {
       if (this.#memory.drop(policyDomain)) return 'dropped'
       const stored = await store.get(policyDomain)
       this.#requireOpen()
       if (stored.kind !== 'entry') return 'kept'
       cached = stored.cached
+      read = stored.stored
     }
     if (!cached.isInUse(now)) return 'kept'
     const { body, id } = cached
-    const update = await this.#updater.update(policyDomain, cached, 'pass')
+    const update = await this.#updater.update(policyDomain, cached, { occasion: 'pass', read })
     switch (update.kind) {
       case 'fetched':
         return update.policy.id === id && update.policy.body === body ? 'renewed' : 'changed'
@@ -234,7 +244,7 @@ export class PolicyCache {
     const { recheckInterval } = this.#options
     policy.usedAt = now
     if (policy.isCheckDue(now)) this.#recheckBeside(policyDomain)
-    if (policy.isSaveDue()) this.#beside(this.#updater.save(policyDomain, policy))
+    if (policy.isSaveDue()) this.#runBeside(this.#updater.save(policyDomain, policy))
     const { since } = policy.checked ?? { since: Number.NEGATIVE_INFINITY }
     policy.quietFrom = now
     policy.quietUntil = Math.min(policy.expiresAt, since + recheckInterval, now + USE_PRECISION)
@@ -243,7 +253,7 @@ export class PolicyCache {
 
   #recheckBeside(policyDomain: string): void {
     if (this.#inFlight.has(policyDomain)) return
-    this.#beside(
+    this.#runBeside(
       this.#share(policyDomain, 'lookup', () => this.#look(policyDomain, 'recheck', 'background')),
     )
   }
@@ -257,18 +267,19 @@ export class PolicyCache {
     const cached = this.#memory.valid(policyDomain, this.#now())
     if (cached === undefined) return this.#learn(policyDomain)
     const update = await this.#slots.run(urgency, () =>
-      this.#updater.update(policyDomain, cached, occasion),
+      this.#updater.update(policyDomain, cached, { occasion }),
     )
     if (update.kind === 'fetched') return { ...update.policy.lookup, source: 'network' }
-    const stillApplies = update.kind !== 'removed' && update.policy.isValid(this.#now())
-    return stillApplies ? update.policy.lookup : this.#learn(policyDomain)
+    // The store may hold what was removed all the same: a clock was wrong
+    if (update.kind === 'removed') return this.#learn(policyDomain, { kind: 'nothing' })
+    return update.policy.isValid(this.#now()) ? update.policy.lookup : this.#learn(policyDomain)
   }
 
   /** Asks the store, then the domain: memory knows nothing that has not expired. */
-  async #learn(policyDomain: string): Promise<PolicyLookup> {
+  async #learn(policyDomain: string, answer?: StoreAnswer): Promise<PolicyLookup> {
     const { store, recheckInterval, requireStore } = this.#options
     const now = this.#now()
-    const stored = await store.get(policyDomain)
+    const stored = answer ?? (await store.get(policyDomain))
     this.#requireOpen()
     if (stored.kind === 'entry') {
       stored.cached.usedAt = now
@@ -277,7 +288,7 @@ export class PolicyCache {
       return stored.cached.lookup
     }
     const { lookup, failure, ttl } = await this.#slots.run('delivery', () =>
-      this.#discover(policyDomain),
+      this.#discover(policyDomain, stored.kind === 'nothing' ? stored.stored : undefined),
     )
     if (lookup.status === 'found') return { ...lookup, source: 'network' }
     if (failure) this.#report(policyDomain, lookup, failure)
@@ -291,7 +302,7 @@ export class PolicyCache {
   }
 
   /** Discovers a policy (RFC 8461 §3). `ttl`: how long "no policy" is believed */
-  async #discover(policyDomain: string): Promise<Discovery> {
+  async #discover(policyDomain: string, read?: StoredPolicy): Promise<Discovery> {
     const { negativeTtl, network } = this.#options
     const record = await lookupRecord(policyDomain, network)
     this.#requireOpen()
@@ -303,7 +314,10 @@ export class PolicyCache {
       case 'failed':
         return discovered('dns-failure', record.failure, Math.min(DNS_FAILURE_TTL, negativeTtl))
       case 'found': {
-        const fetched = await this.#updater.fetch(policyDomain, record.id)
+        const fetched = await this.#updater.fetch(policyDomain, record.id, {
+          read,
+          inMemory: true,
+        })
         if (fetched.kind === 'fetched') return { lookup: fetched.policy.lookup, ttl: 0 }
         const invalid = fetched.failure.resultType === 'sts-policy-invalid'
         // Not believed for any time: another id may be fetched at once, this one has its back-off
@@ -346,8 +360,12 @@ export class PolicyCache {
   }
 
   /** Lets work run that nobody waits for. It fails only when the cache is closing. */
-  #beside(work: Promise<unknown>): void {
-    work.catch(() => undefined)
+  #runBeside(work: Promise<unknown>): void {
+    this.#beside++
+    const end = () => {
+      this.#beside--
+    }
+    work.then(end, end)
   }
 
   #requireOpen(): void {

@@ -75,11 +75,6 @@ export class CachedPolicy {
   savedUsedAt: number
   /** Whether the entry is being written at the moment */
   saving = false
-  /**
-   * When the fetch was made, as the store has it. The times above differ from it where the clock of
-   * the host that fetched is ahead; a store knows the entry again by these.
-   */
-  fetchInStore: Pick<StoredPolicy, 'startedAt' | 'fetchedAt'> | undefined
   /** From and until when a delivery gets the policy, and nothing else is due */
   quietFrom = Number.POSITIVE_INFINITY
   quietUntil = Number.NEGATIVE_INFINITY
@@ -215,8 +210,7 @@ export class CachedPolicy {
 
   toStored(): StoredPolicy {
     const { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt } = this
-    const entry = { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt }
-    return { ...entry, ...this.fetchInStore }
+    return { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt }
   }
 
   #found(policy: Policy, body: string): FoundPolicy {
@@ -233,17 +227,14 @@ export class CachedPolicy {
   }
 }
 
-/** The clock of another host may be this much ahead of ours. */
-const CLOCK_SKEW = 3_600_000
-
 /** An entry of a store that was checked like remote input. */
 export interface ReadPolicy {
   cached: CachedPolicy
   /**
-   * Whether the entry was fetched in the future by our clock: one of the clocks is wrong. It is
-   * used when nothing else is known, as if it had been fetched now; it never replaces a policy.
+   * By how much our clock is behind the fetch, in milliseconds; 0: not at all. An entry of the
+   * future is used when nothing else is known, as if it had been fetched now; it replaces no policy.
    */
-  fromFuture: boolean
+  ahead: number
 }
 
 /**
@@ -268,9 +259,7 @@ export function fromStored(stored: StoredPolicy, now: number): ReadPolicy {
       recordSeenAt: isTime(recordSeenAt) ? Math.min(recordSeenAt, now) : end,
     },
   )
-  const fromFuture = fetchedAt > now + CLOCK_SKEW
-  if (fetchedAt > now && !fromFuture) cached.fetchInStore = { startedAt: begun, fetchedAt }
-  return { cached, fromFuture }
+  return { cached, ahead: Math.max(0, fetchedAt - now) }
 }
 
 function isTime(value: unknown): value is number {

@@ -22,8 +22,9 @@ export interface GuardedStoreOptions {
  * failed, took too long, or its entry cannot be read; nothing is known about the domain then.
  */
 export type StoreAnswer =
-  | ({ kind: 'entry' } & ReadPolicy)
-  | { kind: 'nothing' }
+  | ({ kind: 'entry'; stored: StoredPolicy } & ReadPolicy)
+  /** `stored`: an entry that has expired */
+  | { kind: 'nothing'; stored?: StoredPolicy }
   | { kind: 'no-answer' }
 
 /** `refused`: the store has the result of a later fetch, or the entry was removed meanwhile. */
@@ -31,7 +32,7 @@ export type StoreWrite = 'stored' | 'refused' | 'failed'
 
 const REPORT_INTERVAL = 60_000
 
-/** The clock that dated a removal may be this much ahead of ours. */
+/** An entry from further in the future is reported: one of the clocks is wrong. */
 const CLOCK_SKEW = 3_600_000
 
 const NOTHING = { kind: 'nothing' } as const
@@ -66,15 +67,15 @@ export class GuardedStore {
       : this.#check(policyDomain, answer.stored)
   }
 
-  /** @param before the policy that was known when the fetch began: see `PolicyStore.set` */
+  /** @param before the entry that was read when the fetch of the new one began */
   async set(
     policyDomain: string,
     cached: CachedPolicy,
-    before?: CachedPolicy,
+    before?: StoredPolicy,
   ): Promise<StoreWrite> {
     if (!this.#store) return 'stored'
     const answer = await this.#attempt('set', async (store) => ({
-      taken: await store.set(policyDomain, cached.toStored(), before?.toStored()),
+      taken: await store.set(policyDomain, cached.toStored(), before),
     }))
     if (answer === undefined) return 'failed'
     return answer.taken === false ? 'refused' : 'stored'
@@ -86,7 +87,7 @@ export class GuardedStore {
       store.removedAt?.(policyDomain),
     )
     if (typeof at !== 'number') return undefined
-    return at <= this.#options.now() + CLOCK_SKEW ? at : undefined
+    return at <= this.#options.now() ? at : undefined
   }
 
   /**
@@ -149,12 +150,14 @@ export class GuardedStore {
   #check(policyDomain: string, stored: unknown): StoreAnswer {
     const now = this.#options.now()
     try {
-      const read = fromStored(stored as StoredPolicy, now)
-      if (read.fromFuture) {
+      const entry = stored as StoredPolicy
+      const read = fromStored(entry, now)
+      if (read.ahead > CLOCK_SKEW) {
         const error = new TypeError('its fetchedAt is in the future: one of the clocks is wrong')
         this.#report(`get ${policyDomain}`, error)
       }
-      return read.cached.isValid(now) ? { kind: 'entry', ...read } : NOTHING
+      if (!read.cached.isValid(now)) return { kind: 'nothing', stored: entry }
+      return { kind: 'entry', stored: entry, ...read }
     } catch (error) {
       this.#report(`get ${policyDomain}`, error)
       return NO_ANSWER

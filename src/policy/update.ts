@@ -15,6 +15,7 @@ import type { PolicyLookup } from './lookup.js'
 import type { PolicyMemory } from './memory.js'
 import { lookupRecord, type RecordLookup } from './record-lookup.js'
 import { span } from './span.js'
+import type { StoredPolicy } from './store.js'
 
 export interface UpdaterOptions {
   network: FetchOptions
@@ -50,9 +51,17 @@ export type Fetch =
   | { kind: 'fetched'; policy: CachedPolicy }
   | { kind: 'failed'; failure: TlsFailure }
 
+/** The policy that counts, and the entry of the store. */
+interface Synced {
+  policy: CachedPolicy
+  read?: StoredPolicy | undefined
+}
+
 interface Replaced {
   /** The policy that the fetched one takes the place of */
   before?: CachedPolicy | undefined
+  /** The entry of the store when the fetch began */
+  read?: StoredPolicy | undefined
   /** Whether the fetched policy is kept in memory, and not in the store alone */
   inMemory: boolean
 }
@@ -67,9 +76,14 @@ export class Updater {
   /**
    * Brings a policy up to date. The policy may be the store's alone; then memory is left alone too.
    *
+   * @param read the entry of the store, if it was just read
    * @throws MtaStsError `ECLOSED`
    */
-  async update(policyDomain: string, cached: CachedPolicy, occasion: Occasion): Promise<Update> {
+  async update(
+    policyDomain: string,
+    cached: CachedPolicy,
+    { occasion, read }: { occasion: Occasion; read?: StoredPolicy | undefined },
+  ): Promise<Update> {
     const { network, memory, now, recheckInterval } = this.#options
     const record = await lookupRecord(policyDomain, network)
     this.#options.requireOpen()
@@ -78,21 +92,26 @@ export class Updater {
 
     const inMemory = memory.holds(policyDomain, cached)
     const isDue = (policy: CachedPolicy) => isFetchDue(policy, record, { occasion, now: now() })
-    const policy =
+    const synced =
       inMemory && (isDue(cached) || cached.isSyncDue(now()))
         ? await this.sync(policyDomain, cached)
-        : cached
-    if (policy === undefined) return { kind: 'removed' }
+        : { policy: cached, read }
+    if (synced === undefined) return { kind: 'removed' }
+    const { policy } = synced
 
     const problem = problemOf(record)
-    // What another process has fetched meanwhile is as good as a fetch of our own
-    if (!isDue(policy) || (occasion === 'mismatch' && policy !== cached)) {
+    // Another text, which another process has fetched meanwhile, is as good as a fetch of our own
+    if (!isDue(policy) || (occasion === 'mismatch' && policy.body !== cached.body)) {
       this.#note(policyDomain, policy, problem)
       return { kind: policy === cached && problem ? 'failed' : 'unchanged', policy }
     }
     if (occasion === 'mismatch') policy.refetched = span(now(), recheckInterval)
     const id = record.kind === 'found' ? record.id : policy.id
-    const fetched = await this.fetch(policyDomain, id, { before: policy, inMemory })
+    const fetched = await this.fetch(policyDomain, id, {
+      before: policy,
+      read: synced.read,
+      inMemory,
+    })
     if (fetched.kind === 'failed') {
       this.#note(policyDomain, policy, fetched.failure)
       return { kind: 'failed', policy }
@@ -110,11 +129,12 @@ export class Updater {
   async fetch(
     policyDomain: string,
     id: string,
-    { before, inMemory }: Replaced = { inMemory: true },
+    replaced: Replaced = { inMemory: true },
   ): Promise<Fetch> {
     const { network, backoff, now, recheckInterval } = this.#options
     const waiting = backoff.waiting(policyDomain, id, now())
     if (waiting) return { kind: 'failed', failure: waiting }
+    const { before } = replaced
     const begun = now()
     const found = await fetchPolicy(policyDomain, network)
     this.#options.requireOpen()
@@ -131,19 +151,22 @@ export class Updater {
     })
     policy.checkedNow(end, recheckInterval)
     policy.refetched = before?.refetched
-    const stored = await this.#store(policyDomain, policy, { before, inMemory })
-    return { kind: 'fetched', policy: stored }
+    return {
+      kind: 'fetched',
+      policy: await this.#store(policyDomain, policy, replaced),
+    }
   }
 
   /**
    * Asks the store, which other processes share, for a later fetch and for a removal by an operator.
-   * Returns the policy that counts, or undefined when it was removed.
+   * Returns the policy that counts, and the entry as it was read, or undefined when the policy was
+   * removed.
    *
    * @throws MtaStsError `ECLOSED`
    */
-  async sync(policyDomain: string, cached: CachedPolicy): Promise<CachedPolicy | undefined> {
+  async sync(policyDomain: string, cached: CachedPolicy): Promise<Synced | undefined> {
     const { store, memory, now, recheckInterval } = this.#options
-    if (!store.isPresent) return cached
+    if (!store.isPresent) return { policy: cached }
     const removedAt = await store.removedAt(policyDomain)
     this.#options.requireOpen()
     if (removedAt !== undefined && removedAt >= cached.startedAt) {
@@ -152,18 +175,19 @@ export class Updater {
     }
     const answer = await store.get(policyDomain)
     this.#options.requireOpen()
-    if (answer.kind === 'no-answer') return cached
+    if (answer.kind === 'no-answer') return { policy: cached }
+    const read = answer.stored
     cached.synced = span(now(), recheckInterval)
-    if (answer.kind === 'nothing' || answer.fromFuture) return cached
+    if (answer.kind === 'nothing' || answer.ahead > 0) return { policy: cached, read }
     const stored = answer.cached
-    if (stored.startedAt <= cached.startedAt) return cached
+    if (stored.startedAt <= cached.startedAt) return { policy: cached, read }
     stored.usedAt = Math.max(stored.usedAt, cached.usedAt)
     stored.recordSeenAt = Math.max(stored.recordSeenAt, cached.recordSeenAt)
     stored.checked = cached.checked
     stored.synced = cached.synced
     stored.refetched = cached.refetched
     this.take(policyDomain, stored)
-    return stored
+    return { policy: stored, read }
   }
 
   /**
@@ -197,17 +221,17 @@ export class Updater {
   async #store(
     policyDomain: string,
     policy: CachedPolicy,
-    { before, inMemory }: Replaced,
+    { read, inMemory }: Replaced,
   ): Promise<CachedPolicy> {
     const { store, now, recheckInterval } = this.#options
-    const written = await store.set(policyDomain, policy, before)
+    const written = await store.set(policyDomain, policy, read)
     this.#options.requireOpen()
     policy.unsaved = written === 'failed'
     if (written === 'stored') policy.synced = span(now(), recheckInterval)
     if (inMemory) this.take(policyDomain, policy)
     if (written !== 'refused' || !inMemory) return policy
     // Another process began its fetch later, or an operator has removed the policy meanwhile
-    return (await this.sync(policyDomain, policy)) ?? policy
+    return (await this.sync(policyDomain, policy))?.policy ?? policy
   }
 
   #note(policyDomain: string, policy: CachedPolicy, failure: TlsFailure | undefined): void {

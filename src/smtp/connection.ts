@@ -24,6 +24,8 @@ export interface SmtpTarget {
   security: Security
   /** For `tls.connect`, beside the socket */
   tls: ConnectionOptions
+  /** TLS begins before the greeting (RFC 8314 §3.3): port 465 */
+  implicitTls?: boolean | undefined
   /** Judges a finished handshake: `refusal` forbids its use, `audited` is recorded */
   judge(socket: TLSSocket): Judgement
   /** What already speaks against the host where that does not stop a delivery: mode `testing` */

@@ -13,7 +13,7 @@ import type { OpenSettings, SmtpConnection, SmtpTarget } from './connection.js'
 import { type Greeted, Greeter, type OnBegin } from './hello.js'
 import { connectionError, type Reply, SmtpError } from './reply.js'
 import { SmtpSession } from './session.js'
-import { NOT_OFFERED, startTls } from './starttls.js'
+import { beginTls, lostInTls, NOT_OFFERED, startTls } from './starttls.js'
 import { CONNECTION_TIMEOUT, replyTimeouts } from './timeouts.js'
 
 /**
@@ -123,16 +123,14 @@ class Opening {
   }
 
   /** One address, from the TCP connection to a session that may be used. */
-  async #open({ socket, target: { address } }: Connected): Promise<SmtpConnection> {
+  async #open(connected: Connected): Promise<SmtpConnection> {
+    if (this.#target.implicitTls) return this.#openInsideTls(connected)
+    const { socket, target } = connected
+    const { address } = target
     const { localAddress } = socket
     let session = await this.#greeter.greet(socket)
     const { greeting } = session
-    const { failure: found, secured } = await startTls(session, this.#target, {
-      greeter: this.#greeter,
-      onBegin: this.#onBegin,
-      timeout: this.#connectionTimeout,
-      signal: this.#settings.signal,
-    })
+    const { failure: found, secured } = await startTls(session, this.#target, this.#tlsSettings)
     const failure = found && { ...found, mxHost: this.#target.mxHost, address }
     this.#report({ address, localAddress, greeting, failure })
     if (!this.#mayUse(secured !== undefined)) {
@@ -154,6 +152,41 @@ class Opening {
     return this.#session(session, { address, failure, tlsFailed, tls: secured?.socket })
   }
 
+  /** One address of a host that speaks TLS from the first byte on. */
+  async #openInsideTls({ socket, target: { address } }: Connected): Promise<SmtpConnection> {
+    const { localAddress } = socket
+    const begun = await beginTls(socket, this.#target, this.#tlsSettings)
+    let { failure: found } = begun
+    let session: Greeted | undefined
+    let unusable: unknown
+    if (begun.socket) {
+      try {
+        session = await this.#greeter.greet(begun.socket)
+      } catch (error) {
+        unusable = error
+        // TLS 1.3: what ends the connection before the first reply belongs to the handshake
+        found = lostInTls(error) ?? found
+        if (found !== begun.failure) unusable = undefined
+      }
+    }
+    const failure = found && { ...found, mxHost: this.#target.mxHost, address }
+    this.#report({ address, localAddress, greeting: session?.greeting, failure })
+    if (unusable !== undefined) throw unusable
+    if (!session || !begun.socket) throw new TlsFailureError(failure ?? NOT_OFFERED)
+    session.dialogue.assertQuiet('EHLO')
+    session.dialogue.log('info', `Ready for mail at ${address}, TLS`)
+    return this.#session(session, { address, failure, tlsFailed: false, tls: begun.socket })
+  }
+
+  get #tlsSettings() {
+    return {
+      greeter: this.#greeter,
+      onBegin: this.#onBegin,
+      timeout: this.#connectionTimeout,
+      signal: this.#settings.signal,
+    }
+  }
+
   /** The one gate before MAIL FROM. */
   #mayUse(secured: boolean): boolean {
     return secured || this.#target.security.level === 'opportunistic'
@@ -173,12 +206,12 @@ class Opening {
   #report(session: {
     address: string
     localAddress: string | undefined
-    greeting: Reply
+    greeting: Reply | undefined
     failure: TlsFailure | undefined
   }): void {
     const { address, localAddress, greeting } = session
     // RFC 8460 §4.3.1: what the host calls itself
-    const helo = /^220[- ]([!-~]{1,255})/.exec(greeting.lines[0] ?? '')?.[1]
+    const helo = /^220[- ]([!-~]{1,255})/.exec(greeting?.lines[0] ?? '')?.[1]
     // A host outside a policy of mode testing has failed already, whatever it proves
     const failure = session.failure ?? this.#target.failure
     this.#settings.onSession({

@@ -78,6 +78,39 @@ export async function startTls(
   }
 }
 
+/**
+ * Begins TLS on a connection on which nothing was said yet (RFC 8314 §3.3).
+ *
+ * @throws the signal's reason when it is aborted
+ */
+export async function beginTls(
+  socket: Socket,
+  target: SmtpTarget,
+  settings: StartTlsSettings,
+): Promise<{ failure?: TlsFailure | undefined; socket?: TLSSocket }> {
+  const { timeout, onBegin, signal } = settings
+  try {
+    const secured = await handshake(socket, target.tls, { timeout, onBegin })
+    const { refusal, audited } = target.judge(secured)
+    if (!refusal) return { failure: audited, socket: secured }
+    discard(secured)
+    return { failure: refusal }
+  } catch (error) {
+    signal?.throwIfAborted()
+    return { failure: failedHandshake(error) }
+  }
+}
+
+/**
+ * Returns the failed handshake that an error stands for which came in place of the first reply
+ * inside TLS; undefined when the host did reply.
+ */
+export function lostInTls(error: unknown): TlsFailure | undefined {
+  if (!(error instanceof SmtpError) || error.command !== 'CONN') return undefined
+  if (error.responseCode !== undefined || error.code === 'EPROTOCOL') return undefined
+  return failedHandshake(rootOf(error))
+}
+
 /** Says STARTTLS; returns why there can be no handshake. The connection has ended then. */
 async function requestTls(
   dialogue: SmtpDialogue,

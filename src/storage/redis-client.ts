@@ -133,13 +133,13 @@ function withContext(send: Command): Command {
 
 /**
  * A Redis that evicts keys loses policies and counts that it has acknowledged. After the first
- * command that succeeded, the setting is asked for once; a server that forbids the question is fine.
+ * write, the setting is asked for once; a server that forbids the question is fine.
  */
 function warningOfEviction(command: Command): Command {
   let asked = false
   return async (name, ...args) => {
     const reply = await command(name, ...args)
-    if (!asked) {
+    if (!asked && name === 'EVAL') {
       asked = true
       void command('CONFIG', 'GET', 'maxmemory-policy').then(warnUnlessNoEviction, () => undefined)
     }

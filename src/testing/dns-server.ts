@@ -112,7 +112,7 @@ export class DnsServer {
     const { AUTHORITATIVE_ANSWER, AUTHENTIC_DATA, RECURSION_DESIRED, RECURSION_AVAILABLE } =
       this.#setup.dnsPacket
     const desired = query.flag_rd ? RECURSION_DESIRED : 0
-    // RFC 6840 §5.8: for who asked for it
+    // RFC 6840 §5.8: only where the query asked for it
     const authentic = query.flag_ad && answer.secure ? AUTHENTIC_DATA : 0
     const edns = query.additionals?.filter((record) => record.type === 'OPT') ?? []
     return {

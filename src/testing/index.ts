@@ -20,6 +20,9 @@ export type {
 export type { CertificateSpec } from './authority.js'
 export type { ChaosOptions } from './chaos.js'
 export type { Duration, WorldClock } from './clock.js'
+export type { ConformanceCase } from './conformance-cases.js'
+export { type PolicyStoreUnderTest, policyStoreConformance } from './conformance-policy.js'
+export { type ReportStoreUnderTest, reportStoreConformance } from './conformance-report.js'
 export { createMailWorld } from './create.js'
 export {
   DANE_FAULTS,

@@ -6,13 +6,17 @@
  */
 import { afterEach, beforeEach, expect, type TestAPI, test as vitestTest } from 'vitest'
 import type { MailWorld, MailWorldOptions } from './api.js'
-import { createMailWorld } from './create.js'
-import { matchers, type Received, type Refused } from './matchers.js'
-import { ended, WorldForEachTest } from './runner.js'
+import {
+  createMailWorld,
+  ended,
+  matchers,
+  type Received,
+  type Refused,
+  WorldForEachTest,
+} from './runner-parts.js'
 
 export type { MailWorld, MailWorldOptions } from './api.js'
-export { createMailWorld } from './create.js'
-export type { Received, Refused } from './matchers.js'
+export { createMailWorld, type Received, type Refused } from './runner-parts.js'
 
 expect.extend(matchers)
 

@@ -85,6 +85,8 @@ export interface Judgement {
   refusal?: TlsFailure
   /** A proof that is only audited was not given: recorded, and the connection is used */
   audited?: TlsFailure
+  /** What was wrong with each proof, demanded or audited, that was not given */
+  failed?: { [By in Proof['by']]?: TlsFailure }
 }
 
 /** Judges a finished handshake by TLSA records (RFC 7672 §3). */
@@ -106,7 +108,11 @@ export function assess(
   }
   const refusal = proofs.map((proof) => failures.get(proof)).find((failure) => failure)
   const audited = audit && failures.get(audit)
-  return { ...(refusal ? { refusal } : {}), ...(audited ? { audited } : {}) }
+  return {
+    ...(refusal ? { refusal } : {}),
+    ...(audited ? { audited } : {}),
+    failed: Object.fromEntries([...failures].map(([{ by }, failure]) => [by, failure])),
+  }
 }
 
 function stsFirst(a: Proof, b: Proof): number {

@@ -9,6 +9,9 @@ import type { FailureGroup, PolicyAssessment, Verdict } from './assess-types.js'
 /** Of the days that are asked for, so many have to be covered: single reports go astray. */
 const ENOUGH = 0.9
 
+/** Result types that one line names. */
+const MAX_TYPES = 3
+
 /**
  * @param policies of one domain
  * @param days how many days of data are asked for
@@ -51,21 +54,22 @@ function failsElsewhere(policy: PolicyAssessment): string {
 /** `all at mx2.example: certificate-expired, last on 2026-08-30` */
 function whereOf({ failures }: PolicyAssessment): string {
   const refused = failures.filter(({ weight }) => weight === 'refused')
+  const [most] = refused
+  if (most === undefined) return ''
   const hosts = new Set(refused.map(({ mxHost }) => mxHost))
   const types = new Set(refused.map(({ resultType }) => resultType))
+  const shown = hosts.size === 1 ? [...types].slice(0, MAX_TYPES) : [most.resultType]
   const last = refused
     .map(({ lastDay }) => lastDay)
     .sort()
     .at(-1)
-  const [most] = refused
-  if (most === undefined) return ''
-  const share = hosts.size === 1 ? 'all' : 'most'
-  const type = types.size === 1 || hosts.size > 1 ? [most.resultType] : [...types].slice(0, 3)
-  return `${share} ${placeOf(most)}: ${type.map(escapeRemoteText).join(', ')}, last on ${last}`
+  return `${placeOf(most, hosts.size)}: ${shown.map(escapeRemoteText).join(', ')}, last on ${last}`
 }
 
-function placeOf({ mxHost }: FailureGroup): string {
-  return mxHost === undefined ? 'at a host that is not named' : `at ${escapeRemoteText(mxHost)}`
+function placeOf({ mxHost }: FailureGroup, hosts: number): string {
+  if (mxHost === undefined)
+    return hosts === 1 ? 'at a host that is not named' : 'most at no named host'
+  return `${hosts === 1 ? 'all' : 'most'} at ${escapeRemoteText(mxHost)}`
 }
 
 function notYet(why: string): Verdict {

@@ -55,15 +55,25 @@ export class Collector {
     if (isOwnTraffic()) return
     try {
       const session = event as SessionEvent
-      const { policy, failure } = session
-      const tally = this.#tally(policy)
-      if (tally === undefined) return
-      if (failure === undefined) tally.successes++
-      else this.#countFailure(tally, failure, session)
+      const { policy, failure, applied } = session
+      // A report goes to the recipient's domain, whosever TLSA records it shows
+      if (applied === undefined) this.#count(policy.domain, { policy, failure }, session)
+      else for (const result of applied) this.#count(policy.domain, result, session)
     } catch {
       // Not a session event; a subscriber that throws would bring the process down
       this.#uncounted++
     }
+  }
+
+  #count(
+    owner: string,
+    { policy, failure }: { policy: AppliedPolicy; failure?: TlsFailure | undefined },
+    session: SessionEvent,
+  ): void {
+    const tally = this.#tally(policy, owner)
+    if (tally === undefined) return
+    if (failure === undefined) tally.successes++
+    else this.#countFailure(tally, failure, session)
   }
 
   /** Counts a failed discovery of `mta-sts:policy-failure`. Never throws. */
@@ -71,7 +81,7 @@ export class Collector {
     if (isOwnTraffic()) return
     try {
       const { policy, failure } = event as PolicyFailureEvent
-      const tally = this.#tally(policy)
+      const tally = this.#tally(isOfPolicyFile(failure) ? policyOfRecord(policy) : policy)
       if (tally !== undefined) this.#countFailure(tally, failure, {})
     } catch {
       this.#uncounted++
@@ -104,8 +114,7 @@ export class Collector {
   }
 
   /** Undefined where there is nothing to count: an address literal, or too many domains. */
-  #tally(policy: AppliedPolicy): PolicyTally | undefined {
-    const { domain } = policy
+  #tally(policy: AppliedPolicy, domain = policy.domain): PolicyTally | undefined {
     const day = Math.floor(this.#options.now() / DAY)
     let domains = this.#days.get(day)
     if (domains === undefined) {
@@ -113,32 +122,36 @@ export class Collector {
       this.#days.set(day, domains)
     }
     const tallies = domains.get(domain)
-    if (tallies === undefined) return this.#firstTally(policy, domains)
+    if (tallies === undefined) return this.#firstTally(policy, domain, domains)
     for (const tally of tallies) if (tally.isFor(policy)) return tally
-    return this.#anotherTally(policy, tallies)
+    return this.#anotherTally(policy, domain, tallies)
   }
 
-  #firstTally(policy: AppliedPolicy, domains: Map<string, PolicyTally[]>): PolicyTally | undefined {
+  #firstTally(
+    policy: AppliedPolicy,
+    domain: string,
+    domains: Map<string, PolicyTally[]>,
+  ): PolicyTally | undefined {
     // An address literal has no _smtp._tls record
-    if (toALabels(policy.domain) !== policy.domain) return undefined
+    if (toALabels(domain) !== domain) return undefined
     if (this.#domains >= this.#options.maxDomains) {
       this.#uncounted++
       return undefined
     }
     const tally = new PolicyTally(policy)
     this.#domains++
-    domains.set(policy.domain, [tally])
+    domains.set(domain, [tally])
     return tally
   }
 
-  #anotherTally(policy: AppliedPolicy, tallies: PolicyTally[]): PolicyTally {
+  #anotherTally(policy: AppliedPolicy, domain: string, tallies: PolicyTally[]): PolicyTally {
     if (tallies.length < this.#options.maxPolicies) {
       const tally = new PolicyTally(policy)
       tallies.push(tally)
       return tally
     }
     // One for each type at most
-    const { type, domain, mode } = policy
+    const { type, mode } = policy
     const rest = { type, domain, mode, mxHosts: [] }
     let tally = tallies.find((other) => other.isFor(rest))
     if (tally === undefined) {
@@ -193,6 +206,28 @@ function* countsIn(
   }
 }
 
+/** Reasons that are about the TXT record, and not about the policy file that it announces. */
+const RECORD_REASONS: ReadonlySet<TlsFailure['reason']> = new Set([
+  'dns-failure',
+  'record-gone',
+  'several-records',
+  'malformed-record',
+])
+
+function isOfPolicyFile({ reason }: TlsFailure): boolean {
+  return !RECORD_REASONS.has(reason)
+}
+
+/**
+ * The policy that a failed fetch is reported under. The TXT record announced a policy, so its type
+ * is `sts`, though nothing more is known of it (RFC 8460 §4.4): under `no-policy-found` the domain
+ * would not learn that it has one.
+ */
+function policyOfRecord(policy: AppliedPolicy): AppliedPolicy {
+  if (policy.type !== 'no-policy-found') return policy
+  return { type: 'sts', domain: policy.domain, mode: 'none', mxHosts: [] }
+}
+
 /** The sessions under one policy. */
 class PolicyTally {
   readonly #policy: AppliedPolicy
@@ -211,9 +246,9 @@ class PolicyTally {
   }
 
   /** Whether a report would show the two as the same. The body is one string, as a rule. */
-  isFor({ type, body, mxHosts }: AppliedPolicy): boolean {
+  isFor({ type, domain, body, mxHosts }: AppliedPolicy): boolean {
     const mine = this.#policy
-    if (mine.type !== type || mine.body !== body) return false
+    if (mine.type !== type || mine.domain !== domain || mine.body !== body) return false
     return body !== undefined || mine.mxHosts.join() === mxHosts.join()
   }
 

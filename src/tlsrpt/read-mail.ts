@@ -160,7 +160,9 @@ class MailThread {
     Atomics.store(flag, 0, 0)
     const copy = new Uint8Array(mail)
     port.postMessage(copy, [copy.buffer])
-    if (Atomics.wait(flag, 0, 0, TIMEOUT) === 'timed-out') {
+    // The notification for the mail before may come late, and wakes too early
+    while (Atomics.load(flag, 0) === 0) {
+      if (Atomics.wait(flag, 0, 0, TIMEOUT) !== 'timed-out') continue
       this.#running = undefined
       void worker.terminate()
       return { error: `it took more than ${TIMEOUT} ms` }
@@ -198,8 +200,7 @@ export const MAIL_PACKAGE = 'postal-mime'
 
 function pathOfPostalMime(): string {
   try {
-    // In CommonJS, which the published program is, `import.meta` is empty
-    return createRequire(import.meta.url ?? __filename).resolve(MAIL_PACKAGE)
+    return createRequire(import.meta.url).resolve(MAIL_PACKAGE)
   } catch (cause) {
     throw new MtaStsError(
       `Reading reports from mails needs the package ${MAIL_PACKAGE}: npm install ${MAIL_PACKAGE}`,

@@ -89,6 +89,7 @@ export class Search {
     try {
       const data = bufferOf(bytes)
       const { maxSize } = this.#sizes
+      if (data.length === 0) throw new ReportSyntaxError(NEITHER)
       if (data.length > maxSize) throw tooLarge(`${data.length} bytes`, maxSize)
       this.#read(data, { fileName, depth: 0 })
     } catch (error) {

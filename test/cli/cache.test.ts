@@ -1,4 +1,5 @@
-/** `mta-sts cache`: what a store holds. On SQLite where this Node has it, else how it says so. */
+/** `mta-sts cache`: the entries of a store. On SQLite where this Node has it, else how it says so. */
+import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
@@ -134,6 +135,15 @@ describe('a store in SQLite', () => {
       expect(stdout).toMatch(/^b\.example +broken /m)
     })
 
+    it('does not make a database of an empty file', async () => {
+      const empty = join(stage.folder, 'empty.sqlite')
+      writeFileSync(empty, '')
+      const { status, stderr } = await stage.cli(['cache', '--store', `sqlite:${empty}`])
+      expect(status).toBe(3)
+      expect(stderr).toBe(`mta-sts: ${empty} is empty: it is no store.\n`)
+      expect(statSync(empty).size).toBe(0)
+    })
+
     it('says so where it is none', async () => {
       const argv = ['cache', '--store', `sqlite:${join(stage.folder, 'ca.pem')}`]
       const { status, stderr } = await stage.cli(argv)
@@ -164,12 +174,14 @@ describe('a store in Redis', () => {
   const server = new RedisServer('in memory')
   let store: PolicyStore | undefined
   let disconnect: (() => void) | undefined
+  let command: ((...words: string[]) => Promise<unknown>) | undefined
   beforeAll(async () => {
     await server.start()
     const { createClient } = await import('redis')
     const client = createClient({ url: `redis://127.0.0.1:${server.port}` })
     await client.on('error', () => undefined).connect()
     disconnect = () => client.destroy()
+    command = (...words) => client.sendCommand(words)
     store = redisStore(client)
   })
   afterAll(async () => {
@@ -183,6 +195,41 @@ describe('a store in Redis', () => {
       return store
     },
     name: () => `redis://127.0.0.1:${server.port}`,
+  })
+
+  const cache = (...argv: string[]) =>
+    stage.cli(['cache', '--store', `redis://127.0.0.1:${server.port}`, ...argv])
+
+  it('removes an entry that cannot be read', async () => {
+    await command?.('SET', 'mta-sts:policy:broken.example', 'nonsense')
+    expect((await cache('show', 'broken.example')).status).toBe(3)
+    expect(await cache('remove', 'broken.example')).toMatchObject({ status: 0, stderr: '' })
+    expect((await cache('show', 'broken.example')).status).toBe(1)
+  })
+
+  it('leaves a mark for running senders, and says when they see it', async () => {
+    await store?.set('marked.example', entry())
+    const { stdout } = await cache('remove', 'marked.example')
+    expect(stdout).toContain('Senders that use this store drop the policy when they next look')
+    expect(await store?.removedAt?.('marked.example')).toBeGreaterThan(Date.now() - DAY)
+  })
+
+  it('refresh ends with status 3 when what was fetched could not be stored', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const before = Date.now() - 60_000
+    await store?.set(domain.name, entry({ id: 'old1', fetchedAt: before, usedAt: before }))
+    await command?.('CONFIG', 'SET', 'maxmemory', '1')
+    const refresh = await cache('refresh', '--ca', join(stage.folder, 'ca.pem'))
+    await command?.('CONFIG', 'SET', 'maxmemory', '0')
+    expect(refresh.status).toBe(3)
+    expect(refresh.stderr).toContain('The policy store failed')
+  })
+
+  it.each(['x', '0/1', '-1'])('redis://.../%s is wrong usage', async (database) => {
+    const name = `redis://127.0.0.1:${server.port}/${database}`
+    const { status, stderr } = await stage.cli(['cache', '--store', name])
+    expect(status).toBe(2)
+    expect(stderr).toContain('--store takes sqlite:PATH or redis://HOST[:PORT][/DB].')
   })
 
   it('looks behind the prefix that it is told', async () => {

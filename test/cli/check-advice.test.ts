@@ -3,6 +3,7 @@
  * becomes of the domain when the advice is followed to the letter.
  */
 import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,6 +12,7 @@ import type { CheckReport } from '../../src/cli/check/findings.js'
 import { latestTimeOf } from '../../src/cli/check/id-time.js'
 import { sqliteStore } from '../../src/policy/stores/sqlite.js'
 import type { DomainOptions, MailDomain } from '../../src/testing/index.js'
+import { formatReport } from '../../src/tlsrpt/index.js'
 import { adviceCodes, type CliOptions, hasSqlite, useWorld } from './support.js'
 
 const stage = useWorld()
@@ -42,6 +44,35 @@ function toSilentHost(address: string): CliOptions['connect'] {
   }
 }
 
+const REPORTS = join(stage.folder, 'reports')
+
+/** Sixty days of sessions that have all succeeded, from several senders. */
+function writeReports({ name }: MailDomain): void {
+  mkdirSync(REPORTS, { recursive: true })
+  for (let day = 1; day <= 60; day++) {
+    for (const organizationName of ['One', 'Two', 'Three']) {
+      const start = new Date(Date.now() - day * DAY)
+      start.setUTCHours(0, 0, 0, 0)
+      const report = {
+        organizationName,
+        dateRange: { start, end: new Date(start.getTime() + DAY - 1000) },
+        reportId: `${day}@${organizationName}`,
+        policies: [
+          {
+            policyType: 'sts',
+            policyString: ['version: STSv1', 'mode: testing', `mx: mx.${name}`, 'max_age: 604800'],
+            policyDomain: name,
+            totalSuccessfulSessionCount: 100,
+            totalFailureSessionCount: 0,
+            failureDetails: [],
+          },
+        ],
+      }
+      writeFileSync(join(REPORTS, `${organizationName}-${day}.json`), formatReport(report))
+    }
+  }
+}
+
 interface Scenario {
   code: AdviceCode
   domain?: DomainOptions
@@ -50,6 +81,7 @@ interface Scenario {
   /** Follows the advice to the letter; left out where the domain cannot do anything */
   follows?(domain: MailDomain): void
   options?: (domain: MailDomain) => CliOptions
+  argv?: () => string[]
   /** Part of the text */
   says?: string
   /** What a domain has to do beside it before it is right, as codes */
@@ -169,6 +201,11 @@ const SCENARIOS: readonly Scenario[] = [
   policyHost('policy-too-large', 'oversize', { says: '64 KiB' }),
   policyHost('policy-transfer', 'gzip', { says: 'uncompressed' }),
   policyHost('policy-invalid', 'invalid-policy', { says: '"strict"' }),
+  policyHost(
+    'policy-invalid',
+    { body: 'version: STSv1\nmode: enforced\nmx: https://mx.example\nmax_age: a week\n' },
+    { says: 'line 2: "mode" in a policy must be' },
+  ),
 
   mx('mx-certificate-name', 'wrong-name', { says: 'it names wrong-name.example' }),
   mx('mx-certificate-name', 'cn-only', { says: 'only the common name' }),
@@ -373,6 +410,13 @@ const SCENARIOS: readonly Scenario[] = [
     follows: (domain) => domain.policy({ mode: 'enforce' }),
   },
   {
+    code: 'mode-testing-ready',
+    domain: { mode: 'testing' },
+    breaks: writeReports,
+    follows: (domain) => domain.policy({ mode: 'enforce' }),
+    argv: () => ['--reports', REPORTS],
+  },
+  {
     code: 'mx-cname',
     domain: { mode: 'enforce', mx: ['mx'] },
     breaks: (domain) => {
@@ -421,11 +465,19 @@ const SCENARIOS: readonly Scenario[] = [
   },
 ]
 
-/** Rows that no mail world can play. */
-const UNPLAYED: readonly AdviceCode[] = ['mx-weak-key']
+/** Rows that no mail world can play, and those of check-dane.test.ts. */
+const UNPLAYED: readonly AdviceCode[] = [
+  'mx-weak-key',
+  ...(['mismatch', 'unusable', 'lookup', 'missing'] as const).map(
+    (what) => `mx-dane-${what}` as const,
+  ),
+]
 
-async function look(domain: MailDomain, options: CliOptions = {}) {
-  const { status, stdout } = await stage.cli(['check', '--json', '--connect', domain.name], options)
+async function look(domain: MailDomain, options: CliOptions = {}, argv: readonly string[] = []) {
+  const { status, stdout } = await stage.cli(
+    ['check', '--json', '--connect', domain.name, ...argv],
+    options,
+  )
   const report: CheckReport = JSON.parse(stdout).domains[0]
   return { ...report, exit: status }
 }
@@ -439,10 +491,10 @@ describe('advice', () => {
   it.each(SCENARIOS.map((scenario, index) => [scenario.code, index, scenario] as const))(
     '%s (%i) is given, and is right when it is followed',
     async (code, _, scenario) => {
-      const { breaks, follows, options, says = '', remaining = [] } = scenario
+      const { breaks, follows, options, argv, says = '', remaining = [] } = scenario
       const domain = stage.domain(scenario.domain ?? { mode: 'enforce' })
       breaks(domain)
-      const report = await look(domain, options?.(domain))
+      const report = await look(domain, options?.(domain), argv?.())
       const given = report.advice.filter((one) => one.code === code)
       expect(given.map(({ text: words }) => words).join('\n')).toContain(says)
       expect(given).toHaveLength(1)
@@ -465,6 +517,17 @@ describe('advice', () => {
     expect(adviceCodes(await look(domain))).toEqual([])
   })
 
+  it('names every faulty line of a policy file', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.policyHost.fails({
+      body: 'version: STSv1\nmode: enforced\nmx: https://mx.example\nmax_age: a week\n',
+    })
+    const { policy, advice } = await look(domain)
+    expect(policy?.lines.map(({ problem }) => problem !== null)).toEqual([false, true, true, true])
+    for (const line of ['line 2', 'line 3', 'line 4']) expect(advice[0]?.text).toContain(line)
+    expect(advice[0]?.text).toContain('did you mean "enforce"?')
+  })
+
   it('puts what stops the policy before what may be improved', async () => {
     const domain = stage.domain({ mode: 'enforce', id: '20250801T120000Z' })
     domain.policyHost.fails({
@@ -474,6 +537,17 @@ describe('advice', () => {
     const { advice } = await look(domain)
     expect(advice.map(({ code }) => code)).toEqual(['policy-html', 'tlsrpt-missing'])
     expect(advice.map(({ urgency }) => urgency)).toEqual(['now', 'later'])
+  })
+
+  it('puts what refuses mail now before what may do so soon', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const { name, ipv4 } = domain.policyHost
+    stage.world.dns.set(name, 'A', ['203.0.113.253', ipv4])
+    domain.mx().fails('expired')
+    expect(adviceCodes(await look(domain))).toEqual([
+      'mx-certificate-expired',
+      'policy-host-addresses-differ',
+    ])
   })
 
   it('is given for each MX host, with type and reason as senders report them', async () => {

@@ -81,6 +81,7 @@ describe('mta-sts check --json', () => {
                 addresses: [domain.mx().ipv4],
                 blocked: [],
                 problem: null,
+                dane: null,
                 sessions: [
                   {
                     address: domain.mx().ipv4,
@@ -88,6 +89,7 @@ describe('mta-sts check --json', () => {
                     cipher: expect.stringMatching(/^TLS_/),
                     certificate: certificate(`mx.${name}`),
                     problem: null,
+                    tlsaMatches: null,
                     error: null,
                     noRoute: false,
                     milliseconds: MILLISECONDS,

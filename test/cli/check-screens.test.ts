@@ -72,7 +72,7 @@ describe('mta-sts check, as text', () => {
     expect(stdout).toContain(`✗ Policy       version: STSv1
                mode: strict
                ^ "mode" in a policy must be one of enforce, testing, none, but
-               it is "strict"
+               it is "strict" (did you mean "enforce"?)
                max_age: 86400
 `)
     expect(stdout).toContain('✗ the policy cannot be had: sts-policy-invalid; mail would be')

@@ -28,6 +28,7 @@ export interface CliOptions {
   stdin?: CliContext['stdin']
   signal?: AbortSignal
   sleep?: CliContext['sleep']
+  dnssecResolver?: CliContext['dnssecResolver']
   /** All timeouts of a sender with its defaults, in milliseconds */
   patience?: number
   /** Called with each piece of standard output */

@@ -110,7 +110,7 @@ describe('the AD bit', () => {
   it.each([
     [0, false],
     [3, true],
-  ])('is told of a denial with response code %i', async (rcode, nxdomain) => {
+  ])('a denial with response code %i is secure', async (rcode, nxdomain) => {
     const { resolver } = await resolverFor(({ query }) => reply(query, { rcode, flags: AD }))
     expect(await resolver.query('mx.example', 'TLSA')).toEqual({
       kind: 'absent',

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { codeBlocks } from './code-blocks.js'
-import { TYPED } from './commands.js'
+import { OF_HOSTS, TYPED } from './commands.js'
 import { anchorsOf, linksOf, PAGES, pageAt, ROOT, withoutCode } from './markdown.js'
 import { PROGRAMS } from './programs.js'
 import { readScreen, SCREENS } from './screens.js'
@@ -20,13 +20,20 @@ const TESTS: Readonly<Record<string, (block: Block) => number>> = {
   ts: (block) => (block.page === 'docs/testing.md' ? 1 : programsOf(block)),
   // commands.test.ts has a test for each line, or fails
   sh: ({ page, line }) =>
-    TYPED.filter((typed) => typed.page === page && typed.line === line).length,
+    OF_HOSTS.has(page)
+      ? 1
+      : TYPED.filter((typed) => typed.page === page && typed.line === line).length,
   console: ({ page, code }) =>
     SCREENS.filter((screen) => {
       return screen.page === page && screen.command === readScreen(code).command
     }).length,
   // commands.test.ts compares it with the program beside it
   zone: ({ page }) => (page === 'docs/reports.md' ? 1 : 0),
+  // test/hosts has the same settings
+  ini: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
+  toml: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
+  // Output
+  text: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
   // Below
   diagram: ({ page }) => (page === 'docs/control-flow.md' ? 1 : 0),
 }

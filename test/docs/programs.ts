@@ -144,8 +144,9 @@ expect(example.inbox).toHaveLength(1)
 await reporter.close()
 `,
   },
+  { has: "subscribe('mta-sts:tlsrpt'" },
   {
-    has: 'parseReport(',
+    has: 'readReports(',
     before: `import { formatReport } from 'mta-sts/tlsrpt'
 import { writeFileSync } from 'node:fs'
 const failure = { resultType: 'certificate-expired', failedSessionCount: 3 }
@@ -163,12 +164,17 @@ const report = {
   reportId: '1',
   policies: [reported],
 }
-writeFileSync('report.eml', formatReport(report))
+writeFileSync('reports.mbox', formatReport(report))
 `,
     after: `
 expect(printed).toEqual([
-  ['Sender Ltd', 'bob.example', 1200],
-  [3, 'certificate-expired'],
+  [
+    'bob.example',
+    'would-defer',
+    'enforce would have deferred 3 of 1,203 sessions (0.2 %), at a host that is not named: ' +
+      'certificate-expired, last on 2026-08-01',
+  ],
+  ['sts', 1203, 3, 3],
 ])
 `,
   },

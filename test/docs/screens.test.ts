@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { sqliteStore } from '../../src/policy/stores/sqlite.js'
 import { formatReport } from '../../src/tlsrpt/index.js'
+import { writeMaildir } from '../cli/report-month.js'
 import { type CliResult, cli, hasSqlite, longestLine, useWorld } from '../cli/support.js'
 import { run } from '../package/packed.js'
 import { codeBlocks } from './code-blocks.js'
@@ -32,7 +33,7 @@ function setUpDomains(): void {
   broken.policyHost.fails('wrong-name')
 }
 
-/** The files of docs/command.md: a report, and a store with two policies. */
+/** The files of docs/command.md and docs/reports.md: reports, and a store with two policies. */
 async function setUpFiles(): Promise<void> {
   const failure = {
     resultType: 'certificate-expired',
@@ -59,6 +60,7 @@ async function setUpFiles(): Promise<void> {
     policies: [reported],
   }
   writeFileSync(join(stage.folder, 'report.json'), formatReport(report))
+  writeMaildir(join(stage.folder, 'Maildir'))
   const path = join(stage.folder, 'mta-sts.db')
   if (!hasSqlite()) return writeFileSync(path, '')
   const held = (mode: string, since: string, maxAge: number) => {
@@ -79,7 +81,7 @@ const NOON = Date.parse('2026-08-02T12:00:00Z')
 /** The command with its files, run where the page says. */
 async function print({ command, where }: Screen): Promise<CliResult> {
   const here = (text: string) =>
-    text.replace(/(?:report\.json|mta-sts\.db)$/, join(stage.folder, '$&'))
+    text.replace(/(?:report\.json|mta-sts\.db|Maildir)$/, join(stage.folder, '$&'))
   const [, ...argv] = command.split(' ')
   switch (where) {
     case 'world':

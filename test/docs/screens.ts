@@ -34,7 +34,7 @@ export const SCREENS: readonly Screen[] = [
   check('bad.example'),
   check('broken.example'),
   { page: 'docs/control-flow.md', command: 'npm run demo', where: 'npm' },
-  ...['check', 'watch', 'generate', 'report', 'cache'].map((name) =>
+  ...['check', 'watch', 'generate', 'report', 'cache', 'reports'].map((name) =>
     onCommandPage(`mta-sts ${name} --help`),
   ),
   onCommandPage(
@@ -42,6 +42,8 @@ export const SCREENS: readonly Screen[] = [
   ),
   onCommandPage('mta-sts check good.example', 'world'),
   onCommandPage('mta-sts report report.json'),
+  { page: 'docs/reports.md', command: 'mta-sts report Maildir', where: 'files' },
+  { page: 'docs/reports.md', command: 'mta-sts report --details report.json', where: 'files' },
   onCommandPage('mta-sts cache --store sqlite:mta-sts.db', 'sqlite'),
 ]
 

@@ -363,7 +363,7 @@ describe('the resolver', () => {
     expect(await deliver(sender({}, { resolver }), domain)).toMatchObject({ proved: 'nothing' })
   })
 
-  test('[DANE-16] that does not validate is told of once, in the log', async () => {
+  test('[DANE-16] that does not validate causes one warning in the log', async () => {
     const warnings: string[] = []
     const ignore = () => undefined
     const warn = (_: object, message: string) => warnings.push(message)

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DnsFault, MxFault, PolicyOptions } from 'mta-sts/testing'
+import type { DaneOptions, DnsFault, MxFault, PolicyOptions } from 'mta-sts/testing'
 import type { Result } from './process.js'
 import type { HostVersion } from './versions.js'
 
@@ -34,7 +34,8 @@ export interface Change {
   dns?: DnsFault
   /** Who can change the policy host's answer and the TXT record takes both away */
   txt?: null
-  tlsa?: Readonly<Record<string, 'right' | 'wrong'>>
+  /** Signs the domain and publishes TLSA records; `host` is a label */
+  dane?: DaneOptions
 }
 
 export interface HostCase {
@@ -50,6 +51,8 @@ export interface HostCase {
   later?: Change
   /** What becomes of the first message, where it is not delivered */
   before?: Result
+  /** There is no second message: the first one is tried again */
+  retry?: true
   /** The second message is sent once the connections of the first are closed, also pooled ones */
   idle?: true
   protected: Outcome
@@ -57,6 +60,10 @@ export interface HostCase {
   zoneMta: Outcome
   /** In zone-mta 3.10, where that differs */
   zoneMta310?: Outcome
+  /** Sets fields of ZoneMTA's delivery, as another plugin would; `mx`: the first MX host */
+  delivery?: { skipSTS?: true; mx?: true }
+  /** Played with DANE turned on, and only then */
+  withDane?: true
   /** Only in this server */
   only?: HostVersion['kind']
 }
@@ -97,7 +104,7 @@ const NOT_NAMED = 'validation-failure (mx-mismatch)'
 
 const one = (fault: MxFault): Change => ({ faults: { mx1: fault } })
 
-export const cases: readonly HostCase[] = [
+const stsCases: readonly HostCase[] = [
   {
     name: 'good',
     protected: delivered('mx1'),
@@ -296,6 +303,17 @@ export const cases: readonly HostCase[] = [
     zoneMta: bounced,
   },
   {
+    name: 'retried after a change of the policy',
+    names: ['other'],
+    later: { policy: { patterns: [] } },
+    before: 'deferred',
+    retry: true,
+    protected: delivered('mx1', `mx1: ${NOT_NAMED}`),
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'haraka',
+  },
+  {
     name: 'policy arrives, connections are pooled',
     mode: 'absent',
     first: one('wrong-name'),
@@ -390,12 +408,92 @@ export const cases: readonly HostCase[] = [
     only: 'haraka',
   },
   {
+    name: 'routed by another plugin, wrong name',
+    first: one('wrong-name'),
+    delivery: { mx: true, skipSTS: true },
+    protected: { result: 'delivered', to: 'mx1', sessions: [] },
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'zone-mta',
+  },
+  {
+    name: 'MTA-STS left out by another plugin, wrong name',
+    first: one('wrong-name'),
+    delivery: { skipSTS: true },
+    protected: { result: 'delivered', to: 'mx1', sessions: [] },
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+    only: 'zone-mta',
+  },
+  {
     name: 'on the list of hosts without TLS',
     protected: delivered('mx1'),
     haraka: plaintext('mx1'),
     zoneMta: delivered('mx1'),
     only: 'haraka',
   },
+]
+
+/** With `[dane] enabled=true`; the servers as they are know nothing of DANE. */
+const daneCases: ReadonlyArray<Omit<HostCase, 'haraka' | 'zoneMta'>> = [
+  {
+    name: 'DANE, no policy',
+    mode: 'absent',
+    first: { dane: {} },
+    protected: delivered('mx1'),
+  },
+  {
+    name: 'DANE and a policy',
+    first: { dane: {} },
+    protected: delivered('mx1'),
+  },
+  {
+    name: 'DANE, no policy, another key',
+    mode: 'absent',
+    first: { dane: { fails: 'old-key' } },
+    protected: deferred('mx1: validation-failure (tlsa-mismatch)'),
+  },
+  {
+    name: 'DANE and a policy, another key, first of two',
+    mx: TWO,
+    first: { dane: { fails: 'old-key', host: 'mx1' } },
+    protected: delivered('mx2', 'mx1: validation-failure (tlsa-mismatch)'),
+  },
+  {
+    name: 'DANE, no policy, no STARTTLS',
+    mode: 'absent',
+    first: { dane: {}, ...one('no-starttls') },
+    protected: deferred(`mx1: ${NOT_OFFERED}`),
+  },
+  {
+    name: 'DANE, no policy, TLSA lookup fails',
+    mode: 'absent',
+    first: { dane: { fails: 'tlsa-servfail' } },
+    protected: notDialled(),
+  },
+  {
+    name: 'DANE on, domain without it',
+    mode: 'absent',
+    first: one('self-signed'),
+    protected: delivered('mx1'),
+  },
+  {
+    name: 'DANE arrives, connections are pooled',
+    mode: 'absent',
+    first: one('wrong-name'),
+    later: { dane: {} },
+    protected: deferred('mx1: validation-failure (tlsa-mismatch)'),
+  },
+]
+
+export const cases: readonly HostCase[] = [
+  ...stsCases,
+  ...daneCases.map((one) => ({
+    ...one,
+    withDane: true as const,
+    haraka: delivered('mx1'),
+    zoneMta: delivered('mx1'),
+  })),
 ]
 
 /** The domain of a case: `wrong-name-first-of-two.example`. */

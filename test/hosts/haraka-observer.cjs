@@ -29,8 +29,11 @@ exports.delivered = (next, hmail, [host, , response, , , , , secured]) => {
 }
 
 exports.deferred = (next, hmail, { err }) => {
-  report('deferred', { domain: hmail.todo.domain, text: String(err) })
-  next()
+  const { domain } = hmail.todo
+  report('deferred', { domain, text: String(err) })
+  // DENYSOFT: the next attempt in so many seconds
+  if (domain.startsWith('retried-')) next(903, 1)
+  else next()
 }
 
 exports.bounce = (next, hmail, error) => {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { copyFile, cp, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import nodemailer from 'nodemailer'
@@ -26,6 +27,10 @@ export interface ServerSetup {
   /** Lines of Haraka's config/plugins; default: those that the plugin's page tells to write */
   plugins?: readonly string[]
   isProtected: boolean
+  /** DANE is turned on */
+  withDane?: true
+  /** The folder is an instance already, with the plugin's line in it */
+  isSetUp?: true
 }
 
 const PORT = 2525
@@ -33,24 +38,29 @@ const PORT = 2525
 /** The files of an instance, as `haraka -i` and the page on Haraka lead to them. */
 async function prepare(setup: ServerSetup): Promise<void> {
   const { folder, settings } = setup
-  await run(setup.host.execPath, [program(setup.host), '--force', '-i', folder])
+  if (!setup.isSetUp) {
+    await run(setup.host.execPath, [program(setup.host), '--force', '-i', folder])
+  }
+  await mkdir(join(folder, 'plugins'), { recursive: true })
   const observer = fileURLToPath(new URL('haraka-observer.cjs', import.meta.url))
   await copyFile(observer, join(folder, 'plugins', 'observer.js'))
   const { plugins = setup.isProtected ? ['mta-sts/haraka'] : [] } = setup
+  const lines = setup.isSetUp ? ['mta-sts/haraka'] : plugins
+  if (setup.isSetUp) await checkLine(folder)
   const files = {
-    plugins: `${['observer', ...plugins].join('\n')}\n`,
+    plugins: `${['observer', ...lines].join('\n')}\n`,
     me: 'sender.example\n',
     'smtp.ini': `listen=127.0.0.1:${PORT}\nnodes=0\n`,
     'log.ini': 'level=debug\n',
     loglevel: 'debug\n',
     'outbound.ini': 'enable_tls=true\nlocal_mx_ok=true\n',
     'tls.ini': `[outbound]\n${WITHOUT_TLS.map((domain) => `no_tls_hosts[]=${domain}\n`).join('')}`,
-    'mta-sts.ini': typeof settings === 'string' ? settings : defaultSettings(setup.ca),
+    'mta-sts.ini': typeof settings === 'string' ? settings : defaultSettings(setup),
   }
   for (const [name, text] of Object.entries(files)) {
     await writeFile(join(folder, 'config', name), text)
   }
-  if (setup.isProtected) {
+  if (setup.isProtected && !setup.isSetUp) {
     await cp(join(setup.user, 'node_modules'), join(folder, 'node_modules'), { recursive: true })
   }
 }
@@ -58,6 +68,7 @@ async function prepare(setup: ServerSetup): Promise<void> {
 export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBounces: true }> {
   const process = await startHaraka(setup)
   await process.report(({ what }) => what === 'ready', 'starts')
+  await process.until('listens', isListening)
   const transport = nodemailer.createTransport({ host: '127.0.0.1', port: PORT, ignoreTLS: true })
   return {
     process,
@@ -74,9 +85,28 @@ export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBo
   }
 }
 
-function defaultSettings(ca: string): string {
+/** Haraka says that it has started a moment before it listens. */
+function isListening(): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port: PORT })
+  return new Promise((resolve) => {
+    socket.once('error', () => resolve(false))
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+  })
+}
+
+/** The plugins that `haraka -i` lists are not of this test; the line of the plugin must be there. */
+async function checkLine(folder: string): Promise<void> {
+  const lines = (await readFile(join(folder, 'config', 'plugins'), 'utf8')).split('\n')
+  if (!lines.includes('mta-sts/haraka')) throw new Error('config/plugins has no line of the plugin')
+}
+
+function defaultSettings({ ca, withDane }: ServerSetup): string {
   const exempt = EXEMPT.map((domain) => `${domain}=off\n`).join('')
-  return `ca=${ca}\nnegativeTtl=0\n[overrides]\n${exempt}`
+  const dane = withDane ? '[dane]\nenabled=true\nservers=127.0.0.1\n' : ''
+  return `ca=${ca}\nnegativeTtl=0\n[overrides]\n${exempt}${dane}`
 }
 
 function program({ folder }: InstalledHost): string {

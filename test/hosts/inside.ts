@@ -18,12 +18,13 @@ import { type HostResults, printResults } from './table.js'
 import { zoneMta } from './zone-mta.js'
 
 /** What shows that the plugin is there at all */
-const SHORT_LINE = ['good', 'wrong name', 'wrong name, first of two']
+const FEW = ['good', 'wrong name', 'wrong name, first of two']
 
 async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<HostResults> {
   const isProtected = mode !== 'control'
-  const folder = join(task.folder, `${host.name}-${mode}`)
-  await mkdir(folder)
+  const page = task.pages[host.name]
+  const folder = (mode === 'page' ? page : undefined) ?? join(task.folder, `${host.name}-${mode}`)
+  await mkdir(folder, { recursive: true })
   const world = await createMailWorld()
   await world.expose()
   const ca = join(folder, 'ca.pem')
@@ -36,14 +37,15 @@ async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<H
     ca,
     isProtected,
     ...(mode === 'short-line' ? { plugins: ['mta-sts'] } : {}),
+    ...(mode === 'dane' ? { withDane: true } : {}),
+    ...(mode === 'page' ? { isSetUp: true } : {}),
   }
   const server: MailServer = await (host.kind === 'haraka' ? haraka(setup) : zoneMta(setup))
   const runner = new CaseRunner(world, server, isProtected)
   const results: CaseResult[] = []
   try {
     for (const one of cases) {
-      if (one.only && one.only !== host.kind) continue
-      if (mode === 'short-line' && !SHORT_LINE.includes(one.name)) continue
+      if (!isPlayed(one, host, mode)) continue
       if (task.only && !one.name.startsWith(task.only)) continue
       results.push(await runner.run(one, expectation(one, host, isProtected)))
     }
@@ -53,6 +55,12 @@ async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<H
   }
   const starts = mode === 'protected' && !task.only ? await runStarts(setup) : []
   return { host: host.name, mode, results, starts }
+}
+
+function isPlayed(one: HostCase, { kind }: InstalledHost, mode: Mode): boolean {
+  if (one.only && one.only !== kind) return false
+  if (mode === 'short-line' || mode === 'page') return FEW.includes(one.name)
+  return (one.withDane ?? false) === (mode === 'dane')
 }
 
 function expectation(one: HostCase, host: InstalledHost, isProtected: boolean): Outcome {
@@ -68,6 +76,7 @@ async function main([folder = '']: readonly string[]): Promise<number> {
   for (const host of task.hosts) {
     for (const mode of task.modes) {
       if (mode === 'short-line' && host.kind !== 'haraka') continue
+      if (mode === 'page' && task.pages[host.name] === undefined) continue
       const seconds = ((performance.now() - begun) / 1000).toFixed(1).padStart(6)
       console.log(styleText('dim', `${seconds} s  ${host.name}, ${WORDS[mode]}`))
       all.push(await runServer(task, host, mode))

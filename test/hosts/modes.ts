@@ -5,15 +5,23 @@
  */
 import type { InstalledHost } from './install-hosts.js'
 
-/** `control`: the server as it is. `short-line`: Haraka with a line `mta-sts` in config/plugins. */
-export const MODES = ['control', 'protected', 'short-line'] as const
+/**
+ * - `control`: the server as it is
+ * - `protected`: with the plugin
+ * - `dane`: with the plugin, and DANE turned on
+ * - `short-line`: Haraka with a line `mta-sts` in config/plugins
+ * - `page`: Haraka as the commands of its page set it up
+ */
+export const MODES = ['control', 'protected', 'dane', 'short-line', 'page'] as const
 
 export type Mode = (typeof MODES)[number]
 
 export const WORDS: Readonly<Record<Mode, string>> = {
   control: 'as it is',
   protected: 'with the plugin',
+  dane: 'with the plugin and DANE',
   'short-line': 'with the plugin by the line mta-sts',
+  page: 'set up as its page says',
 }
 
 /** What the outer part has prepared; it comes as a JSON file. */
@@ -25,4 +33,6 @@ export interface Task {
   /** The beginning of the names of the cases to play; default all */
   only: string | undefined
   modes: Mode[]
+  /** By name of the host: the folder that the page's commands have made */
+  pages: Record<string, string>
 }

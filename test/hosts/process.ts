@@ -73,11 +73,14 @@ export class HostProcess {
     return this.until(what, () => this.reports.find(find))
   }
 
-  async until<T>(what: string, look: () => T | undefined | false): Promise<T> {
+  async until<T>(
+    what: string,
+    look: () => T | undefined | false | Promise<T | undefined | false>,
+  ): Promise<T> {
     const { name } = this.#program
-    return until(`${name}: ${what}`, () => {
+    return until(`${name}: ${what}`, async () => {
       const { running } = this
-      const found = look()
+      const found = await look()
       if (!found && !running) throw new Error(`${name} has ended`)
       return found
     }).catch((cause) => {

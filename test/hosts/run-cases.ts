@@ -13,7 +13,8 @@ export interface MailServer {
   process: HostProcess
   /** Whether its own log says if a message went over TLS */
   logsTls: boolean
-  submit(domain: string): Promise<void>
+  /** @param fields set on the server's own object for the delivery */
+  submit(domain: string, fields: object): Promise<void>
   stop(): Promise<void>
 }
 
@@ -59,7 +60,8 @@ export class CaseRunner {
       ...(names ? { patterns: names.map((label) => `${label}.${name}`) } : {}),
     })
     this.#change(domain, one.first ?? {})
-    let seen = await this.#send(domain)
+    const fields = fieldsOf(one, domain)
+    let seen = await this.#send(domain, { fields })
     const wrong: string[] = []
     if (one.later) {
       const { before = 'delivered' } = one
@@ -68,7 +70,12 @@ export class CaseRunner {
       }
       if (one.idle) await this.#connectionsClose(domain)
       this.#change(domain, one.later)
-      seen = await this.#send(domain)
+      // Without the plugin, the first message has been delivered already
+      const isRetry = one.retry && this.#isProtected
+      seen = await this.#send(domain, {
+        fields,
+        ...(isRetry ? { retried: expected.result } : {}),
+      })
     }
     wrong.push(...judge(seen, expected, name))
     if (this.#isProtected) wrong.push(...judgePlugin(seen, expected, name))
@@ -81,7 +88,7 @@ export class CaseRunner {
     await until('pooled connections are closed', () => connections.every(({ closed }) => closed))
   }
 
-  #change(domain: MailDomain, { policy, faults = {}, dns, txt }: Change): void {
+  #change(domain: MailDomain, { policy, faults = {}, dns, txt, dane }: Change): void {
     if (policy !== undefined) {
       const own = policy?.patterns?.length === 0 ? { patterns: [domain.mx().name] } : {}
       domain.policy(policy && { ...policy, ...own })
@@ -91,13 +98,21 @@ export class CaseRunner {
       domain.policyHost.fails('404')
     }
     if (dns) domain.dns.fails(dns)
+    if (dane) {
+      const { host, ...options } = dane
+      domain.dane({ ...options, ...(host ? { host: domain.mx(host).name } : {}) })
+    }
     for (const [label, fault] of Object.entries(faults)) {
       if (fault === null) domain.mx(label).works()
       else domain.mx(label).fails(fault)
     }
   }
 
-  async #send(domain: MailDomain): Promise<Seen> {
+  /** @param how `retried`: the result to wait for of a message that was sent before */
+  async #send(
+    domain: MailDomain,
+    { fields, retried }: { fields: object; retried?: Result },
+  ): Promise<Seen> {
     const { reports } = this.#server.process
     const world = this.#world
     const before = {
@@ -106,9 +121,11 @@ export class CaseRunner {
       inbox: world.inbox.length,
     }
     const ofDomain = (report: Report) => 'domain' in report && report.domain === domain.name
-    await this.#server.submit(domain.name)
+    if (retried === undefined) await this.#server.submit(domain.name, fields)
     const outcome = await this.#server.process.until(`what becomes of ${domain.name}`, () =>
-      reports.slice(before.reports).find((report) => ofDomain(report) && isOutcome(report)),
+      reports.slice(before.reports).find((report) => {
+        return ofDomain(report) && isOutcome(report) && (retried ?? report.what) === report.what
+      }),
     )
     if (!isOutcome(outcome)) throw new Error('no outcome')
     if (outcome.what === 'bounced' && this.#server.process.reports.length > 0) {
@@ -140,6 +157,13 @@ export class CaseRunner {
     if (!sends) return
     await until('the bounce arrives', () => this.#world.inbox.length > inbox)
   }
+}
+
+/** What another plugin would have set: names and addresses, as ZoneMTA takes them. */
+function fieldsOf({ delivery }: HostCase, domain: MailDomain): object {
+  const { name, ipv4 } = domain.mx()
+  const mx = [{ exchange: name, priority: 0, A: [ipv4], AAAA: [] }]
+  return { ...delivery, ...(delivery?.mx ? { mx } : {}) }
 }
 
 function isOutcome(report: Report): report is Extract<Report, { text: string }> {

@@ -24,6 +24,7 @@ import { run } from '../lab/shell.js'
 import { installedPackage } from '../package/packed.js'
 import { type InstalledHost, installHost } from './install-hosts.js'
 import { MODES, type Task } from './modes.js'
+import { followPage } from './page.js'
 import { VERSIONS } from './versions.js'
 
 const { values: options } = parseArgs({
@@ -31,7 +32,9 @@ const { values: options } = parseArgs({
     all: { type: 'boolean', default: false },
     host: { type: 'string' },
     only: { type: 'string' },
+    dane: { type: 'boolean', default: false },
     'short-line': { type: 'boolean', default: false },
+    page: { type: 'boolean', default: false },
     user: { type: 'string' },
     keep: { type: 'boolean', default: false },
     control: { type: 'boolean', default: false },
@@ -59,13 +62,20 @@ async function main(): Promise<number> {
     hosts,
     folder,
     user: '',
+    pages: {},
     only: options.only,
     modes: modes.length > 0 ? modes : [...MODES],
-  } satisfies Task
-  const needed = task.modes.some((mode) => mode !== 'control') && options.user === undefined
-  const user = needed ? await installedPackage() : (options.user ?? folder)
+  } as Task
+  const needed =
+    task.modes.some((mode) => mode !== 'control' && mode !== 'page') && options.user === undefined
+  const user = needed ? await installedPackage('dns-packet') : (options.user ?? folder)
   try {
     task.user = user
+    for (const host of task.modes.includes('page') ? hosts : []) {
+      if (host.kind === 'haraka' && host.newest) {
+        task.pages[host.name] = await followPage(host, join(folder, 'page'))
+      }
+    }
     await writeFile(join(folder, 'task.json'), JSON.stringify(task))
     return await inNamespace(folder)
   } finally {

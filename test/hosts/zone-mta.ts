@@ -15,14 +15,15 @@ import type { MailServer } from './run-cases.js'
 
 const REDIS_PORT = 6379
 
-async function prepare({ host, folder, ca, settings, isProtected }: ServerSetup): Promise<void> {
+async function prepare(setup: ServerSetup): Promise<void> {
+  const { host, folder, settings, isProtected } = setup
   await mkdir(join(folder, 'config'), { recursive: true })
   await symlink(join(host.folder, 'plugins'), join(folder, 'plugins'))
   const standard = JSON.stringify(join(host.folder, 'config', 'default.js'))
   await writeFile(join(folder, 'config', 'default.js'), `module.exports = require(${standard})\n`)
   const config = {
     dns: { caching: false },
-    plugins: isProtected ? { 'modules/mta-sts/zone-mta': settings ?? defaultSettings(ca) } : {},
+    plugins: isProtected ? { 'modules/mta-sts/zone-mta': settings ?? defaultSettings(setup) } : {},
     queue: { mongodb: false },
     // One connection, kept for a second: long enough for the next message of a case
     zones: { default: { connections: 1, connectionCache: { ttl: 1, reuseCount: 100 } } },
@@ -44,8 +45,8 @@ export async function zoneMta(setup: ServerSetup): Promise<MailServer> {
   return {
     process,
     logsTls: !setup.host.version.startsWith('3.10.'),
-    async submit(domain) {
-      process.tell({ domain })
+    async submit(domain, fields) {
+      process.tell({ domain, ...fields })
     },
     async stop() {
       await process.stop()
@@ -55,9 +56,10 @@ export async function zoneMta(setup: ServerSetup): Promise<MailServer> {
   }
 }
 
-function defaultSettings(ca: string): object {
+function defaultSettings({ ca, withDane }: ServerSetup): object {
   const overrides = Object.fromEntries(EXEMPT.map((domain) => [domain, 'off']))
-  return { enabled: 'sender', ca, negativeTtl: 0, overrides }
+  const dane = { enabled: true, servers: ['127.0.0.1'] }
+  return { enabled: 'sender', ca, negativeTtl: 0, overrides, ...(withDane ? { dane } : {}) }
 }
 
 /** A process that may end at once, where its settings are wrong. Redis must be there. */

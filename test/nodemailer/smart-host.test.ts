@@ -107,7 +107,7 @@ describe('a smart host under enforce', () => {
   })
 
   const REFUSED: Array<[MxFault, string, string | undefined]> = [
-    ['no-starttls', 'starttls-not-supported', 'refused'],
+    ['no-starttls', 'starttls-not-supported', 'not-offered'],
     ['starttls-454', 'starttls-not-supported', 'refused'],
     ['starttls-502', 'starttls-not-supported', 'refused'],
     ['wrong-name', 'certificate-host-mismatch', undefined],

@@ -32,11 +32,13 @@ const SOURCES = [
   'CHANGELOG.md',
   'LICENSE',
   'README.md',
+  'SECURITY.md',
+  'docs',
   'haraka',
   'package.json',
+  'scripts',
   'src',
   'tsconfig.json',
-  'tsup.config.ts',
 ]
 
 const CACHE = join(ROOT, 'node_modules', '.cache', 'mta-sts')

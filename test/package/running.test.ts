@@ -25,6 +25,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     'parseRecord',
     'selectRecord',
   ],
+  'mta-sts/haraka': ['register'],
   'mta-sts/nodemailer': ['mtaStsTransport', 'withMtaSts'],
   'mta-sts/redis': ['redisStore'],
   'mta-sts/sqlite': ['sqliteStore'],
@@ -32,14 +33,17 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   'mta-sts/tlsrpt': [
     'ReportSyntaxError',
     'TlsReporter',
+    'assess',
     'formatReport',
     'memoryReportStore',
     'parseReport',
     'parseTlsRptRecord',
+    'readReports',
     'redisReportStore',
     'selectTlsRptRecord',
     'sqliteReportStore',
   ],
+  'mta-sts/zone-mta': ['init', 'title'],
 }
 
 const FORMATS = ['mjs', 'cjs'] as const
@@ -148,6 +152,15 @@ import 'mta-sts'
 const loaded = Object.keys(createRequire(import.meta.url).cache)
 console.log(loaded.some((path) => path.includes('mta-sts')), loaded.filter((path) => path.includes('nodemailer/')))`
   expect(await play(folder, 'mjs', code)).toBe('true []\n')
+})
+
+it('the folder of the package has a Haraka plugin, which its entry has not', async () => {
+  const code = `
+const { dirname } = require('node:path')
+const folder = dirname(require.resolve('mta-sts/package.json'))
+const names = (module) => Object.keys(module).includes('register')
+console.log(names(require(folder)), names(require(folder + '/haraka')), names(require('mta-sts')))`
+  expect(await play(folder, 'cjs', code)).toBe('true true false\n')
 })
 
 it('the command runs', async () => {

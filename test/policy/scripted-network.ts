@@ -176,9 +176,9 @@ export function watchedStore(options: { now?: () => number } = {}): WatchedStore
       await note('get', policyDomain)
       return inner.get(policyDomain)
     },
-    async set(policyDomain, entry) {
+    async set(policyDomain, entry, before) {
       await note('set', policyDomain)
-      return inner.set(policyDomain, entry)
+      return inner.set(policyDomain, entry, before)
     },
     async delete(policyDomain) {
       await note('delete', policyDomain)

@@ -17,6 +17,7 @@ import {
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from '../context.js'
 import { toJson } from '../layout.js'
 import { openStore, STORE_HELP } from '../store.js'
+import { copy } from './copy.js'
 import { type CacheOutput, entriesOf, entryOf } from './entries.js'
 import { refresh } from './refresh.js'
 import { renderEntry, renderList } from './render.js'
@@ -33,10 +34,12 @@ Usage: mta-sts cache --store STORE [list]
        mta-sts cache --store STORE show DOMAIN
        mta-sts cache --store STORE remove DOMAIN
        mta-sts cache --store STORE refresh
+       mta-sts cache copy STORE STORE
 
 The policies that a sender has cached: which, since when, until when. "remove"
 reaches the senders that use the store when they next look at the domain's TXT
-record. "refresh" fetches those anew that were used in the last 30 days.
+record. "refresh" fetches those anew that were used in the last 30 days. "copy"
+puts the policies of the first store into the second, which is made if need be.
 
 ${STORE_HELP}
 ${NETWORK_HELP}
@@ -53,6 +56,7 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
   remove   { "format": 1, "domain", "removed" }
   refresh  { "format": 1, "checked", "renewed", "changed", "failed", "dropped",
              "failures": [ text ] }
+  copy     { "format": 1, "copied", "kept" }
   "mode" is null where "body" is no policy file.
 `
 
@@ -65,6 +69,7 @@ export const cache: Command = {
   help: HELP,
   async run(argv, context) {
     const { values, positionals } = parseArguments(argv, OPTIONS)
+    if (positionals[0] === 'copy') return copyBetween(positionals.slice(1), values, context)
     const [action, domain] = readAction(positionals)
     if (values.store === undefined) throw new UsageError('Which store? --store sqlite:PATH')
     const { store, close } = await openStore(values.store, values.prefix)
@@ -86,12 +91,28 @@ export const cache: Command = {
   },
 }
 
+async function copyBetween(
+  stores: readonly string[],
+  { store, prefix, json }: { store?: string; prefix?: string; json?: boolean },
+  context: CliContext,
+): Promise<ExitStatus> {
+  const [from, to, ...rest] = stores
+  if (from === undefined || to === undefined || rest.length > 0 || store !== undefined) {
+    throw new UsageError(
+      'copy takes two stores and no --store: cache copy sqlite:PATH redis://HOST',
+    )
+  }
+  return copy(from, to, { context, json: json === true, prefix })
+}
+
 /** The domain is empty where the action takes none. */
 function readAction(positionals: readonly string[]): [Action, string] {
   const [name = 'list', ...rest] = positionals
   const action = ACTIONS.find((one) => one === name)
   if (action === undefined) {
-    throw new UsageError(`cache takes ${ACTIONS.join(', ')}, not "${escapeRemoteText(name)}".`)
+    throw new UsageError(
+      `cache takes ${ACTIONS.join(', ')}, copy, not "${escapeRemoteText(name)}".`,
+    )
   }
   const needsDomain = action === 'show' || action === 'remove'
   if (rest.length !== (needsDomain ? 1 : 0)) {

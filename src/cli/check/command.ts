@@ -4,6 +4,7 @@
  * @module
  */
 import { hostname } from 'node:os'
+import type { Dane } from '../../dane/dane.js'
 import { isHostName } from '../../dns/domain-name.js'
 import type { PolicyStore } from '../../policy/store.js'
 import { escapeRemoteText } from '../../text.js'
@@ -17,12 +18,13 @@ import {
 } from '../arguments.js'
 import { type CliContext, type Command, UsageError } from '../context.js'
 import { remembering } from '../name-servers.js'
-import { type NetworkArguments, openNetwork } from '../network.js'
+import { type NetworkArguments, nameServer, openNetwork } from '../network.js'
 import { openStore } from '../store.js'
 import { listDomains } from './domains.js'
 import type { Run } from './examine.js'
 import { checkMany } from './many.js'
 import { type Form, printerOf } from './outputs.js'
+import { assessmentsIn } from './reports.js'
 import { MAX_SOCKETS, Sessions } from './sessions.js'
 import { boundedConnect, Slots } from './slots.js'
 
@@ -30,9 +32,11 @@ const OPTIONS = {
   ...COMMON_OPTIONS,
   ...NETWORK_OPTIONS,
   connect: { type: 'boolean' },
+  dane: { type: 'boolean' },
   name: { type: 'string' },
   store: { type: 'string' },
   prefix: { type: 'string' },
+  reports: { type: 'string', multiple: true },
   file: { type: 'string' },
   brief: { type: 'boolean' },
   ndjson: { type: 'boolean' },
@@ -51,11 +55,15 @@ against it, where TLS reports go; the verdict; and what to do about it.
                     proves by STARTTLS; no message is sent. Without it, MX hosts
                     are marked "·", not tried: many networks let nobody out to
                     port 25, and the check would wait for nothing
+  --dane            look at DNSSEC and TLSA records as well (RFC 7672); needs a
+                    validating resolver: on this machine, or named by --resolver
   --name HOST       what EHLO says; default: the name of this machine
 ${NETWORK_HELP}
   --store STORE     a policy store (see "mta-sts cache --help"): adds what a
                     sender does that has the domain's policy in it
   --prefix P        what keys in Redis begin with; default mta-sts:
+  --reports DIR     TLS reports about the domain, as for "mta-sts report": says
+                    whether mode testing may become enforce
   --file LIST       a file with a domain on each line, - for standard input; a
                     DOMAIN may be - as well
   --brief           a line for each domain
@@ -87,8 +95,9 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
         "lines": [ { "number", "text", "problem" } ] },
       "mx": { "status", "problem", "hosts": [ { "host", "cname", "preference",
         "inPolicy", "addresses", "blocked", "problem", "outcome",
+        "dane": null or { "signed", "records", "problem" },
         "sessions": null or [ { "address", "tlsVersion", "cipher",
-          "certificate", "problem", "error", "noRoute",
+          "certificate", "problem", "tlsaMatches", "error", "noRoute",
           "milliseconds" } ] } ] },
       "tlsrpt": { "name", "status", "texts", "rua", "problem" },
       "verdict": { "status", "exitStatus", "mode", "text" },
@@ -119,7 +128,10 @@ export const check: Command = {
     }
     const opened = values.store ? await openStore(values.store, values.prefix) : undefined
     try {
-      const run = await openRun(values, context, opened?.store)
+      const run = {
+        ...(await openRun(values, context, opened?.store)),
+        assessments: await assessmentsIn(values.reports ?? [], context),
+      }
       const printer = printerOf(formOf(values), context, run.settings.now)
       return await checkMany(list, { run, context, printer, ...limits })
     } finally {
@@ -130,7 +142,11 @@ export const check: Command = {
 
 /** What is shared by all domains that are looked at in one go. @throws UsageError */
 export async function openRun(
-  values: NetworkArguments & { connect?: boolean | undefined; name?: string | undefined },
+  values: NetworkArguments & {
+    connect?: boolean | undefined
+    dane?: boolean | undefined
+    name?: string | undefined
+  },
   context: CliContext,
   store: PolicyStore | undefined,
 ): Promise<Run> {
@@ -142,7 +158,19 @@ export async function openRun(
   const sessions = values.connect
     ? new Sessions({ settings, smtp, name, shortened }, slots)
     : undefined
-  return { settings, slots, sessions, store, shortened }
+  const dane = values.dane ? await openDane(values.resolver, context) : undefined
+  return { settings, slots, sessions, dane, store, shortened, assessments: new Map() }
+}
+
+/** Most users of the command have no use for this part of the package. */
+async function openDane(resolver: string | undefined, context: CliContext): Promise<Dane> {
+  const { dane, dnssecResolver } = await import('../../dane/index.js')
+  if (context.dnssecResolver !== undefined) return dane({ resolver: context.dnssecResolver })
+  if (resolver === undefined) return dane()
+  const { host, port } = nameServer(resolver)
+  const server = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  // No mail depends on the answers: whoever names a resolver here may trust it
+  return dane({ resolver: dnssecResolver({ servers: [server], trustAd: true }) })
 }
 
 function formOf(values: { json?: boolean; ndjson?: boolean; brief?: boolean }): Form {

@@ -5,6 +5,7 @@
  */
 import { domainToUnicode } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
+import type { Dane } from '../../dane/dane.js'
 import { ask } from '../../dns/resolver.js'
 import type { Settings } from '../../options.js'
 import { CachedPolicy } from '../../policy/cached-policy.js'
@@ -19,6 +20,7 @@ import { checkMx } from './mx.js'
 import { checkPolicyFile } from './policy-file.js'
 import { inspectPolicyHost, type PolicyHostInspection } from './policy-host.js'
 import { checkRecord, checkTlsRpt, tlsRptName } from './records.js'
+import type { Assessments } from './reports.js'
 import type { Sessions } from './sessions.js'
 import type { Slots } from './slots.js'
 import { verdictOn } from './verdict.js'
@@ -29,10 +31,14 @@ export interface Run {
   slots: Slots
   /** undefined: MX hosts are not connected to */
   sessions: Sessions | undefined
+  /** undefined: TLSA records are not asked for */
+  dane: Dane | undefined
   /** A sender's policies, to see what those do that hold one */
   store: PolicyStore | undefined
   /** The timeouts are shorter than a sender's own */
   shortened: boolean
+  /** What the reports of `--reports` say */
+  assessments: Assessments
 }
 
 export interface ExamineOptions {
@@ -85,7 +91,11 @@ export async function examine(
     ...findings,
     verdict,
     held: heldVerdict({ findings, lookup, verdict, stored, now }),
-    advice: adviceOn(findings, { now, heldDiffers }),
+    advice: adviceOn(findings, {
+      now,
+      heldDiffers,
+      assessment: run.assessments.get(policyDomain),
+    }),
   }
 }
 

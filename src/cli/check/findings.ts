@@ -173,6 +173,8 @@ export interface MxHostCheck {
   blocked: string[]
   /** What speaks against it before it is connected to */
   problem: Problem | null
+  /** `null` without `--dane` */
+  dane: DaneCheck | null
   /** One for each address; `null` without `--connect` */
   sessions: MxSession[] | null
   /**
@@ -180,6 +182,16 @@ export interface MxHostCheck {
    * `unknown` where it could not be connected to, `not-tried` without `--connect`
    */
   outcome: 'proved' | 'refused' | 'unknown' | 'not-tried'
+}
+
+/** What DANE makes of an MX host (RFC 7672). */
+export interface DaneCheck {
+  /** The MX records of the domain are proved by DNSSEC */
+  signed: boolean
+  /** TLSA records of the host, as far as DNSSEC proves them */
+  records: number
+  /** Why a sender with DANE does not use the host, or cannot use its records */
+  problem: Problem | null
 }
 
 /** A connection to an MX host: EHLO, STARTTLS, QUIT. */
@@ -190,6 +202,8 @@ export interface MxSession {
   certificate: CertificateFacts | null
   /** What it does not prove */
   problem: Problem | null
+  /** Whether one of the TLSA records matches; `null` without any, or without a handshake */
+  tlsaMatches: boolean | null
   /** Why nothing can be said of it: no connection, or the host did not want to talk */
   error: string | null
   noRoute: boolean

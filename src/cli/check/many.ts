@@ -27,7 +27,7 @@ export interface ManyOptions {
 }
 
 /** How long results wait for those in front of them, in milliseconds. */
-const PATIENCE = 300
+const PATIENCE = 150
 
 /** Looks at all domains, and prints each as soon as possible. Resolves to the worst status. */
 export function checkMany(list: readonly Listed[], options: ManyOptions): Promise<ExitStatus> {

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { TLSSocket } from 'node:tls'
+import type { Dane, DaneProof } from '../../dane/dane.js'
 import { parseDestination } from '../../delivery/destination.js'
 import { RoutingError } from '../../delivery/errors.js'
 import { HostLookups } from '../../delivery/host-lookups.js'
@@ -17,6 +19,7 @@ import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
 import type { TlsFailure } from '../../tls/failures.js'
 import type { Security } from '../../tls/security.js'
+import { inspectDane } from './dane.js'
 import type { MxCheck, MxHostCheck, MxSession } from './findings.js'
 import { outcomeOf } from './outcome.js'
 import { causeOf, problemOf } from './problem.js'
@@ -28,6 +31,8 @@ export interface MxOptions {
   resolveCname(host: string): Promise<string[]>
   /** undefined: the hosts are not connected to */
   sessions: Sessions | undefined
+  /** undefined: TLSA records are not asked for */
+  dane: Dane | undefined
   signal: AbortSignal | undefined
 }
 
@@ -123,8 +128,16 @@ async function checkHost(
     problem:
       failure === undefined ? null : problemOf(failure, { certificate: null, now: settings.now() }),
   }
-  const sessions = await sessionsWith(facts, options)
-  return { ...facts, sessions, outcome: outcomeOf(facts.problem, sessions) }
+  const inspected =
+    options.dane === undefined || toALabels(host) === undefined
+      ? undefined
+      : await inspectDane(options.dane, { domain: plan.policyDomain, host }, settings)
+  const sessions = await sessionsWith(facts, options, inspected?.proof)
+  const dane = inspected?.check ?? null
+  const outcome = outcomeOf(facts.problem, sessions)
+  // A lookup that fails defers mail and refuses nothing
+  const usable = inspected?.skipped !== true || outcome === 'refused'
+  return { ...facts, dane, sessions, outcome: usable ? outcome : 'unknown' }
 }
 
 function isNamed(host: string, lookup: PolicyLookup): boolean | null {
@@ -151,9 +164,17 @@ const SECURITY: Security = { level: 'authenticated', proofs: [{ by: 'sts' }] }
 
 async function sessionsWith(
   { host, preference, addresses }: Pick<MxHostCheck, 'host' | 'preference' | 'addresses'>,
-  { settings, sessions, signal }: MxOptions,
+  { settings, sessions, dane, signal }: MxOptions,
+  proof: DaneProof | undefined,
 ): Promise<MxSession[] | null> {
   if (sessions === undefined) return null
-  const tried = candidate({ mxHost: host, preference, addresses }, SECURITY, settings)
+  const judgeDane =
+    dane === undefined || proof === undefined
+      ? undefined
+      : (socket: TLSSocket) => dane.judge(socket, proof, settings.now())
+  const tried = {
+    candidate: candidate({ mxHost: host, preference, addresses }, SECURITY, settings),
+    judgeDane,
+  }
   return Promise.all(addresses.map((address) => sessions.with(tried, address, signal)))
 }

@@ -228,11 +228,26 @@ function mxBlock(check: MxHostCheck, implicit: boolean, now: number): Block {
     lines: [
       `${escapeRemoteText(host)}${implicit ? ' itself' : ''}${policy}${outcome === 'not-tried' ? ', not tried' : ''}`,
       ...(cname === null ? [] : [`CNAME for ${escapeRemoteText(cname)}`]),
+      ...daneLine(check),
       ...other.map(describeProblem),
       ...blockedLine(blocked),
       ...(sessions?.flatMap((session) => sessionLines(session, now)) ?? addressLine(addresses)),
     ],
   }
+}
+
+function daneLine({ dane, sessions }: MxHostCheck): string[] {
+  if (dane === null) return []
+  if (dane.problem !== null) return [`DANE: ${describeProblem(dane.problem)}`]
+  if (!dane.signed) return ['DANE: the MX records are not signed']
+  if (dane.records === 0) return ['DANE: no TLSA records']
+  const matches = (sessions ?? []).map(({ tlsaMatches }) => tlsaMatches)
+  const match = matches.includes(false)
+    ? ', which do not match'
+    : matches.includes(true)
+      ? ', one of which matches'
+      : ''
+  return [`DANE: ${dane.records} TLSA ${dane.records === 1 ? 'record' : 'records'}${match}`]
 }
 
 function addressLine(addresses: readonly string[]): string[] {

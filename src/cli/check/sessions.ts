@@ -29,6 +29,13 @@ export interface SessionOptions {
   shortened: boolean
 }
 
+/** An MX host to connect to. */
+export interface Tried {
+  candidate: Candidate
+  /** Judges the handshake by the TLSA records of the host; undefined: there are none */
+  judgeDane?: ((socket: TLSSocket) => TlsFailure | undefined) | undefined
+}
+
 /** What a session showed beside what is printed of it. */
 interface Seen {
   session: MxSession
@@ -58,13 +65,16 @@ export class Sessions {
   }
 
   /** Never rejects, unless the signal is aborted. */
-  async with(candidate: Candidate, address: string, signal?: AbortSignal): Promise<MxSession> {
-    const { mxHost } = candidate
+  async with(tried: Tried, address: string, signal?: AbortSignal): Promise<MxSession> {
+    const { mxHost } = tried.candidate
     const before = this.#seen.get(address) ?? Promise.resolve(new Map<string, Seen>())
     const after = before.then(async (known) => {
-      const shared = known.get(mxHost) ?? [...known.values()].find((seen) => isSame(seen, mxHost))
+      const shared =
+        known.get(mxHost) ??
+        // Each name has TLSA records of its own
+        (tried.judgeDane ? undefined : [...known.values()].find((seen) => isSame(seen, mxHost)))
       if (shared !== undefined) return new Map(known).set(mxHost, shared)
-      const seen = await this.#slots.run(() => this.#open(candidate, address, signal))
+      const seen = await this.#slots.run(() => this.#open(tried, address, signal))
       return new Map(known).set(mxHost, seen)
     })
     // What one domain's deadline cut short says nothing to the next
@@ -78,14 +88,14 @@ export class Sessions {
   }
 
   async #open(
-    candidate: Candidate,
+    { candidate, judgeDane }: Tried,
     address: string,
     signal: AbortSignal | undefined,
   ): Promise<Seen> {
     signal?.throwIfAborted()
     const { settings, smtp, name } = this.#options
     const begun = performance.now()
-    const witness = new Witness(candidate.mxHost)
+    const witness = new Witness(candidate.mxHost, judgeDane)
     const target = {
       ...candidate,
       addresses: [address],
@@ -127,7 +137,7 @@ export class Sessions {
     witness,
     failure,
   }: Ended & { failure: TlsFailure | undefined }) {
-    const { version, cipher, certificate } = witness
+    const { version, cipher, certificate, tlsaMatches } = witness
     const facts = factsOf(certificate)
     const circumstances = { certificate: facts, now: this.#options.settings.now() }
     const problem = failure === undefined ? null : problemOf(failure, circumstances)
@@ -137,6 +147,7 @@ export class Sessions {
       cipher,
       certificate: facts,
       problem,
+      tlsaMatches,
       error: null,
       noRoute: false,
       milliseconds,
@@ -156,18 +167,25 @@ class Witness {
   version: string | null = null
   cipher: string | null = null
   certificate: PeerCertificate | undefined
+  tlsaMatches: boolean | null = null
   readonly #host: string
+  readonly #judgeDane: Tried['judgeDane']
 
-  constructor(host: string) {
+  constructor(host: string, judgeDane: Tried['judgeDane']) {
     this.#host = host
+    this.#judgeDane = judgeDane
   }
 
   judge(socket: TLSSocket): Judgement {
     // The verdict first: Node lets some facts of the certificate be read only once
-    const refusal = judge(socket, this.#host, AUDITED)
+    const sts = judge(socket, this.#host, AUDITED)
     this.version = socket.getProtocol()
     this.cipher = socket.getCipher()?.name ?? null
     this.certificate = socket.getPeerCertificate()
+    const dane = this.#judgeDane?.(socket)
+    if (this.#judgeDane !== undefined) this.tlsaMatches = dane === undefined
+    // Where both apply, both must hold
+    const refusal = sts ?? dane
     return refusal === undefined ? {} : { refusal }
   }
 }
@@ -177,10 +195,15 @@ function factsOf(certificate: PeerCertificate | undefined) {
   return raw === undefined ? null : certificateFacts(new X509Certificate(raw))
 }
 
+/** What happens before a host can know which name it is asked for, or whatever that is. */
+const NAMELESS: ReadonlySet<string | null> = new Set(['handshake-timeout', 'tls-version'])
+
 /** Whether the same would be seen under another name. */
 function isSame({ session, certificate }: Seen, mxHost: string): boolean {
   const { problem, error } = session
   if (error !== null) return true
-  if (problem !== null) return problem.resultType === 'starttls-not-supported'
+  if (problem !== null) {
+    return problem.resultType === 'starttls-not-supported' || NAMELESS.has(problem.reason)
+  }
   return certificate !== undefined && checkServerIdentity(mxHost, certificate) === undefined
 }

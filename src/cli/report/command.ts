@@ -53,7 +53,7 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
           "failedSessionCount", "additionalInformation",
           "failureReasonCode" } ] } ],
       "notes": [ { "code", "text" } ] } ],
-    "unread": [ { "file", "error", "named", "passedOver" } ],
+    "unread": [ { "file", "error", "code", "named", "passedOver" } ],
     "totals": { "reports", "sessions", "failed" } }
   "answer": ready, not-yet, would-defer. "weight": refused, dane, not-refused.
   Fields of reports as in RFC 8460 4.4, in camel case; what a report does not

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { type Dirent, readdirSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A file to read. */
@@ -21,49 +21,64 @@ export interface FailedPath extends ReportFile {
 /** Standard input. */
 export const STDIN = '-'
 
+export interface FoundFiles {
+  files: readonly ReportFile[]
+  failed: readonly FailedPath[]
+}
+
 /**
  * Lists what is named, and everything in directories and below, in the order of names. Symbolic
  * links are followed; a directory or file that is reached twice is listed once.
  */
-export async function listFiles(
-  paths: readonly string[],
-): Promise<{ files: ReportFile[]; failed: FailedPath[] }> {
+export function listFiles(paths: readonly string[]): FoundFiles {
   const walk = new Walk()
   for (const path of paths) {
     if (path === STDIN) walk.files.push({ path, named: true })
-    else await walk.visit(path, true)
+    else walk.visit(path, true)
   }
   return walk
 }
 
-class Walk {
+class Walk implements FoundFiles {
   readonly files: ReportFile[] = []
   readonly failed: FailedPath[] = []
   readonly #seen = new Set<string>()
 
-  async visit(path: string, named: boolean): Promise<void> {
+  visit(path: string, named: boolean): void {
     try {
-      const found = await stat(path)
-      if (found.isDirectory()) return await this.#directory(path)
+      const found = statSync(path)
+      const real = realpathSync(path)
+      if (found.isDirectory()) this.#directory(path, real)
       // Pipes and devices in a directory may never end
-      if (!named && !found.isFile()) return
-      if (await this.#isNew(path)) this.files.push({ path, named })
+      else if (named || found.isFile()) this.#file(path, real, named)
     } catch (error) {
       // One that may not be entered ends nothing but itself
       this.failed.push({ path, named, error })
     }
   }
 
-  async #directory(path: string): Promise<void> {
-    if (!(await this.#isNew(path))) return
-    const names = await readdir(path)
-    for (const name of names.sort()) await this.visit(join(path, name), false)
+  #file(path: string, real: string, named: boolean): void {
+    if (this.#isNew(real)) this.files.push({ path, named })
   }
 
-  async #isNew(path: string): Promise<boolean> {
-    const real = await realpath(path)
-    if (this.#seen.has(real)) return false
-    this.#seen.add(real)
-    return true
+  #directory(path: string, real: string): void {
+    if (!this.#isNew(real)) return
+    const entries = readdirSync(path, { withFileTypes: true })
+    for (const entry of entries.sort(byName)) {
+      const inside = join(path, entry.name)
+      // Of most files nothing has to be asked
+      if (entry.isFile()) this.#file(inside, join(real, entry.name), false)
+      else this.visit(inside, false)
+    }
   }
+
+  #isNew(real: string): boolean {
+    const isNew = !this.#seen.has(real)
+    this.#seen.add(real)
+    return isNew
+  }
+}
+
+function byName(a: Dirent, b: Dirent): number {
+  return a.name < b.name ? -1 : 1
 }

@@ -20,9 +20,9 @@ export const WEIGHT_MARKS: Readonly<Record<FailureGroup['weight'], Mark>> = {
 }
 
 export const WEIGHT_WORDS: Readonly<Record<FailureGroup['weight'], string>> = {
-  refused: 'enforce refuses this',
-  dane: 'senders with DANE refuse this, whatever the mode',
-  'not-refused': 'enforce lets this pass',
+  refused: 'Mode enforce refuses this',
+  dane: 'Senders with DANE refuse this, whatever the mode',
+  'not-refused': 'Mode enforce lets this pass',
 }
 
 /** `sts testing`, `tlsa`, `no policy` */

@@ -1,10 +1,10 @@
 /**
- * Reads reports from files, one after the other. Between two files the event loop gets its turn.
+ * Reads reports from files, one after the other. The event loop gets its turn every few files.
  *
  * @module
  */
-import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { createReadStream, readFileSync, statSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
 import type { Report } from '../../tlsrpt/parse.js'
 import type { CliContext } from '../context.js'
@@ -15,6 +15,8 @@ export interface UnreadFile {
   file: string
   /** In words, fit for a terminal */
   error: string
+  /** `EREPORTSYNTAX`, `EPEER`, `ENOENT` and the like */
+  code: string
   /** It was named on the command line */
   named: boolean
   /** It does not look like a report, and was found in a directory: nothing is lost */
@@ -36,22 +38,31 @@ export interface Listener {
 /** A file that is longer holds no report, unless it is a mailbox. In bytes. */
 const MAX_FILE = 16 * 1024 * 1024
 
+const STDIN_NAME = 'standard input'
+
+/** How long files are read without a break, in milliseconds. */
+const TURN = 20
+
 type Library = typeof import('../../tlsrpt/index.js')
 
 /** Reads everything that is named, and hands each report to the listener. */
 export async function readFiles(
   paths: readonly string[],
-  { stdin }: Pick<CliContext, 'stdin'>,
+  context: Pick<CliContext, 'stdin'>,
   listener: Listener,
 ): Promise<Outcome> {
-  const { files, failed } = await listFiles(paths)
+  const { files, failed } = listFiles(paths)
   // Most users of the command have no use for this part of the package
   const library = await import('../../tlsrpt/index.js')
   const reader = new Reader(library, listener)
   for (const path of failed) reader.fail(path)
+  let turn = performance.now()
   for (const [index, file] of files.entries()) {
     listener.progress(index, files.length)
-    await reader.read(file, stdin)
+    await reader.read(file, context)
+    if (performance.now() - turn < TURN) continue
+    await setImmediate()
+    turn = performance.now()
   }
   return { files: files.length + failed.length, unread: reader.unread }
 }
@@ -66,10 +77,11 @@ class Reader {
     this.#listener = listener
   }
 
-  async read(file: ReportFile, stdin: CliContext['stdin']): Promise<void> {
+  async read(file: ReportFile, context: Pick<CliContext, 'stdin'>): Promise<void> {
     const { path, named } = file
     try {
-      if (path === STDIN) await this.#stream(stdin ?? [], { path: 'standard input', named })
+      // Standard input is opened by looking at it
+      if (path === STDIN) await this.#stream(context.stdin ?? [], { path: STDIN_NAME, named })
       else await this.#file(file)
     } catch (error) {
       this.fail({ path, named, error })
@@ -82,21 +94,18 @@ class Reader {
     this.unread.push({
       file: path,
       error: escapeRemoteText(textOfThrown(error)),
+      code: codeOf(error),
       named,
       passedOver: unrelated && !named,
     })
   }
 
   async #file(file: ReportFile): Promise<void> {
-    const handle = await open(file.path)
-    try {
-      const found = await handle.stat()
-      if (found.isFile() && found.size <= MAX_FILE) {
-        const bytes = await handle.readFile()
-        if (!isMbox(bytes)) return this.#bytes(bytes, file)
-      }
-    } finally {
-      await handle.close()
+    const found = statSync(file.path)
+    if (found.isFile() && found.size <= MAX_FILE) {
+      // Small files are read faster so than by way of another thread
+      const bytes = readFileSync(file.path)
+      if (!isMbox(bytes)) return this.#bytes(bytes, file)
     }
     await this.#stream(createReadStream(file.path, { highWaterMark: 1024 * 1024 }), file)
   }
@@ -147,6 +156,10 @@ class Reader {
     })
     for (const report of reports) this.#listener.report(path, report)
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }
 
 const FROM = Buffer.from('From ')

@@ -12,11 +12,16 @@ import type { UnreadFile } from './read-files.js'
 /** Files that are listed with their reason; the rest is counted. */
 const MAX_LISTED = 20
 
+/** The package is looked for beside this one, wherever that is. */
+const NPX_HINT = 'Or with npx: npx -p mta-sts -p postal-mime mta-sts report FILE...\n'
+
 export function tellOfUnread(unread: readonly UnreadFile[], stderr: CliContext['stderr']): void {
-  const named = unread.filter((file) => file.named)
-  const lost = unread.filter((file) => !file.named && !file.passedOver)
+  const mails = unread.filter(({ code }) => code === 'EPEER')
+  const named = unread.filter((file) => file.named && file.code !== 'EPEER')
+  const lost = unread.filter((file) => !file.named && !file.passedOver && file.code !== 'EPEER')
   const others = unread.filter((file) => file.passedOver)
   for (const line of listedWithReasons(named)) stderr.write(`mta-sts: ${line}\n`)
+  for (const line of listedWithReasons(mails)) stderr.write(`mta-sts: ${line}\n${NPX_HINT}`)
   if (lost.length > 0) {
     const looks = lost.length === 1 ? '1 looks like a report' : `${lost.length} look like reports`
     stderr.write(`mta-sts: ${looks} but cannot be read:\n`)

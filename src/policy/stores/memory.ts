@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type PolicyStore, renewalDueAt, type StoredPolicy } from '../store.js'
+import type { PolicyStore, StoredPolicy } from '../store.js'
 import { checkEntry, replacementFor, type StoreClockOptions } from './entry-json.js'
 
 /**
@@ -29,13 +29,6 @@ export function memoryStore(options: StoreClockOptions = {}): PolicyStore {
   const removals = new Map<string, number>()
   const locks = new Map<string, { expiresAt: number }>()
 
-  /** Iterates over a snapshot: deleting and setting meanwhile must not make it endless. */
-  async function* snapshot(isWanted: (entry: StoredPolicy) => boolean) {
-    for (const [policyDomain, entry] of [...entries]) {
-      if (isWanted(entry)) yield [policyDomain, { ...entry }] as [string, StoredPolicy]
-    }
-  }
-
   return {
     async get(policyDomain) {
       const kept = entries.get(policyDomain)
@@ -58,9 +51,10 @@ export function memoryStore(options: StoreClockOptions = {}): PolicyStore {
 
     removedAt: async (policyDomain) => removals.get(policyDomain),
 
-    list: () => snapshot(() => true),
-
-    due: (time) => snapshot((entry) => renewalDueAt(entry) <= time),
+    async *list() {
+      // A snapshot: deleting and setting meanwhile must not make it endless
+      for (const [policyDomain, entry] of [...entries]) yield [policyDomain, { ...entry }]
+    },
 
     async lock(name, ttl) {
       const held = locks.get(name)

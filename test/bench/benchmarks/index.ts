@@ -6,6 +6,7 @@
 import type { Benchmark } from '../benchmark.js'
 import { burst } from './burst.js'
 import { cached } from './cached.js'
+import { check } from './check.js'
 import { cold } from './cold.js'
 import { connect } from './connect.js'
 import { domains } from './domains.js'
@@ -26,5 +27,6 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   parse,
   match,
   report,
+  check,
   start,
 }

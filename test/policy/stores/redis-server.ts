@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Why no redis-server can be started here; undefined where one can. */
 export function whyNoRedis(): string | undefined {
@@ -22,9 +23,9 @@ export class RedisServer {
   port = 0
 
   /** 'on disk': every write is there before it is acknowledged, and read at the next start. */
-  constructor(keeps: 'on disk' | 'in memory') {
+  constructor(keeps: 'on disk' | 'in memory', options: readonly string[] = []) {
     const onDisk = keeps === 'on disk'
-    this.#keeps = ['--appendonly', onDisk ? 'yes' : 'no', '--appendfsync', 'always']
+    this.#keeps = ['--appendonly', onDisk ? 'yes' : 'no', '--appendfsync', 'always', ...options]
   }
 
   /** Resolves when it takes commands; on the same port as before where it ran before. */
@@ -56,6 +57,13 @@ export class RedisServer {
   }
 }
 
+function knowsAllSlots(port: number): boolean {
+  const { stdout } = spawnSync('redis-cli', ['-p', String(port), 'cluster', 'info'], {
+    encoding: 'utf8',
+  })
+  return stdout.includes('cluster_state:ok')
+}
+
 async function saysReady(server: ChildProcess): Promise<void> {
   let output = ''
   await new Promise<void>((resolve, reject) => {
@@ -74,4 +82,31 @@ async function freePort(): Promise<number> {
   server.close()
   await once(server, 'close')
   return port
+}
+
+/** Three servers that share the slots of a Redis Cluster. */
+export class RedisCluster {
+  readonly #servers = Array.from(
+    { length: 3 },
+    () => new RedisServer('in memory', ['--cluster-enabled', 'yes']),
+  )
+
+  get ports(): number[] {
+    return this.#servers.map(({ port }) => port)
+  }
+
+  /** Resolves when every node has its slots. */
+  async start(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.start()))
+    const nodes = this.ports.map((port) => `127.0.0.1:${port}`)
+    const create = ['--cluster', 'create', ...nodes, '--cluster-yes']
+    const { status, stdout, stderr } = spawnSync('redis-cli', create, { encoding: 'utf8' })
+    if (status !== 0) throw new Error(`redis-cli --cluster create failed: ${stdout}${stderr}`)
+    // Nodes learn of each other's slots by gossip
+    while (!this.ports.every(knowsAllSlots)) await sleep(50)
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.dispose()))
+  }
 }

@@ -325,6 +325,22 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       expect(readFileSync(path).toString('latin1', 68, 72)).toBe('MSTS')
     })
 
+    it('a copy made by VACUUM INTO while it is written to is whole', async () => {
+      const path = newPath()
+      const copy = newPath()
+      const store = open(path)
+      const domains = Array.from({ length: 200 }, (_, index) => `d${index}.example`)
+      await Promise.all(domains.map((domain) => store.set(domain, entry())))
+      const more = Promise.all(domains.map((domain) => store.set(`x${domain}`, entry())))
+      const database = new DatabaseSync(path)
+      database.exec(`PRAGMA busy_timeout = 5000; VACUUM INTO '${copy}'`)
+      database.close()
+      await more
+      const copied = (await listed(open(copy))).map(([domain]) => domain)
+      expect(copied).toEqual(expect.arrayContaining(domains))
+      await open(copy).set('after.example', entry())
+    })
+
     it('writes what is under way before it closes', async () => {
       const path = newPath()
       const store = sqliteStore(path)

@@ -3,10 +3,13 @@
  *
  * @module
  */
+
 import type { ResultType } from '../../../tls/failures.js'
+import type { DomainAssessment } from '../../../tlsrpt/index.js'
 import { DAY } from '../../time.js'
 import type { CertificateFacts, CheckReport } from '../findings.js'
-import type { AdviceCode, Facts } from './table.js'
+import type { Facts } from './row.js'
+import type { AdviceCode } from './table.js'
 
 /** What has been found out about a domain, before anything is concluded from it. */
 export type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
@@ -15,6 +18,8 @@ export interface AdviceContext {
   now: number
   /** The store that was given holds another policy file under the id of the record */
   heldDiffers: boolean
+  /** What the reports of `--reports` say of the domain */
+  assessment: DomainAssessment['verdict'] | undefined
 }
 
 /** A row of the table, and what it is about. */

@@ -25,6 +25,7 @@ function onHost(check: MxHostCheck, findings: Findings, context: AdviceContext):
   return [
     ...onProblem(check, findings, context),
     ...onCname(check),
+    ...onDane(check),
     ...onSessions(check, findings),
     ...onExpiry(check, findings, context),
   ]
@@ -76,6 +77,29 @@ function onCname({ host, cname }: MxHostCheck): Finding[] {
   ]
 }
 
+function onDane({ host, dane, sessions }: MxHostCheck): Finding[] {
+  if (dane === null) return []
+  const name = escapeRemoteText(host)
+  const facts = {
+    value: tlsaName(name),
+    detail: dane.problem?.detail ?? dane.problem?.reason ?? '',
+  }
+  if (dane.problem !== null) {
+    const code = dane.records > 0 ? 'mx-dane-unusable' : 'mx-dane-lookup'
+    return [{ code, host: name, fault: dane.problem, facts }]
+  }
+  if (dane.signed && dane.records === 0) return [{ code: 'mx-dane-missing', host: name, facts }]
+  // Beside a fault that stops senders without DANE, too
+  const hidden = (sessions ?? []).some(
+    ({ tlsaMatches, problem }) => tlsaMatches === false && problem?.reason !== 'tlsa-mismatch',
+  )
+  return hidden ? [{ code: 'mx-dane-mismatch', host: name, facts }] : []
+}
+
+function tlsaName(host: string): string {
+  return `_25._tcp.${host}`
+}
+
 function onSessions(check: MxHostCheck, findings: Findings): Finding[] {
   const sessions = (check.sessions ?? []).filter(({ noRoute }) => !noRoute)
   const failing = sessions.filter(({ problem, error }) => problem !== null || error !== null)
@@ -104,6 +128,7 @@ const FAULT_CODES: ReadonlyMap<string | null, AdviceCode> = new Map([
   ['incomplete-chain', 'mx-certificate-chain'],
   ['self-signed', 'mx-certificate-self-signed'],
   ['weak-key', 'mx-weak-key'],
+  ['tlsa-mismatch', 'mx-dane-mismatch'],
   ['tls-version', 'mx-tls-version'],
   ['not-offered', 'mx-without-starttls'],
   ['refused', 'mx-starttls-refused'],
@@ -117,6 +142,10 @@ function onFault(check: MxHostCheck, problem: Problem, { mx }: Findings): Findin
     resultType === 'certificate-not-trusted' ? 'mx-certificate-untrusted' : 'mx-handshake'
   const code = FAULT_CODES.get(reason) ?? FAULT_CODES.get(resultType) ?? fallback
   const first = Math.min(...mx.hosts.map(({ preference }) => preference))
+  if (code === 'mx-dane-mismatch') {
+    const name = escapeRemoteText(check.host)
+    return { code, host: name, fault: problem, facts: { value: tlsaName(name) } }
+  }
   const facts = {
     'mx-without-starttls': check.preference > first ? 'The backup MX host ' : '',
     'mx-starttls-refused': detail === null ? '' : ` (${detail})`,

@@ -44,11 +44,26 @@ function onNothing({ policy, domain }: Findings, check: PolicyHostCheck): Findin
   if (!problem) return []
   const code = codeOf(problem, failing)
   const value = shownValue(problem, failing, blocked)
-  const detail =
-    problem.resultType === 'sts-webpki-invalid'
-      ? certificateTodo(host, domain, problem)
-      : (problem.detail ?? problem.reason ?? problem.resultType)
+  const detail = detailOf(problem, host, { policy, domain })
   return [{ code, host, fault: problem, facts: { value, detail } }]
+}
+
+const MAX_ERRORS = 5
+
+function detailOf(
+  problem: Problem,
+  host: string,
+  { policy, domain }: Pick<Findings, 'policy' | 'domain'>,
+): string {
+  if (problem.resultType === 'sts-webpki-invalid') return certificateTodo(host, domain, problem)
+  const errors = (policy?.lines ?? []).flatMap(({ number, problem: error }) =>
+    error === null ? [] : [`line ${number}: ${error}`],
+  )
+  if (problem.resultType === 'sts-policy-invalid' && errors.length > 0) {
+    const more = errors.length > MAX_ERRORS ? `; and ${errors.length - MAX_ERRORS} more lines` : ''
+    return `${errors.slice(0, MAX_ERRORS).join('; ')}${more}`
+  }
+  return problem.detail ?? problem.reason ?? problem.resultType
 }
 
 const CODES: ReadonlyMap<string | null, AdviceCode> = new Map([

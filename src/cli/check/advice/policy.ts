@@ -22,14 +22,18 @@ export function onPolicy(findings: Findings, context: AdviceContext): Finding[] 
   ]
 }
 
-function onMode({ record, policy }: Findings, { now }: AdviceContext): Finding[] {
+function onMode({ record, policy }: Findings, { now, assessment }: AdviceContext): Finding[] {
   const until = day(new Date(lastHolderUntil(policy, now)))
   if (record.status === 'none') {
     return policy?.mode === 'none' ? [] : [{ code: 'record-gone-policy-held', facts: { until } }]
   }
   if (policy?.mode === 'none') return [{ code: 'mode-none', facts: { until } }]
   if (record.status !== 'found' || policy?.mode !== 'testing') return []
-  const detail = 'when the TLS reports of other senders show no failures'
+  if (assessment?.answer === 'ready') {
+    return [{ code: 'mode-testing-ready', facts: { detail: assessment.text } }]
+  }
+  const seen = assessment === undefined ? '' : ` (now: ${assessment.text})`
+  const detail = `when the TLS reports of other senders show no failures${seen}`
   return [{ code: 'mode-testing', facts: { detail } }]
 }
 

@@ -4,33 +4,8 @@
  *
  * @module
  */
-import type { ResultType } from '../../../tls/failures.js'
-import type { Urgency } from '../findings.js'
-
-/** What the texts are filled with; remote text in it is escaped. */
-export interface Facts {
-  /** The Policy Domain */
-  domain: string
-  /** The host that it is about */
-  host: string
-  /** A value that was found: a status, a name, a pattern, a list of addresses */
-  value: string
-  /** More in words */
-  detail: string
-  /** A date */
-  until: string
-}
-
-interface Row {
-  urgency: Urgency
-  /** Where the finding itself carries no type of its own */
-  resultType?: ResultType
-  text(facts: Facts): string
-}
-
-const now = (text: Row['text']): Row => ({ urgency: 'now', text })
-const soon = (text: Row['text']): Row => ({ urgency: 'soon', text })
-const later = (text: Row['text']): Row => ({ urgency: 'later', text })
+import { later, now, type Row, soon } from './row.js'
+import { MX } from './table-mx.js'
 
 const RECORD = {
   'record-several': now(
@@ -118,99 +93,6 @@ const POLICY_HOST = {
   ),
 }
 
-const MX = {
-  'mx-certificate-name': now(
-    ({ host, detail }) =>
-      `The certificate of ${host} does not name it (${detail}): it needs ${host} as a DNS name (SAN). Get one for the name in the MX record, or change the MX record to a name that it has.`,
-  ),
-  'mx-certificate-expired': now(
-    ({ host, detail }) =>
-      `The certificate of ${host} has expired (${detail}): renew it, and have the mail server reload it.`,
-  ),
-  'mx-certificate-not-yet-valid': now(
-    ({ host, detail }) =>
-      `The certificate of ${host} is not valid yet (${detail}): use the previous one until then, or check the clock of the machine that issued it.`,
-  ),
-  'mx-certificate-chain': now(
-    ({ host }) =>
-      `${host} does not send the intermediate certificate: configure the full chain (fullchain.pem, not cert.pem).`,
-  ),
-  'mx-certificate-self-signed': now(
-    ({ host }) =>
-      `The certificate of ${host} is self-signed, which proves nothing to others: get one of a public authority.`,
-  ),
-  'mx-certificate-untrusted': now(
-    ({ host, detail }) =>
-      `The certificate of ${host} is not of an authority that senders trust (${detail}): get one of a public authority.`,
-  ),
-  'mx-weak-key': now(
-    ({ host }) =>
-      `The key or the signature of ${host}'s certificate is too weak for senders: get one with RSA of 2048 bits or more, or with ECDSA.`,
-  ),
-  'mx-tls-version': now(
-    ({ host }) => `${host} has no TLS version that senders accept: switch on TLS 1.2 and 1.3.`,
-  ),
-  'mx-handshake': now(
-    ({ host, detail }) =>
-      `The TLS handshake with ${host} fails (${detail}): look into the log of the mail server, and at what stands in front of it.`,
-  ),
-  'mx-without-starttls': now(
-    ({ host, detail }) =>
-      `${detail}${host} does not offer STARTTLS: under enforce it gets no mail. Set up TLS there, or take its MX record away.`,
-  ),
-  'mx-starttls-refused': now(
-    ({ host, detail }) =>
-      `${host} offers STARTTLS and refuses it${detail}: most often it cannot read its certificate or key. Look into the log of the mail server.`,
-  ),
-  'mx-starttls-unanswered': now(
-    ({ host }) =>
-      `${host} offers STARTTLS and does not answer it: look for a firewall or a proxy in front of the mail server that changes SMTP.`,
-  ),
-  'mx-plaintext-after-starttls': now(
-    ({ host }) =>
-      `${host} sends plaintext after its reply to STARTTLS, as an attacker would (RFC 3207 §6): update the mail server, or take away what stands in front of it.`,
-  ),
-  'mx-not-in-policy': now(
-    ({ host, value, detail, until }) =>
-      `The policy does not name ${host}, and no mail ${detail} there: add ${value} and change the id, or take the MX record away. Senders that hold the present policy may need until ${until}: a new MX host should not be the only one before.`,
-  ),
-  'mx-is-address': now(
-    ({ host, domain }) =>
-      `The MX record of ${domain} is an address (${host}), and must be a host name (RFC 5321 §5.1): give the host a name, with a certificate for it.`,
-  ),
-  'mx-null-beside-others': now(
-    ({ domain }) =>
-      `${domain} has a null MX (".") beside other MX records, which contradict each other (RFC 7505 §3): take it away.`,
-  ),
-  'mx-invalid-name': now(
-    ({ host, domain }) =>
-      `The MX record of ${domain} names "${host}", which is no host name: mend the record.`,
-  ),
-  'mx-underscore': now(
-    ({ host }) =>
-      `The MX host ${host} has an underscore in its name: a policy cannot name it, nor can a certificate. Give it another name.`,
-  ),
-  'mx-no-such-host': now(
-    ({ host }) =>
-      `The MX host ${host} does not exist in the DNS: publish its addresses, or take the MX record away.`,
-  ),
-  'mx-no-address': now(
-    ({ host }) => `The MX host ${host} has no address: publish one, or take the MX record away.`,
-  ),
-  'mx-private': now(
-    ({ host, value }) =>
-      `The MX host ${host} has addresses only that senders do not connect to (${value}): it needs a public one.`,
-  ),
-  'mx-lookup': now(
-    ({ host, detail }) =>
-      `The addresses of ${host} cannot be looked up (${detail}): check the name servers of its domain.`,
-  ),
-  'mx-down': now(
-    ({ host, detail }) =>
-      `${host} could not be talked to (${detail}). Where other hosts can be reached from here, check that it runs and that its port 25 is open.`,
-  ),
-}
-
 const PROTECTION = {
   'no-policy': now(
     ({ domain }) =>
@@ -261,6 +143,10 @@ const SOON = {
     ({ detail }) =>
       `Mode testing protects nothing: ${detail}, change it to enforce, and the id with it.`,
   ),
+  'mode-testing-ready': soon(
+    ({ detail }) =>
+      `Mode testing protects nothing, and the reports allow more (${detail}): change it to enforce, and the id with it.`,
+  ),
   'mx-cname': soon(
     ({ host, value }) =>
       `The MX host ${host} is a CNAME for ${value}, which RFC 5321 §5.1 forbids; policy and certificate have to name ${host}. Publish its addresses in place of the CNAME, or name ${value} in the MX record.`,
@@ -283,6 +169,10 @@ const LATER = {
   'mx-ipv6-unreachable': later(
     ({ host, value }) =>
       `${host} does not answer at its IPv6 address (${value}), and senders lose time there: open port 25, or take the AAAA record away.`,
+  ),
+  'mx-dane-missing': later(
+    ({ host, value }) =>
+      `The MX records are signed, and ${host} has no TLSA records: publish "3 1 1" and the SHA-256 of its public key at ${value}, for senders with DANE.`,
   ),
   'tlsrpt-missing': later(
     ({ host }) =>

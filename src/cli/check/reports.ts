@@ -1,0 +1,29 @@
+/**
+ * `--reports`: what TLS reports of other senders say of the domains.
+ *
+ * @module
+ */
+import { MtaStsError } from '../../errors.js'
+import type { DomainAssessment, Report } from '../../tlsrpt/index.js'
+import type { CliContext } from '../context.js'
+import { readFiles } from '../report/read-files.js'
+
+/** By domain, in A-labels. */
+export type Assessments = ReadonlyMap<string, DomainAssessment['verdict']>
+
+/** @throws MtaStsError where a file that was named cannot be read */
+export async function assessmentsIn(
+  paths: readonly string[],
+  context: CliContext,
+): Promise<Assessments> {
+  if (paths.length === 0) return new Map()
+  const reports: Report[] = []
+  const { unread } = await readFiles(paths, context, {
+    report: (_, report) => reports.push(report),
+    progress: () => undefined,
+  })
+  const failed = unread.find(({ named }) => named)
+  if (failed !== undefined) throw new MtaStsError(`--reports: ${failed.error}`, 'EREPORTS')
+  const { assess } = await import('../../tlsrpt/index.js')
+  return new Map(assess(reports).map(({ domain, verdict }) => [domain, verdict]))
+}

@@ -1,0 +1,89 @@
+/**
+ * What Nodemailer's Mail object does for a message before the transport sees it: options, defaults,
+ * plugins. `createTransport(withMtaSts(x))` makes a new Mail, which takes over those of `x`.
+ *
+ * @module
+ */
+import { optionError } from '../option-checks.js'
+import { loadNodemailer } from './load-nodemailer.js'
+import type { MailObject, SmtpTransport } from './smart-host-types.js'
+
+/** An SMTP transport, and the Mail object that it was given by. */
+export interface Wrapped {
+  transport: SmtpTransport
+  mail?: MailObject | undefined
+}
+
+const SMTP_TRANSPORTS = ['SMTP', 'SMTP (pool)']
+
+/**
+ * Returns the transport to hold to a policy.
+ *
+ * @param given a URL, options, a transporter, or a transport of Nodemailer's
+ * @throws TypeError when it is not SMTP
+ */
+export function smtpTransportOf(given: unknown): Wrapped {
+  const isUrl = typeof given === 'string' && /^smtps?:/i.test(given)
+  if (!isUrl && (typeof given !== 'object' || given === null)) {
+    const problem = 'must be an smtp: URL, options of an SMTP transport, or a transporter'
+    throw optionError('transport', problem, given)
+  }
+  const wrapped = typeof given === 'object' ? existing(given) : undefined
+  if (wrapped) return checked(wrapped)
+  const mail = loadNodemailer().createTransport(given) as MailObject
+  checked({ transport: mail.transporter })
+  // This Mail hands nobody a message: events go to the one that is made of the transport
+  mail.transporter.removeAllListeners()
+  return { transport: mail.transporter, mail }
+}
+
+function existing(given: object): Wrapped | undefined {
+  if ('sendMail' in given && 'transporter' in given) {
+    const mail = given as unknown as MailObject
+    return { transport: mail.transporter, mail }
+  }
+  const isTransport = 'send' in given && typeof given.send === 'function'
+  return isTransport ? { transport: given as SmtpTransport } : undefined
+}
+
+function checked(wrapped: Wrapped): Wrapped {
+  const { name } = wrapped.transport
+  if (!SMTP_TRANSPORTS.includes(name)) {
+    throw new TypeError(
+      `withMtaSts() takes an SMTP transport, and ${name} is none: MTA-STS is about the TLS of SMTP connections, and that transport makes none of its own`,
+    )
+  }
+  // Nobody may listen to the errors of the Mail that was wrapped; the new one has its own
+  if (wrapped.mail && 'on' in wrapped.mail && typeof wrapped.mail.on === 'function') {
+    wrapped.mail.on('error', () => {})
+  }
+  return wrapped
+}
+
+/** Gives a new Mail what the wrapped one was made with; what the new one was given goes first. */
+export function adopt(mail: MailObject, from: MailObject): void {
+  mail.options = { ...from.options, ...mail.options }
+  mail._defaults = withDefaults(mail._defaults, from._defaults)
+  mail.dkim ||= from.dkim
+  mail.meta = from.meta
+  for (const [step, plugins] of Object.entries(from._userPlugins)) {
+    mail._userPlugins[step] = [...plugins, ...(mail._userPlugins[step] ?? [])]
+  }
+}
+
+/** Both are the second argument of `createTransport`; headers are merged one by one, as it does. */
+function withDefaults(own: object, others: object): object {
+  const headers = [others, own].flatMap((one) =>
+    'headers' in one && typeof one.headers === 'object' && one.headers !== null ? one.headers : [],
+  )
+  const merged = { ...others, ...own }
+  const lists = headers.some(Array.isArray)
+  return headers.length < 2 || lists
+    ? merged
+    : { ...merged, headers: Object.assign({}, ...headers) }
+}
+
+/** Whether this is a Mail object that can take over what another was made with. */
+export function isMail(value: object | undefined): value is MailObject {
+  return value !== undefined && '_defaults' in value && '_userPlugins' in value && 'meta' in value
+}

@@ -1,0 +1,146 @@
+/**
+ * One message on its way through a plain SMTP transport, and the delivery that it belongs to: the
+ * transport's queue decides when it is sent, the delivery whether it may be.
+ *
+ * @module
+ */
+import type { DeliveryContext } from '../delivery/deliver.js'
+import type { Candidate } from '../delivery/plan.js'
+import { MtaStsError } from '../errors.js'
+import type { SmtpConnection } from '../smtp/connection.js'
+import { meets, type Turn } from './smart-host-connect.js'
+import { settledError } from './smart-host-errors.js'
+import type { Mail } from './smart-host-types.js'
+
+type Info = object
+
+type Outcome = { info: Info } | { error: Error } | { barred: true }
+
+/** How often a message that found no fitting connection is queued again. */
+const MAX_ROUNDS = 100
+
+export class Shipment {
+  /** The mail as it is given to the plain transport */
+  readonly mail: Mail
+  /** Resolves when the delivery has been planned; rejects when it has ended before that */
+  readonly turn: Promise<Turn>
+  /** With all recipients; undefined until the transport asks for it */
+  recipients: string[] | undefined
+  /** The connection that was opened for this message */
+  opened: SmtpConnection | undefined
+  readonly #dispatch: (shipment: Shipment, callback: (e: Error | null, i?: Info) => void) => void
+  readonly #connectionOf: (shipment: Shipment) => SmtpConnection | undefined
+  #resolveTurn: (turn: Turn) => void = () => {}
+  #rejectTurn: (reason: unknown) => void = () => {}
+  #current: Turn | undefined
+  #outcome: Promise<Outcome> | undefined
+  #barred = false
+
+  /**
+   * @param dispatch hands the mail to the plain transport, which calls back
+   * @param connectionOf returns the connection that the transport is about to send this message on
+   */
+  constructor(
+    mail: Mail,
+    dispatch: (shipment: Shipment, callback: (error: Error | null, info?: Info) => void) => void,
+    connectionOf: (shipment: Shipment) => SmtpConnection | undefined,
+  ) {
+    this.#dispatch = dispatch
+    this.#connectionOf = connectionOf
+    this.turn = new Promise((resolve, reject) => {
+      this.#resolveTurn = resolve
+      this.#rejectTurn = reject
+    })
+    this.turn.catch(() => {})
+    this.mail = this.#guarded(mail)
+  }
+
+  /** What must be proved now; a delivery that is planned anew changes it. */
+  get now(): Turn | undefined {
+    return this.#current
+  }
+
+  /** True once the gate has turned the message away from a connection, in this round. */
+  get barred(): boolean {
+    return this.#barred
+  }
+
+  /** Hands the message to the transport: at once, so that its queue counts what it is given. */
+  begin(): void {
+    this.#barred = false
+    this.opened = undefined
+    this.#outcome = new Promise((resolve) => {
+      this.#dispatch(this, (error, info) => {
+        if (error && this.#barred) resolve({ barred: true })
+        else if (error) resolve({ error: settledError(error) })
+        else resolve({ info: info ?? {} })
+      })
+    })
+  }
+
+  /** Ends the message's wait for a plan: there will be none. */
+  abandon(reason: unknown): void {
+    this.#rejectTurn(reason)
+  }
+
+  /** Resolves when the transport has let go of the message. */
+  async ended(): Promise<void> {
+    await this.#outcome
+  }
+
+  /** One attempt of the delivery: waits for what the transport makes of the message. */
+  async attempt(candidate: Candidate, context: DeliveryContext): Promise<Info> {
+    this.#current = { candidate, context }
+    this.#resolveTurn(this.#current)
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      context.assertCurrent()
+      if (!this.#outcome) this.begin()
+      const outcome: Outcome = (await this.#outcome) ?? { barred: true }
+      this.#outcome = undefined
+      if ('info' in outcome) return outcome.info
+      if ('error' in outcome) throw outcome.error
+    }
+    const message = 'No connection of the pool has proved what this message needs. Try again later.'
+    throw new MtaStsError(message, 'ECONNECTION')
+  }
+
+  /** The mail with one change: its envelope, the last thing that is read before MAIL FROM, is the gate. */
+  #guarded(mail: Mail): Mail {
+    const message = withOwn(mail.message, 'getEnvelope', () => this.#gate(mail.message))
+    return withOwn(mail, 'message', message)
+  }
+
+  /**
+   * Returns the envelope if the connection has proved what must be proved now. Without recipients,
+   * every version of Nodemailer reports EENVELOPE before it sends anything.
+   */
+  #gate(message: Mail['message']): ReturnType<Mail['message']['getEnvelope']> {
+    const envelope = message.getEnvelope()
+    this.recipients = [envelope.to ?? []].flat()
+    if (this.#mayPass()) return envelope
+    this.#barred = true
+    return { from: envelope.from, to: [] }
+  }
+
+  #mayPass(): boolean {
+    const connection = this.#connectionOf(this)
+    const turn = this.#current
+    if (!turn || turn.context.outdated) return false
+    if (!meets(connection, turn.candidate.security)) return false
+    if (connection && connection !== this.opened) turn.context.use(connection)
+    return true
+  }
+}
+
+/** Returns an object that is the given one, but for one property. */
+function withOwn<T extends object>(target: T, name: keyof T, value: T[keyof T]): T {
+  return new Proxy(target, {
+    get(_, key) {
+      if (key === name) return value
+      const found: unknown = Reflect.get(target, key, target)
+      // Called on the object itself, whatever it keeps private
+      return typeof found === 'function' ? found.bind(target) : found
+    },
+    set: (_, key, set) => Reflect.set(target, key, set, target),
+  })
+}

@@ -1,0 +1,84 @@
+/**
+ * The parts of Nodemailer's SMTP transports that `withMtaSts` uses, as they are in its versions 8, 9
+ * and 10. Of our own, since the declarations of the three have little in common.
+ *
+ * @module
+ */
+import type { Duplex } from 'node:stream'
+import type { ConnectionOptions } from 'node:tls'
+
+/** What Nodemailer's `getSocket` hands to an SMTP session: a socket, and options that go before the transport's. */
+export interface SocketOptions {
+  connection: Duplex
+  [option: string | symbol]: unknown
+}
+
+export type SocketCallback = (error: Error | null, options?: SocketOptions | false) => void
+
+/** Opens the socket of a session: a proxy, or a program's own. */
+export type GetSocket = (options: object, callback: SocketCallback) => void
+
+/** The options of an SMTP transport that are read here. */
+export interface SmtpOptions {
+  host?: string | undefined
+  port?: number | string | undefined
+  secure?: boolean | undefined
+  ignoreTLS?: boolean | undefined
+  name?: string | undefined
+  localAddress?: string | undefined
+  connectionTimeout?: number | undefined
+  greetingTimeout?: number | undefined
+  tls?: ConnectionOptions | undefined
+  servername?: string | false | undefined
+  socket?: unknown
+}
+
+/** A mail as `sendMail` hands it to a transport. */
+export interface Mail {
+  data?: { signal?: AbortSignal; requireTLSExtensionEnabled?: boolean }
+  message: {
+    getEnvelope(): { from: string | false; to?: string | string[] }
+    getHeader?(name: string): unknown
+  }
+}
+
+export type SendCallback<Info> = (error: Error | null, info?: Info) => void
+
+/** `SMTPTransport` or `SMTPPool`. */
+export interface SmtpTransport {
+  name: string
+  options: SmtpOptions
+  mailer?: object
+  getSocket: GetSocket
+  logger: { error(entry: object, message: string, ...values: unknown[]): void }
+  send(mail: Mail, callback: SendCallback<object>): unknown
+  verify(callback: (error: Error | null, success?: true) => void): unknown
+  close(options?: { force?: boolean }): unknown
+  on(event: string, listener: (...args: never[]) => void): unknown
+  removeAllListeners(): unknown
+  /** Only in a pool; not public */
+  _connections?: PoolResource[]
+  /** Only in a pool; not public */
+  _closed?: boolean
+}
+
+/** One connection of a pool, and the message that it is sending. None of it is public. */
+export interface PoolResource {
+  available: boolean
+  queueEntry?: false | { mail: unknown }
+  /** The SMTP session; its `options` hold what `getSocket` gave */
+  connection?: { options: Record<string | symbol, unknown>; close(): void }
+}
+
+/** The object that `createTransport` returns. */
+export interface MailObject {
+  transporter: SmtpTransport
+  options: object
+  getSocket?: GetSocket | false
+  meta: Map<string, unknown>
+  dkim: unknown
+  /** Not public: the second argument of `createTransport` */
+  _defaults: object
+  /** Not public: what `use()` has added */
+  _userPlugins: Record<string, unknown[]>
+}

@@ -1,0 +1,26 @@
+/**
+ * What the conformance suites have in common.
+ *
+ * @module
+ */
+
+/** One rule as a test of any test runner: `for (const { title, run } of cases) test(title, run)`. */
+export interface ConformanceCase {
+  title: string
+  /** Rejects with an AssertionError where the store breaks the rule */
+  run(): Promise<void>
+}
+
+/** Makes the cases of a suite, each with a store of its own. */
+export function casesOf<Opened>(
+  open: () => Opened | Promise<Opened>,
+  rules: Readonly<Record<string, (opened: Opened) => Promise<void>>>,
+): ConformanceCase[] {
+  return Object.entries(rules).map(([title, check]) => ({
+    title,
+    run: async () => check(await open()),
+  }))
+}
+
+export const HOUR = 3_600_000
+export const DAY = 24 * HOUR

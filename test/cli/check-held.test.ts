@@ -1,0 +1,133 @@
+/** The second verdict of `mta-sts check`: what senders do that hold a policy of the domain. */
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { openRun } from '../../src/cli/check/command.js'
+import { examine } from '../../src/cli/check/examine.js'
+import type { CheckReport } from '../../src/cli/check/findings.js'
+import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
+import type { MailDomain } from '../../src/testing/index.js'
+import { useWorld } from './support.js'
+
+const stage = useWorld()
+const DAY = 86_400_000
+const WEEK = 7 * DAY
+
+const dayOf = (milliseconds: number) =>
+  new Date(stage.world.clock.now() + milliseconds).toISOString().slice(0, 10)
+
+describe('without a store: what can be said, and until when', () => {
+  it.each<[string, (domain: MailDomain) => void, string]>([
+    ['the record is gone', (domain) => domain.record(null), 'no policy: mail would be'],
+    ['two records', (domain) => domain.dns.fails('two-records'), 'the TXT record is of no use'],
+    ['a malformed record', (domain) => domain.dns.fails('malformed-record'), 'is of no use'],
+    ['a record that cannot be looked up', (domain) => domain.dns.fails('servfail'), 'is not known'],
+  ])('%s: the policy of now, for its max_age', async (_, breaks, verdict) => {
+    const domain = stage.domain({ mode: 'enforce', maxAge: 604_800 })
+    breaks(domain)
+    domain.mx().fails('expired')
+    const report = await stage.check(domain, '--connect')
+    expect(report.verdict.text).toContain(verdict)
+    expect(report.held).toMatchObject({ source: 'policy', mode: 'enforce', status: 'refused' })
+    expect(report.held?.text).toContain(`go by it until ${dayOf(WEEK)}; enforce: mail would not`)
+    expect(report.held?.text).toContain(`refuses ${domain.mx().name}: certificate-expired`)
+    expect(report.exit).toBe(1)
+  })
+
+  it.each(['404', 'down', 'expired'] as const)(
+    'the policy host: %s: an earlier policy, for a year at most',
+    async (fault) => {
+      const domain = stage.domain({ mode: 'enforce' })
+      domain.policyHost.fails(fault)
+      const { held } = await stage.check(domain)
+      expect(held).toMatchObject({ source: 'unknown', mode: null, status: 'unknown' })
+      expect(held?.text).toContain(`${dayOf(31_557_600_000)} at the latest`)
+    },
+  )
+
+  it('mode none: the id decides', async () => {
+    const domain = stage.domain({ mode: 'none' })
+    const { held } = await stage.check(domain)
+    expect(held?.text).toContain(`take this one if its id, ${domain.id}, is new to them`)
+  })
+
+  it('nothing where all senders do the same', async () => {
+    for (const mode of ['enforce', 'testing'] as const) {
+      expect((await stage.check(stage.domain({ mode }))).held).toBeNull()
+    }
+    expect((await stage.check('nothing-there.example')).held).toBeNull()
+  })
+
+  it('tells how to withdraw a policy, and when mail may go to a new MX host', async () => {
+    const gone = stage.domain({ mode: 'enforce' })
+    gone.record(null)
+    const advice = (await stage.check(gone)).advice.map(({ text }) => text).join('\n')
+    expect(advice).toContain(`keep it until ${dayOf(WEEK)}`)
+    expect(advice).toContain('with a new id, and a policy of mode none until then')
+    const moving = stage.domain({ mode: 'enforce', mx: ['old', 'new'] })
+    moving.policy({ patterns: [`old.${moving.name}`] })
+    const [first] = (await stage.check(moving)).advice
+    expect(first?.text).toContain(`may need until ${dayOf(WEEK)}`)
+  })
+})
+
+describe('with a store: the policy in it', () => {
+  async function lookWith(domain: MailDomain, entry: Partial<StoredPolicy>): Promise<CheckReport> {
+    const now = stage.world.clock.now()
+    const stored = {
+      ...{ id: 'held1', fetchedAt: now - DAY, usedAt: now, expiresAt: now - DAY + WEEK },
+      body: `version: STSv1\nmode: enforce\nmx: ${domain.mx().name}\nmax_age: 604800\n`,
+      ...entry,
+    }
+    const store: PolicyStore = {
+      get: async (name) => (name === domain.name ? stored : undefined),
+      set: async () => undefined,
+      delete: async () => undefined,
+    }
+    const { resolver, connect, now: clock } = stage.world.options()
+    const write = () => undefined
+    const context = { stdout: { write }, stderr: { write }, env: {}, resolver, connect, now: clock }
+    const run = await openRun({ connect: true, ca: join(stage.folder, 'ca.pem') }, context, store)
+    return examine(domain.name, run, { onStep: () => undefined })
+  }
+
+  it('refuses what it does not allow, after the record is gone', async () => {
+    const domain = stage.domain()
+    domain.mx().fails('self-signed')
+    const { verdict, held } = await lookWith(domain, {})
+    expect(verdict.status).toBe('unprotected')
+    expect(held).toMatchObject({
+      source: 'store',
+      id: 'held1',
+      mode: 'enforce',
+      status: 'refused',
+      exitStatus: 1,
+      problem: { resultType: 'sts-policy-fetch-error', reason: 'record-gone' },
+    })
+    expect(held?.text).toContain(`goes by it until ${dayOf(WEEK - DAY)}`)
+  })
+
+  it('refuses an MX host that only the new policy names, while the id is the old one', async () => {
+    const domain = stage.domain({ mode: 'enforce', id: 'held1' })
+    const body = 'version: STSv1\nmode: enforce\nmx: mx.old.example\nmax_age: 604800\n'
+    const { verdict, held, advice } = await lookWith(domain, { body })
+    expect(verdict.status).toBe('fine')
+    expect(held).toMatchObject({ status: 'refused' })
+    expect(held?.text).toContain('validation-failure (mx-mismatch)')
+    expect(advice.map(({ code }) => code)).toContain('id-not-changed')
+  })
+
+  it('gives way to a policy with a new id', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const { held } = await lookWith(domain, {
+      body: 'version: STSv1\nmode: none\nmax_age: 604800\n',
+    })
+    expect(held).toMatchObject({ source: 'store', status: 'fine' })
+    expect(held?.text).toContain('takes this one at its next look at the record')
+  })
+
+  it('counts for nothing once it has expired', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const { held } = await lookWith(domain, { fetchedAt: stage.world.clock.now() - 2 * WEEK })
+    expect(held).toBeNull()
+  })
+})

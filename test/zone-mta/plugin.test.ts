@@ -1,0 +1,165 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type {
+  ConnectOptions,
+  ZoneApp,
+  ZoneConnection,
+  ZoneDelivery,
+} from '../../src/zone-mta/host.js'
+import { init, ZonePlugin } from '../../src/zone-mta/plugin.js'
+
+type Hooks = {
+  fetch(delivery: ZoneDelivery): Promise<void>
+  connect(delivery: ZoneDelivery, options: ConnectOptions): Promise<void>
+  headers(delivery: ZoneDelivery, connection: ZoneConnection): Promise<void>
+}
+
+const SENDER = `
+plugins.handler.runHooks('sender:fetch', [delivery], next)
+plugins.handler.runHooks('sender:connect', [delivery, connOpts], next)
+plugins.handler.runHooks('sender:headers', [delivery, connection], next)
+delivery.skipSTS; delivery.connectionKey
+mxOptions.mx = [].concat(delivery.mx)
+options = { connection: mx.socket }
+`
+
+let folder = ''
+const errors: string[] = []
+
+/** Puts modules where ZoneMTA's own would be. */
+function loadHost({ sender = SENDER, zones = { default: {} } as object } = {}): void {
+  const files = {
+    'zone-mta/lib/sender.js': `module.exports = function () {\n${sender}\n}`,
+    'wild-config/index.js': `module.exports = ${JSON.stringify({ zones, queue: { defaultZone: 'default' } })}`,
+  }
+  for (const [name, code] of Object.entries(files)) {
+    mkdirSync(join(folder, name, '..'), { recursive: true })
+    writeFileSync(join(folder, name), code)
+    createRequire(join(folder, 'app.js'))(join(folder, name))
+  }
+}
+
+function app(config: Record<string, unknown> = {}, context = 'sender'): ZoneApp & { hooks: Hooks } {
+  const hooks: Record<string, unknown> = {}
+  const log = () => undefined
+  return {
+    config: { enabled: 'sender', overrides: { 'a.example': 'off' }, ...config },
+    manager: { context },
+    logger: {
+      verbose: log,
+      info: log,
+      warn: log,
+      error: (_prefix, ...text) => errors.push(String(text.at(-1))),
+    },
+    addHook: (name: string, hook: unknown) => {
+      hooks[name.replace('sender:', '')] = hook
+    },
+    hooks: hooks as unknown as Hooks,
+  }
+}
+
+async function started(config: Record<string, unknown> = {}): Promise<Hooks> {
+  const given = app(config)
+  await new ZonePlugin(given).ready()
+  return given.hooks
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'mta-sts-zone-'))
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  errors.length = 0
+  const { cache } = createRequire(join(folder, 'app.js'))
+  for (const name of Object.keys(cache)) if (name.startsWith(folder)) delete cache[name]
+  rmSync(folder, { recursive: true })
+})
+
+describe('deliveries that are left alone', () => {
+  const routed: Array<[string, Partial<ZoneDelivery>]> = [
+    ['mx', { mx: [{ exchange: 'relay.example' }] }],
+    ['mxPort', { mxPort: 2525 }],
+    ['mxAuth', { mxAuth: { user: 'u', pass: 'p' } }],
+    ['mxSecure', { mxSecure: true }],
+    ['useLMTP', { useLMTP: true }],
+    ['http', { http: true }],
+    ['skipSTS', { skipSTS: true }],
+  ]
+
+  it.each(routed)('of another plugin, which has set %s', async (_, fields) => {
+    loadHost()
+    const hooks = await started()
+    const delivery: ZoneDelivery = { domain: 'b.example', ...fields }
+    const options: ConnectOptions = {}
+    const connection: ZoneConnection = { options: {} }
+    await hooks.fetch(delivery)
+    await hooks.connect(delivery, options)
+    await hooks.headers(delivery, connection)
+    expect(delivery).toEqual({ domain: 'b.example', ...fields })
+    expect(options).toEqual({})
+    expect(connection).toEqual({ options: {} })
+  })
+
+  it('of a zone with a host of its own', async () => {
+    loadHost({ zones: { default: {}, relayed: { host: 'relay.example', port: 587 } } })
+    const hooks = await started()
+    const delivery: ZoneDelivery = { domain: 'b.example', sendingZone: 'relayed' }
+    await hooks.fetch(delivery)
+    expect(delivery).toEqual({ domain: 'b.example', sendingZone: 'relayed' })
+    await expect(hooks.headers(delivery, { options: {} })).resolves.toBeUndefined()
+  })
+})
+
+describe('a delivery that the plugin has not seen in sender:fetch', () => {
+  it('is deferred before MAIL FROM', async () => {
+    loadHost()
+    const hooks = await started()
+    await expect(hooks.headers({ domain: 'b.example' }, { options: {} })).rejects.toMatchObject({
+      category: 'policy',
+      action: 'defer',
+      message: expect.stringContaining('it was fetched before the plugin was ready'),
+    })
+  })
+})
+
+describe('ZoneMTA ends', () => {
+  const ends: Array<[string, Parameters<typeof loadHost>[0] | undefined, object, string, string]> =
+    [
+      ['with another lib/sender.js', { sender: '' }, {}, 'sender', 'does not know this ZoneMTA'],
+      ['with a setting that does not exist', {}, { minimumSecurty: 1 }, 'sender', 'minimumSecurty'],
+      [
+        'where a zone has another port',
+        { zones: { default: { port: 2525 } } },
+        {},
+        'sender',
+        'set port = 2525',
+      ],
+      [
+        'where the plugin is not enabled in senders',
+        {},
+        { enabled: 'receiver' },
+        'receiver',
+        'enabled must be "sender"',
+      ],
+    ]
+
+  it.each(ends)('%s', async (_, host, config, context, says) => {
+    loadHost(host)
+    const exit = vi.spyOn(process, 'exit').mockImplementation((): never => undefined as never)
+    await init(app({ ...config }, context))
+    expect(exit).toHaveBeenCalledWith(1)
+    expect(errors.join()).toContain(`ZoneMTA stops: `)
+    expect(errors.join()).toContain(says)
+  })
+
+  it('not where the plugin is loaded in other processes too', async () => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation((): never => undefined as never)
+    const given = app({ enabled: ['receiver', 'sender'] }, 'receiver')
+    await init(given)
+    expect(exit).not.toHaveBeenCalled()
+    expect(given.hooks).toEqual({})
+  })
+})
