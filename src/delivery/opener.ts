@@ -106,7 +106,8 @@ export class Opener {
       this.#noteOthers(refused, error instanceof TlsFailureError ? error.failure : undefined)
       throw error
     } finally {
-      this.#left = deadline.left
+      // A timer may fire a little early
+      this.#left = deadline.signal.aborted ? 0 : deadline.left
       deadline.clear()
     }
   }
