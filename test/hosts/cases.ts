@@ -26,13 +26,13 @@ export interface Outcome {
   says?: string
 }
 
-/** What a domain is changed to; what is left out stays as it is. */
+/** A change of a domain; omitted parts stay as they are. */
 export interface Change {
   policy?: PolicyOptions | null
   /** By label */
   faults?: Readonly<Record<string, MxFault | null>>
   dns?: DnsFault
-  /** Who can change the policy host's answer and the TXT record takes both away */
+  /** `null`: the TXT record and the policy file are gone */
   txt?: null
   /** Signs the domain and publishes TLSA records; `host` is a label */
   dane?: DaneOptions
@@ -49,7 +49,7 @@ export interface HostCase {
   first?: Change
   /** Before a second message, whose outcome is the case's; the first is delivered */
   later?: Change
-  /** What becomes of the first message, where it is not delivered */
+  /** The outcome of the first message, where it is not delivered */
   before?: Result
   /** There is no second message: the first one is tried again */
   retry?: true

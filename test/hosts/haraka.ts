@@ -18,7 +18,7 @@ export interface ServerSetup {
   host: InstalledHost
   /** An empty folder */
   folder: string
-  /** Where the package is installed: the parent of its node_modules */
+  /** The parent of the node_modules that the package is installed in */
   user: string
   /** PEM file with the root of the world */
   ca: string
