@@ -137,6 +137,7 @@ export class HarakaDelivery {
     const socket = new HandedOverSocket({
       mxHost,
       socket: connection.handOver(),
+      showsStartTls: host.outbound().enable_tls !== false,
       proved: proved.length > 0,
       tlsFailed: tls === false && failures.some(({ reason }) => reason !== 'not-offered'),
       objection: () => objectionOf(context),
@@ -157,7 +158,7 @@ export class HarakaDelivery {
       socket,
       objection: () => objectionOf(context),
       take: () => {
-        if (!socket?.isEncrypted()) return
+        if (!socket?.isEncrypted() || host.outbound().enable_tls === false) return
         socket.mustBeVerified = hmail.force_tls
         // Haraka then goes through STARTTLS, whatever its lists and its memory of failures say
         hmail.force_tls = true

@@ -17,6 +17,8 @@ import type { OutboundSocket } from './host.js'
 export interface HandedOver {
   mxHost: string
   socket: Socket
+  /** Haraka is to go through STARTTLS; false where outbound.ini turns TLS off for Haraka itself */
+  showsStartTls: boolean
   /** The host has authenticated itself, by its policy or by DANE */
   proved: boolean
   /** A handshake with the host failed, and this is the plaintext after it */
@@ -71,7 +73,8 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     const { socket, mxHost } = connection
     this.#connection = connection
     this.#socket = socket
-    this.#phase = socket instanceof TLSSocket ? 'greeting' : 'secured'
+    const isShown = connection.showsStartTls && socket instanceof TLSSocket
+    this.#phase = isShown ? 'greeting' : 'secured'
     this.name = `outbound::${mxHost}`
     this.remoteAddress = socket.remoteAddress
     this.remotePort = socket.remotePort

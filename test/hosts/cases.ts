@@ -426,6 +426,15 @@ const stsCases: readonly HostCase[] = [
     only: 'zone-mta',
   },
   {
+    name: 'no policy, on the list of hosts with TLS, self-signed',
+    mode: 'absent',
+    first: one('self-signed'),
+    protected: { ...deferred('mx1: ok'), says: 'Host failed TLS verification' },
+    haraka: deferred(),
+    zoneMta: delivered('mx1'),
+    only: 'haraka',
+  },
+  {
     name: 'on the list of hosts without TLS',
     protected: delivered('mx1'),
     haraka: plaintext('mx1'),
@@ -512,3 +521,6 @@ export const WITHOUT_TLS = [
   'on-the-list-of-hosts-without-tls.example',
   'no-policy-on-the-list-of-hosts-without-tls.example',
 ]
+
+/** Domains in Haraka's `force_tls_hosts`. */
+export const WITH_TLS = ['no-policy-on-the-list-of-hosts-with-tls-self-signed.example']
