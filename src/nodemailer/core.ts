@@ -4,10 +4,10 @@
  * @module
  */
 import type { SMTPConnectionOptions } from 'nodemailer'
-import { getLogger } from 'nodemailer/lib/shared/index.js'
 import { MtaSts } from '../mta-sts.js'
 import { optionError } from '../option-checks.js'
 import type { MtaStsOptions } from '../options.js'
+import { loadGetLogger } from './load-nodemailer.js'
 
 /** The options of `MtaSts`, or an `MtaSts` in their place. */
 export interface StsOptions extends Omit<MtaStsOptions, 'logger'> {
@@ -37,7 +37,9 @@ export function stsOf({ sts, logger, ...options }: StsOptions): StsInUse {
     )
   }
   const own = new MtaSts(
-    logger ? { ...options, logger: getLogger({ logger }, { component: 'mta-sts' }) } : options,
+    logger
+      ? { ...options, logger: loadGetLogger()({ logger }, { component: 'mta-sts' }) }
+      : options,
   )
   return { sts: own, close: () => void own.close() }
 }
