@@ -113,7 +113,7 @@ function stsOptions(mode: Kind['mode']): StsOptions {
 /** Makes a transporter: the plain one, or ours. */
 function make({ pool, mode }: Kind, options: object = {}, defaults?: object): Transporter {
   const all = smartHost({ ...(pool ? { pool } : {}), ...options })
-  const transport = mode === 'plain' ? all : withMtaSts(all, stsOptions(mode))
+  const transport = mode === 'plain' ? all : withMtaSts(all as never, stsOptions(mode))
   const transporter = nodemailer.createTransport(transport as never, defaults)
   transporters.push(transporter as Transporter)
   return transporter as Transporter
