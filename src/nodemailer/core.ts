@@ -3,18 +3,18 @@
  *
  * @module
  */
-import type { SMTPConnectionOptions } from 'nodemailer'
 import { MtaSts } from '../mta-sts.js'
 import { optionError } from '../option-checks.js'
 import type { MtaStsOptions } from '../options.js'
 import { loadGetLogger } from './load-nodemailer.js'
+import type { MailLogger } from './types.js'
 
 /** The options of `MtaSts`, or an `MtaSts` in their place. */
 export interface StsOptions extends Omit<MtaStsOptions, 'logger'> {
   /** One that is shared with others, in place of the options that would make one */
   sts?: MtaSts | undefined
   /** Nodemailer's logger, or true for the console */
-  logger?: SMTPConnectionOptions['logger']
+  logger?: MailLogger | boolean | undefined
 }
 
 export interface StsInUse {
