@@ -86,12 +86,13 @@ describe('README, the options of MtaSts', () => {
 
 describe('README, the options of mtaStsTransport', () => {
   const FILE = 'src/nodemailer/transport.ts'
-  const fields = fieldsOf(FILE, 'MtaStsTransportOptions')
+  const logged = fieldsOf('src/nodemailer/transaction-log.ts', 'TransactionLogOptions')
+  const fields = [...fieldsOf(FILE, 'MtaStsTransportOptions'), ...logged]
   const table = documented('README.md', '## Options', 1)
 
   it('are all there', () => {
     expect([...table.keys()].toSorted()).toEqual(fields.map(({ name }) => name).toSorted())
-    expect(fieldsOf('src/nodemailer/sts.ts', 'StsOptions').map(({ name }) => name)).toEqual([
+    expect(fieldsOf('src/nodemailer/core.ts', 'StsOptions').map(({ name }) => name)).toEqual([
       'sts',
       'logger',
     ])
