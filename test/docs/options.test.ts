@@ -31,7 +31,7 @@ interface Field {
 function fieldsOf(file: string, name: string): Field[] {
   const [, body = ''] =
     new RegExp(`^export interface ${name}\\b[^{]*{\\n(.*?)^}`, 'ms').exec(pageAt(file)) ?? []
-  const fields = body.matchAll(/\/\*\* ((?:(?!\*\/).)*) \*\/\n {2}(\w+)\??:/gs)
+  const fields = body.matchAll(/\/\*\*\s+((?:(?!\*\/).)*) \*\/\n {2}(\w+)\??:/gs)
   return [...fields].map(([, comment = '', field = '']) => ({ name: field, comment }))
 }
 
