@@ -16,7 +16,7 @@ import { toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
 import { optionError } from '../option-checks.js'
 import type { SmtpConnection } from '../smtp/connection.js'
-import { type StsInUse, type StsOptions, stsOf } from './core.js'
+import { checkStsOptions, type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { demandOf } from './message.js'
@@ -58,9 +58,29 @@ export function withMtaSts<Options extends SmartHostOptions>(
   transport: string | Options | MailTransporter,
   options: StsOptions = {},
 ): MailTransport<SmartHostInfo> {
+  checkStsOptions(options, { call: 'withMtaSts()', own: OWN_NAMES, elsewhere: ELSEWHERE })
   const wrapped = smtpTransportOf(transport)
   new SmartHost(wrapped, options).install()
   return wrapped.transport as unknown as MailTransport<SmartHostInfo>
+}
+
+/** Options that are used for the smart host's own connections too, whoever knows its policy. */
+const OWN_NAMES = ['connect', 'resolver', 'ca']
+
+const FIRST = 'it belongs to the first argument of withMtaSts(), the options of the smart host'
+
+/** Options of the smart host, which would have no effect here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  host: FIRST,
+  auth: FIRST,
+  secure: FIRST,
+  requireTLS: FIRST,
+  ignoreTLS: FIRST,
+  pool: FIRST,
+  service: FIRST,
+  proxy: FIRST,
+  dkim: FIRST,
+  tls: `${FIRST}; for trusted roots use "ca"`,
 }
 
 /** What a transport has that is held to a policy. */
