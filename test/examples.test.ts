@@ -19,9 +19,15 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     'All 11 as they should be; nothing leaked.',
   ],
   'own-sender.ts': [
-    '250 ',
+    'mx1.bob.example took it, and had proved sts: 250 ',
+    'mx2.bob.example took it, and had proved sts: 250 ',
     'Not delivered to bob.example: no host proved what its MTA-STS policy asks for ' +
-      '(mx1.bob.example: certificate-expired; mx2.bob.example: starttls-not-supported).',
+      '(mx1.bob.example: certificate-expired; mx2.bob.example: starttls-not-supported (not-offered)).',
+    '\n2 messages arrived\n',
+  ],
+  'hand-over.ts': [
+    'mx1.bob.example: MAIL FROM: never said\nmx2.bob.example: MAIL FROM: me@sender.example\n',
+    '(mx1.bob.example: certificate-host-mismatch; mx2.bob.example: certificate-expired).',
     '\n1 message arrived\n',
   ],
   'nodemailer.ts': [

@@ -1,7 +1,7 @@
 /**
  * A program that sends mail, tested against a mail world with Jest.
  *
- *     npm run build && npx jest --rootDir examples/testing jest.test.cjs
+ *     npm run build && npx jest --rootDir examples/testing testing/jest.test.cjs
  */
 const { mtaStsTransport } = require('mta-sts/nodemailer')
 const { createMailWorld } = require('mta-sts/testing')

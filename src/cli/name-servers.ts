@@ -77,7 +77,8 @@ function once<T>(query: (name: string) => Promise<T>): (name: string) => Promise
   return (name) => {
     const known = answers.get(name)
     if (known !== undefined) return known
-    const answer = query(name)
+    // A resolver that throws must not do so into whoever asks ahead
+    const answer = (async () => query(name))()
     answers.set(name, answer)
     return answer
   }

@@ -9,12 +9,13 @@ import { escapeRemoteText } from '../text.js'
 
 /**
  * - `domain`: a recipient domain; delivered to its MX hosts
- * - `literal`: an address literal (RFC 5321 §4.1.3); it has no policy (RFC 8461 §3.4)
+ * - `literal`: an address literal (RFC 5321 §4.1.3); it has no policy (RFC 8461 §3.4). `configured`: the
+ *   operator chose it, as the address of a smart host
  * - `smart-host`: a configured host; its own name is the Policy Domain (RFC 8461 §3.4)
  */
 export type Destination =
   | { kind: 'domain'; name: string }
-  | { kind: 'literal'; name: string; address: string }
+  | { kind: 'literal'; name: string; address: string; configured?: true }
   | { kind: 'smart-host'; name: string }
 
 /**
@@ -26,7 +27,10 @@ export type Destination =
 export function parseDestination(domain: string, route: 'mx' | 'smart-host' = 'mx'): Destination {
   if (typeof domain === 'string') {
     const address = parseAddressLiteral(domain)
-    if (address !== undefined) return { kind: 'literal', name: domain, address }
+    if (address !== undefined) {
+      const literal = { kind: 'literal', name: domain, address } as const
+      return route === 'mx' ? literal : { ...literal, configured: true }
+    }
     const name = toALabels(domain)
     if (name !== undefined) return { kind: route === 'mx' ? 'domain' : 'smart-host', name }
   }

@@ -149,7 +149,7 @@ function planForSmartHost(
 
 /** Mail for `user@[192.0.2.1]` goes to that address; it has no policy (RFC 8461 §3.4). */
 function planForLiteral(
-  { name, address }: Extract<Destination, { kind: 'literal' }>,
+  { name, address, configured }: Extract<Destination, { kind: 'literal' }>,
   lookup: PolicyLookup,
   options: PlanOptions,
 ): DeliveryPlan {
@@ -158,7 +158,7 @@ function planForLiteral(
     return { ...nowhere, refused: [unusable(address, 'requiretls-without-policy')] }
   }
   // The author of the recipient's address chose it: it must not lead into the sender's own network
-  if (isBlocked(address, options.blockedAddresses)) {
+  if (!configured && isBlocked(address, options.blockedAddresses)) {
     return { ...nowhere, refused: [unusable(address, 'blocked-address', { address })] }
   }
   const security = requiredSecurity(lookup, options)

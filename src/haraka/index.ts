@@ -4,5 +4,4 @@
  *
  * @module mta-sts/haraka
  */
-export type { HarakaPlugin } from './host.js'
 export { register } from './plugin.js'

@@ -32,33 +32,38 @@ const LATE = 90
 /** Marks the wrapped function, so that a second line in config/plugins is noticed. */
 const WRAPPED = Symbol.for('mta-sts.haraka')
 
-/** `register` of a Haraka plugin. What it throws stops Haraka. */
-export function register(this: HarakaPlugin): void {
-  const host = knownHost(this)
+/**
+ * Registers the plugin with Haraka, which calls this with the plugin as `this`.
+ *
+ * @throws MtaStsError that says what is wrong with the settings, or with this Haraka; Haraka stops
+ */
+export function register(this: object): void {
+  const plugin = this as HarakaPlugin
+  const host = knownHost(plugin)
   if (WRAPPED in host.pool.get_client) {
     throw new MtaStsError('config/plugins names mta-sts more than once: keep one line', 'ECONFIG')
   }
-  const setup: ServiceSetup = { settings: settingsOf(this, host), logger: loggerOf(this) }
-  const service = new LateService(setup, this)
+  const setup: ServiceSetup = { settings: settingsOf(plugin, host), logger: loggerOf(plugin) }
+  const service = new LateService(setup, plugin)
   const offers = new WeakMap<HarakaMx, Offer>()
   host.pool.get_client = offering(host.pool.get_client, offers)
-  this[HOOK] = (next: (code: number, mx: HarakaMx[]) => void, hmail: HMail) => {
+  plugin[HOOK] = (next: (code: number, mx: HarakaMx[]) => void, hmail: HMail) => {
     service.get().then(
       ({ sts }) => {
-        const onEnd = (summary: DeliverySummary) => report(this, hmail, summary)
+        const onEnd = (summary: DeliverySummary) => report(plugin, hmail, summary)
         const { open } = setup.settings
         new HarakaDelivery(hmail, { host, sts, offers, open, onEnd }).attach()
         next(OK, [])
       },
       (error) => {
-        this.logerror(`not started: ${textOfThrown(error)}`)
+        plugin.logerror(`not started: ${textOfThrown(error)}`)
         // An empty list is a deferral; anything else could lead Haraka to deliver by itself
         next(OK, [])
       },
     )
   }
-  this.register_hook('get_mx', HOOK, LATE)
-  this.shutdown = () => void service.close()
+  plugin.register_hook('get_mx', HOOK, LATE)
+  plugin.shutdown = () => void service.close()
 }
 
 function settingsOf(plugin: HarakaPlugin, host: HarakaHost) {
@@ -88,7 +93,7 @@ class LateService {
   constructor(setup: ServiceSetup, plugin: HarakaPlugin) {
     this.#setup = setup
     PluginService.check(setup)
-    // What only shows when it is used stops Haraka a moment later
+    // A mistake in what is loaded on demand stops Haraka a moment later
     PluginService.checkRest(setup).catch((error) => {
       plugin.logerror(`Haraka stops: ${textOfThrown(error)}`)
       setImmediate(() => {

@@ -3,8 +3,6 @@
  *
  * @module
  */
-import type { SMTPConnectionOptions } from 'nodemailer'
-import { getLogger } from 'nodemailer/lib/shared/index.js'
 import { MtaSts } from '../mta-sts.js'
 import {
   type CheckedCall,
@@ -14,13 +12,15 @@ import {
   optionError,
 } from '../option-checks.js'
 import { type MtaStsOptions, OPTION_NAMES, SHARED_NAME } from '../options.js'
+import { loadGetLogger } from './load-nodemailer.js'
+import type { MailLogger } from './types.js'
 
 /** The options of `MtaSts`, or an `MtaSts` in their place. */
 export interface StsOptions extends Omit<MtaStsOptions, 'logger'> {
   /** A shared one, in place of the options that would make one */
   sts?: MtaSts | undefined
   /** Nodemailer's logger, or true for the console */
-  logger?: SMTPConnectionOptions['logger']
+  logger?: MailLogger | boolean | undefined
 }
 
 export interface StsInUse {
@@ -79,7 +79,9 @@ export function stsOf(given: StsOptions): StsInUse {
     )
   }
   const own = new MtaSts(
-    logger ? { ...options, logger: getLogger({ logger }, { component: 'mta-sts' }) } : options,
+    logger
+      ? { ...options, logger: loadGetLogger()({ logger }, { component: 'mta-sts' }) }
+      : options,
   )
   return { sts: own, close: () => void own.close() }
 }

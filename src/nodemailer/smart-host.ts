@@ -11,13 +11,6 @@
  * @module
  */
 import { isIP } from 'node:net'
-import type {
-  SMTPPoolOptions,
-  SMTPSentMessageInfo,
-  SMTPTransportOptions,
-  Transport,
-  Transporter,
-} from 'nodemailer'
 import type { DeliverySummary } from '../delivery/record.js'
 import { toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
@@ -41,9 +34,10 @@ import type {
   SmtpTransport,
   SocketCallback,
 } from './smart-host-types.js'
+import type { MailInfo, MailTransport, MailTransporter, SmartHostOptions } from './types.js'
 
 /** Nodemailer's `info`, and what became of the smart host's policy. */
-export interface SmartHostInfo extends SMTPSentMessageInfo {
+export interface SmartHostInfo extends MailInfo {
   /** One, about the smart host: its Policy Domain is the configured name (RFC 8461 §3.4) */
   deliveries: DomainDelivery[]
 }
@@ -60,14 +54,14 @@ export interface SmartHostInfo extends SMTPSentMessageInfo {
  * @returns the transport itself, Nodemailer's `SMTPTransport` or `SMTPPool`
  * @throws TypeError when the transport is not SMTP, or an option is wrong
  */
-export function withMtaSts(
-  transport: string | SMTPTransportOptions | SMTPPoolOptions | Transporter,
+export function withMtaSts<Options extends SmartHostOptions>(
+  transport: string | Options | MailTransporter,
   options: StsOptions = {},
-): Transport<SmartHostInfo> {
+): MailTransport<SmartHostInfo> {
   checkStsOptions(options, { call: 'withMtaSts()', own: OWN_NAMES, elsewhere: ELSEWHERE })
   const wrapped = smtpTransportOf(transport)
   new SmartHost(wrapped, options).install()
-  return wrapped.transport as unknown as Transport<SmartHostInfo>
+  return wrapped.transport as unknown as MailTransport<SmartHostInfo>
 }
 
 /** Options that are used for the smart host's own connections too, whoever knows its policy. */

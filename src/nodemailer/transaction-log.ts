@@ -5,9 +5,9 @@
  * @module
  */
 import { Readable, Transform } from 'node:stream'
-import { getLogger } from 'nodemailer/lib/shared/index.js'
 import type { SmtpLog } from '../smtp/connection.js'
 import type { StsOptions } from './core.js'
+import { type Logger, loadGetLogger } from './load-nodemailer.js'
 
 /** The options that decide what is logged. */
 export interface TransactionLogOptions extends Pick<StsOptions, 'logger'> {
@@ -19,14 +19,14 @@ export interface TransactionLogOptions extends Pick<StsOptions, 'logger'> {
 
 /** Logs the sessions of one transport. */
 export class TransactionLogger {
-  readonly #logger: ReturnType<typeof getLogger> | undefined
+  readonly #logger: Logger | undefined
   readonly #debug: boolean
   #sessions = 0
 
   constructor({ logger, debug, transactionLog }: TransactionLogOptions) {
     this.#debug = logger !== undefined && logger !== false && debug === true
     if (logger && (debug || transactionLog)) {
-      this.#logger = getLogger({ logger }, { component: 'smtp-connection' })
+      this.#logger = loadGetLogger()({ logger }, { component: 'smtp-connection' })
     }
   }
 

@@ -6,7 +6,6 @@
  */
 import { EventEmitter } from 'node:events'
 import { isIP } from 'node:net'
-import type { MailMessage, Transport } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
@@ -30,6 +29,7 @@ import { type Body, isOwnFault, isUnread, Message } from './message.js'
 import { type DomainGroup, groupByDomain } from './recipients.js'
 import { type PoolLimits, SessionPool } from './session-pool.js'
 import { TransactionLogger, type TransactionLogOptions } from './transaction-log.js'
+import type { MailToSend, MailTransport } from './types.js'
 
 /** Options of {@link mtaStsTransport}: those of `MtaSts` and those of SMTP sessions. Durations are in milliseconds. */
 export interface MtaStsTransportOptions extends StsOptions, TransactionLogOptions {
@@ -112,8 +112,8 @@ const DOMAINS_AT_ONCE = 20
  *
  * @throws TypeError that names the option which is wrong
  */
-export function mtaStsTransport(options: MtaStsTransportOptions = {}): Transport<SentInfo> {
-  return new MtaStsTransport(options)
+export function mtaStsTransport(options: MtaStsTransportOptions = {}): MailTransport<SentInfo> {
+  return new MtaStsTransport(options) as MailTransport<SentInfo>
 }
 
 // createTransport(mtaStsTransport) takes the function itself for a transport
@@ -124,7 +124,7 @@ Object.defineProperty(mtaStsTransport, 'send', {
   },
 })
 
-class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
+class MtaStsTransport extends EventEmitter {
   readonly name = 'MTA-STS'
   readonly version = VERSION
   readonly supportsAbortSignal = true
@@ -151,10 +151,7 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
   }
 
   /** Everything goes through the callback: Nodemailer looks at nothing else. */
-  send(
-    mail: MailMessage<SentInfo>,
-    callback: (error: Error | null, info?: SentInfo) => void,
-  ): void {
+  send(mail: MailToSend, callback: (error: Error | null, info?: SentInfo) => void): void {
     this.#sending++
     settle(
       this.#send(mail).finally(() => this.#sent()),
@@ -196,7 +193,7 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
     if (this.isIdle()) this.emit('idle')
   }
 
-  async #send(mail: MailMessage<SentInfo>): Promise<SentInfo> {
+  async #send(mail: MailToSend): Promise<SentInfo> {
     if (this.#closed) throw new MtaStsError('The transport was closed', 'ECONNECTION')
     const message = new Message(mail)
     try {

@@ -1,5 +1,6 @@
 /**
- * What a plugin runs: one `MtaSts`, its stores, and the reporter where reports are configured.
+ * The work of a plugin that has nothing to do with its mail server: one `MtaSts`, its stores, and the
+ * reporter where reports are configured.
  *
  * @module
  */
@@ -55,15 +56,16 @@ export class PluginService {
    * @throws an error that says which setting is wrong
    */
   static async checkRest({ settings, logger }: ServiceSetup): Promise<void> {
-    const { store, reports } = settings
-    for (const name of [store, reports?.store]) {
+    const { reports, options } = settings
+    for (const name of [settings.store, reports?.store]) {
       if (name !== undefined && name !== NO_STORE) await checkStoreCanOpen(name)
     }
     const sts = new MtaSts(await optionsOf(settings, logger))
     await sts.close()
     if (!reports) return
     const { memoryReportStore } = await import('../tlsrpt/memory.js')
-    const reporter = await makeReporter(reports, sts, { logger, store: memoryReportStore() })
+    const store = memoryReportStore()
+    const reporter = await makeReporter(reports, sts, { logger, store, ca: options.ca })
     await reporter.close()
   }
 
@@ -86,7 +88,9 @@ export class PluginService {
     const { reports } = settings
     if (reports) {
       const opened = await openReportStore({ name: reports.store, onError })
-      const reporter = await makeReporter(reports, sts, { logger, store: opened.store })
+      const { store } = opened
+      const { ca } = settings.options
+      const reporter = await makeReporter(reports, sts, { logger, store, ca })
       ends.unshift(() => reporter.close())
       ends.push(opened.end)
     }
@@ -118,7 +122,7 @@ async function optionsOf(settings: PluginSettings, logger: Logger): Promise<MtaS
 async function makeReporter(
   reports: ReportSettings,
   sts: MtaSts,
-  { logger, store }: { logger: Logger; store: ReportStore },
+  { logger, store, ca }: { logger: Logger; store: ReportStore; ca: MtaStsOptions['ca'] },
 ): Promise<TlsReporter> {
   const { TlsReporter: Reporter } = await import('../tlsrpt/reporter.js')
   const nodemailer = await import('nodemailer').catch((cause) => {
@@ -126,7 +130,7 @@ async function makeReporter(
   })
   const { mtaStsTransport } = await import('../nodemailer/transport.js')
   const transporter = nodemailer.default.createTransport(mtaStsTransport({ sts }))
-  return new Reporter({ ...reports, store, transporter, logger })
+  return new Reporter({ ...reports, store, transporter, logger, ca })
 }
 
 /** Of an optional package that cannot be loaded. */

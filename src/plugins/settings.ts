@@ -15,7 +15,7 @@ import { textOfThrown } from '../text.js'
 /** A section or table of the configuration file. */
 export type Section = Readonly<Record<string, unknown>>
 
-/** Where a plugin's settings come from. */
+/** The source of a plugin's settings. */
 export interface SettingsSource {
   /** Names the file in messages: `config/mta-sts.ini` */
   file: string
@@ -54,12 +54,26 @@ export interface PluginSettings {
 
 type Kind = 'number' | 'flag' | 'text' | 'file' | 'list'
 
+/** Options that have a section of their own, or that are not of a kind that a file can hold */
+type SetOtherwise =
+  | 'resolver'
+  | 'store'
+  | 'blockedAddresses'
+  | 'overrides'
+  | 'dane'
+  | 'connect'
+  | 'logger'
+  | 'now'
+
 const OPTIONS = {
   ca: 'file',
   minimumSecurity: 'text',
   reportOnly: 'flag',
   maxPolicies: 'number',
   maxNegatives: 'number',
+  maxCacheBytes: 'number',
+  maxFetches: 'number',
+  requireStore: 'flag',
   fetchTimeout: 'number',
   dnsTimeout: 'number',
   recheckInterval: 'number',
@@ -68,7 +82,7 @@ const OPTIONS = {
   refreshInterval: 'number',
   deliveryTimeout: 'number',
   port: 'number',
-} as const satisfies Partial<Record<keyof MtaStsOptions, Kind>>
+} as const satisfies Record<Exclude<keyof MtaStsOptions, SetOtherwise>, Kind>
 
 const OPEN_OPTIONS = {
   name: 'text',

@@ -18,7 +18,7 @@ import { Register } from './standing.js'
 import { checkWorldOptions, World } from './world.js'
 import { Zone } from './zone.js'
 
-/** Begun at import, so that it is done when the first world is made; what fails is told there. */
+/** Begun at import, so that it is done when the first world is made, which reports what failed. */
 const loading = Promise.all([loadPeers(), checkRuntime()])
 loading.catch(() => undefined)
 

@@ -8,7 +8,7 @@ import type { Zone } from './zone.js'
 
 /** What a DKIM signature came to. */
 export interface DkimResult {
-  /** Who signed: the tag `d` */
+  /** The domain that signed: the tag `d` */
   domain: string
   /** Of the key: the tag `s` */
   selector: string

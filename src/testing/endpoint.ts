@@ -65,10 +65,10 @@ export interface Arrival {
   real?: boolean
 }
 
-/** Somebody whom a sender can dial. */
+/** An endpoint that a sender can dial. */
 export interface Reachable extends AddressPair {
   readonly name: string
-  /** Who takes a connection to this port; undefined: it is refused. */
+  /** Returns what takes a connection to this port; undefined: it is refused. */
   reception(arrival: Arrival): Accept | undefined
   /** Takes its place in the DNS. */
   join(zone: Zone): void
@@ -142,7 +142,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return standing
   }
 
-  /** What it shows at the moment to who comes by this address. */
+  /** Returns the certificate that it shows at the moment at this address. */
   credentials(arrival: Arrival): Promise<Credentials> {
     const played = inSlot(this.faults.of(familyOf(arrival)), 'certificate')
     const names = [this.name, ...(arrival.real ? ['localhost'] : [])]
@@ -156,7 +156,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return this.surroundings.authority.credentials(spec).cert
   }
 
-  /** Adds one who says how its address lookups fail, if they do; or that it has no IPv4. */
+  /** Adds a source of faults of its address lookups. */
   lookups(source: LookupSource): void {
     this.#lookups.push(source)
   }
@@ -208,7 +208,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return false
   }
 
-  /** Who takes a connection, the way things stand; undefined: it is refused. */
+  /** Returns what takes a connection at the moment; undefined: it is refused. */
   protected abstract accepts(arrival: Arrival): Accept | undefined
 
   protected abstract placeOf(fault: Fault): Place

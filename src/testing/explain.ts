@@ -76,7 +76,7 @@ function asked(queries: readonly DnsQuery[]): string {
   return `asked the DNS for ${words.join(', ')}`
 }
 
-/** A connection: who came, how it was secured, each command with its reply. */
+/** Returns a connection in words: client, TLS, each command with its reply. */
 function conversation({ mx, port, lines, tls, error, closed, servername }: MxConnection): string {
   const client = lines.find(({ from, text }) => from === 'client' && /^(?:EHLO|HELO) /i.test(text))
   const who = client?.text.slice(5) ?? 'a client'

@@ -28,7 +28,7 @@ export interface FaultDescription<Name extends string = string> {
   plays: string
   /** What becomes of the message */
   outcome: Outcome
-  /** The failure that is put down, RFC 8460 §4.3; absent where there is none */
+  /** The failure that is recorded, RFC 8460 §4.3; absent when none is */
   resultType?: ResultType
   /** What `mta-sts` says beside it, where the type alone does not say it */
   reason?: string
@@ -53,7 +53,7 @@ const noPolicy = (plays: string, failure?: Failure): Row => ({
   plays,
   outcome: 'delivered',
   ...(failure === undefined ? {} : { failure }),
-  verdict: `a cached policy applies; else ${told('delivered as if there were none', failure)}`,
+  verdict: `a cached policy applies; else ${inWords('delivered as if there were none', failure)}`,
 })
 
 const deferred = (plays: string): Row => ({ plays, outcome: 'deferred' })
@@ -166,11 +166,11 @@ function rows<Name extends string>(
     plays,
     outcome,
     ...failure,
-    verdict: verdict ?? told(outcome, failure),
+    verdict: verdict ?? inWords(outcome, failure),
   }))
 }
 
-function told(outcome: string, failure: Failure | undefined): string {
+function inWords(outcome: string, failure: Failure | undefined): string {
   return failure === undefined ? outcome : `${outcome}: ${describeFailure(failure)}`
 }
 

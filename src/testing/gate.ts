@@ -11,7 +11,7 @@ import type { WorldTarget } from './api.js'
 import type { WorldClock } from './clock.js'
 import type { Accept } from './loopback.js'
 
-/** What a process is told in `MTA_STS_WORLD`. */
+/** The contents of `MTA_STS_WORLD`. */
 export interface Invitation {
   /** Of the world's DNS server */
   dns: number
@@ -32,7 +32,7 @@ export interface Question {
   claim?: { port: number; dialled: number }
 }
 
-/** What it is answered, and what it is told of the clock without having asked. */
+/** An answer, or the time of the world, which is sent without a question. */
 export interface Reply {
   id?: number
   outcome?: 'connected' | 'refused'
@@ -49,7 +49,7 @@ export class Gate {
   readonly #control: Server
   readonly #data: Server
   readonly #sockets = new Set<Socket>()
-  /** By the client's port, who waits to be claimed and who claims */
+  /** By the client's port: sockets that arrived, and claims that came first */
   readonly #arrived = new Map<number, Socket>()
   readonly #claimed = new Map<number, Accept>()
 

@@ -98,13 +98,13 @@ export interface MxOptions {
   ipv6?: boolean
 }
 
-/** A host that mail is submitted to: another port than 25, and somebody to log in. */
+/** A host that mail is submitted to: on another port than 25, with logins. */
 export interface SmartHostOptions extends MxOptions {
   /** Default 587 */
   port?: number
   /** TLS from the first byte on; default: with port 465 */
   secure?: boolean
-  /** Who may submit mail, by which password or access token (XOAUTH2); default: everybody */
+  /** Logins that may submit mail; default: no login is needed */
   auth?: Login | readonly Login[]
   /**
    * Hands mail for domains of the world to their MX hosts, before it answers; what they defer, it
@@ -114,7 +114,7 @@ export interface SmartHostOptions extends MxOptions {
   relays?: boolean
 }
 
-/** Somebody who may log in. */
+/** A login: a name with a password or an access token. */
 export interface Login {
   /** The name */
   user: string

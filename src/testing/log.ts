@@ -26,7 +26,7 @@ export interface DnsQuery {
   type: string
   /** The transport it came by */
   over: 'udp' | 'tcp'
-  /** What it was told; `timeout`: nothing */
+  /** The answer; `timeout`: none was sent */
   outcome: 'answered' | 'nodata' | 'nxdomain' | 'servfail' | 'refused' | 'timeout' | 'bogus'
   /** World time, epoch milliseconds; so everywhere */
   at: number
@@ -74,7 +74,7 @@ export interface PolicyGet {
 
 /** One line that was said, without its line break. */
 export interface Line {
-  /** Who said it */
+  /** The side that said it */
   from: 'client' | 'server'
   /** The line itself */
   text: string
@@ -131,7 +131,7 @@ export class WorldLog {
     )
   }
 
-  /** Tells those who wait for something that something has happened. */
+  /** Calls the listeners: something has happened. */
   changed(): void {
     for (const listener of this.#listeners) listener()
   }

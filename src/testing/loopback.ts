@@ -23,7 +23,7 @@ export type Accept = (socket: Socket) => void
 export class Loopback {
   readonly #server: Server
   readonly #port: number
-  /** Client port -> who is to accept it; and the other way round, whichever end is known first */
+  /** By the client's port: what accepts it, or the socket that arrived, whichever is known first */
   readonly #dialled = new Map<number, Accept>()
   readonly #arrived = new Map<number, Socket>()
   /** Clients that are not connected yet */
@@ -69,7 +69,7 @@ export class Loopback {
     }
   }
 
-  /** Who has arrived and is still not claimed by anybody was given up by its client. */
+  /** Destroys what arrived and is not claimed when no client connects any more. */
   #settle(socket: Socket): void {
     this.#dialling.delete(socket)
     if (this.#dialling.size > 0) return

@@ -71,7 +71,7 @@ export interface ReceivedMessage {
   at: number
   /** Header and body as they came. Not enumerable, as everything below: it is not compared */
   readonly bytes: Buffer
-  /** Who logged in to send it */
+  /** The user that logged in to send it */
   readonly user: string | undefined
   /** Decoded; undefined when there is none */
   readonly subject: string | undefined

@@ -1,5 +1,5 @@
 /**
- * Who is at which logical address, and how a sender gets there.
+ * The endpoints of a world by their logical addresses, and the way there.
  *
  * @module
  */
@@ -39,7 +39,7 @@ export class Network {
     return accept === undefined ? refusedSocket(address, port) : this.#loopback.dial(accept)
   }
 
-  /** Records that somebody is dialled, and returns who takes the connection. */
+  /** Records an attempt to connect, and returns what takes the connection. */
   dial({ purpose, host, address, port }: WorldTarget): Accept | undefined {
     const there = this.#closed ? undefined : this.#at(address, host)
     const accept = there?.reception({ address, port })

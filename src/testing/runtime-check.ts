@@ -62,7 +62,7 @@ async function connects(
   { servername, ca }: { servername: string; ca: string },
 ): Promise<boolean> {
   const { port } = server.address() as AddressInfo
-  const socket = connect({ host: '127.0.0.1', port, servername, ca })
+  const socket = connect({ host: '127.0.0.1', port, servername, ca, rejectUnauthorized: true })
   try {
     await once(socket, 'secureConnect')
     return true

@@ -48,7 +48,7 @@ export interface WorldParts {
   seed: (random: () => number) => void
 }
 
-/** The host that submits for who names none. */
+/** The host that mail is submitted to when none is named. */
 const OWN_SMART_HOST = 'smtp.sender.example'
 
 /** How often it is looked whether a world is idle, in milliseconds. */

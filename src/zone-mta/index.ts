@@ -4,5 +4,4 @@
  *
  * @module mta-sts/zone-mta
  */
-export type { ZoneApp } from './host.js'
-export { init, title } from './plugin.js'
+export { init, title } from './init.js'

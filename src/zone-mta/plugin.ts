@@ -18,7 +18,6 @@ import { PluginService } from '../plugins/service.js'
 import { type PluginSettings, readSettings, type Section } from '../plugins/settings.js'
 import { redisStore } from '../policy/stores/redis.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
-import { textOfThrown } from '../text.js'
 import { unproved, zoneError } from './failure.js'
 import {
   type ConnectOptions,
@@ -31,12 +30,15 @@ import {
 } from './host.js'
 import { asksForNothing, policyKey, requirementKey } from './requirement.js'
 
-const TITLE = 'MTA-STS'
-const FILE = 'the configuration of mta-sts/zone-mta'
+/** The name of the plugin in ZoneMTA's log. */
+export const TITLE = 'MTA-STS'
 
-/** What `sender:fetch` has decided for a delivery. */
+/** Names the settings in messages. */
+export const FILE = 'the configuration of mta-sts/zone-mta'
+
+/** The decision of `sender:fetch` for a delivery. */
 type Held =
-  /** Somebody else's: another plugin's route, a zone's host, an exempt zone */
+  /** Routed by another plugin, or by the host of the zone */
   | { kind: 'left-alone' }
   /** The operator wants no TLS in this zone, and nothing else asks for it */
   | { kind: 'without-tls'; policy: string }
@@ -68,7 +70,7 @@ export class ZonePlugin {
   readonly #settings: PluginSettings
   readonly #service: Promise<PluginService>
   readonly #held = new WeakMap<ZoneDelivery, Held>()
-  /** What a socket that ZoneMTA was given has proved */
+  /** The proofs of sockets that were given to ZoneMTA */
   readonly #proofs = new WeakMap<object, Proof>()
 
   /** @throws an error that says what is wrong with the settings, or with this ZoneMTA */
@@ -288,29 +290,4 @@ function loggerOf({ logger }: ZoneApp): Logger {
     (_entry: object, message: string, ...args: unknown[]) =>
       logger[level](TITLE, '%s', format(message, ...args))
   return { debug: log('verbose'), info: log('info'), warn: log('warn'), error: log('error') }
-}
-
-/** The name in ZoneMTA's log. */
-export const title = TITLE
-
-/**
- * `init` of a ZoneMTA plugin. ZoneMTA goes on without a plugin that fails to load, and would send
- * mail unprotected: the process ends instead.
- */
-export async function init(app: ZoneApp): Promise<void> {
-  try {
-    checkContext(app)
-    if (app.manager?.context !== 'sender') return
-    await new ZonePlugin(app).ready()
-  } catch (error) {
-    app.logger.error(TITLE, '%s', `ZoneMTA stops: ${textOfThrown(error)}`)
-    process.exit(1)
-  }
-}
-
-function checkContext({ config }: ZoneApp): void {
-  const contexts = [config.enabled].flat()
-  const isInSender = contexts.some((one) => one === true || one === '*' || one === 'sender')
-  if (isInSender) return
-  throw new MtaStsError(`${FILE}: enabled must be "sender", where messages are sent`, 'ECONFIG')
 }

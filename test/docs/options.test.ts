@@ -31,7 +31,7 @@ interface Field {
 function fieldsOf(file: string, name: string): Field[] {
   const [, body = ''] =
     new RegExp(`^export interface ${name}\\b[^{]*{\\n(.*?)^}`, 'ms').exec(pageAt(file)) ?? []
-  const fields = body.matchAll(/\/\*\* ((?:(?!\*\/).)*) \*\/\n {2}(\w+)\??:/gs)
+  const fields = body.matchAll(/\/\*\*\s+((?:(?!\*\/).)*) \*\/\n {2}(\w+)\??:/gs)
   return [...fields].map(([, comment = '', field = '']) => ({ name: field, comment }))
 }
 
@@ -86,12 +86,13 @@ describe('README, the options of MtaSts', () => {
 
 describe('README, the options of mtaStsTransport', () => {
   const FILE = 'src/nodemailer/transport.ts'
-  const fields = fieldsOf(FILE, 'MtaStsTransportOptions')
+  const logged = fieldsOf('src/nodemailer/transaction-log.ts', 'TransactionLogOptions')
+  const fields = [...fieldsOf(FILE, 'MtaStsTransportOptions'), ...logged]
   const table = documented('README.md', '## Options', 1)
 
   it('are all there', () => {
     expect([...table.keys()].toSorted()).toEqual(fields.map(({ name }) => name).toSorted())
-    expect(fieldsOf('src/nodemailer/sts.ts', 'StsOptions').map(({ name }) => name)).toEqual([
+    expect(fieldsOf('src/nodemailer/core.ts', 'StsOptions').map(({ name }) => name)).toEqual([
       'sts',
       'logger',
     ])

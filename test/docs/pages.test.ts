@@ -32,8 +32,8 @@ const TESTS: Readonly<Record<string, (block: Block) => number>> = {
   // test/hosts has the same settings
   ini: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
   toml: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
-  // Output
-  text: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
+  // Output; below
+  text: ({ page }) => (OF_HOSTS.has(page) || page === 'README.md' ? 1 : 0),
   // Below
   diagram: ({ page }) => (page === 'docs/control-flow.md' ? 1 : 0),
 }
@@ -81,6 +81,18 @@ describe('the diagram', () => {
   })
 })
 
+describe('the first screen of the README', () => {
+  it('shows lines of the demo, which docs/control-flow.md has whole', () => {
+    const [shown, ...others] = BLOCKS.filter(
+      ({ page, language }) => page === 'README.md' && language === 'text',
+    )
+    expect(others).toEqual([])
+    const demo = BLOCKS.find(({ code }) => readScreen(code).command === 'npm run demo')
+    expect(shown?.code.split('\n').length).toBeGreaterThan(3)
+    expect(demo?.code).toContain(shown?.code)
+  })
+})
+
 describe('links', () => {
   it.each(PAGES)('of %s lead somewhere', (page) => {
     const dead = linksOf(pageAt(page)).filter((link) => !isThere(page, link))
@@ -94,11 +106,33 @@ describe('links', () => {
     expect(isThere('docs/testing.md', '#all-faults')).toBe(true)
   })
 
-  it('to each page of docs are in the README', () => {
+  it('to each page of docs are in the README, or in CONTRIBUTING where it is not in the package', () => {
     const pages = PAGES.filter((page) => dirname(page) === 'docs')
-    expect(linksOf(pageAt('README.md'))).toEqual(expect.arrayContaining(pages))
+    const packed = pages.filter((page) => isPacked(page))
+    expect(linksOf(pageAt('README.md'))).toEqual(expect.arrayContaining(packed))
+    const others = pages.filter((page) => !isPacked(page))
+    expect(linksOf(pageAt('CONTRIBUTING.md'))).toEqual(expect.arrayContaining(others))
+  })
+
+  const READ_FIRST = ['README.md', 'SECURITY.md', 'docs/control-flow.md', 'docs/errors.md']
+
+  it.each(READ_FIRST)('of %s lead to what is in the package', (page) => {
+    const outside = linksOf(pageAt(page))
+      .filter((link) => !link.startsWith('https:') && !link.startsWith('#'))
+      .map((link) => normalize(join(dirname(page), link.split('#')[0] ?? '')))
+      .filter((path) => !isPacked(path))
+    expect(outside).toEqual([])
   })
 })
+
+const PACKAGE: { files: string[] } = JSON.parse(pageAt('package.json'))
+
+/** Whether npm puts a page into the package: `files`, and what it always adds. */
+function isPacked(path: string): boolean {
+  if (path === 'README.md' || PACKAGE.files.includes(path)) return true
+  if (PACKAGE.files.includes(`!${path}`)) return false
+  return dirname(path) === 'docs' && path.endsWith('.md') && PACKAGE.files.includes('docs/*.md')
+}
 
 /** An address on the web, a file of the repository, or a heading in one. */
 function isThere(page: string, link: string): boolean {

@@ -28,6 +28,12 @@ const message = { from: 'me@sender.example', to: 'you@example.com', subject: 'Hi
 
 const HELLO = "{ from: 'me@sender.example', to: 'you@example.com', text: 'Hello!' }"
 
+const OWN_SENDER = `import { MtaSts } from 'mta-sts'
+const sts = new MtaSts()
+const example = world.domain('example.com', { mode: 'enforce', mx: ['mx1', 'mx2'] })
+const message = 'Subject: Hi\\r\\n\\r\\nHello!\\r\\n'
+`
+
 /** Of an entry for `StoredPolicy`. */
 const ENTRY = `const now = Date.now()
 const entry = {
@@ -86,10 +92,10 @@ await expect(transporter.sendMail(${HELLO})).rejects.toMatchObject({ code: 'EMTA
   },
   {
     has: 'sts.deliver(',
-    before: `const example = world.domain('example.com', { mode: 'enforce', mx: ['mx1', 'mx2'] })
-example.mx('mx1').fails('self-signed')
+    before: `${OWN_SENDER}example.mx('mx1').fails('self-signed')
 `,
     after: `
+expect(response).toMatch(/^250 /)
 await sts.close()
 expect(example.mx('mx1').connections).toMatchObject([{ mailFrom: undefined }])
 expect(example.mx('mx2').inbox).toHaveLength(1)
@@ -297,6 +303,30 @@ const message = { from: 'me@sender.example', to: 'b@bob.example', text: 'Hello' 
   },
 ]
 
+const OWN_SENDER_PAGE: readonly Omit<Program, 'page'>[] = [
+  {
+    has: 'const result = await sts.deliver(',
+    before: OWN_SENDER.replace('const sts = new MtaSts()\n', ''),
+    after: "\nexpect(example.mx('mx1').inbox).toHaveLength(1)\n",
+  },
+  {
+    has: 'connection.handOver()',
+    before: `${OWN_SENDER}
+import SMTPConnection from 'nodemailer/lib/smtp-connection/index.js'
+const connection = await sts.open('example.com')
+`,
+    after: `
+await new Promise<void>((resolve, reject) => {
+  client.on('error', reject)
+  client.connect(() => resolve())
+})
+client.quit()
+expect(example.mx('mx1').connections).toHaveLength(1)
+await sts.close()
+`,
+  },
+]
+
 const on = (page: string, programs: readonly Omit<Program, 'page'>[]): Program[] =>
   programs.map((program) => ({ page, ...program }))
 
@@ -306,4 +336,5 @@ export const PROGRAMS: readonly Program[] = [
   ...on('docs/operating.md', OPERATING),
   ...on('docs/control-flow.md', CONTROL_FLOW),
   ...on('docs/dane.md', DANE),
+  ...on('docs/own-sender.md', OWN_SENDER_PAGE),
 ]

@@ -4,14 +4,11 @@
  *
  * @module
  */
-import { once } from 'node:events'
 import fs, { mkdtempSync, rmSync } from 'node:fs'
-import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
 import nodemailer from 'nodemailer'
+import SMTPConnection from 'nodemailer/lib/smtp-connection/index.js'
 import { expect } from 'vitest'
 import * as daneModule from '../../src/dane/index.js'
 import * as core from '../../src/index.js'
@@ -28,10 +25,6 @@ declare const expect: typeof import('vitest').expect
 declare const check: (actual: unknown, expected: unknown) => void
 declare const printed: unknown[][]
 declare const commands: string[][]
-declare const connectAndStartTls: (
-  candidate: import('mta-sts').Candidate,
-) => Promise<import('node:tls').TLSSocket>
-declare const handOver: (socket: import('node:tls').TLSSocket) => Promise<string>
 `
 
 /** A validating resolver, as the pages name it. */
@@ -61,8 +54,6 @@ export class Reader implements AsyncDisposable {
         if (Array.isArray(expected)) expect(actual).toMatchObject(expected)
         else expect(actual).toBe(expected)
       },
-      connectAndStartTls: (candidate: core.Candidate) => connectAndStartTls(candidate, world),
-      handOver,
     }
   }
 
@@ -123,6 +114,7 @@ export class Reader implements AsyncDisposable {
       'mta-sts/redis': redis,
       redis: { createClient: () => redisClient(commands) },
       nodemailer: { __esModule: true, default: nodemailer },
+      'nodemailer/lib/smtp-connection/index.js': { __esModule: true, default: SMTPConnection },
       'node:fs': {
         readFileSync: (path: string, encoding: 'utf8') => fs.readFileSync(here(path), encoding),
         writeFileSync: (path: string, data: string) => fs.writeFileSync(here(path), data),
@@ -141,46 +133,5 @@ function redisClient(commands: string[][]) {
       commands.push(args)
       return null
     },
-  }
-}
-
-/** What a sender of one's own does up to the end of STARTTLS, without minding replies much. */
-async function connectAndStartTls(
-  { mxHost: host, addresses, port, tls }: core.Candidate,
-  world: testing.MailWorld,
-): Promise<TLSSocket> {
-  const [address = ''] = addresses
-  const socket = world.options().connect({ purpose: 'smtp', host, address, port })
-  const say = talkOn(socket)
-  await say('')
-  await say('EHLO sender.example')
-  await say('STARTTLS')
-  const secured = connectTls({ ...tls, socket })
-  await once(secured, 'secureConnect')
-  return secured
-}
-
-async function handOver(socket: TLSSocket): Promise<string> {
-  const say = talkOn(socket)
-  await say('EHLO sender.example')
-  await say('MAIL FROM:<me@sender.example>')
-  await say('RCPT TO:<you@example.com>')
-  await say('DATA')
-  const reply = await say('Subject: Hi\r\n\r\nHello!\r\n.')
-  socket.end('QUIT\r\n')
-  return reply
-}
-
-/** Says a line, unless it is empty, and waits for the last line of the reply. */
-function talkOn(socket: Socket): (line: string) => Promise<string> {
-  const lines = createInterface({ input: socket })[Symbol.asyncIterator]()
-  return async (line) => {
-    if (line !== '') socket.write(`${line}\r\n`)
-    for (;;) {
-      const { value, done } = await lines.next()
-      if (done) throw new Error(`The connection ended at: ${line}`)
-      if (/^[23]\d\d /.test(value)) return value
-      if (!/^\d{3}-/.test(value)) throw new Error(`${line}: ${value}`)
-    }
   }
 }

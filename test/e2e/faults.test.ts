@@ -32,7 +32,10 @@ const BEFORE_TLS: ReadonlySet<NamedMxFault> = new Set([
   'starttls-502',
   'tls-1.1',
   'handshake-reset',
+  'handshake-plaintext',
+  'client-certificate',
   'response-injection',
+  'response-fragment',
 ])
 
 /** The connection is of no use, and there is another one, in plaintext. */

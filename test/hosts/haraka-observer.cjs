@@ -24,7 +24,8 @@ exports.ready = (next) => {
 
 exports.delivered = (next, hmail, [host, , response, , , , , secured]) => {
   const { domain } = hmail.todo
-  report('delivered', { domain, text: `${host} ${response}`, tls: secured === true })
+  const { mxHost: noted } = hmail.notes.mta_sts ?? {}
+  report('delivered', { noted, domain, text: `${host} ${response}`, tls: secured === true })
   next()
 }
 

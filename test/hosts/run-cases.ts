@@ -11,7 +11,7 @@ import type { HostProcess, Report, Result, SeenSession } from './process.js'
 /** A server that takes messages for a domain. */
 export interface MailServer {
   process: HostProcess
-  /** Whether its own log says if a message went over TLS */
+  /** True where its own log says if a message went over TLS */
   logsTls: boolean
   /** @param fields set on the server's own object for the delivery */
   submit(domain: string, fields: object): Promise<void>
@@ -22,6 +22,8 @@ export interface Seen {
   result: Result
   text: string
   tls: boolean | undefined
+  /** The MX host in the note for other plugins; Haraka only */
+  noted: string | undefined
   /** Connections to MX hosts of the domain, of this message only */
   connections: MxConnection[]
   sessions: SeenSession[]
@@ -138,6 +140,7 @@ export class CaseRunner {
     return {
       result: outcome.what,
       text: outcome.text,
+      noted: outcome.noted,
       tls: outcome.tls ?? loggedTls(reports.slice(before.reports), domain.name),
       connections: connections.filter(({ mx }) => !mx.endsWith(SENDER)),
       sessions: reports
@@ -159,7 +162,7 @@ export class CaseRunner {
   }
 }
 
-/** What another plugin would have set: names and addresses, as ZoneMTA takes them. */
+/** Returns the fields that another plugin would have set on ZoneMTA's delivery. */
 function fieldsOf({ delivery }: HostCase, domain: MailDomain): object {
   const { name, ipv4 } = domain.mx()
   const mx = [{ exchange: name, priority: 0, A: [ipv4], AAAA: [] }]
@@ -196,7 +199,7 @@ function judge(seen: Seen, expected: Outcome, domain: string): string[] {
   return wrong
 }
 
-/** What only the plugin promises. */
+/** Judges the promises that only the plugin makes. */
 function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
   const wrong: string[] = []
   const to = expected.to && fullName(expected.to, domain)
@@ -227,6 +230,10 @@ function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
       }
     }
   }
+  const [message] = seen.arrived
+  if (seen.noted !== undefined && seen.noted !== message?.mx) {
+    wrong.push(`the note names ${seen.noted}`)
+  }
   if (expected.says && !seen.text.includes(expected.says)) {
     wrong.push(`the text does not say ${expected.says}: ${seen.text}`)
   }
@@ -234,7 +241,7 @@ function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
   return wrong
 }
 
-/** What the server's own log says of a message that was delivered. */
+/** Judges the server's own log of a message that was delivered. */
 function judgeLog(seen: Seen, { result, tls = true }: Outcome): string[] {
   if (result !== 'delivered' || seen.tls === tls) return []
   return [`the server itself logs tls: ${seen.tls}`]

@@ -9,7 +9,8 @@ import type {
   ZoneConnection,
   ZoneDelivery,
 } from '../../src/zone-mta/host.js'
-import { init, ZonePlugin } from '../../src/zone-mta/plugin.js'
+import { init } from '../../src/zone-mta/init.js'
+import { ZonePlugin } from '../../src/zone-mta/plugin.js'
 
 type Hooks = {
   fetch(delivery: ZoneDelivery): Promise<void>

@@ -127,9 +127,9 @@ function policyHostBlock(check: PolicyHostCheck, now: number): Block {
 function addressLines(check: PolicyAddressCheck, now: number): string[] {
   const { address, tlsVersion, certificate, problem, milliseconds } = check
   const facts = [tlsVersion, statusOf(check), milliseconds === null ? null : `${milliseconds} ms`]
-  const told = facts.filter((fact) => fact !== null).join(', ')
+  const known = facts.filter((fact) => fact !== null).join(', ')
   return [
-    [address, told].filter(Boolean).join(': '),
+    [address, known].filter(Boolean).join(': '),
     ...certificateLine(certificate, now),
     ...(problem === null ? [] : [`  ${describeProblem(withoutSyntax(problem))}`]),
   ]

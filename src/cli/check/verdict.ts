@@ -40,10 +40,14 @@ export function verdictOn(findings: Findings, options: VerdictOptions): Verdict 
 type Judgement = Pick<Verdict, 'status' | 'text'>
 
 /** There is no host that mail could be handed to, or it is not known whether there is one. */
-function nowhere({ mx }: Findings): Judgement | undefined {
+function nowhere({ mx, record, policy }: Findings): Judgement | undefined {
   switch (mx.status) {
-    case 'null-mx':
-      return { status: 'fine', text: 'the domain takes no mail (null MX record, RFC 7505)' }
+    case 'null-mx': {
+      // Under a policy that is known, the record may be forged
+      const hasPolicy = record.status === 'found' && policy?.valid === true
+      const note = hasPolicy ? '; senders that know its policy defer mail and do not return it' : ''
+      return { status: 'fine', text: `the domain takes no mail (null MX record, RFC 7505)${note}` }
+    }
     case 'no-domain':
       return { status: 'refused', text: 'the domain does not exist: mail would bounce' }
     case 'unknown': {
@@ -72,7 +76,10 @@ function withoutPolicy(
     case 'none':
       return { status: 'unprotected', text: `no policy: ${UNPROTECTED}` }
     case 'unknown':
-      return { status: 'unknown', text: `the TXT record is not known: ${record.problem}` }
+      return {
+        status: 'unknown',
+        text: `the TXT record is not known: ${record.problem}; a sender that gets no answer either delivers without protection`,
+      }
     case 'several':
     case 'malformed':
       return { status: 'unprotected', text: `the TXT record is of no use: ${UNPROTECTED}` }

@@ -17,6 +17,7 @@ import {
 import { formatRecord, parseRecord, type StsRecord } from '../../policy/record.js'
 import { escapeRemoteText } from '../../text.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
+import { tlsRptName } from '../check/records.js'
 import { UsageError } from '../context.js'
 
 /** In characters of the A-label form, without the root dot */
@@ -92,7 +93,7 @@ function patternOf(text: string): string {
 }
 
 function reporting(domain: string, rua: readonly string[]): TxtRecord {
-  const name = `_smtp._tls.${domain}`
+  const name = tlsRptName(domain)
   mustFit([name])
   const text = `v=TLSRPTv1; rua=${rua.join(',')};`
   if (!isDeepStrictEqual(readUris(text), rua)) {
