@@ -20,10 +20,10 @@ beforeAll(async () => {
       ...world.options(),
       name: `mail.${name}`,
       now: () => clock.time,
-      // Each report on a connection of its own, which would be a session to be reported
-      maxMessages: 1,
     }
-    const transporter = nodemailer.createTransport(mtaStsTransport(options))
+    // Each report on a connection of its own, which would be a session to be reported
+    const transport = mtaStsTransport({ ...options, maxMessages: 1 })
+    const transporter = nodemailer.createTransport(transport)
     const reporter = new TlsReporter({
       ...options,
       organizationName: name,
