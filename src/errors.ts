@@ -4,13 +4,104 @@
  * @module
  */
 
+/**
+ * The codes of {@link MtaStsError}. A code keeps its meaning; later versions may add codes.
+ *
+ * Delivery:
+ * - `EMTASTS`: no host proved what the policy, DANE or `minimumSecurity` demands; nothing was sent
+ * - `EDNS`: MX hosts could not be looked up, or the domain does not exist (`permanent` tells which)
+ * - `ENULLMX`: the domain takes no mail (RFC 7505)
+ * - `EDOMAIN`: the text is not a domain name
+ * - `EPOLICYCHANGED`: the policy changed during the delivery; only as a `cause`
+ * - `ETLSFAILURE`: one host failed its check; only as a `cause`
+ * - `ELOOKUP`: the lookup of a policy failed for an unforeseen reason
+ * - `EPOLICYFETCH`: the policy file could not be fetched; only as a `cause`
+ * - `EHTTPS`: the reply of a policy host or report receiver cannot be used; only as a `cause`
+ * - `ECLOSED`: the `MtaSts` object was closed
+ *
+ * SMTP, as Nodemailer names them:
+ * - `ECONNECTION`: no connection, or the host ended it, or the transport was closed
+ * - `ETIMEDOUT`: a time limit has passed
+ * - `EENVELOPE`: the sender or the recipients were rejected
+ * - `EMESSAGE`: the message was rejected
+ * - `EPROTOCOL`: a reply that is out of order or cannot be read
+ * - `ESTREAM`: the content of the message could not be read
+ *
+ * Syntax and options:
+ * - `ERECORDSYNTAX`, `EPOLICYSYNTAX`, `EREPORTSYNTAX`: what a domain published breaks its grammar
+ * - `ECONFIG`: an option or a setting is wrong; most often on a `TypeError`
+ * - `EUSAGE`: the command line is wrong
+ *
+ * Stores:
+ * - `ESTORE`: the store failed, or did not answer; try again later
+ * - `ESTOREOPEN`, `ESTOREFORMAT`: the store cannot be opened, or is not one of this package
+ * - `ESTOREVALUE`: an entry of the store is damaged
+ * - `ENOSQLITE`: this Node has no `node:sqlite`
+ * - `EREDISCLIENT`: the Redis client is of a kind that cannot be used
+ *
+ * Reports:
+ * - `EREPORT`, `EREPORTMAIL`, `EREPORTPOST`: a report could not be made, mailed or posted
+ * - `EREPORTER`: this process has a reporter of the same submitter already
+ * - `EREPORTS`: a report file could not be read
+ *
+ * Surroundings:
+ * - `ENODEMAILER`, `EHOST`: this version of Nodemailer, Haraka or ZoneMTA is not known
+ * - `EPEER`: an optional package is not installed
+ * - `ERUNTIME`: this runtime does not check certificates as Node does
+ * - `ENOWORLD`, `ENOMAIL`: in tests: no mail world was found, or an awaited message did not arrive
+ * - `ETIMEOUT`: a name server did not answer the command line tool
+ * - `EBUG`: a self-check failed; please report it
+ */
+export type ErrorCode =
+  | 'EMTASTS'
+  | 'EDNS'
+  | 'ENULLMX'
+  | 'EDOMAIN'
+  | 'EPOLICYCHANGED'
+  | 'ETLSFAILURE'
+  | 'ELOOKUP'
+  | 'EPOLICYFETCH'
+  | 'EHTTPS'
+  | 'ECLOSED'
+  | 'ECONNECTION'
+  | 'ETIMEDOUT'
+  | 'EENVELOPE'
+  | 'EMESSAGE'
+  | 'EPROTOCOL'
+  | 'ESTREAM'
+  | 'ERECORDSYNTAX'
+  | 'EPOLICYSYNTAX'
+  | 'EREPORTSYNTAX'
+  | 'ECONFIG'
+  | 'EUSAGE'
+  | 'ESTORE'
+  | 'ESTOREOPEN'
+  | 'ESTOREFORMAT'
+  | 'ESTOREVALUE'
+  | 'ENOSQLITE'
+  | 'EREDISCLIENT'
+  | 'EREPORT'
+  | 'EREPORTMAIL'
+  | 'EREPORTPOST'
+  | 'EREPORTER'
+  | 'EREPORTS'
+  | 'ENODEMAILER'
+  | 'EHOST'
+  | 'EPEER'
+  | 'ERUNTIME'
+  | 'ENOWORLD'
+  | 'ENOMAIL'
+  | 'ETIMEOUT'
+  | 'EBUG'
+
 /** The base of every error that this package makes itself. */
 export class MtaStsError extends Error {
-  /** A stable word for programs: `EMTASTS`, `EDNS`, `EENVELOPE`, ... */
-  readonly code: string
+  /** The kind of failure, for programs to decide on */
+  readonly code: ErrorCode
 
-  constructor(message: string, code: string, options?: ErrorOptions) {
-    super(message, options)
+  constructor(message: string, code: ErrorCode, options?: ErrorOptions) {
+    // An own property of this name is shown even when it is undefined
+    super(message, options?.cause === undefined ? undefined : options)
     this.name = 'MtaStsError'
     this.code = code
   }

@@ -10,7 +10,7 @@ export type { Candidate, DeliveryPlan, MinimumSecurity, TlsDemand } from './deli
 export type { DeliverySummary } from './delivery/record.js'
 export type { Resolver } from './dns/resolver.js'
 export type { Field } from './dns/txt-record.js'
-export { MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
+export { type ErrorCode, MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
 export type {
   AppliedPolicy,
   DaneEvent,

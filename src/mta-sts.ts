@@ -29,6 +29,7 @@ import { appliedPolicy, isSamePolicy, noPolicy, type PolicyLookup } from './poli
 import { recordName } from './policy/names.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
+import { BrokenTls } from './smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
 import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
@@ -80,7 +81,12 @@ export class MtaSts implements AsyncDisposable {
     const { dane } = settings
     const judgeDane: DaneJudge | undefined = dane && ((...what) => dane.judge(...what))
     const plans = { ...settings, lookups: this.#lookups, judgeDane }
-    this.#openerOptions = { ...settings, counted: new WeakMap(), judgeDane }
+    this.#openerOptions = {
+      ...settings,
+      counted: new WeakMap(),
+      judgeDane,
+      brokenTls: new BrokenTls(),
+    }
     this.#planOptions = {
       policy: { ...plans, demand: 'policy' },
       require: { ...plans, demand: 'require' },

@@ -4,18 +4,117 @@
  * @module
  */
 
-/** What a timer of Node can count to, in milliseconds; beyond it fires at once. */
+import { escapeRemoteText } from './text.js'
+
+/** The longest time of a timer of Node, in milliseconds; a longer one fires at once. */
 export const MAX_TIMER = 2 ** 31 - 1
 
-/** The error for an option that is wrong: it names the field and says what it must be. */
+/** Creates the error for an option that is wrong: its name, what it must be, and what it is. */
 export function optionError(field: string, must: string, value: unknown): TypeError {
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 100)) : typeName(value)
-  return Object.assign(new TypeError(`The option "${field}" ${must}, but it is ${shown}`), {
-    code: 'ECONFIG',
-  })
+  return configError(`The option ${quoted(field)} ${must}, but it is ${shown(value)}`)
 }
 
-/** A whole number in its bounds, or the default. */
+/** Creates the error for a wrong argument of a public function, such as `matchesMx()`. */
+export function argumentError(
+  [call, argument]: readonly [call: string, argument: string],
+  must: string,
+  value: unknown,
+): TypeError {
+  return configError(`${call}: the argument "${argument}" ${must}, but it is ${shown(value)}`)
+}
+
+/** Creates a TypeError with the code of all faults in what a program gives. */
+export function configError(message: string, cause?: unknown): TypeError {
+  const error = cause === undefined ? new TypeError(message) : new TypeError(message, { cause })
+  return Object.assign(error, { code: 'ECONFIG' as const })
+}
+
+/** Names the call whose options are checked, and options that are known to belong elsewhere. */
+export interface CheckedCall {
+  /** The call as the user writes it, such as `new MtaSts()` */
+  call: string
+  /** What to do instead, by the name of an option that belongs elsewhere */
+  elsewhere?: Readonly<Record<string, string>>
+}
+
+/**
+ * Throws for an option that is not known: a misspelt one would otherwise be passed over, and with it
+ * the protection that it asks for. Values that are undefined count as left out.
+ *
+ * @throws TypeError that names the option and the nearest known one
+ */
+export function checkKnown(
+  options: unknown,
+  names: readonly string[],
+  { call, elsewhere = {} }: CheckedCall,
+): asserts options is object {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw optionError('options', `must be an object in ${call}`, options)
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || names.includes(name)) continue
+    throw configError(`The option ${quoted(name)} of ${call} is unknown${hint(name)}`)
+  }
+
+  function hint(name: string): string {
+    if (Object.hasOwn(elsewhere, name)) return `: ${elsewhere[name]}`
+    const near = nearest(name, names, Math.ceil(name.length / 2))
+    return near === undefined ? `; known are ${names.join(', ')}` : `; did you mean "${near}"?`
+  }
+}
+
+/** Returns the keys of a table that the compiler has compared with an interface. */
+export function namesOf<K extends string>(table: Readonly<Record<K, true>>): readonly K[] {
+  return Object.keys(table) as K[]
+}
+
+/**
+ * Returns the candidate with the fewest edits to the word, letter case ignored; of two that are as
+ * near, the one with the same first letter. Undefined when all are further than `limit` edits.
+ *
+ * @param limit default: 2, and 1 for candidates of fewer than four characters, since every other
+ *   short word is two edits away
+ */
+export function nearest(
+  word: string,
+  candidates: Iterable<string>,
+  limit?: number,
+): string | undefined {
+  let best: { candidate: string; distance: number } | undefined
+  for (const candidate of candidates) {
+    const edits = editsBetween(word.toLowerCase(), candidate.toLowerCase())
+    if (edits > (limit ?? (candidate.length < 4 ? 1 : 2))) continue
+    const distance = edits + (candidate[0] === word[0] ? 0 : 0.5)
+    if (best === undefined || distance < best.distance) best = { candidate, distance }
+  }
+  return best?.candidate
+}
+
+/** Counts the characters to insert, delete, replace or swap with their neighbour. */
+function editsBetween(from: string, to: string): number {
+  // A hint for longer words is of no use, and would cost time
+  if (from.length > 100) return Number.POSITIVE_INFINITY
+  let before: number[] = []
+  let row = Array.from({ length: to.length + 1 }, (_, column) => column)
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= to.length; j++) {
+      const replaced = at(row, j - 1) + (from[i - 1] === to[j - 1] ? 0 : 1)
+      const isSwap = from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]
+      const swapped = i > 1 && j > 1 && isSwap ? at(before, j - 2) + 1 : Number.POSITIVE_INFINITY
+      next.push(Math.min(at(row, j) + 1, at(next, j - 1) + 1, replaced, swapped))
+    }
+    before = row
+    row = next
+  }
+  return at(row, to.length)
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Number.POSITIVE_INFINITY
+}
+
+/** Returns a whole number in its bounds, or the default. */
 export function number<K extends string>(
   options: { [P in K]?: number | undefined },
   field: K,
@@ -31,7 +130,7 @@ export function number<K extends string>(
   throw optionError(field, `must be a whole number, ${upTo}`, value)
 }
 
-/** A whole number in its bounds, or undefined. */
+/** Returns a whole number in its bounds, or undefined. */
 export function optionalNumber<K extends string>(
   options: { [P in K]?: number | undefined },
   field: K,
@@ -41,7 +140,7 @@ export function optionalNumber<K extends string>(
   return number(options, field, { default: bounds.min, ...bounds })
 }
 
-/** True or false; default false. */
+/** Returns true or false; default false. */
 export function flag<K extends string>(
   options: { [P in K]?: boolean | undefined },
   field: K,
@@ -51,8 +150,28 @@ export function flag<K extends string>(
   throw optionError(field, 'must be true or false', value)
 }
 
-function typeName(value: unknown): string {
+/** Returns a value as a message shows it: short text as it is, of anything else the kind. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return quoted(value)
   if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
-  return typeof value === 'number' ? String(value) : `of type ${typeof value}`
+  if (typeof value === 'number') return String(value)
+  if (typeof value === 'boolean' || value === undefined) return String(value)
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : 'an array'
+  if (typeof value === 'function') return 'a function'
+  const kind = classOf(value)
+  return kind === undefined || kind === 'Object' ? `of type ${typeof value}` : `a ${kind}`
+}
+
+function quoted(text: string): string {
+  return escapeRemoteText(JSON.stringify(text.slice(0, 100)))
+}
+
+function classOf(value: unknown): string | undefined {
+  try {
+    const name: unknown = Object.getPrototypeOf(value)?.constructor?.name
+    return typeof name === 'string' && /^\w{1,40}$/.test(name) ? name : undefined
+  } catch {
+    // A proxy may refuse
+    return undefined
+  }
 }

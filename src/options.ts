@@ -1,5 +1,5 @@
 /**
- * The options of {@link MtaSts}: their defaults, and a clear word where one of them is wrong.
+ * The options of {@link MtaSts}: their names, defaults and checks.
  *
  * @module
  */
@@ -12,10 +12,18 @@ import { defaultResolver, type Resolver } from './dns/resolver.js'
 import { guardedLogger, LOGGER_METHODS, type Logger } from './logger.js'
 import { defaultBlockedAddresses } from './net/blocked-addresses.js'
 import { type Connect, type ConnectTarget, connectDirectly } from './net/connect.js'
-import { flag, MAX_TIMER, number, optionError } from './option-checks.js'
+import {
+  checkKnown,
+  configError,
+  flag,
+  MAX_TIMER,
+  namesOf,
+  number,
+  optionError,
+} from './option-checks.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import type { PolicyStore } from './policy/store.js'
-import { textOfThrown } from './text.js'
+import { escapeRemoteText, textOfThrown } from './text.js'
 import { type TrustedRoots, trustedRoots } from './tls/options.js'
 
 /** Durations are in milliseconds. */
@@ -101,24 +109,63 @@ export interface Settings {
   now: () => number
 }
 
+/** The names of the options, in the order of {@link MtaStsOptions}. */
+export const OPTION_NAMES = namesOf<keyof MtaStsOptions>({
+  resolver: true,
+  store: true,
+  ca: true,
+  maxPolicies: true,
+  maxNegatives: true,
+  maxCacheBytes: true,
+  maxFetches: true,
+  requireStore: true,
+  fetchTimeout: true,
+  dnsTimeout: true,
+  recheckInterval: true,
+  negativeTtl: true,
+  fetchBackoff: true,
+  refreshInterval: true,
+  blockedAddresses: true,
+  overrides: true,
+  minimumSecurity: true,
+  reportOnly: true,
+  deliveryTimeout: true,
+  port: true,
+  dane: true,
+  connect: true,
+  logger: true,
+  now: true,
+})
+
+/** The transport's EHLO name, let through elsewhere: one object of options may serve them all. */
+export const SHARED_NAME = 'name'
+
+/** Options of SMTP sessions, which an `MtaSts` object does not open by itself. */
+const ELSEWHERE = {
+  sts: 'it is an option of mtaStsTransport() and withMtaSts(), which share an MtaSts object',
+  tls: 'the TLS settings are decided by the policy; for trusted roots use "ca"',
+  timeout: 'use "dnsTimeout", "fetchTimeout" or "deliveryTimeout"',
+}
+
 const MINIMUM_SECURITY: readonly MinimumSecurity[] = ['opportunistic', 'encrypted', 'authenticated']
 
 /** @throws TypeError that names the option */
 export function resolveOptions(options: MtaStsOptions): Settings {
-  if (typeof options !== 'object' || options === null) {
-    throw optionError('options', 'must be an object', options)
-  }
+  checkKnown(options, [...OPTION_NAMES, SHARED_NAME], {
+    call: 'new MtaSts()',
+    elsewhere: ELSEWHERE,
+  })
   const dnsTimeout = number(options, 'dnsTimeout', { default: 5000, min: 1, max: MAX_TIMER })
   const dane = object(options, 'dane', DANE_METHODS)
   return {
     resolver: resolverOf(options, dane, dnsTimeout),
-    store: object(options, 'store', ['get', 'set', 'delete']),
+    store: storeOf(options),
     roots: roots(options.ca),
     maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1, max: MAX_ENTRIES }),
     maxNegatives: number(options, 'maxNegatives', { default: 100_000, min: 1, max: MAX_ENTRIES }),
     maxCacheBytes: number(options, 'maxCacheBytes', { default: 2 ** 28, min: 2 ** 20 }),
     maxFetches: number(options, 'maxFetches', { default: 64, min: 1 }),
-    requireStore: boolean(options, 'requireStore'),
+    requireStore: flag(options, 'requireStore'),
     fetchTimeout: number(options, 'fetchTimeout', { default: 30_000, min: 1, max: MAX_TIMER }),
     dnsTimeout,
     recheckInterval: number(options, 'recheckInterval', { default: 300_000, min: 0 }),
@@ -148,7 +195,7 @@ const DANE_METHODS = ['mx', 'host', 'judge', 'probe', 'required', 'excepted'] as
 
 const RESOLVER_METHODS = ['resolveTxt', 'resolveMx', 'resolve4', 'resolve6'] as const
 
-/** An object with these methods, or undefined; no logger may be said as false. */
+/** Returns an object with these methods, or undefined; `logger: false` counts as none. */
 function object<K extends keyof MtaStsOptions>(
   options: MtaStsOptions,
   field: K,
@@ -160,7 +207,24 @@ function object<K extends keyof MtaStsOptions>(
   if (typeof value === 'object' && value !== null && methods.every(has)) {
     return value as Exclude<MtaStsOptions[K], false | undefined>
   }
-  throw optionError(field, `must be an object with the methods ${methods.join(', ')}`, value)
+  const missing = methods.filter((method) => !has(method))
+  const lacks =
+    typeof value === 'object' && value !== null ? ` (it lacks ${missing.join(', ')})` : ''
+  throw optionError(
+    field,
+    `must be an object with the methods ${methods.join(', ')}${lacks}`,
+    value,
+  )
+}
+
+/** A Map has methods of the same names, and would drop what a store keeps beside the policy. */
+function storeOf(options: MtaStsOptions): PolicyStore | undefined {
+  const store = object(options, 'store', ['get', 'set', 'delete'])
+  const get: unknown = store?.get
+  if (![Map, WeakMap, URLSearchParams].some(({ prototype }) => get === prototype.get)) return store
+  const must =
+    'must be a policy store: sqliteStore(), redisStore() or an object of your own whose get, set and delete return promises; without a store, policies are cached in memory'
+  throw optionError('store', must, store)
 }
 
 /** DANE brings its own resolver, so that all answers come from one source. */
@@ -185,19 +249,19 @@ function func<K extends 'connect' | 'now'>(options: MtaStsOptions, field: K): Mt
   throw optionError(field, 'must be a function', value)
 }
 
-function boolean(options: MtaStsOptions, field: 'requireStore'): boolean {
-  const value = options[field]
-  if (value === undefined || typeof value === 'boolean') return value ?? false
-  throw optionError(field, 'must be true or false', value)
-}
-
 function roots(ca: MtaStsOptions['ca']): TrustedRoots {
+  for (const one of Array.isArray(ca) ? ca : [ca]) {
+    if (one === undefined && ca === undefined) break
+    if (typeof one === 'string' || Buffer.isBuffer(one)) continue
+    const must = 'must be certificates in PEM form, as a string, a Buffer or an array of these'
+    throw optionError('ca', must, Array.isArray(ca) ? [one] : one)
+  }
   try {
     return trustedRoots(ca)
   } catch (cause) {
     const why = textOfThrown(cause)
     const message = `The option "ca" must be certificates in PEM form, but ${why}`
-    throw Object.assign(new TypeError(message, { cause }), { code: 'ECONFIG' })
+    throw configError(message, cause)
   }
 }
 
@@ -230,16 +294,12 @@ function overrides(value: MtaStsOptions['overrides']): ReadonlyMap<string, 'off'
   return map
 }
 
-function checkPinned(domain: string, policy: Policy): void {
+function checkPinned(domain: string, policy: unknown): asserts policy is Policy {
+  const must = `must have 'off' or a policy for ${escapeRemoteText(domain)}`
+  if (typeof policy !== 'object' || policy === null) throw optionError('overrides', must, policy)
   try {
-    formatPolicy(policy)
+    formatPolicy(policy as Policy)
   } catch (cause) {
-    const why = textOfThrown(cause)
-    throw Object.assign(
-      new TypeError(`The option "overrides" must hold 'off' or a policy for ${domain}: ${why}`, {
-        cause,
-      }),
-      { code: 'ECONFIG' },
-    )
+    throw configError(`The option "overrides" ${must}: ${textOfThrown(cause)}`, cause)
   }
 }

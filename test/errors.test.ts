@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { DeliveryRefusedError, RoutingError } from '../src/delivery/errors.js'
 import { MtaStsError, PolicySyntaxError, RecordSyntaxError } from '../src/errors.js'
@@ -164,11 +165,32 @@ describe('DeliveryRefusedError', () => {
 })
 
 describe('the other errors', () => {
+  test.each<[what: string, options: ErrorOptions | undefined]>([
+    ['no options', undefined],
+    ['options without a cause', {}],
+    ['a cause that is undefined', { cause: undefined }],
+  ])('an error with %s has no property "cause"', (_, options) => {
+    const errors = [
+      new MtaStsError('m', 'EDNS', options),
+      new RoutingError('m', {
+        code: 'EDNS',
+        permanent: true,
+        policyDomain: 'a.example',
+        ...options,
+      }),
+      new TlsFailureError({ resultType: 'certificate-expired', ...options }),
+    ]
+    for (const error of errors) {
+      expect(Object.hasOwn(error, 'cause')).toBe(false)
+      expect(inspect(error)).not.toContain('[cause]')
+    }
+  })
+
   test('each has its name, its code and MtaStsError above it', () => {
     const failure = { resultType: 'certificate-expired', cause: new Error('x') } as const
     const routing = { code: 'EDNS', permanent: true, policyDomain: 'example.com' } as const
     const errors: Array<[error: MtaStsError, name: string, code: string]> = [
-      [new MtaStsError('m', 'EANY'), 'MtaStsError', 'EANY'],
+      [new MtaStsError('m', 'EHOST'), 'MtaStsError', 'EHOST'],
       [new RecordSyntaxError('m'), 'RecordSyntaxError', 'ERECORDSYNTAX'],
       [new PolicySyntaxError('m', 3), 'PolicySyntaxError', 'EPOLICYSYNTAX'],
       [new RoutingError('m', routing), 'RoutingError', 'EDNS'],

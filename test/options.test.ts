@@ -1,15 +1,21 @@
 import { promises as dns } from 'node:dns'
 import { BlockList } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { dane } from '../src/dane/index.js'
 import type { Logger } from '../src/logger.js'
 import { MtaSts } from '../src/mta-sts.js'
 import { isBlocked } from '../src/net/blocked-addresses.js'
 import { connectDirectly } from '../src/net/connect.js'
 import { number } from '../src/option-checks.js'
 import { type MtaStsOptions, resolveOptions } from '../src/options.js'
-import type { Policy } from '../src/policy/policy-file.js'
+import { matchesMx } from '../src/policy/mx-pattern.js'
+import { type Policy, parsePolicy } from '../src/policy/policy-file.js'
+import { parseRecord } from '../src/policy/record.js'
+import { redisStore } from '../src/redis.js'
+import { sqliteStore } from '../src/sqlite.js'
 import { verifiedTls } from '../src/tls/options.js'
 import { failedHandshake } from '../src/tls/verdict.js'
+import { resolveReporterOptions } from '../src/tlsrpt/options.js'
 import { errorOf, handshake, issue, resolverOf, Servers, socketOf } from './tls/support.js'
 
 const policy: Policy = {
@@ -107,10 +113,25 @@ describe('what is given is taken', () => {
     expect(errorFor({ resolver: dns })).toBeUndefined()
   })
 
-  test('a logger, or none', () => {
-    const log = () => {}
-    const logger: Logger = { debug: log, info: log, warn: log, error: log }
-    expect(resolveOptions({ logger }).logger).toBe(logger)
+  test('passes each call on to the logger; false is no logger', () => {
+    const lines: unknown[][] = []
+    const at =
+      (level: string) =>
+      (...args: unknown[]) =>
+        void lines.push([level, ...args])
+    const logger: Logger = {
+      debug: at('debug'),
+      info: at('info'),
+      warn: at('warn'),
+      error: at('error'),
+    }
+    const settings = resolveOptions({ logger })
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+      settings.logger?.[level]({ tnx: level }, 'text %s', 1)
+    }
+    expect(lines).toEqual(
+      ['debug', 'info', 'warn', 'error'].map((level) => [level, { tnx: level }, 'text %s', 1]),
+    )
     expect(resolveOptions({ logger: false }).logger).toBeUndefined()
   })
 
@@ -260,6 +281,138 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     expect(dials).toEqual([])
   })
 })
+
+describe('a name that is no option is a TypeError with the nearest one', () => {
+  test.each([
+    ['negativeTTL', 'negativeTtl'],
+    ['minimumSecurty', 'minimumSecurity'],
+    ['minSecurity', 'minimumSecurity'],
+    ['reportonly', 'reportOnly'],
+    ['cache', 'ca'],
+    ['Store', 'store'],
+    ['overides', 'overrides'],
+    ['resovler', 'resolver'],
+  ])('%s: %s', (given, known) => {
+    const error = errorFor({ [given]: 1 })
+    expect(error).toBeInstanceOf(TypeError)
+    expect(error).toMatchObject({
+      code: 'ECONFIG',
+      message: `The option "${given}" of new MtaSts() is unknown; did you mean "${known}"?`,
+    })
+  })
+
+  test('a name that is like none: all that are known', () => {
+    expect(errorFor({ hallelujah: 1 })).toMatchObject({
+      message: expect.stringMatching(/"hallelujah" .*known are .*negativeTtl.*dane/),
+    })
+    expect(errorFor({ 'a\u202eb\u0007': 1 })).toMatchObject({
+      message: expect.stringMatching(/^[ -~]*$/),
+    })
+    expect(errorFor({ tls: {} })).toMatchObject({ message: expect.stringContaining('use "ca"') })
+    expect(errorFor({ sts: {} })).toMatchObject({
+      message: expect.stringContaining('mtaStsTransport'),
+    })
+  })
+
+  test('undefined counts as left out; one object may serve a transport too', () => {
+    expect(errorFor({ negativeTTL: undefined })).toBeUndefined()
+    expect(errorFor({ name: 'mail.sender.example' })).toBeUndefined()
+  })
+})
+
+describe('messages name the field, what it takes and what it got', () => {
+  const method = () => {}
+  const three = { resolveTxt: method, resolveMx: method, resolve4: method }
+
+  test.each<[options: Record<string, unknown>, message: string]>([
+    [
+      { ca: 5 },
+      'The option "ca" must be certificates in PEM form, as a string, a Buffer or an array of these, but it is 5',
+    ],
+    [
+      { ca: [new Date()] },
+      'The option "ca" must be certificates in PEM form, as a string, a Buffer or an array of these, but it is an array',
+    ],
+    [
+      { resolver: three },
+      'The option "resolver" must be an object with the methods resolveTxt, resolveMx, resolve4, resolve6 (it lacks resolve6), but it is of type object',
+    ],
+    [
+      { overrides: { 'a.example': 'none' } },
+      'The option "overrides" must have \'off\' or a policy for a.example, but it is "none"',
+    ],
+    [
+      { overrides: { a: 'none' } },
+      'The option "overrides" must have \'off\' or a policy for a, but it is "none"',
+    ],
+    [
+      { store: new Map() },
+      'The option "store" must be a policy store: sqliteStore(), redisStore() or an object of your own whose get, set and delete return promises; without a store, policies are cached in memory, but it is a Map',
+    ],
+    [{ requireStore: 'yes' }, 'The option "requireStore" must be true or false, but it is "yes"'],
+    [
+      { logger: method },
+      'The option "logger" must be an object with the methods debug, info, warn, error, but it is a function',
+    ],
+  ])('%o', (options, message) => {
+    expect(errorFor(options)).toMatchObject({ code: 'ECONFIG', message })
+  })
+
+  test('a class above Map with methods of its own is a store', () => {
+    class Kept extends Map {
+      override get = (): undefined => undefined
+    }
+    expect(errorFor({ store: new Kept() })).toBeUndefined()
+    expect(errorFor({ store: new WeakMap() })).toBeInstanceOf(TypeError)
+    expect(errorFor({ store: new URLSearchParams() })).toBeInstanceOf(TypeError)
+  })
+
+  test.each<[call: () => unknown, message: string]>([
+    [
+      () => loose(matchesMx)('mx.example.com', 'mx.example.com'),
+      'matchesMx(): the argument "patterns" must be an array of mx patterns, such as a policy\'s mx, but it is "mx.example.com"',
+    ],
+    [
+      () => loose(matchesMx)(undefined, []),
+      'matchesMx(): the argument "host" must be a host name, but it is undefined',
+    ],
+    [
+      () => loose(parsePolicy)(),
+      'parsePolicy(): the argument "body" must be the text of a policy file, as a string or its bytes, but it is undefined',
+    ],
+    [
+      () => loose(parsePolicy)({}),
+      'parsePolicy(): the argument "body" must be the text of a policy file, as a string or its bytes, but it is of type object',
+    ],
+    [
+      () => loose(parseRecord)(null),
+      'parseRecord(): the argument "txt" must be the text of a TXT record, but it is null',
+    ],
+    [
+      () => loose(dane)({ requires: method }),
+      'The option "requires" of dane() is unknown; did you mean "require"?',
+    ],
+    [
+      () => loose(sqliteStore)(':memory:', { busyTimout: 5 }),
+      'The option "busyTimout" of sqliteStore() is unknown; did you mean "busyTimeout"?',
+    ],
+    [
+      () => loose(redisStore)({}, { perfix: 'x:' }),
+      'The option "perfix" of redisStore() is unknown; did you mean "prefix"?',
+    ],
+    [
+      () => loose(resolveReporterOptions)({ contactinfo: 'a@b.example' }),
+      'The option "contactinfo" of new TlsReporter() is unknown; did you mean "contactInfo"?',
+    ],
+  ])('%s', (call, message) => {
+    expect(call).toThrow(expect.objectContaining({ name: 'TypeError', code: 'ECONFIG', message }))
+  })
+})
+
+/** Calls a function as JavaScript does, with arguments of any type. */
+function loose(call: (...args: never[]) => unknown): (...args: unknown[]) => unknown {
+  return (...args) => Reflect.apply(call, undefined, args)
+}
 
 // A timer of Node counts to 2147483647 ms; one that is set to more fires after 1 ms
 describe('durations of more than 24 days', () => {

@@ -5,9 +5,9 @@
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { domainOfMailbox, toALabels } from '../dns/domain-name.js'
+import { nearest } from '../option-checks.js'
 import { escapeRemoteText } from '../text.js'
 import { UsageError } from './context.js'
-import { nearest } from './nearest.js'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 

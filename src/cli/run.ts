@@ -3,13 +3,13 @@
  *
  * @module
  */
+import { nearest } from '../option-checks.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 import { VERSION } from '../version.js'
 import { cache } from './cache/command.js'
 import { check } from './check/command.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from './context.js'
 import { generate } from './generate/command.js'
-import { nearest } from './nearest.js'
 import { report } from './report/command.js'
 import { reports } from './reports/command.js'
 import { watch } from './watch/command.js'

@@ -6,11 +6,10 @@
 
 import type { MxRecord } from '../dns/shared-lookups.js'
 import { publish } from '../events.js'
-import { optionError } from '../option-checks.js'
+import { checkKnown, optionError } from '../option-checks.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Dane, DaneDemand, DaneHost, DaneLogger } from './dane.js'
 import { dnssecResolver } from './dnssec-resolver.js'
-import { checkOptionNames } from './option-names.js'
 import type { DnssecResolver, SecureAnswer } from './secure-answer.js'
 import { sharedQueries } from './shared-queries.js'
 import { lookupHost } from './tlsa-lookup.js'
@@ -38,7 +37,7 @@ export interface DaneOptions {
  * const transporter = nodemailer.createTransport(mtaStsTransport({ name, dane: dane() }))
  */
 export function dane(options: DaneOptions = {}): Dane {
-  checkOptionNames(options, ['resolver', 'require', 'except'])
+  checkKnown(options, ['resolver', 'require', 'except'], { call: 'dane()' })
   const resolver = checkedResolver(options.resolver) ?? dnssecResolver()
   const isRequired = predicate(options, 'require')
   const isExcepted = predicate(options, 'except')

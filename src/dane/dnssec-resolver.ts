@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { MAX_TIMER, number, optionError } from '../option-checks.js'
+import { checkKnown, MAX_TIMER, number, optionError } from '../option-checks.js'
 import { DnsError, type DnsErrorCode } from './dns-error.js'
 import { exchange } from './exchange.js'
 import { Gate } from './gate.js'
-import { checkOptionNames } from './option-names.js'
 import { expandedName, recordsOf } from './records.js'
 import {
   isLoopback,
@@ -60,7 +59,7 @@ const MAX_SOCKETS = 256
  * if (answer.kind === 'found' && answer.secure) console.log(answer.records)
  */
 export function dnssecResolver(options: DnssecResolverOptions = {}): DnssecResolver {
-  checkOptionNames(options, ['servers', 'trustAd', 'timeout', 'tries'])
+  checkKnown(options, ['servers', 'trustAd', 'timeout', 'tries'], { call: 'dnssecResolver()' })
   const conf = options.servers === undefined ? systemResolvConf() : confOf(options.servers)
   const bounds = { min: 1, max: MAX_TIMER, default: conf.timeout ?? DEFAULT_TIMEOUT }
   const rounds = { min: 1, max: MAX_TRIES, default: conf.attempts ?? DEFAULT_TRIES }

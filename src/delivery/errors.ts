@@ -58,10 +58,7 @@ export class DeliveryRefusedError extends MtaStsError {
     failures: readonly TlsFailure[]
     cause?: unknown
   }) {
-    const why =
-      details.mode === 'enforce'
-        ? 'what its MTA-STS policy asks for'
-        : 'what the sender asks for (minimumSecurity or REQUIRETLS)'
+    const why = demandOf(details)
     const list = details.failures.map(describeFailure).join('; ')
     super(
       `Not delivered to ${escapeRemoteText(details.policyDomain)}: no host proved ${why} (${list}). Nothing was sent; try again later.`,
@@ -75,6 +72,25 @@ export class DeliveryRefusedError extends MtaStsError {
     this.policyId = details.policyId
     this.failures = [...details.failures]
   }
+}
+
+/** Says whose demand was not met, for the message of a refusal. */
+function demandOf({ mode, failures }: Pick<DeliveryRefusedError, 'mode'> & Failures): string {
+  const byDane = failures.some(isAboutDane)
+  if (mode === 'enforce') {
+    return byDane ? 'what its MTA-STS policy and DANE ask for' : 'what its MTA-STS policy asks for'
+  }
+  if (byDane) return 'what DANE asks for'
+  return 'what the sender asks for (minimumSecurity or REQUIRETLS)'
+}
+
+interface Failures {
+  failures: readonly TlsFailure[]
+}
+
+function isAboutDane({ resultType, reason }: TlsFailure): boolean {
+  if (resultType === 'tlsa-invalid' || resultType === 'dane-required') return true
+  return resultType === 'dnssec-invalid' || (reason?.startsWith('tlsa-') ?? false)
 }
 
 /** A recipient that cannot be one. Permanent: no later attempt mends an address. */

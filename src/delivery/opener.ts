@@ -7,6 +7,7 @@
 import { MtaStsError } from '../errors.js'
 import type { Connect } from '../net/connect.js'
 import { Deadline } from '../net/deadline.js'
+import type { BrokenTls } from '../smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
@@ -21,6 +22,8 @@ export interface OpenerOptions {
   connect: Connect
   /** For all connecting of one delivery, in milliseconds */
   deliveryTimeout: number
+  /** Addresses whose TLS did not work lately */
+  brokenTls: BrokenTls
   /** Judges proofs by DANE; undefined without the option `dane` */
   judgeDane?: DaneJudge | undefined
   /** The policies under which the session of each open connection was published */
@@ -39,13 +42,15 @@ export class Opener {
   readonly #connect: Connect
   readonly #counted: OpenerOptions['counted']
   readonly #judgeDane: DaneJudge | undefined
+  readonly #brokenTls: BrokenTls
   /** Milliseconds that are left; only connecting counts */
   #left: number
   /** Addresses with their ports that gave no session; they are not dialled again */
   readonly #unreachable = new Set<string>()
 
   constructor(record: DeliveryRecord, options: OpenerOptions) {
-    const { connect, deliveryTimeout, counted, judgeDane } = options
+    const { connect, deliveryTimeout, counted, judgeDane, brokenTls } = options
+    this.#brokenTls = brokenTls
     this.#record = record
     this.#connect = connect
     this.#counted = counted
@@ -89,6 +94,7 @@ export class Opener {
         {
           ...options,
           connect,
+          brokenTls: this.#brokenTls,
           signal: deadline.signal,
           onSession: (report) => {
             this.#record.session(mxHost, report, { security, judgement })
@@ -106,7 +112,8 @@ export class Opener {
       this.#noteOthers(refused, error instanceof TlsFailureError ? error.failure : undefined)
       throw error
     } finally {
-      this.#left = deadline.left
+      // A timer may fire a little early
+      this.#left = deadline.signal.aborted ? 0 : deadline.left
       deadline.clear()
     }
   }

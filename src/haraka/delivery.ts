@@ -15,7 +15,7 @@ import { dsnOf, isPermanent } from './failure.js'
 import type { HarakaHost, HarakaMx, HMail, OutboundSocket } from './host.js'
 import { HandedOverSocket } from './socket.js'
 
-/** What Haraka is given for one MX host, by the object that it asks with. */
+/** An MX host that Haraka is to try, found again by the object that Haraka asks with. */
 export interface Offer {
   /** The socket of a connection that has proved what it must; undefined: Haraka connects itself */
   socket: HandedOverSocket | undefined
@@ -30,11 +30,11 @@ export interface DeliverySetup {
   sts: MtaSts
   offers: WeakMap<HarakaMx, Offer>
   open: OpenOptions
-  /** Told once how it went */
+  /** Called once with the account of the delivery */
   onEnd(summary: DeliverySummary): void
 }
 
-/** What Haraka does with a message in the end, each in a method of its own. */
+/** Methods with which Haraka ends its work on a message. */
 const ENDS = ['delivered', 'temp_fail', 'bounce', 'discard'] as const
 
 /** Haraka has ended the delivery itself: deferred or bounced the message, or split it. */
@@ -137,6 +137,7 @@ export class HarakaDelivery {
     const socket = new HandedOverSocket({
       mxHost,
       socket: connection.handOver(),
+      showsStartTls: host.outbound().enable_tls !== false,
       proved: proved.length > 0,
       tlsFailed: tls === false && failures.some(({ reason }) => reason !== 'not-offered'),
       objection: () => objectionOf(context),
@@ -157,7 +158,7 @@ export class HarakaDelivery {
       socket,
       objection: () => objectionOf(context),
       take: () => {
-        if (!socket?.isEncrypted()) return
+        if (!socket?.isEncrypted() || host.outbound().enable_tls === false) return
         socket.mustBeVerified = hmail.force_tls
         // Haraka then goes through STARTTLS, whatever its lists and its memory of failures say
         hmail.force_tls = true
@@ -222,7 +223,7 @@ function objectionOf(context: DeliveryContext): Error | undefined {
   return context.outdated ? new Error('The MTA-STS policy has changed') : undefined
 }
 
-/** Says what Haraka does before MAIL FROM on a socket of its own. */
+/** Stops Haraka before MAIL FROM on a socket of its own, where there is an objection. */
 export function watch(socket: OutboundSocket, offer: Offer): void {
   const { write } = socket
   socket.write = (data, ...rest) => {

@@ -1,11 +1,11 @@
 /**
- * What an error means for a message in Haraka's queue.
+ * The meaning of an error for a message in Haraka's queue.
  *
  * @module
  */
 import type { HarakaDsn } from './host.js'
 
-/** No domain name at all, a null MX record, a domain that does not exist: nothing else is final. */
+/** Returns true for no domain name at all, a null MX record, a domain that does not exist. */
 export function isPermanent(error: Error): boolean {
   const { code, permanent } = error as { code?: unknown; permanent?: unknown }
   return permanent === true || code === 'EDOMAIN'

@@ -50,7 +50,7 @@ export interface HMail {
   extend_rcpt_with_dsn(recipient: object, dsn: HarakaDsn): void
 }
 
-/** What Haraka's outbound writes to and listens to: its own socket, or one in its place. */
+/** The socket of an outbound connection: Haraka's own, or one in its place. */
 export interface OutboundSocket extends EventEmitter {
   write(data: string | Uint8Array, ...rest: unknown[]): boolean
 }
@@ -78,11 +78,11 @@ export interface HarakaPlugin {
   [method: string]: unknown
 }
 
-/** What the plugin uses of Haraka's modules. */
+/** The parts of Haraka's modules that the plugin uses. */
 export interface HarakaHost {
   pool: ClientPool
   makeMx(mx: HarakaMx): HarakaMx
-  /** Whether the operator wants no TLS with this host or domain (tls.ini, `no_tls_hosts`) */
+  /** Returns true where the operator wants no TLS with this host or domain (tls.ini, `no_tls_hosts`) */
   isWithoutTls(name: string): boolean
   /** outbound.ini */
   outbound(): { local_mx_ok?: unknown; enable_tls?: unknown; connect_timeout?: unknown }

@@ -93,7 +93,7 @@ class LateService {
   constructor(setup: ServiceSetup, plugin: HarakaPlugin) {
     this.#setup = setup
     PluginService.check(setup)
-    // What only shows when it is used stops Haraka a moment later
+    // A mistake in what is loaded on demand stops Haraka a moment later
     PluginService.checkRest(setup).catch((error) => {
       plugin.logerror(`Haraka stops: ${textOfThrown(error)}`)
       setImmediate(() => {

@@ -13,10 +13,12 @@ import { isFinalReply, type SmtpStep } from '../smtp/reply.js'
 import { checkServerIdentity } from '../tls/identity.js'
 import type { OutboundSocket } from './host.js'
 
-/** What the connection is, as far as Haraka's questions go. */
+/** A connection, and what Haraka must know of it. */
 export interface HandedOver {
   mxHost: string
   socket: Socket
+  /** Haraka is to go through STARTTLS; false where outbound.ini turns TLS off for Haraka itself */
+  showsStartTls: boolean
   /** The host has authenticated itself, by its policy or by DANE */
   proved: boolean
   /** A handshake with the host failed, and this is the plaintext after it */
@@ -54,14 +56,14 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
   readonly remotePort: number | undefined
   readonly localAddress: string | undefined
   readonly localPort: number | undefined
-  /** Whether Haraka's own list `force_tls_hosts` asks for a verified certificate */
+  /** True where Haraka's own list `force_tls_hosts` asks for a verified certificate */
   mustBeVerified = false
   /** For Haraka's log */
   readonly name: string
   readonly #connection: HandedOver
   readonly #socket: Socket
-  /** `told`: Haraka has heard of STARTTLS; `secured`: it has been told that TLS is in place */
-  #phase: 'greeting' | 'told' | 'starttls' | 'secured'
+  /** `offered`: Haraka knows of STARTTLS; `secured`: Haraka knows that TLS is in place */
+  #phase: 'greeting' | 'offered' | 'starttls' | 'secured'
   #held = ''
   #reply: string[] = []
   #step: SmtpStep = 'CONN'
@@ -71,7 +73,8 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     const { socket, mxHost } = connection
     this.#connection = connection
     this.#socket = socket
-    this.#phase = socket instanceof TLSSocket ? 'greeting' : 'secured'
+    const isShown = connection.showsStartTls && socket instanceof TLSSocket
+    this.#phase = isShown ? 'greeting' : 'secured'
     this.name = `outbound::${mxHost}`
     this.remoteAddress = socket.remoteAddress
     this.remotePort = socket.remotePort
@@ -80,7 +83,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     socket.setTimeout(connection.timeout)
   }
 
-  /** Begins to read; whoever is to hear the greeting listens by now. */
+  /** Begins to read. Haraka must listen for lines by now: the greeting is the first one. */
   start(): void {
     const socket = this.#socket
     socket.on('error', (error) => this.#fail(error))
@@ -153,7 +156,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     return this.#socket instanceof TLSSocket
   }
 
-  /** What had to be proved has been; where nothing had to be, Haraka may not ask for more either. */
+  /** Everything that had to be proved has been proved before Haraka has the socket. */
   isSecure(): boolean {
     return this.isEncrypted()
   }
@@ -172,7 +175,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     })
   }
 
-  /** What Haraka would find itself, where nothing was proved. */
+  /** Returns the error that Haraka would find by itself, where nothing was proved. */
   #verificationError(socket: TLSSocket): unknown {
     const { proved, mxHost } = this.#connection
     if (proved) return undefined
@@ -180,15 +183,15 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     return checkServerIdentity(mxHost, socket.getPeerCertificate())
   }
 
-  /** Whether a command is answered here and not sent. */
+  /** Returns true for a command that is answered here and not sent. */
   #answers(command: string): boolean {
     this.#step = STEPS.find(([pattern]) => pattern.test(command))?.[1] ?? this.#step
     if (this.#phase === 'greeting' && /^EHLO\b/i.test(command)) {
-      this.#phase = 'told'
+      this.#phase = 'offered'
       this.#say([`250-${this.#connection.mxHost}`, '250 STARTTLS'])
       return true
     }
-    if (this.#phase === 'told' && /^STARTTLS\b/i.test(command)) {
+    if (this.#phase === 'offered' && /^STARTTLS\b/i.test(command)) {
       this.#phase = 'starttls'
       this.#say(['220 2.0.0 Ready'])
       return true

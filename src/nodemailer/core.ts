@@ -1,30 +1,72 @@
 /**
- * The MtaSts object behind a transport: one of its own, or one that it shares with others.
+ * The MtaSts object behind a transport: its own, or one shared with other transports.
  *
  * @module
  */
-import type { SMTPConnectionOptions } from 'nodemailer'
 import { MtaSts } from '../mta-sts.js'
-import { optionError } from '../option-checks.js'
-import type { MtaStsOptions } from '../options.js'
+import {
+  type CheckedCall,
+  checkKnown,
+  configError,
+  namesOf,
+  optionError,
+} from '../option-checks.js'
+import { type MtaStsOptions, OPTION_NAMES, SHARED_NAME } from '../options.js'
 import { loadGetLogger } from './load-nodemailer.js'
+import type { MailLogger } from './types.js'
 
 /** The options of `MtaSts`, or an `MtaSts` in their place. */
 export interface StsOptions extends Omit<MtaStsOptions, 'logger'> {
-  /** One that is shared with others, in place of the options that would make one */
+  /** A shared one, in place of the options that would make one */
   sts?: MtaSts | undefined
   /** Nodemailer's logger, or true for the console */
-  logger?: SMTPConnectionOptions['logger']
+  logger?: MailLogger | boolean | undefined
 }
 
 export interface StsInUse {
   sts: MtaSts
-  /** Closes it, unless somebody else has it too */
+  /** Closes it, unless it is shared */
   close(): void
 }
 
-/** @throws TypeError that names the option which is wrong */
-export function stsOf({ sts, logger, ...options }: StsOptions): StsInUse {
+/** The names of the options that make, or are, the MtaSts object of a transport. */
+export const STS_NAMES: readonly string[] = [
+  ...OPTION_NAMES,
+  ...namesOf<Exclude<keyof StsOptions, keyof MtaStsOptions>>({ sts: true }),
+]
+
+/** A call that takes the options of an MtaSts object, and options of its own beside them. */
+export interface StsCall extends CheckedCall {
+  /** The names of its own options, which may be given beside `sts` */
+  own: readonly string[]
+}
+
+/**
+ * Checks the names of all options of a call.
+ *
+ * @throws TypeError that names an option which is unknown, or has no effect beside `sts`
+ */
+export function checkStsOptions(options: StsOptions, { call, own, elsewhere }: StsCall): void {
+  checkKnown(options, [...STS_NAMES, ...own, SHARED_NAME], {
+    call,
+    ...(elsewhere && { elsewhere }),
+  })
+  if (options.sts === undefined) return
+  for (const name of OPTION_NAMES) {
+    if (options[name] === undefined || own.includes(name)) continue
+    throw configError(
+      `The option "${name}" of ${call} cannot be given beside "sts": give it to the MtaSts object, new MtaSts({ ${name} })`,
+    )
+  }
+}
+
+/**
+ * Returns the MtaSts object of a transport.
+ *
+ * @throws TypeError that names the option which is wrong
+ */
+export function stsOf(given: StsOptions): StsInUse {
+  const { sts, logger, ...options } = given
   if (sts !== undefined) {
     if (typeof sts?.deliver === 'function') return { sts, close: () => {} }
     throw optionError('sts', 'must be an MtaSts object', sts)

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import type { NodemailerError, SentMessageInfo } from 'nodemailer'
 import { parseDestination } from '../delivery/destination.js'
 import { errorOfAll } from '../delivery/errors.js'
 import { DeliveryRecord, type DeliverySummary } from '../delivery/record.js'
 import { copyOfError } from '../errors.js'
 import type { SendResult } from '../smtp/connection.js'
 import type { DomainGroup } from './recipients.js'
+import type { MailError, MailInfo } from './types.js'
 
 /** How the delivery to one recipient domain went. */
 export interface DomainDelivery extends DeliverySummary {
@@ -21,11 +21,11 @@ export interface DomainDelivery extends DeliverySummary {
 }
 
 /** Nodemailer's `info`, and `deliveries`. */
-export interface SentInfo extends SentMessageInfo {
+export interface SentInfo extends MailInfo {
   accepted: string[]
   rejected: string[]
   /** One for each rejected recipient, with `recipient`, `code`, `responseCode`, `permanent` */
-  rejectedErrors?: NodemailerError[]
+  rejectedErrors?: MailError[]
   /** The reply to the message, of the first domain that took it */
   response: string
   /** Of that domain, for the envelope; milliseconds */

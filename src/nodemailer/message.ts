@@ -7,14 +7,14 @@
 import { setMaxListeners } from 'node:events'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import type { MailMessage } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { TlsDemand } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
 import { errorOfThrown } from '../text.js'
+import type { MailNode, MailToSend } from './types.js'
 
-type MimeNode = MailMessage['message']
+type MimeNode = MailNode
 
 export class Message {
   readonly source: MessageSource
@@ -23,11 +23,11 @@ export class Message {
   readonly signal: AbortSignal | undefined
   /** With all recipients */
   readonly envelope: ReturnType<MimeNode['getEnvelope']>
-  readonly #mail: MailMessage
+  readonly #mail: MailToSend
   readonly #isRaw: boolean
   #release = () => {}
 
-  constructor(mail: MailMessage) {
+  constructor(mail: MailToSend) {
     this.#mail = mail
     // Addresses are parsed for it: once, and not for every domain and attempt
     this.envelope = mail.message.getEnvelope()
@@ -253,7 +253,7 @@ class LazyReadable extends Readable {
 /** Whether a part of the message, or the whole, is a stream of the user's: it can be read once. */
 function hasStream(node: MimeNode): boolean {
   const raw: unknown = Reflect.get(node, '_raw')
-  return isStream(node.content) || isStream(raw) || node.childNodes.some(hasStream)
+  return isStream(node.content) || isStream(raw) || (node.childNodes ?? []).some(hasStream)
 }
 
 function isStream(content: unknown): boolean {

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { optionError } from '../option-checks.js'
+import { argumentError, configError } from '../option-checks.js'
+import { escapeRemoteText } from '../text.js'
 import { loadNodemailer } from './load-nodemailer.js'
 import type { MailObject, SmtpTransport } from './smart-host-types.js'
 
@@ -26,7 +27,7 @@ export function smtpTransportOf(given: unknown): Wrapped {
   const isUrl = typeof given === 'string' && /^smtps?:/i.test(given)
   if (!isUrl && (typeof given !== 'object' || given === null)) {
     const problem = 'must be an smtp: URL, options of an SMTP transport, or a transporter'
-    throw optionError('transport', problem, given)
+    throw argumentError(['withMtaSts()', 'transport'], problem, given)
   }
   const wrapped = typeof given === 'object' ? existing(given) : undefined
   if (wrapped) return checked(wrapped)
@@ -49,8 +50,8 @@ function existing(given: object): Wrapped | undefined {
 function checked(wrapped: Wrapped): Wrapped {
   const { name } = wrapped.transport
   if (!SMTP_TRANSPORTS.includes(name)) {
-    throw new TypeError(
-      `withMtaSts() takes an SMTP transport, and ${name} is none: MTA-STS is about the TLS of SMTP connections, and that transport makes none of its own`,
+    throw configError(
+      `withMtaSts(): the argument "transport" must be an smtp: URL, options of an SMTP transport, or a transporter made of them, but its transport is ${escapeRemoteText(String(name))}, which makes no SMTP connections of its own`,
     )
   }
   // Nobody may listen to the errors of the Mail that was wrapped; the new one has its own

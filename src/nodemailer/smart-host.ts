@@ -11,19 +11,12 @@
  * @module
  */
 import { isIP } from 'node:net'
-import type {
-  SMTPPoolOptions,
-  SMTPSentMessageInfo,
-  SMTPTransportOptions,
-  Transport,
-  Transporter,
-} from 'nodemailer'
 import type { DeliverySummary } from '../delivery/record.js'
 import { toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
 import { optionError } from '../option-checks.js'
 import type { SmtpConnection } from '../smtp/connection.js'
-import { type StsInUse, type StsOptions, stsOf } from './core.js'
+import { checkStsOptions, type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { demandOf } from './message.js'
@@ -41,9 +34,10 @@ import type {
   SmtpTransport,
   SocketCallback,
 } from './smart-host-types.js'
+import type { MailInfo, MailTransport, MailTransporter, SmartHostOptions } from './types.js'
 
 /** Nodemailer's `info`, and what became of the smart host's policy. */
-export interface SmartHostInfo extends SMTPSentMessageInfo {
+export interface SmartHostInfo extends MailInfo {
   /** One, about the smart host: its Policy Domain is the configured name (RFC 8461 §3.4) */
   deliveries: DomainDelivery[]
 }
@@ -60,13 +54,33 @@ export interface SmartHostInfo extends SMTPSentMessageInfo {
  * @returns the transport itself, Nodemailer's `SMTPTransport` or `SMTPPool`
  * @throws TypeError when the transport is not SMTP, or an option is wrong
  */
-export function withMtaSts(
-  transport: string | SMTPTransportOptions | SMTPPoolOptions | Transporter,
+export function withMtaSts<Options extends SmartHostOptions>(
+  transport: string | Options | MailTransporter,
   options: StsOptions = {},
-): Transport<SmartHostInfo> {
+): MailTransport<SmartHostInfo> {
+  checkStsOptions(options, { call: 'withMtaSts()', own: OWN_NAMES, elsewhere: ELSEWHERE })
   const wrapped = smtpTransportOf(transport)
   new SmartHost(wrapped, options).install()
-  return wrapped.transport as unknown as Transport<SmartHostInfo>
+  return wrapped.transport as unknown as MailTransport<SmartHostInfo>
+}
+
+/** Options that are used for the smart host's own connections too, whoever knows its policy. */
+const OWN_NAMES = ['connect', 'resolver', 'ca']
+
+const FIRST = 'it belongs to the first argument of withMtaSts(), the options of the smart host'
+
+/** Options of the smart host, which would have no effect here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  host: FIRST,
+  auth: FIRST,
+  secure: FIRST,
+  requireTLS: FIRST,
+  ignoreTLS: FIRST,
+  pool: FIRST,
+  service: FIRST,
+  proxy: FIRST,
+  dkim: FIRST,
+  tls: `${FIRST}; for trusted roots use "ca"`,
 }
 
 /** What a transport has that is held to a policy. */

@@ -6,26 +6,34 @@
  */
 import { EventEmitter } from 'node:events'
 import { isIP } from 'node:net'
-import type { MailMessage, Transport } from 'nodemailer'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
-import { MAX_TIMER, number, optionalNumber, optionError } from '../option-checks.js'
+import {
+  configError,
+  MAX_TIMER,
+  namesOf,
+  number,
+  optionalNumber,
+  optionError,
+} from '../option-checks.js'
 import type { OpenOptions, SendResult } from '../smtp/connection.js'
+import { checkEhloName } from '../smtp/hello.js'
 import { isStaleConnection } from '../smtp/reply.js'
 import { VERSION } from '../version.js'
-import { type StsInUse, type StsOptions, stsOf } from './core.js'
+import { checkStsOptions, type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } from './info.js'
 import { type Body, isOwnFault, isUnread, Message } from './message.js'
 import { type DomainGroup, groupByDomain } from './recipients.js'
 import { type PoolLimits, SessionPool } from './session-pool.js'
 import { TransactionLogger, type TransactionLogOptions } from './transaction-log.js'
+import type { MailToSend, MailTransport } from './types.js'
 
 /** Options of {@link mtaStsTransport}: those of `MtaSts` and those of SMTP sessions. Durations are in milliseconds. */
 export interface MtaStsTransportOptions extends StsOptions, TransactionLogOptions {
-  /** The host name that EHLO says; default: the machine's */
+  /** The host name sent in EHLO; default: the machine's */
   name?: string | undefined
   /** The address that SMTP connections are made from */
   localAddress?: string | undefined
@@ -45,20 +53,79 @@ export interface MtaStsTransportOptions extends StsOptions, TransactionLogOption
   socketTimeout?: number | undefined
 }
 
+const OWN_NAMES = namesOf<Exclude<keyof MtaStsTransportOptions, keyof StsOptions> | 'logger'>({
+  name: true,
+  localAddress: true,
+  connectionTimeout: true,
+  maxConnections: true,
+  maxConnectionsPerHost: true,
+  maxMessages: true,
+  idleTimeout: true,
+  greetingTimeout: true,
+  socketTimeout: true,
+  debug: true,
+  transactionLog: true,
+  logger: true,
+})
+
+const SMART_HOST =
+  'this transport connects to the MX hosts itself; for a smart host use withMtaSts()'
+const DECIDED = 'the policy decides what TLS must prove; use "minimumSecurity" to demand more'
+const MESSAGE = 'it belongs to messages: use the second argument of createTransport()'
+
+/** Options of Nodemailer's own transports, which would have no effect here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  host: SMART_HOST,
+  servername: SMART_HOST,
+  service: SMART_HOST,
+  url: SMART_HOST,
+  auth: `MX hosts take no login; ${SMART_HOST}`,
+  authMethod: `MX hosts take no login; ${SMART_HOST}`,
+  tls: `${DECIDED}; for trusted roots use "ca"`,
+  secure: DECIDED,
+  requireTLS: DECIDED,
+  ignoreTLS: DECIDED,
+  opportunisticTLS: DECIDED,
+  rejectUnauthorized: DECIDED,
+  pool: 'connections are kept without it; use "maxConnections", "maxMessages" and "idleTimeout"',
+  rateLimit: 'use "maxConnections" and "maxConnectionsPerHost"',
+  rateDelta: 'use "maxConnections" and "maxConnectionsPerHost"',
+  proxy: 'use "connect"',
+  socket: 'use "connect"',
+  connection: 'use "connect"',
+  getSocket: 'use "connect"',
+  dkim: `${MESSAGE}, or the field "dkim" of a message`,
+  from: MESSAGE,
+  to: MESSAGE,
+  headers: MESSAGE,
+  disableFileAccess: MESSAGE,
+  disableUrlAccess: MESSAGE,
+}
+
 /** How many domains of one message are delivered to at the same time. */
 const DOMAINS_AT_ONCE = 20
 
 /**
+ * Makes a Nodemailer transport that delivers to the recipients' MX hosts.
+ *
  * @example
  * const transporter = nodemailer.createTransport(mtaStsTransport({ name: 'mail.sender.example' }))
  *
  * @throws TypeError that names the option which is wrong
  */
-export function mtaStsTransport(options: MtaStsTransportOptions = {}): Transport<SentInfo> {
-  return new MtaStsTransport(options)
+export function mtaStsTransport(options: MtaStsTransportOptions = {}): MailTransport<SentInfo> {
+  return new MtaStsTransport(options) as MailTransport<SentInfo>
 }
 
-class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
+// createTransport(mtaStsTransport) takes the function itself for a transport
+Object.defineProperty(mtaStsTransport, 'send', {
+  value: (_: unknown, callback: (error: Error) => void) => {
+    const use = 'use createTransport(mtaStsTransport(options)), with the call of mtaStsTransport()'
+    callback(configError(`The transport is the function mtaStsTransport itself: ${use}`))
+  },
+})
+
+class MtaStsTransport extends EventEmitter {
   readonly name = 'MTA-STS'
   readonly version = VERSION
   readonly supportsAbortSignal = true
@@ -72,10 +139,8 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
 
   constructor(options: MtaStsTransportOptions) {
     super()
-    if (typeof options !== 'object' || options === null) {
-      throw optionError('options', 'must be an object', options)
-    }
-    // Before the rest: what is wrong with an option must be known before anything is begun
+    // Before the rest: nothing is begun with options that are wrong
+    checkStsOptions(options, { call: 'mtaStsTransport()', own: OWN_NAMES, elsewhere: ELSEWHERE })
     const limits = poolLimits(options)
     this.#open = openOptions(options)
     this.#log = new TransactionLogger(options)
@@ -87,10 +152,7 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
   }
 
   /** Everything goes through the callback: Nodemailer looks at nothing else. */
-  send(
-    mail: MailMessage<SentInfo>,
-    callback: (error: Error | null, info?: SentInfo) => void,
-  ): void {
+  send(mail: MailToSend, callback: (error: Error | null, info?: SentInfo) => void): void {
     this.#sending++
     settle(
       this.#send(mail).finally(() => this.#sent()),
@@ -132,7 +194,7 @@ class MtaStsTransport extends EventEmitter implements Transport<SentInfo> {
     if (this.isIdle()) this.emit('idle')
   }
 
-  async #send(mail: MailMessage<SentInfo>): Promise<SentInfo> {
+  async #send(mail: MailToSend): Promise<SentInfo> {
     if (this.#closed) throw new MtaStsError('The transport was closed', 'ECONNECTION')
     const message = new Message(mail)
     try {
@@ -221,7 +283,7 @@ function poolLimits(options: MtaStsTransportOptions): PoolLimits {
 function openOptions(options: MtaStsTransportOptions): OpenOptions {
   const timer = { min: 1, max: MAX_TIMER }
   return {
-    name: text(options, 'name'),
+    name: checkEhloName(options.name),
     localAddress: localAddressOf(options),
     connectionTimeout: number(options, 'connectionTimeout', { default: 30_000, ...timer }),
     greetingTimeout: number(options, 'greetingTimeout', { default: 300_000, ...timer }),
@@ -238,15 +300,9 @@ function stsOptions(options: MtaStsTransportOptions): StsOptions {
 }
 
 function localAddressOf(options: MtaStsTransportOptions): string | undefined {
-  const value = text(options, 'localAddress')
-  if (value === undefined || isIP(value)) return value
+  const value: unknown = options.localAddress
+  if (value === undefined || (typeof value === 'string' && isIP(value))) return value
   throw optionError('localAddress', 'must be an IPv4 or IPv6 address', value)
-}
-
-function text(options: MtaStsTransportOptions, field: 'name' | 'localAddress') {
-  const value: unknown = options[field]
-  if (value === undefined || (typeof value === 'string' && value !== '')) return value
-  throw optionError(field, 'must be text that is not empty', value)
 }
 
 /** Like Promise.all over a map, with no more than `limit` under way. */

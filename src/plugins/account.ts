@@ -1,5 +1,5 @@
 /**
- * How a delivery went, in one line for a log.
+ * The account of a delivery in one line, for a log.
  *
  * @module
  */

@@ -20,7 +20,7 @@ export function endsReply(line: string): boolean {
   return !/^\d{3}-/.test(line)
 }
 
-/** A reply of this many bytes is passed on as it is */
+/** A reply of more bytes than this is passed on unchanged */
 const MAX_REPLY = 65_536
 
 /**

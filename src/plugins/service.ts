@@ -1,5 +1,6 @@
 /**
- * What a plugin runs: one `MtaSts`, its stores, and the reporter where reports are configured.
+ * The work of a plugin that has nothing to do with its mail server: one `MtaSts`, its stores, and the
+ * reporter where reports are configured.
  *
  * @module
  */

@@ -15,7 +15,7 @@ import { textOfThrown } from '../text.js'
 /** A section or table of the configuration file. */
 export type Section = Readonly<Record<string, unknown>>
 
-/** Where a plugin's settings come from. */
+/** The source of a plugin's settings. */
 export interface SettingsSource {
   /** Names the file in messages: `config/mta-sts.ini` */
   file: string

@@ -8,7 +8,7 @@ import { MtaStsError } from '../errors.js'
 import type { PolicyStore } from '../policy/store.js'
 import type { ReportStore } from '../tlsrpt/store.js'
 
-/** A client of the package `redis`, as far as it is used here. */
+/** The used part of a client of the package `redis`. */
 interface Client {
   sendCommand(args: string[]): Promise<unknown>
   on(event: 'error', listener: (error: Error) => void): unknown

@@ -4,6 +4,7 @@
  * @module
  */
 import { isDomainSyntax, toALabels } from '../dns/domain-name.js'
+import { argumentError } from '../option-checks.js'
 
 const ASTERISK = 0x2a
 const UPPER_A = 0x41
@@ -19,7 +20,7 @@ export function isMxPattern(pattern: string): boolean {
 }
 
 /**
- * Does one of the patterns name the host? `*` stands for exactly one label, case does not count,
+ * Returns whether one of the patterns names the host. `*` stands for exactly one label, case does not count,
  * and the host may carry the root dot or be written in U-labels. The patterns are those of a
  * policy: what `parsePolicy` accepts.
  *
@@ -27,8 +28,17 @@ export function isMxPattern(pattern: string): boolean {
  * matchesMx('mx1.example.com', ['mail.example.com', '*.example.com']) // true
  * matchesMx('a.b.example.com', ['*.example.com']) // false
  * ```
+ *
+ * @throws TypeError when the host is not a string, or the patterns are not an array
  */
 export function matchesMx(host: string, patterns: readonly string[]): boolean {
+  if (typeof host !== 'string') {
+    throw argumentError(['matchesMx()', 'host'], 'must be a host name', host)
+  }
+  if (!Array.isArray(patterns)) {
+    const must = "must be an array of mx patterns, such as a policy's mx"
+    throw argumentError(['matchesMx()', 'patterns'], must, patterns)
+  }
   const name = toALabels(host)
   if (name === undefined) return false
   const dot = name.indexOf('.')

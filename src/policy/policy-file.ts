@@ -24,6 +24,7 @@ import {
   trimWhiteSpace,
 } from '../dns/txt-record.js'
 import { PolicySyntaxError } from '../errors.js'
+import { argumentError } from '../option-checks.js'
 import { escapeRemoteText } from '../text.js'
 import { isMxPattern } from './mx-pattern.js'
 
@@ -113,9 +114,14 @@ class Lines {
  * // ['mail.example.com']
  * ```
  *
- * @throws PolicySyntaxError, whose `line` counts from 1 and is 0 if the file as a whole is wrong
+ * @throws PolicySyntaxError, whose `line` counts from 1 and is 0 if the file as a whole is wrong;
+ *   TypeError when the body is neither a string nor bytes
  */
 export function parsePolicy(body: string | Uint8Array): Policy {
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+    const must = 'must be the text of a policy file, as a string or its bytes'
+    throw argumentError(['parsePolicy()', 'body'], must, body)
+  }
   return parseText(policyText(body))
 }
 

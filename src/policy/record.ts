@@ -14,6 +14,7 @@ import {
   selectRecords,
 } from '../dns/txt-record.js'
 import { RecordSyntaxError } from '../errors.js'
+import { argumentError } from '../option-checks.js'
 import { escapeRemoteText } from '../text.js'
 
 /** The TXT record at `_mta-sts.` + Policy Domain (RFC 8461 §3.1), parsed. */
@@ -47,6 +48,9 @@ const ID_RULE = 'must be 1 to 32 letters and digits'
  * @throws RecordSyntaxError
  */
 export function parseRecord(txt: string): StsRecord {
+  if (typeof txt !== 'string') {
+    throw argumentError(['parseRecord()', 'txt'], 'must be the text of a TXT record', txt)
+  }
   const fields = firstOfEach(parseTagList(txt, { version: VERSION }))
   const id = fields.find(({ name }) => name === 'id')?.value
   if (id === undefined) {

@@ -11,6 +11,7 @@ import type { Connect } from '../net/connect.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved, Security } from '../tls/security.js'
 import type { Judgement } from '../tls/verdict.js'
+import type { BrokenTls } from './broken-tls.js'
 
 /** An SMTP host to connect to, and what it must prove; a `Candidate` of a plan is one. */
 export interface SmtpTarget {
@@ -53,6 +54,8 @@ export interface OpenOptions {
 /** What the opening of a connection needs beside {@link OpenOptions}. */
 export interface OpenSettings extends OpenOptions {
   connect: Connect
+  /** Addresses whose TLS is not tried for now, where nothing is asked of the host */
+  brokenTls?: BrokenTls | undefined
   /** Told of each session that got to a verdict, or was refused one, before it is used or dropped */
   onSession(session: SessionReport): void
   /** Told of each connection that gave no session: TCP, the greeting or EHLO failed */

@@ -109,10 +109,14 @@ function extensionsOf({ lines }: Reply): ReadonlyMap<string, string> {
 }
 
 /** Returns the name of this machine where it is a full one; else an address literal (RFC 5321 §4.1.4). */
-function ehloName(name: string | undefined): string {
-  if (name !== undefined && !/^[!-~]+$/.test(name)) {
-    throw optionError('name', 'must be a host name or an address literal', name)
-  }
+/** @throws TypeError when it is no name for EHLO */
+export function checkEhloName(name: string | undefined): string | undefined {
+  if (name === undefined || (typeof name === 'string' && /^[!-~]+$/.test(name))) return name
+  throw optionError('name', 'must be a host name or an address literal, for EHLO', name)
+}
+
+function ehloName(given: string | undefined): string {
+  const name = checkEhloName(given)
   const said = name ?? hostname()
   if (name === undefined && !/^[\w.-]*\.[\w.-]*$/.test(said)) return '[127.0.0.1]'
   return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(said) ? `[${said}]` : said

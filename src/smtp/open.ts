@@ -130,7 +130,11 @@ class Opening {
     const { localAddress } = socket
     let session = await this.#greeter.greet(socket)
     const { greeting } = session
-    const { failure: found, secured } = await startTls(session, this.#target, this.#tlsSettings)
+    const broken = this.#knownBroken(address)
+    const { failure: found, secured } = broken
+      ? { failure: broken, secured: undefined }
+      : await startTls(session, this.#target, this.#tlsSettings)
+    if (!broken) this.#rememberTls(address, found)
     const failure = found && { ...found, mxHost: this.#target.mxHost, address }
     this.#report({ address, localAddress, greeting, failure })
     if (!this.#mayUse(secured !== undefined)) {
@@ -145,7 +149,7 @@ class Opening {
     }
     const tlsFailed = secured === undefined && failure?.reason !== 'not-offered'
     // RFC 7435: once more without STARTTLS, where nothing has to be proved
-    if (tlsFailed) session = await this.#inPlaintext(address)
+    if (tlsFailed && !broken) session = await this.#inPlaintext(address)
     // It may have ended meanwhile, or the host may have said too much
     session.dialogue.assertQuiet('EHLO')
     session.dialogue.log('info', `Ready for mail at ${address}, ${secured ? 'TLS' : 'plaintext'}`)
@@ -185,6 +189,21 @@ class Opening {
       timeout: this.#connectionTimeout,
       signal: this.#settings.signal,
     }
+  }
+
+  /** Whether nothing is asked of the host, so that TLS which does not work may be left out. */
+  get #isIndifferent(): boolean {
+    const { level, audit } = this.#target.security
+    return level === 'opportunistic' && audit === undefined && this.#target.failure === undefined
+  }
+
+  #knownBroken(address: string): TlsFailure | undefined {
+    if (!this.#isIndifferent) return undefined
+    return this.#settings.brokenTls?.failureOf(address, this.#target.port)
+  }
+
+  #rememberTls(address: string, failure: TlsFailure | undefined): void {
+    if (this.#isIndifferent) this.#settings.brokenTls?.record(address, this.#target.port, failure)
   }
 
   /** The one gate before MAIL FROM. */

@@ -13,7 +13,7 @@ import { networkInterfaces } from 'node:os'
 import { promisify } from 'node:util'
 import type { ExposedWorld, WorldTarget } from './api.js'
 
-/** What the ports lead to. */
+/** The parts of a world that the ports lead to. */
 export interface ExposeSetup {
   /** The world's own way to an address and port */
   connect: (target: WorldTarget) => Socket
@@ -86,7 +86,7 @@ async function bridge(
   }
 }
 
-/** What ends one of the two ends the other; a reset, and a refused connection, is a reset. */
+/** Joins two sockets: the end of one ends the other, an error of one resets the other. */
 function join(near: Socket, far: Socket): void {
   for (const [one, other] of [
     [near, far],
@@ -169,7 +169,7 @@ async function makeAddressesLocal(): Promise<void> {
   }
 }
 
-/** Whether a socket can be bound to the address; in a namespace without routes, it always can. */
+/** Returns true where a socket can be bound to the address and loopback is up. */
 async function isLocal(address: string): Promise<boolean> {
   if (networkInterfaces().lo === undefined) return false
   const socket = createSocket('udp4')

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { nearest } from '../option-checks.js'
 import { escapeRemoteText } from '../text.js'
 
 const LIST_LIMIT = 6
@@ -44,38 +45,11 @@ export function shown(value: unknown): string {
   }
 }
 
-/** Returns the name that differs from `value` by the fewest edits. */
-export function nearest(value: string, names: readonly string[]): string | undefined {
-  const distances = names.map((name) => ({
-    name,
-    // Of two that are as near, the one that begins alike
-    distance: edits(value, name) + (name[0] === value[0] ? 0 : 0.5),
-  }))
-  distances.sort((a, b) => a.distance - b.distance)
-  return distances[0]?.name
-}
-
 function unknownOf(value: unknown, names: readonly string[]): string {
-  const near = typeof value === 'string' ? nearest(value, names) : undefined
+  const near =
+    typeof value === 'string' ? nearest(value, names, Number.POSITIVE_INFINITY) : undefined
   const hint = near === undefined ? '' : `; did you mean ${shown(near)}?`
   if (names.length > LIST_LIMIT)
     return `which is unknown${hint || `; known are ${names.join(', ')}`}`
   return `which is none of ${names.map(shown).join(', ')}${hint}`
-}
-
-/** Counts the insertions, deletions and replacements between two words, letter case ignored. */
-function edits(one: string, other: string): number {
-  const [a, b] = [one.toLowerCase(), other.toLowerCase()]
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1
-      const above = (row[j] ?? 0) + 1
-      const left = (next[j - 1] ?? 0) + 1
-      next.push(Math.min(above, left, (row[j - 1] ?? 0) + same))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

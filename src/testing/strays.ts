@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { nearest } from '../option-checks.js'
 import type { WorldLog } from './log.js'
-import { nearest } from './named.js'
 import { domainOf } from './names.js'
 
 const RESERVED = /(?:^|\.)(?:alias-[12]\.example)$/
@@ -54,7 +54,7 @@ export class Strays {
     const domains = this.#setup.domains()
     if (domain === '' || RESERVED.test(domain) || domains.includes(domain)) return undefined
     if (this.#setup.hosts().includes(domain)) return undefined
-    const near = nearest(domain, domains)
+    const near = nearest(domain, domains, Number.POSITIVE_INFINITY)
     const hint = near === undefined ? '' : `; the nearest is ${near}`
     return `mail to ${what}, but no domain ${domain} was made in this world${hint}`
   }

@@ -1,48 +1,64 @@
 /**
- * Does a certificate name the host? RFC 8461 §4.2: by a DNS-ID (RFC 6125), nothing else. Node's own
- * `tls.checkServerIdentity` is wider: it falls back on the common name and accepts a `*` beside
- * other characters.
+ * Comparison of a certificate with a host name. RFC 8461 §4.2: by a DNS-ID (RFC 6125), nothing else.
+ * Node's own `tls.checkServerIdentity` is wider: it falls back on the common name and accepts a `*`
+ * beside other characters.
  *
  * @module
  */
 import { X509Certificate } from 'node:crypto'
 import type { PeerCertificate } from 'node:tls'
-import { isHostName } from '../dns/domain-name.js'
+import { isHostName, toALabels } from '../dns/domain-name.js'
 import { escapeRemoteText } from '../text.js'
 
 /**
- * For `tls.connect`'s option of the same name: undefined when one of the certificate's DNS names
+ * Checks a certificate for `tls.connect`, as its option of the same name. Returns undefined when one of the certificate's DNS names
  * is the host, or is a wildcard for its left-most label; else the error that ends the handshake.
- * Names compare without case; a common name or an address never counts.
+ * Names compare without case; a common name or an address never counts. As with Node's own function,
+ * the host may carry the root dot or be written in U-labels.
  *
  * @example
  * tls.connect({ socket, servername: mxHost, checkServerIdentity })
  */
 export function checkServerIdentity(host: string, cert: PeerCertificate): Error | undefined {
-  const name = host.toLowerCase()
+  const name = typeof host === 'string' ? toALabels(host) : undefined
   // checkHost would take '.example.com' for "any host below"; only a real host name is asked about
-  if (!isHostName(name)) return mismatch(`${escapeRemoteText(host)} is not a host name`, host, cert)
+  if (name === undefined || !isHostName(name))
+    return mismatch(`${escapeRemoteText(String(host))} is not a host name`, host, cert)
   if (!cert?.raw) return mismatch('the peer showed no certificate', host, cert)
   if (hasDnsId(cert.raw, name)) return undefined
   const names = escapeRemoteText(cert.subjectaltname || 'no DNS name at all')
   return mismatch(`the certificate is for ${names}, not for ${host}`, host, cert)
 }
 
+const DNS_ID = {
+  subject: 'never',
+  partialWildcards: false,
+  multiLabelWildcards: false,
+} as const
+
+/** Whether one of the certificate's DNS names is the host. */
 function hasDnsId(raw: Buffer, name: string): boolean {
   try {
-    const options = {
-      subject: 'never',
-      partialWildcards: false,
-      multiLabelWildcards: false,
-    } as const
-    return new X509Certificate(raw).checkHost(name, options) !== undefined
+    const certificate = new X509Certificate(raw)
+    // Not by checkHost alone: Deno's takes a common name, whatever `subject` says
+    return listsName(certificate, name) && certificate.checkHost(name, DNS_ID) !== undefined
   } catch {
-    // What cannot be read names nobody
+    // A certificate that cannot be parsed names no host
     return false
   }
 }
 
-/** The shape of Node's own error, so that everybody who knows that one knows this one. */
+/**
+ * Whether the list of alternative names has the host as a DNS name, or a wildcard for its left-most
+ * label. Names of other kinds are quoted where they hold a comma, and do not match.
+ */
+function listsName({ subjectAltName = '' }: X509Certificate, name: string): boolean {
+  const names = new Set(subjectAltName.toLowerCase().split(', '))
+  const parent = name.slice(name.indexOf('.') + 1)
+  return names.has(`dns:${name}`) || names.has(`dns:*.${parent}`)
+}
+
+/** Creates an error in the shape of the one that Node's own function returns. */
 function mismatch(reason: string, host: string, cert: PeerCertificate): Error {
   const error = new Error(`Certificate does not match the host: ${reason}`)
   const code = 'ERR_TLS_CERT_ALTNAME_INVALID'

@@ -4,8 +4,8 @@
  * @module
  */
 import { toALabels } from '../dns/domain-name.js'
-import { number, optionError } from '../option-checks.js'
-import { type MtaStsOptions, resolveOptions, type Settings } from '../options.js'
+import { checkKnown, namesOf, number, optionError } from '../option-checks.js'
+import { type MtaStsOptions, resolveOptions, type Settings, SHARED_NAME } from '../options.js'
 import type { CollectorOptions } from './collector.js'
 import { plainMailbox } from './destination.js'
 import {
@@ -73,13 +73,39 @@ export interface ReporterSettings {
 /** Policies of one domain and day that a report tells apart: a domain changes its own seldom. */
 const MAX_POLICIES = 16
 
+const OPTION_NAMES = [
+  ...namesOf<keyof TlsReporterOptions>({
+    resolver: true,
+    dnsTimeout: true,
+    connect: true,
+    blockedAddresses: true,
+    ca: true,
+    logger: true,
+    now: true,
+    organizationName: true,
+    contactInfo: true,
+    submitter: true,
+    store: true,
+    transporter: true,
+    dkim: true,
+    from: true,
+    days: true,
+    sending: true,
+    spread: true,
+    flushInterval: true,
+    postTimeout: true,
+    maxDomains: true,
+    maxFailures: true,
+    random: true,
+  }),
+  SHARED_NAME,
+]
+
 const STORE_METHODS = ['add', 'seal', 'claim', 'save', 'remove'] as const
 
 /** @throws TypeError that names the option */
 export function resolveReporterOptions(options: TlsReporterOptions): ReporterSettings {
-  if (typeof options !== 'object' || options === null) {
-    throw optionError('options', 'must be an object', options)
-  }
+  checkKnown(options, OPTION_NAMES, { call: 'new TlsReporter()' })
   const { resolver, dnsTimeout, connect, blockedAddresses, ca, logger, now } = options
   const core = resolveOptions({
     resolver,

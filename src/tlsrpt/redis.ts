@@ -15,6 +15,7 @@
 import { randomUUID } from 'node:crypto'
 import { MtaStsError } from '../errors.js'
 import { publish } from '../events.js'
+import { checkKnown } from '../option-checks.js'
 import {
   adapt,
   type Command,
@@ -63,6 +64,7 @@ export function redisReportStore(
   client: RedisClient | NodeRedisCluster,
   options: RedisReportStoreOptions = {},
 ): ReportStore {
+  checkKnown(options, ['prefix'], { call: 'redisReportStore()' })
   const prefix = options.prefix ?? 'mta-sts:'
   const { command } = adapt(client, 'redisReportStore', prefix)
   const keys = keysBelow(`${prefix}tlsrpt:`)

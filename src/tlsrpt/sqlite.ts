@@ -8,6 +8,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { MtaStsError } from '../errors.js'
+import { checkKnown } from '../option-checks.js'
 import { isRow } from '../storage/sqlite-file.js'
 import { SharedFile } from '../storage/sqlite-writes.js'
 import {
@@ -58,6 +59,7 @@ export function sqliteReportStore(
   path: string,
   options: SqliteReportStoreOptions = {},
 ): ReportStore {
+  checkKnown(options, ['busyTimeout'], { call: 'sqliteReportStore()' })
   const { busyTimeout = 5_000 } = options
   const file = new SharedFile<Statements>({ path, busyTimeout, format: REPORT_FILE })
 

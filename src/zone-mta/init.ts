@@ -1,5 +1,5 @@
 /**
- * What ZoneMTA calls to set the plugin up.
+ * The functions and names that ZoneMTA reads of a plugin.
  *
  * @module
  */

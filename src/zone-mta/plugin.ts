@@ -36,9 +36,9 @@ export const TITLE = 'MTA-STS'
 /** Names the settings in messages. */
 export const FILE = 'the configuration of mta-sts/zone-mta'
 
-/** What `sender:fetch` has decided for a delivery. */
+/** The decision of `sender:fetch` for a delivery. */
 type Held =
-  /** Somebody else's: another plugin's route, a zone's host, an exempt zone */
+  /** Routed by another plugin, or by the host of the zone */
   | { kind: 'left-alone' }
   /** The operator wants no TLS in this zone, and nothing else asks for it */
   | { kind: 'without-tls'; policy: string }
@@ -70,7 +70,7 @@ export class ZonePlugin {
   readonly #settings: PluginSettings
   readonly #service: Promise<PluginService>
   readonly #held = new WeakMap<ZoneDelivery, Held>()
-  /** What a socket that ZoneMTA was given has proved */
+  /** The proofs of sockets that were given to ZoneMTA */
   readonly #proofs = new WeakMap<object, Proof>()
 
   /** @throws an error that says what is wrong with the settings, or with this ZoneMTA */

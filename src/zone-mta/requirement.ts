@@ -1,6 +1,6 @@
 /**
- * What a plan asks of a connection, as a key: two messages may share a connection when it is the
- * same for both.
+ * A key for the requirements of a plan: two messages may share a connection when their keys are the
+ * same.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export function policyKey(lookup: PolicyLookup): string {
   return lookup.status === 'found' ? `${lookup.id} ${lookup.body}` : ''
 }
 
-/** Whether nothing has to be proved, and nothing is recorded: no policy, no DANE, no option. */
+/** Returns true where nothing has to be proved or recorded: no policy, no DANE, no option. */
 export function asksForNothing({ candidates, refused }: DeliveryPlan): boolean {
   const isFree = candidates.every(
     ({ security }) => security.level === 'opportunistic' && !security.audit,

@@ -19,6 +19,7 @@ async function connection(given: Partial<HandedOver> = {}) {
   const socket = new HandedOverSocket({
     mxHost: 'mx.example',
     socket: near,
+    showsStartTls: true,
     proved: false,
     tlsFailed: false,
     objection: () => undefined,

@@ -26,13 +26,13 @@ export interface Outcome {
   says?: string
 }
 
-/** What a domain is changed to; what is left out stays as it is. */
+/** A change of a domain; omitted parts stay as they are. */
 export interface Change {
   policy?: PolicyOptions | null
   /** By label */
   faults?: Readonly<Record<string, MxFault | null>>
   dns?: DnsFault
-  /** Who can change the policy host's answer and the TXT record takes both away */
+  /** `null`: the TXT record and the policy file are gone */
   txt?: null
   /** Signs the domain and publishes TLSA records; `host` is a label */
   dane?: DaneOptions
@@ -49,7 +49,7 @@ export interface HostCase {
   first?: Change
   /** Before a second message, whose outcome is the case's; the first is delivered */
   later?: Change
-  /** What becomes of the first message, where it is not delivered */
+  /** The outcome of the first message, where it is not delivered */
   before?: Result
   /** There is no second message: the first one is tried again */
   retry?: true
@@ -426,6 +426,15 @@ const stsCases: readonly HostCase[] = [
     only: 'zone-mta',
   },
   {
+    name: 'no policy, on the list of hosts with TLS, self-signed',
+    mode: 'absent',
+    first: one('self-signed'),
+    protected: { ...deferred('mx1: ok'), says: 'Host failed TLS verification' },
+    haraka: deferred(),
+    zoneMta: delivered('mx1'),
+    only: 'haraka',
+  },
+  {
     name: 'on the list of hosts without TLS',
     protected: delivered('mx1'),
     haraka: plaintext('mx1'),
@@ -512,3 +521,6 @@ export const WITHOUT_TLS = [
   'on-the-list-of-hosts-without-tls.example',
   'no-policy-on-the-list-of-hosts-without-tls.example',
 ]
+
+/** Domains in Haraka's `force_tls_hosts`. */
+export const WITH_TLS = ['no-policy-on-the-list-of-hosts-with-tls-self-signed.example']

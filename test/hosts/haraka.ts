@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import nodemailer from 'nodemailer'
 import { run } from '../lab/shell.js'
-import { EXEMPT, WITHOUT_TLS } from './cases.js'
+import { EXEMPT, WITH_TLS, WITHOUT_TLS } from './cases.js'
 import type { InstalledHost } from './install-hosts.js'
 import { HostProcess } from './process.js'
 import type { MailServer } from './run-cases.js'
@@ -18,7 +18,7 @@ export interface ServerSetup {
   host: InstalledHost
   /** An empty folder */
   folder: string
-  /** Where the package is installed: the parent of its node_modules */
+  /** The parent of the node_modules that the package is installed in */
   user: string
   /** PEM file with the root of the world */
   ca: string
@@ -54,7 +54,7 @@ async function prepare(setup: ServerSetup): Promise<void> {
     'log.ini': 'level=debug\n',
     loglevel: 'debug\n',
     'outbound.ini': 'enable_tls=true\nlocal_mx_ok=true\n',
-    'tls.ini': `[outbound]\n${WITHOUT_TLS.map((domain) => `no_tls_hosts[]=${domain}\n`).join('')}`,
+    'tls.ini': `[outbound]\n${listOf('no_tls_hosts', WITHOUT_TLS)}${listOf('force_tls_hosts', WITH_TLS)}`,
     'mta-sts.ini': typeof settings === 'string' ? settings : defaultSettings(setup),
   }
   for (const [name, text] of Object.entries(files)) {
@@ -83,6 +83,10 @@ export async function haraka(setup: ServerSetup): Promise<MailServer & { sendsBo
       await process.stop()
     },
   }
+}
+
+function listOf(setting: string, domains: readonly string[]): string {
+  return domains.map((domain) => `${setting}[]=${domain}\n`).join('')
 }
 
 /** Haraka says that it has started a moment before it listens. */

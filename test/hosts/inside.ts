@@ -1,6 +1,5 @@
 /**
- * The part of a run that happens inside the namespace: one world for each server, as it is and with
- * the plugin.
+ * The part of a run inside the namespace: one world for each server, with and without the plugin.
  *
  * @module
  */
@@ -17,7 +16,7 @@ import { runStarts } from './starts.js'
 import { type HostResults, printResults } from './table.js'
 import { zoneMta } from './zone-mta.js'
 
-/** What shows that the plugin is there at all */
+/** Cases that show that the plugin is at work at all */
 const FEW = ['good', 'wrong name', 'wrong name, first of two']
 
 async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<HostResults> {

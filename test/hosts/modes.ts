@@ -1,5 +1,5 @@
 /**
- * What the two parts of a run, outside and inside the namespace, tell each other.
+ * The data that the outer part of a run hands to the part inside the namespace.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export const WORDS: Readonly<Record<Mode, string>> = {
   page: 'set up as its page says',
 }
 
-/** What the outer part has prepared; it comes as a JSON file. */
+/** The work of one run, prepared by the outer part; it comes as a JSON file. */
 export interface Task {
   hosts: InstalledHost[]
   folder: string

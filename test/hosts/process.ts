@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { openSync, readFileSync } from 'node:fs'
 import { until } from '../lab/shell.js'
 
-/** What became of a message, in the words of both servers. */
+/** The outcome of a message, in the words of both servers. */
 export type Result = 'delivered' | 'deferred' | 'bounced'
 
 /** A session event of the plugin, as far as the table looks at it. */
@@ -32,7 +32,7 @@ export interface Program {
   args: readonly string[]
   cwd: string
   env: NodeJS.ProcessEnv
-  /** Where its output goes */
+  /** The file for its output */
   log: string
 }
 
@@ -59,7 +59,7 @@ export class HostProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** What it has printed so far. */
+  /** Its output so far. */
   get output(): string {
     return readFileSync(this.#program.log, 'utf8')
   }

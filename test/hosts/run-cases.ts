@@ -11,7 +11,7 @@ import type { HostProcess, Report, Result, SeenSession } from './process.js'
 /** A server that takes messages for a domain. */
 export interface MailServer {
   process: HostProcess
-  /** Whether its own log says if a message went over TLS */
+  /** True where its own log says if a message went over TLS */
   logsTls: boolean
   /** @param fields set on the server's own object for the delivery */
   submit(domain: string, fields: object): Promise<void>
@@ -162,7 +162,7 @@ export class CaseRunner {
   }
 }
 
-/** What another plugin would have set: names and addresses, as ZoneMTA takes them. */
+/** Returns the fields that another plugin would have set on ZoneMTA's delivery. */
 function fieldsOf({ delivery }: HostCase, domain: MailDomain): object {
   const { name, ipv4 } = domain.mx()
   const mx = [{ exchange: name, priority: 0, A: [ipv4], AAAA: [] }]
@@ -199,7 +199,7 @@ function judge(seen: Seen, expected: Outcome, domain: string): string[] {
   return wrong
 }
 
-/** What only the plugin promises. */
+/** Judges the promises that only the plugin makes. */
 function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
   const wrong: string[] = []
   const to = expected.to && fullName(expected.to, domain)
@@ -241,7 +241,7 @@ function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
   return wrong
 }
 
-/** What the server's own log says of a message that was delivered. */
+/** Judges the server's own log of a message that was delivered. */
 function judgeLog(seen: Seen, { result, tls = true }: Outcome): string[] {
   if (result !== 'delivered' || seen.tls === tls) return []
   return [`the server itself logs tls: ${seen.tls}`]

@@ -1,5 +1,5 @@
 /**
- * What a run came to, for people to read.
+ * The results of a run, for people to read.
  *
  * @module
  */

@@ -59,7 +59,7 @@ function sendCommand(command, callback) {
 const zoneName = 'default'
 const zone = new SendingZone(zoneName, config.zones[zoneName], false)
 plugins.handler.queue = { retrieve: () => Readable.from(['hello\r\n']) }
-// What the host logs of a delivery in the end: `tls: true` is what an operator looks for
+// The host's own log of a delivery; operators look for `tls: true` in it
 plugins.handler.remotelog = (id, _seq, action, entry) => {
   if (action === 'ACCEPTED') report('logged', { domain: domains.get(id), tls: entry.tls })
 }

@@ -182,8 +182,8 @@ describe('idle, close, sharing', () => {
   it('an MtaSts that is shared is not closed with the transport', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sts = stage.sts()
-    const { name, connect } = stage.world.options()
-    const sender = nodemailer.createTransport(mtaStsTransport({ sts, name, connect }))
+    const { name } = stage.world.options()
+    const sender = nodemailer.createTransport(mtaStsTransport({ sts, name }))
     await deliver(sender, domain)
     sender.close()
     domain.dns.fails('servfail')

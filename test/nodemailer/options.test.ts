@@ -1,7 +1,12 @@
 /** Options of any shape: they come from configuration files. Nothing is connected to before they are right. */
 import { BlockList } from 'node:net'
+import nodemailer from 'nodemailer'
 import { describe, expect, test } from 'vitest'
-import { type MtaStsTransportOptions, mtaStsTransport } from '../../src/nodemailer/index.js'
+import {
+  type MtaStsTransportOptions,
+  mtaStsTransport,
+  withMtaSts,
+} from '../../src/nodemailer/index.js'
 import { useWorld } from '../e2e/support.js'
 
 const stage = useWorld()
@@ -33,7 +38,7 @@ const WRONG: Record<string, readonly unknown[]> = {
   connect: ['net', 5, null, {}],
   now: [0, 'now', null],
   sts: [{}, 42, 'sts', null],
-  name: ['', 5, null],
+  name: ['', 5, null, 'my host', 'b\u{fc}cher.example'],
   localAddress: ['eth0', '', 5],
   port: ['25', 0, 65_536, 25.5],
   fetchTimeout: ['1', 0, -1, Number.NaN, Number.POSITIVE_INFINITY],
@@ -78,6 +83,109 @@ describe('options that are wrong', () => {
   test('the text of a wrong value is cut', () => {
     const error = errorFor({ minimumSecurity: 'x'.repeat(10_000) })
     expect(error instanceof Error && error.message.length).toBeLessThan(400)
+  })
+})
+
+describe('options of Nodemailer’s own transports', () => {
+  test.each([
+    ['host', 'smtp.example.com', 'withMtaSts()'],
+    ['auth', { user: 'a', pass: 'b' }, 'withMtaSts()'],
+    ['service', 'gmail', 'withMtaSts()'],
+    ['pool', true, '"maxConnections"'],
+    ['dkim', {}, 'createTransport()'],
+    ['tls', { rejectUnauthorized: false }, 'use "ca"'],
+    ['secure', false, '"minimumSecurity"'],
+    ['ignoreTLS', true, '"minimumSecurity"'],
+    ['requireTLS', true, '"minimumSecurity"'],
+    ['proxy', 'socks5://proxy.example', '"connect"'],
+  ])('%s is refused with the place that it belongs to', (field, value, place) => {
+    const error = errorFor({ [field]: value })
+    expect(error).toBeInstanceOf(TypeError)
+    expect(error).toMatchObject({
+      code: 'ECONFIG',
+      message: expect.stringContaining(`"${field}" of mtaStsTransport() is unknown: `),
+    })
+    expect(error).toMatchObject({ message: expect.stringContaining(place) })
+  })
+
+  test.each([
+    ['maxConnection', 'maxConnections'],
+    ['negativeTTL', 'negativeTtl'],
+    ['conectionTimeout', 'connectionTimeout'],
+  ])('%s is refused with the nearest option, %s', (given, known) => {
+    expect(errorFor({ [given]: 5 })).toMatchObject({
+      code: 'ECONFIG',
+      message: `The option "${given}" of mtaStsTransport() is unknown; did you mean "${known}"?`,
+    })
+  })
+
+  test.each(['tls', 'host', 'negativeTTL', 'pool'])(
+    'withMtaSts() refuses %s in its second argument',
+    (field) => {
+      const options: object = { [field]: {} }
+      expect(() => withMtaSts({ host: 'smtp.example.com' }, options)).toThrow(
+        expect.objectContaining({
+          name: 'TypeError',
+          code: 'ECONFIG',
+          message: expect.stringContaining(`"${field}" of withMtaSts() is unknown`),
+        }),
+      )
+    },
+  )
+
+  test('withMtaSts() refuses a transport that is not SMTP, and says what it takes', () => {
+    const options: object = { sendmail: true }
+    expect(() => withMtaSts(options)).toThrow(
+      /withMtaSts\(\): the argument "transport" must be an smtp: URL, .* but its transport is Sendmail/,
+    )
+  })
+
+  test('createTransport(mtaStsTransport) without the call: sending fails with the right use', async () => {
+    const given: object = mtaStsTransport
+    const sender = nodemailer.createTransport(given as ReturnType<typeof mtaStsTransport>)
+    await expect(sender.sendMail({ from: 'a@a.example', to: 'b@b.example' })).rejects.toMatchObject(
+      {
+        name: 'TypeError',
+        code: 'ECONFIG',
+        message: expect.stringContaining('createTransport(mtaStsTransport(options))'),
+      },
+    )
+  })
+})
+
+describe('"sts" beside other options', () => {
+  const core: Record<string, unknown> = {
+    store: { get: () => {}, set: () => {}, delete: () => {} },
+    negativeTtl: 5,
+    minimumSecurity: 'encrypted',
+    reportOnly: true,
+    ca: 'PEM',
+    now: () => 0,
+  }
+
+  test.each(Object.keys(core))('%s is refused', (field) => {
+    const options = { sts: stage.sts(), [field]: core[field] }
+    const must = `The option "${field}" of mtaStsTransport() cannot be given beside "sts"`
+    expect(() => mtaStsTransport(options)).toThrow(
+      expect.objectContaining({
+        name: 'TypeError',
+        code: 'ECONFIG',
+        message: expect.stringContaining(must),
+      }),
+    )
+  })
+
+  test('withMtaSts() refuses what belongs to the shared object', () => {
+    const options = { sts: stage.sts(), negativeTtl: 5 }
+    expect(() => withMtaSts({ host: 'smtp.example.com' }, options)).toThrow(
+      /"negativeTtl" of withMtaSts\(\) cannot be given beside "sts"/,
+    )
+  })
+
+  test('options of the transport itself are taken', () => {
+    const { name } = stage.world.options()
+    const own = { name, logger: false, maxConnections: 2, socketTimeout: 5000, store: undefined }
+    expect(() => mtaStsTransport({ sts: stage.sts(), ...own })).not.toThrow()
   })
 })
 

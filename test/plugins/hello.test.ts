@@ -47,7 +47,7 @@ describe('a socket that was handed over', () => {
     return { near, far }
   }
 
-  /** What a client reads by `data` events, to the end of the connection. */
+  /** Returns everything that a client reads by `data` events. */
   async function heard(socket: Socket): Promise<string> {
     const chunks: Buffer[] = []
     socket.on('data', (chunk: Buffer) => chunks.push(chunk))

@@ -100,6 +100,7 @@ class World {
 
   https(fault: NamedPolicyHostFault | undefined): void {
     this.#fault = fault
+    this.#bob.policyHost.works()
     if (fault === undefined) {
       const headers = { 'content-type': 'text/plain' }
       this.#bob.policyHost.fails({ status: 200, headers, body: this.#body })

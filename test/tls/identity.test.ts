@@ -158,6 +158,30 @@ describe('[STS-37] a DNS-ID is a whole name', () => {
   )
 })
 
+describe('hosts as node:tls takes them', () => {
+  test.each<[host: string, san: string]>([
+    ['mx.example.com.', 'mx.example.com'],
+    ['MX.Example.com.', '*.example.com'],
+    ['mx.b\u{fc}cher.example', 'mx.xn--bcher-kva.example'],
+    ['MX.B\u{dc}CHER.example.', '*.xn--bcher-kva.example'],
+  ])('%s is %s', async (host, san) => {
+    const certificate = await peerCertificate({ san: [`DNS:${san}`] })
+    expect(checkServerIdentity(host, certificate)).toBeUndefined()
+  })
+
+  test.each<[host: string, san: string]>([
+    ['mx.example.com.', 'mx.example.org'],
+    ['example.com.', '*.example.com'],
+    ['mx.b\u{fc}cher.example', 'mx.bucher.example'],
+  ])('%s is not %s', async (host, san) => {
+    const certificate = await peerCertificate({ san: [`DNS:${san}`] })
+    expect(checkServerIdentity(host, certificate)).toMatchObject({
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+      host,
+    })
+  })
+})
+
 describe('hosts that are none', () => {
   const long = `${'a'.repeat(63)}.`.repeat(3)
 
@@ -169,12 +193,13 @@ describe('hosts that are none', () => {
     '*.example.com',
     'mx.example.com\u0000.evil',
     'mx.example.com\u0000',
-    'mx.example.com.',
     'mx.example.com ',
     'mx_1.example.com',
     '-mx.example.com',
     'mx.example.com:25',
-    'mx.\u{e4}.example.com',
+    'mx..example.com.',
+    'mx.example.com..',
+    'm\u{2024}x.example.com',
     `${long}${'a'.repeat(62)}.example.com`,
     `${'a'.repeat(64)}.example.com`,
     `${'a.'.repeat(100_000)}example.com`,

@@ -12,6 +12,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
+import { checkKnown } from '../../option-checks.js'
 import {
   type Adapter,
   adapt,
@@ -70,6 +71,7 @@ export function redisStore(
   client: RedisClient | NodeRedisCluster,
   options: RedisStoreOptions = {},
 ): PolicyStore {
+  checkKnown(options, ['prefix'], { call: 'redisStore()' })
   const { prefix = 'mta-sts:' } = options
   const adapter: Adapter = adapt(client, 'redisStore', prefix)
   const { command } = adapter

@@ -5,6 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
+import { checkKnown } from '../../option-checks.js'
 import { type DatabaseSync, isRow, type SqlValue, textOf } from '../../storage/sqlite-file.js'
 import { GROUP_LIMIT, SharedFile } from '../../storage/sqlite-writes.js'
 import type { PolicyStore } from '../store.js'
@@ -47,6 +48,7 @@ export interface SqliteStoreOptions extends StoreClockOptions {
  * const sts = new MtaSts({ store: sqliteStore('/var/lib/mailer/mta-sts.db') })
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): PolicyStore {
+  checkKnown(options, ['now', 'busyTimeout'], { call: 'sqliteStore()' })
   const { now = Date.now, busyTimeout = 5_000 } = options
   const file = new SharedFile<Statements>({
     path,

@@ -17,6 +17,21 @@ export const wrapped = stsTransports.withMtaSts(
   nodemailer.createTransport({ host: 'smtp.example.com', pool: true }),
 )
 
+export const byUrl = stsTransports.withMtaSts('smtps://user:pass@smtp.example.com')
+
+/** What is taken from Nodemailer and given to it, whichever version its declarations are of. */
+export interface Shapes {
+  envelope: stsTransports.MailEnvelope
+  error: stsTransports.MailError
+  info: stsTransports.MailInfo
+  logger: stsTransports.MailLogger
+  mail: stsTransports.MailToSend
+  node: stsTransports.MailNode
+  transport: stsTransports.MailTransport<stsTransports.SentInfo>
+  transporter: stsTransports.MailTransporter
+  options: stsTransports.SmartHostOptions
+}
+
 const message = { from: 'a@b.example', to: 'c@d.example', text: 'Hello' }
 
 export async function send(): Promise<string[]> {

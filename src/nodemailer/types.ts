@@ -1,0 +1,120 @@
+/**
+ * The parts of Nodemailer's declarations that this package takes and returns. Of our own, so that they
+ * compile with those of Nodemailer 10 and with `@types/nodemailer` for its versions 8 and 9, which
+ * have little in common.
+ *
+ * @module
+ */
+import type { EventEmitter } from 'node:events'
+import type { Readable } from 'node:stream'
+import type { ConnectionOptions } from 'node:tls'
+
+/** A logger as Nodemailer takes it: bunyan, pino and the like. */
+export interface MailLogger {
+  debug(...values: never[]): unknown
+  info(...values: never[]): unknown
+  warn(...values: never[]): unknown
+  error(...values: never[]): unknown
+}
+
+/** The envelope of a message. */
+export type MailEnvelope = {
+  /** false: the null reverse-path */
+  from: string | false
+  to: string[]
+}
+
+/** An error with the fields that Nodemailer's have. */
+export interface MailError extends Error {
+  /** `EENVELOPE`, `EAUTH`, `ECONNECTION`, ... */
+  code?: string
+  /** The SMTP command that failed */
+  command?: string
+  /** The reply of the host */
+  response?: string
+  responseCode?: number
+  /** Whether another try is of no use */
+  permanent?: boolean
+  /** The recipient that it is about */
+  recipient?: string
+}
+
+/** The result of `sendMail` with an SMTP transport. */
+export interface MailInfo {
+  envelope: MailEnvelope
+  messageId: string
+  accepted: string[]
+  rejected: string[]
+  /** One for each rejected recipient */
+  rejectedErrors?: MailError[]
+  /** The reply to the message */
+  response: string
+  /** Milliseconds that the envelope took */
+  envelopeTime?: number
+  /** Milliseconds that the message took */
+  messageTime?: number
+  /** Bytes that were sent */
+  messageSize?: number
+  /** The replies to EHLO, without their code */
+  ehlo?: string[]
+}
+
+/** A message as Nodemailer hands it to a transport. */
+export interface MailToSend {
+  data: {
+    raw?: unknown
+    dsn?: object | undefined
+    requireTLSExtensionEnabled?: unknown
+    signal?: AbortSignal | undefined
+  }
+  message: MailNode
+}
+
+/** A message that was composed, or a part of it. */
+export interface MailNode {
+  content?: unknown
+  childNodes?: readonly MailNode[]
+  getEnvelope(): MailEnvelope
+  getHeader(name: string): unknown
+  messageId(): string
+  createReadStream(): Readable
+}
+
+/** A transport for `nodemailer.createTransport`. */
+export interface MailTransport<Info> {
+  name: string
+  version: string
+  supportsAbortSignal?: boolean
+  send(mail: MailToSend, callback: (error: Error | null, info?: Info) => void): void
+  verify(callback: (error: Error | null, success?: true) => void): void
+  verify(): Promise<true>
+  /** Whether another message would be sent at once */
+  isIdle(): boolean
+  /** Lets what is being sent come to its end; with `force`, ends that too */
+  close(options?: { force?: boolean }): void
+  on(event: string | symbol, listener: Parameters<EventEmitter['on']>[1]): this
+}
+
+/** The options of `SMTPTransport` and `SMTPPool` that matter here; any other is passed on to Nodemailer. */
+export interface SmartHostOptions {
+  /** Default `localhost` */
+  host?: string | undefined
+  /** Default 587; 465 with `secure` */
+  port?: number | string | undefined
+  /** TLS begins before the greeting */
+  secure?: boolean | undefined
+  /** The host name that EHLO says */
+  name?: string | undefined
+  /** Keeps connections for further messages */
+  pool?: boolean | undefined
+  url?: string | undefined
+  service?: string | undefined
+  tls?: ConnectionOptions | undefined
+  auth?: object | undefined
+}
+
+/** What `nodemailer.createTransport` returns. */
+export interface MailTransporter {
+  sendMail(...values: never[]): unknown
+  transporter: object
+}
