@@ -23,7 +23,7 @@ export interface MxRecord {
   priority: number
 }
 
-/** How long an answer is used again while deliveries overlap, in milliseconds. */
+/** The time for which an answer is used again while deliveries overlap, in milliseconds. */
 export const REUSE = 1000
 
 /** Its methods never reject: a failed lookup is an answer, too. */

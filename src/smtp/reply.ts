@@ -141,6 +141,17 @@ export function isFinalError(error: unknown): boolean {
   return Number(responseCode) >= 500
 }
 
+/**
+ * Sets `permanent` on an error of Nodemailer's where a host has replied, or where the envelope can be
+ * sent to no host. Returns the same error.
+ */
+export function withPermanence<E extends Error>(error: E): E {
+  const { command, code, responseCode } = error as unknown as Record<string, unknown>
+  if (command === 'API' && code === 'EENVELOPE') return Object.assign(error, { permanent: true })
+  if (typeof responseCode !== 'number') return error
+  return Object.assign(error, { permanent: isFinalError(error) })
+}
+
 /** Commands before MAIL FROM, as Nodemailer names them; `CONN` is the greeting. */
 const BEFORE_MAIL = /^(?:CONN|EHLO|HELO|LHLO|STARTTLS|AUTH\b)/
 
