@@ -22,12 +22,13 @@ describe.each([false, true])('a policy that is learnt while messages wait, pool:
     const name = stage.unusedName()
     const host = stage.world.smartHost(name, { port: 587 })
     const domain = stage.world.domain(name, { mx: [] })
-    const sts = new MtaSts(stage.world.options())
+    const { now, connect, resolver, ca } = stage.world.options()
+    const sts = new MtaSts({ now, connect, resolver, ca })
     // Port 587 without STARTTLS: whoever learns the policy has nothing to send to
     host.fails('no-starttls')
     const options = { host: name, port: 587, name: 'sender.example', tls: { ca: stage.world.ca } }
     const all = { ...options, ...(pool ? { pool: true, maxConnections: 1 } : {}) }
-    const transport = withMtaSts(all as SMTPTransportOptions, { ...stage.world.options(), sts })
+    const transport = withMtaSts(all as SMTPTransportOptions, { connect, resolver, ca, sts })
     const transporter = nodemailer.createTransport<SmartHostInfo>(transport)
     transporters.push(transporter as Transporter)
     const learn = async () => {
