@@ -7,7 +7,7 @@
 import { setMaxListeners } from 'node:events'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
-import { RoutingError } from './delivery/errors.js'
+import { storeError } from './delivery/errors.js'
 import { HostLookups } from './delivery/host-lookups.js'
 import { Opener, type OpenerOptions } from './delivery/opener.js'
 import {
@@ -35,12 +35,12 @@ import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
 import type { DaneJudge } from './tls/verdict.js'
 
-/** How long a policy store may take for an answer before memory goes on alone, in milliseconds. */
+/** The time limit for an answer of the policy store, in milliseconds; after it, memory serves alone. */
 const STORE_TIMEOUT = 2000
 
 /** Options of {@link MtaSts.deliver}. */
 export interface DeliverOptions {
-  /** What the message itself asks of TLS (RFC 8689); default `policy` */
+  /** The TLS that the message itself demands (RFC 8689); default `policy` */
   demand?: TlsDemand | undefined
   /** `smart-host`: the domain is the host itself, not a recipient's; default `mx` */
   route?: 'mx' | 'smart-host' | undefined
@@ -61,7 +61,7 @@ export interface DeliverOptions {
  * })
  */
 export class MtaSts implements AsyncDisposable {
-  /** How TCP connections are opened: the option of this name, or its default */
+  /** Opens TCP connections: the option of this name, or its default */
   readonly connect: Connect
   readonly #settings: Settings
   readonly #lookups: HostLookups
@@ -263,7 +263,8 @@ export class MtaSts implements AsyncDisposable {
         : Promise.resolve({ kind: 'absent', nxdomain: false } as const)
     const lookup = await this.#lookupFor(destination)
     record.begin(lookup)
-    if (lookup.status === 'none' && lookup.reason === 'store-failure') throw storeError(destination)
+    if (lookup.status === 'none' && lookup.reason === 'store-failure')
+      throw storeError(destination.name)
     return planDelivery({ destination, lookup, mxHosts }, this.#planOptions[demand])
   }
 
@@ -331,14 +332,6 @@ export class MtaSts implements AsyncDisposable {
       escapeRemoteText(textOfThrown(error)),
     )
   }
-}
-
-/** The store may hold a policy of the domain: mail waits until it answers. */
-function storeError({ name }: Destination): RoutingError {
-  return new RoutingError(
-    `The policy store did not answer, and no policy of ${escapeRemoteText(name)} is known. Try again later.`,
-    { code: 'ESTORE', permanent: false, policyDomain: name },
-  )
 }
 
 function closedError(): MtaStsError {

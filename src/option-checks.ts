@@ -33,7 +33,7 @@ export function configError(message: string, cause?: unknown): TypeError {
 export interface CheckedCall {
   /** The call as the user writes it, such as `new MtaSts()` */
   call: string
-  /** What to do instead, by the name of an option that belongs elsewhere */
+  /** The advice for an option that belongs elsewhere, by its name */
   elsewhere?: Readonly<Record<string, string>>
 }
 

@@ -30,20 +30,20 @@ import { type TrustedRoots, trustedRoots } from './tls/options.js'
 export interface MtaStsOptions {
   /** Default: a new `dns.promises.Resolver`, with the system's name servers */
   resolver?: Resolver | undefined
-  /** Where policies outlive the process; default: nowhere, they are kept in memory */
+  /** Keeps policies beyond the process; default: none, they are cached in memory */
   store?: PolicyStore | undefined
   /** Trusted roots for policy hosts and MX hosts, as PEM; default: those of Node */
   ca?: string | Buffer | Array<string | Buffer> | undefined
   /** Bound of the cached policies; default 100000 */
   maxPolicies?: number | undefined
-  /** Bound of the cached "there is none"; default 100000 */
+  /** Bound of the cached absences of a record; default 100000 */
   maxNegatives?: number | undefined
   /** Bound of what is cached in memory, in bytes, beside the two counts; default 268435456 */
   maxCacheBytes?: number | undefined
   /** Bound of the policies that are looked up at once, the others wait in line; default 64 */
   maxFetches?: number | undefined
   /**
-   * Whether a store that does not answer defers mail to domains that memory does not know; default
+   * Defers mail to domains that memory does not know when the store does not answer; default
    * false: such a domain counts as one without a policy, for the moment
    */
   requireStore?: boolean | undefined
@@ -51,11 +51,11 @@ export interface MtaStsOptions {
   fetchTimeout?: number | undefined
   /** For a DNS query; default 5000 */
   dnsTimeout?: number | undefined
-  /** How old the last look at a TXT record may be before there is another one; default 300000 */
+  /** The age of a TXT answer after which the record is looked up again; default 300000 */
   recheckInterval?: number | undefined
-  /** How long "there is no record" is believed; default 300000 */
+  /** The time for which the absence of a record is cached; default 300000 */
   negativeTtl?: number | undefined
-  /** How long a policy that could not be fetched is not fetched again; default 300000, doubling */
+  /** The wait after a failed policy fetch; default 300000, doubling */
   fetchBackoff?: number | undefined
   /** From one pass over the cached policies to the next; 0: only by `refresh()`; default 86400000 */
   refreshInterval?: number | undefined
@@ -63,7 +63,7 @@ export interface MtaStsOptions {
   blockedAddresses?: BlockList | undefined
   /** By Policy Domain: `'off'` exempts it, a policy is pinned. Exact names, not their subdomains */
   overrides?: Record<string, 'off' | Policy> | undefined
-  /** What a connection must prove where no policy applies; default `'opportunistic'` */
+  /** The least that a connection must prove, where no policy applies; default `'opportunistic'` */
   minimumSecurity?: MinimumSecurity | undefined
   /** Treats every policy of mode `enforce` as `testing`: for a roll-out; default false */
   reportOnly?: boolean | undefined
@@ -73,9 +73,9 @@ export interface MtaStsOptions {
   port?: number | undefined
   /** DANE beside MTA-STS: `dane()` of `mta-sts/dane`, which brings its own resolver */
   dane?: Dane | undefined
-  /** How a TCP connection is opened: proxies, source addresses, tests; default `net.connect` */
+  /** Opens TCP connections: for proxies, source addresses, tests; default `net.connect` */
   connect?: ((target: ConnectTarget) => Socket | Promise<Socket>) | undefined
-  /** Told of failures that an operator should see */
+  /** Receives failures that an operator should see */
   logger?: Logger | false | undefined
   /** The clock, in epoch milliseconds; default `Date.now` */
   now?: (() => number) | undefined

@@ -9,7 +9,7 @@ import type { TlsFailure } from '../tls/failures.js'
 import type { DaneProof, Security } from '../tls/security.js'
 import { isCertificateError, type Judgement } from '../tls/verdict.js'
 
-/** How a session went. */
+/** The outcome of a session. */
 export interface SessionOutcome {
   security: Security | undefined
   /** undefined: it met all that is asked and audited */

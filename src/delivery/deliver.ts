@@ -17,11 +17,11 @@ import { DeliveryRefusedError, RoutingError } from './errors.js'
 import type { Candidate, DeliveryPlan } from './plan.js'
 import type { DeliveryRecord } from './record.js'
 
-/** What an attempt can ask and record. */
+/** The access of an attempt to its delivery: the plan, the records, connections. */
 export interface DeliveryContext {
   /** The plan that the candidate belongs to; another one after a new policy was learnt */
   readonly plan: DeliveryPlan
-  /** What went wrong so far, in order */
+  /** The failures so far, in order */
   readonly failures: readonly TlsFailure[]
   /** Records a failure that does not stop the attempt: mode `testing` */
   note(failure: TlsFailure): void
@@ -51,7 +51,7 @@ export interface DeliveryContext {
   readonly outdated: boolean
 }
 
-/** What a smart host's configuration says of the connection, in place of what the plan says. */
+/** Settings of a smart host's configuration that replace those of the plan. */
 export interface CandidateChanges
   extends Partial<Pick<Candidate, 'addresses' | 'port' | 'tls' | 'security'>> {
   /** TLS begins before the greeting: port 465 */

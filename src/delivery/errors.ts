@@ -4,7 +4,7 @@
  * @module
  */
 import { copyOfError, MtaStsError } from '../errors.js'
-import { escapeRemoteText } from '../text.js'
+import { errorOfThrown, escapeRemoteText } from '../text.js'
 import { describeFailure, type TlsFailure } from '../tls/failures.js'
 
 /**
@@ -34,6 +34,19 @@ export class RoutingError extends MtaStsError {
   }
 }
 
+/** Creates the error for a policy that the store may hold: mail waits until the store answers. */
+export function storeError(policyDomain: string): RoutingError {
+  return new RoutingError(
+    `The policy store did not answer, and no policy of ${escapeRemoteText(policyDomain)} is known. Try again later.`,
+    { code: 'ESTORE', permanent: false, policyDomain },
+  )
+}
+
+/** Marks the error of an address lookup of a smart host as temporary. Returns the same error. */
+export function lookupError(thrown: unknown): Error {
+  return Object.assign(errorOfThrown(thrown), { code: 'EDNS', permanent: false })
+}
+
 /**
  * Every MX host was refused: none of them proved what the policy of the domain asks for. The
  * message was not sent. Queue it and try again: a refusal is temporary (RFC 8461 §5.1).
@@ -42,13 +55,13 @@ export class DeliveryRefusedError extends MtaStsError {
   declare readonly code: 'EMTASTS'
   /** Always false: whatever a server replied, somebody in between may have said it */
   readonly permanent: false
-  /** Whose policy it is: A-labels in lower case */
+  /** The domain whose policy it is: A-labels in lower case */
   readonly policyDomain: string
-  /** Of the policy; `none` where there is none, and the sender's own options refused */
+  /** The mode of the policy; `none` without a policy, when the sender's own options refused */
   readonly mode: 'enforce' | 'testing' | 'none'
-  /** The id of the policy; undefined where there is none */
+  /** The id of the policy; undefined without a policy */
   readonly policyId: string | undefined
-  /** What went wrong with each MX host and address, in order */
+  /** The failure of each MX host and address, in order */
   readonly failures: TlsFailure[]
 
   constructor(details: {

@@ -12,7 +12,7 @@ import { Answers, Lookups, type MxRecord, REUSE } from '../dns/shared-lookups.js
 /** The answer to an MX lookup; `secure` and `name` only where DANE asked. */
 export type MxAnswer = Awaited<ReturnType<Lookups['mx']>> | SecureAnswer<MxRecord>
 
-/** What {@link HostLookups.host} needs beside the name of the MX host. */
+/** Input of {@link HostLookups.host}, beside the name of the MX host. */
 export interface HostQuestion {
   /** The next-hop domain: A-labels, lower case */
   domain: string

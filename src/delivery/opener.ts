@@ -17,7 +17,7 @@ import type { CandidateChanges } from './deliver.js'
 import type { Candidate } from './plan.js'
 import type { DeliveryRecord } from './record.js'
 
-/** What every connection of every delivery has in common. */
+/** Settings that all connections of all deliveries share. */
 export interface OpenerOptions {
   connect: Connect
   /** For all connecting of one delivery, in milliseconds */
@@ -30,7 +30,7 @@ export interface OpenerOptions {
   counted: WeakMap<SmtpConnection, Counted>
 }
 
-/** What the session of an open connection was published under. */
+/** The security and the policies that the session of an open connection was published with. */
 export interface Counted {
   security: Security
   policies: Set<string>
@@ -137,7 +137,7 @@ export class Opener {
       ...(localAddress === undefined ? {} : { localAddress }),
       ...(failure === undefined ? {} : { failure }),
     }
-    // What is kept open gave every proof; a failure is of what was only audited
+    // A connection that is kept gave every proof demanded; the failure is one of an audited proof
     const judgement = failure === undefined ? {} : { failed: { sts: failure } }
     this.#record.session(mxHost, report, { security, judgement })
   }

@@ -21,11 +21,11 @@ import type { Destination } from './destination.js'
 import { RoutingError } from './errors.js'
 import type { HostLookups, HostQuestion, MxAnswer } from './host-lookups.js'
 
-/** What a connection must prove where no policy asks for more. */
+/** The least that a connection must prove, where no policy asks for more. */
 export type MinimumSecurity = 'opportunistic' | 'encrypted' | 'authenticated'
 
 /**
- * What a message itself asks of TLS, beside the policy (RFC 8689):
+ * The TLS that a message itself demands, beside the policy (RFC 8689):
  * - `policy`: what the policy asks for, no more and no less
  * - `require`: REQUIRETLS; only an MX host that a policy or DANE names, and that proves to be it
  * - `optional`: `TLS-Required: No`; delivery goes on despite failures, which are recorded
@@ -36,13 +36,13 @@ export type TlsDemand = 'policy' | 'require' | 'optional'
 export interface Candidate {
   /** A-labels, lower case, no root dot; the address itself for an address literal */
   mxHost: string
-  /** Of the MX record; lower is tried first */
+  /** The preference of the MX record; lower is tried first */
   preference: number
   /** In the order in which they are to be tried; those that may not be contacted are left out */
   addresses: readonly string[]
   /** TCP port of the SMTP server */
   port: number
-  /** What a connection must prove before anything of a message is said on it */
+  /** The proofs that a connection must give before MAIL FROM */
   security: Security
   /** For `tls.connect`, beside the socket */
   tls: ConnectionOptions
@@ -55,11 +55,11 @@ export interface Candidate {
   failure?: TlsFailure
 }
 
-/** Who a message for a domain may be handed to, and under which policy: `MtaSts.plan`. */
+/** The hosts that a message for a domain may be sent to, and the policy: see `MtaSts.plan`. */
 export interface DeliveryPlan {
   /** A-labels, lower case */
   policyDomain: string
-  /** The policy that the plan was made by, or why there is none */
+  /** The policy that the plan follows, or the reason for its absence */
   lookup: PolicyLookup
   /** In the order in which they are to be tried */
   candidates: readonly Candidate[]
@@ -89,7 +89,7 @@ interface MxHost {
 /** More MX hosts than this are never tried; a domain could list thousands. */
 const MAX_MX_HOSTS = 20
 
-/** What a plan is made from. */
+/** The input of a plan. */
 export interface PlanInput {
   destination: Destination
   lookup: PolicyLookup
@@ -223,7 +223,7 @@ async function consider(
   const { mxHost } = host
   const mismatch = mxMismatch(mxHost, lookup)
   if (mismatch && isBinding(lookup, options)) return { refused: [mismatch] }
-  // What is not a host name can neither be looked up nor be sent as SNI
+  // A text that is not a host name can neither be looked up nor be sent as SNI
   if (toALabels(mxHost) === undefined) return { refused: [unusable(mxHost, 'invalid-mx-host')] }
   const found = await options.lookups.host(mxHost, { domain, mx, port: options.port })
   const { addresses, blocked, problem, cause } = found.addresses
@@ -338,7 +338,7 @@ export function candidate(
 
 /**
  * Without a policy, a domain that does not exist is a permanent error, as with every sender. Under
- * a policy it is not: somebody who can forge DNS must not be able to bounce mail.
+ * a policy it is not: forged DNS answers must not be able to bounce mail.
  */
 function requireExistence(
   policyDomain: string,

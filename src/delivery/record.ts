@@ -13,7 +13,7 @@ import { appliedPolicies, type SessionOutcome } from './applied-policies.js'
 import type { Destination } from './destination.js'
 import { DeliveryRefusedError } from './errors.js'
 
-/** How a delivery to one destination went. */
+/** The course and the outcome of a delivery to one destination. */
 export interface DeliverySummary {
   /** A-labels, lower case; or an address literal */
   policyDomain: string
@@ -29,13 +29,13 @@ export interface DeliverySummary {
   address?: string
   /** false: plaintext, or no connection at all */
   tls?: false | { version: string; cipher: string }
-  /** What the host had proved before MAIL FROM; `dane` also where it proved both */
+  /** The proof that the host gave before MAIL FROM; `dane` also where it gave both */
   proved: 'nothing' | 'sts' | 'dane'
   /** Every proof, where the host gave more than one */
   proofs?: Proved
-  /** What went wrong on the way, in order; also what was let pass */
+  /** All failures of the delivery, in order, those that did not stop it included */
   failures: readonly TlsFailure[]
-  /** Why a policy could not be found out or renewed; whatever applies applies all the same */
+  /** Why a policy could not be found out or renewed; the cached policy, if any, still applies */
   policyFailure?: TlsFailure
 }
 

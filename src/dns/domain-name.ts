@@ -51,7 +51,7 @@ export function isDomainSyntax(name: string): boolean {
   return lastLabel(name, HOST_NAME_CHARS) >= 0
 }
 
-/** Is it `[192.0.2.1]` or `[IPv6:2001:db8::1]`? */
+/** Returns whether it is an address literal: `[192.0.2.1]` or `[IPv6:2001:db8::1]`. */
 export function isAddressLiteral(domain: string): boolean {
   return parseAddressLiteral(domain) !== undefined
 }
@@ -68,8 +68,8 @@ export function parseAddressLiteral(domain: string): string | undefined {
 }
 
 /**
- * What stands behind the last `@` of an address; a quoted local part may hold others. Undefined
- * if there is no `@`, or nothing on one side of it. The domain comes as it was written.
+ * Returns the text behind the last `@` of an address; a quoted local part may hold others. Undefined
+ * without an `@`, or with nothing on one side of it. The domain is returned as it was written.
  */
 export function domainOfMailbox(address: string): string | undefined {
   const at = address.lastIndexOf('@')
@@ -104,7 +104,7 @@ function isLabel(name: string, start: number, end: number): boolean {
   return name.charCodeAt(start) !== HYPHEN && name.charCodeAt(end - 1) !== HYPHEN
 }
 
-/** Would a resolver read the name as an IPv4 address, by its last label? So asks the URL standard. */
+/** Returns whether a resolver would read the name as an IPv4 address, by its last label (URL standard). */
 function isNumber(name: string, lastLabel: number): boolean {
   const first = name.charCodeAt(lastLabel)
   if (first < 0x30 || first > 0x39) return false

@@ -17,11 +17,13 @@ export interface LookupOptions {
 
 /** An MX record, as in `node:dns`. */
 export interface MxRecord {
+  /** Name of the MX host */
   exchange: string
+  /** Preference; lower is tried first */
   priority: number
 }
 
-/** How long an answer is used again while deliveries overlap, in milliseconds. */
+/** The time for which an answer is used again while deliveries overlap, in milliseconds. */
 export const REUSE = 1000
 
 /** Its methods never reject: a failed lookup is an answer, too. */

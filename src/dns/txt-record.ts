@@ -18,7 +18,7 @@ import { escapeRemoteText } from '../text.js'
 export interface Field {
   /** 1 to 32 letters, digits, `_`, `-` or `.`; case counts */
   readonly name: string
-  /** As it was written, without the white space round it */
+  /** The value as it was written, without the white space around it */
   readonly value: string
 }
 
@@ -40,7 +40,7 @@ const TAB = 0x09
 
 /**
  * The fields behind the version, in their order, doubled ones included. White space at the end is
- * tolerated (T5).
+ * tolerated: it changes no meaning.
  *
  * @throws RecordSyntaxError
  */
@@ -51,7 +51,7 @@ export function parseTagList(text: string, syntax: TagListSyntax): Field[] {
     )
   }
   const parts = text.split(';').slice(1).map(trimWhiteSpace)
-  // What stands behind the delimiter that may end the record.
+  // The empty part behind the delimiter that may end the record.
   if (parts.at(-1) === '') parts.pop()
   return parts.map((part) => parseField(part, syntax.unchecked))
 }
@@ -88,7 +88,7 @@ export function fieldNameProblem(name: string): string {
   return `A field name must be 1 to 32 letters, digits, "_", "-" or "." and begin with a letter or digit, but it is "${escapeRemoteText(name)}"`
 }
 
-/** Of a field that comes twice the first counts (RFC 8461 §3.2). */
+/** Returns the first of each field that occurs more than once (RFC 8461 §3.2). */
 export function firstOfEach<F extends Field>(fields: readonly F[]): F[] {
   const seen = new Set<string>()
   return fields.filter(({ name }) => !seen.has(name) && seen.add(name))

@@ -1,5 +1,5 @@
 /**
- * How TCP connections are opened: to each address of a host in turn, the next one begun before
+ * Opens TCP connections: to each address of a host in turn, the next one begun before
  * the first has run into its timeout (RFC 8305), and through the caller's own `connect`.
  *
  * @module
@@ -66,7 +66,7 @@ export class ConnectError extends MtaStsError {
   }
 }
 
-/** How long an address is waited for before the next one is begun beside it (RFC 8305 §5). */
+/** The delay before the next address is tried beside the one under way (RFC 8305 §5). */
 const ATTEMPT_DELAY = 250
 
 /**
@@ -155,7 +155,7 @@ function connectOne(
     if (signal?.aborted) return onAbort()
     try {
       const opened = connect(target)
-      // Not awaited: a socket that fails at once must find somebody who listens
+      // Not awaited: a socket that fails at once must find its error handler attached
       if (opened instanceof Promise) opened.then(take, fail)
       else take(opened)
     } catch (error) {
@@ -164,7 +164,7 @@ function connectOne(
   })
 }
 
-/** Ends a socket, if there is one, that nobody listens to any more. */
+/** Destroys a socket, if there is one, whose events are no longer handled. */
 export function discard(socket: Socket | undefined): void {
   socket?.on('error', ignore).destroy()
 }

@@ -1,5 +1,5 @@
 /**
- * How a promise becomes a callback, and a thrown value an error, as Nodemailer has them.
+ * Promises as callbacks, and thrown values as errors, in Nodemailer's conventions.
  *
  * @module
  */
@@ -22,15 +22,7 @@ export function errorOf(thrown: unknown, signal: AbortSignal | undefined): Error
   return errorOfThrown(thrown)
 }
 
-/** Nodemailer says since its version 10 whether a reply is final; before that its code tells. */
-export function withPermanence<E extends Error>(error: E): E {
-  const { responseCode, permanent } = error as { responseCode?: unknown; permanent?: unknown }
-  if (typeof responseCode !== 'number' || typeof permanent === 'boolean') return error
-  // 503 is about the order of commands, and another session may do better
-  return Object.assign(error, { permanent: responseCode >= 500 && responseCode !== 503 })
-}
-
-/** As Nodemailer's own transports say it. */
+/** Creates the error of Nodemailer's own transports for an aborted signal. */
 function abortError(signal: AbortSignal): Error {
   const message = 'The message was not sent: its signal was aborted'
   const error = new Error(message, { cause: signal.reason })

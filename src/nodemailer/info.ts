@@ -12,7 +12,7 @@ import type { SendResult } from '../smtp/connection.js'
 import type { DomainGroup } from './recipients.js'
 import type { MailError, MailInfo } from './types.js'
 
-/** How the delivery to one recipient domain went. */
+/** The delivery to one recipient domain. */
 export interface DomainDelivery extends DeliverySummary {
   /** The addresses of this domain, as they stand in the envelope */
   recipients: string[]
@@ -22,15 +22,17 @@ export interface DomainDelivery extends DeliverySummary {
 
 /** Nodemailer's `info`, and `deliveries`. */
 export interface SentInfo extends MailInfo {
+  /** Recipients that were accepted */
   accepted: string[]
+  /** Recipients that were refused */
   rejected: string[]
   /** One for each rejected recipient, with `recipient`, `code`, `responseCode`, `permanent` */
   rejectedErrors?: MailError[]
   /** The reply to the message, of the first domain that took it */
   response: string
-  /** Of that domain, for the envelope; milliseconds */
+  /** The time for the envelope at that domain, in milliseconds */
   envelopeTime: number
-  /** Of that domain, for the message; milliseconds */
+  /** The time for the message at that domain, in milliseconds */
   messageTime: number
   /** Bytes that were sent to that domain */
   messageSize: number
@@ -38,7 +40,7 @@ export interface SentInfo extends MailInfo {
   deliveries: DomainDelivery[]
 }
 
-/** How one domain's share of a message ended. */
+/** The outcome of one domain's share of a message. */
 export interface DomainOutcome {
   delivery: DomainDelivery
   /** undefined: `delivery.error` says why */

@@ -20,7 +20,7 @@ export interface PoolLimits {
   maxConnectionsPerHost: number
   /** Messages sent over one connection before it is closed */
   maxMessages: number
-  /** How long a connection is kept without a message, in milliseconds */
+  /** The time for which a connection is kept without a message, in milliseconds */
   idleTimeout: number
 }
 
@@ -31,7 +31,7 @@ export interface Lease {
   reused: boolean
 }
 
-/** What {@link SessionPool.acquire} needs beside the candidate. */
+/** Input of {@link SessionPool.acquire}, beside the candidate. */
 export interface AcquireOptions {
   /** Opens a new connection to the candidate */
   open(): Promise<SmtpConnection>
@@ -45,7 +45,7 @@ export interface AcquireOptions {
 /** A connection, and what the pool knows of it. */
 interface Kept {
   connection: SmtpConnection
-  /** What it had to prove when it was opened */
+  /** The proofs that were demanded when it was opened */
   security: Security
   /** Messages that were sent over it, or tried */
   messages: number

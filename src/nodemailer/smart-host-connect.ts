@@ -8,6 +8,7 @@ import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { CandidateChanges, DeliveryContext } from '../delivery/deliver.js'
+import { lookupError } from '../delivery/errors.js'
 import type { Candidate } from '../delivery/plan.js'
 import { lookupAddresses } from '../dns/addresses.js'
 import { defaultResolver } from '../dns/resolver.js'
@@ -15,7 +16,6 @@ import type { Connect } from '../net/connect.js'
 import { connectFirst } from '../net/connect.js'
 import type { MtaStsOptions } from '../options.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
-import { errorOfThrown } from '../text.js'
 import { TlsFailureError } from '../tls/failures.js'
 import { checkServerIdentity } from '../tls/identity.js'
 import type { Security } from '../tls/security.js'
@@ -97,7 +97,7 @@ export class SmartHostConnector {
       port: this.#place.port,
       tls: this.#tlsOptions(candidate, security),
       implicitTls: this.#implicitTls,
-      // What a proxy connects to has no address that is known here
+      // The address that a proxy connects to is not known here
       addresses: given?.connection ? [mxHost] : await this.#addresses(),
       ...this.#connectBy(given),
     }
@@ -158,7 +158,7 @@ export class SmartHostConnector {
     const { connect, resolver } = this.#settings.sts
     if (!connect) {
       const found = await lookup(host, { all: true }).catch((error) => {
-        throw Object.assign(errorOfThrown(error), { code: 'EDNS', permanent: false })
+        throw lookupError(error)
       })
       return found.map(({ address }) => address)
     }
@@ -170,7 +170,7 @@ export class SmartHostConnector {
     return addresses
   }
 
-  /** Returns what the user's `getSocket` gives; undefined where there is none, or it gives nothing. */
+  /** Returns the result of the user's `getSocket`; undefined without one, or when it gives nothing. */
   #givenSocket(socketOptions: object): Promise<SocketOptions | undefined> {
     const getSocket = this.#settings.getSocket()
     if (!getSocket) return Promise.resolve(undefined)
@@ -206,7 +206,7 @@ export class SmartHostConnector {
   }
 }
 
-/** As Nodemailer has them, in milliseconds. */
+/** Nodemailer's defaults, in milliseconds. */
 const CONNECTION_TIMEOUT = 120_000
 const GREETING_TIMEOUT = 30_000
 

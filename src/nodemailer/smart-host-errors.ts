@@ -1,10 +1,10 @@
 /**
- * What an error of the plain transport means to a delivery.
+ * Errors of the plain transport, as a delivery reads them.
  *
  * @module
  */
+import { withPermanence } from '../smtp/reply.js'
 import { errorOfThrown } from '../text.js'
-import { withPermanence } from './errors.js'
 import { brokenSocket } from './smart-host-connect.js'
 import type { SocketOptions } from './smart-host-types.js'
 
@@ -22,15 +22,5 @@ export function failSession(reason: unknown): SocketOptions {
 export function settledError(error: Error): Error {
   const reason: unknown = Reflect.get(error, REASON)
   if (reason instanceof Error) return reason
-  const known = withPermanence(error)
-  const { command, code } = known as { command?: unknown; code?: unknown }
-  // An envelope that could be sent to no host
-  if (command === 'API' && code === 'EENVELOPE') return Object.assign(known, { permanent: true })
-  // Whatever is said before MAIL FROM may have been said by somebody in between, or pass: a login
-  // that was refused may be a password that is being changed
-  if (!BEFORE_MAIL.test(String(command)) || !('responseCode' in known)) return known
-  return Object.assign(known, { permanent: false })
+  return withPermanence(error)
 }
-
-/** The session names the command that failed; AUTH with its mechanism, CONN is the greeting. */
-const BEFORE_MAIL = /^(?:CONN|EHLO|HELO|LHLO|STARTTLS|AUTH)\b/i

@@ -1,5 +1,5 @@
 /**
- * What Nodemailer's Mail object does for a message before the transport sees it: options, defaults,
+ * The work of Nodemailer's Mail object on a message before the transport sees it: options, defaults,
  * plugins. `createTransport(withMtaSts(x))` makes a new Mail, which takes over those of `x`.
  *
  * @module

@@ -16,7 +16,7 @@ type Info = object
 
 type Outcome = { info: Info } | { error: Error } | { barred: true }
 
-/** How often a message that found no fitting connection is queued again. */
+/** The number of times that a message is queued again when no connection fits. */
 const MAX_ROUNDS = 100
 
 export class Shipment {
@@ -55,7 +55,7 @@ export class Shipment {
     this.mail = this.#guarded(mail)
   }
 
-  /** What must be proved now; a delivery that is planned anew changes it. */
+  /** The proofs that are demanded now; a new plan of the delivery changes them. */
   get now(): Turn | undefined {
     return this.#current
   }

@@ -7,7 +7,7 @@
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 
-/** What Nodemailer's `getSocket` hands to an SMTP session: a socket, and options that go before the transport's. */
+/** The result of Nodemailer's `getSocket`: a socket, and options that override the transport's. */
 export interface SocketOptions {
   connection: Duplex
   [option: string | symbol]: unknown

@@ -83,7 +83,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   tls: `${FIRST}; for trusted roots use "ca"`,
 }
 
-/** What a transport has that is held to a policy. */
+/** Marks a transport that is held to a policy. */
 const HELD = Symbol.for('mta-sts.smart-host')
 
 class SmartHost {
@@ -96,7 +96,7 @@ class SmartHost {
   readonly #plain: Pick<SmtpTransport, 'send' | 'verify' | 'close'>
   #getSocket: GetSocket | undefined
   #mailer: object | undefined
-  /** Whose turn it is while the plain transport asks for a socket: a check, or a single message */
+  /** The check or the single message for which the plain transport asks for a socket */
   #asking: Asking | undefined
   /** Messages by the mail that the plain transport has */
   readonly #shipments = new WeakMap<object, Shipment>()
@@ -169,7 +169,7 @@ class SmartHost {
     return this.#getSocket
   }
 
-  /** What `sendMail` and `verify` of the wrapped transporter would do: nobody calls them here. */
+  /** Replaces a step of `sendMail` and `verify` of the wrapped transporter, which are not called here. */
   #takeSocketOfMail(): void {
     const mail = this.#mail
     if (!mail || typeof mail.getSocket !== 'function') return
@@ -227,7 +227,7 @@ class SmartHost {
     const describe = (error?: Error): DomainDelivery => {
       const recipients = shipment.recipients ?? recipientsOf(mail)
       const delivery = describeDelivery({ domain: this.#host, recipients }, summary, error)
-      // What Nodemailer has connected to by itself is not known here
+      // The address that Nodemailer has connected to by itself is not known here
       if (delivery.address === undefined) delete delivery.tls
       return Object.assign(delivery, { mxHost: this.#host })
     }
@@ -284,7 +284,7 @@ class SmartHost {
   #close(options?: { force?: boolean }): unknown {
     this.#closed = true
     const result = this.#plain.close(options)
-    // What is being sent may have yet to learn the policy
+    // Messages under way may still need the policy lookup
     if (this.#sending === 0 || options?.force) this.#sts.close()
     return result
   }

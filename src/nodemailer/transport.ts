@@ -45,7 +45,7 @@ export interface MtaStsTransportOptions extends StsOptions, TransactionLogOption
   maxConnectionsPerHost?: number | undefined
   /** Messages sent over one connection before it is closed; default 100 */
   maxMessages?: number | undefined
-  /** How long a connection is kept without a message; default 60000 */
+  /** The time for which a connection is kept without a message; default 60000 */
   idleTimeout?: number | undefined
   /** For the greeting; default 300000 (RFC 5321 §4.5.3.2.1) */
   greetingTimeout?: number | undefined
@@ -86,7 +86,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   requireTLS: DECIDED,
   ignoreTLS: DECIDED,
   opportunisticTLS: DECIDED,
-  rejectUnauthorized: DECIDED,
   pool: 'connections are kept without it; use "maxConnections", "maxMessages" and "idleTimeout"',
   rateLimit: 'use "maxConnections" and "maxConnectionsPerHost"',
   rateDelta: 'use "maxConnections" and "maxConnectionsPerHost"',
@@ -102,7 +101,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   disableUrlAccess: MESSAGE,
 }
 
-/** How many domains of one message are delivered to at the same time. */
+/** The number of domains of one message that are delivered to at the same time. */
 const DOMAINS_AT_ONCE = 20
 
 /**
@@ -177,7 +176,7 @@ class MtaStsTransport extends EventEmitter {
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     this.#pool.close(options)
-    // What is being sent may have yet to learn its policy
+    // Messages under way may still need the policy lookup
     if (this.#sending === 0 || options.force) this.#sts.close()
     this.emit('close')
   }

@@ -108,7 +108,10 @@ async function optionsOf(settings: PluginSettings, logger: Logger): Promise<MtaS
   const options: MtaStsOptions = { ...settings.options, logger }
   if (localMxOk) options.blockedAddresses = new BlockList()
   if (dane) {
-    const { dane: makeDane, dnssecResolver } = await import('../dane/index.js').catch((cause) => {
+    const [{ dane: makeDane }, { dnssecResolver }] = await Promise.all([
+      import('../dane/create.js'),
+      import('../dane/dnssec-resolver.js'),
+    ]).catch((cause) => {
       throw missing('DANE', 'dns-packet', cause)
     })
     options.dane = makeDane({ resolver: dnssecResolver(dane) })

@@ -33,6 +33,7 @@ export interface ReplyContext {
   readonly tlsFailed: boolean
 }
 
+/** Codes of {@link SmtpError}, as Nodemailer has them. */
 export type SmtpErrorCode =
   | 'EENVELOPE'
   | 'EMESSAGE'
@@ -138,6 +139,17 @@ export function isFinalError(error: unknown): boolean {
   if (typeof response === 'string' && response.split('\n').some(asksForTls)) return false
   if (typeof permanent === 'boolean') return permanent
   return Number(responseCode) >= 500
+}
+
+/**
+ * Sets `permanent` on an error of Nodemailer's where a host has replied, or where the envelope can be
+ * sent to no host. Returns the same error.
+ */
+export function withPermanence<E extends Error>(error: E): E {
+  const { command, code, responseCode } = error as unknown as Record<string, unknown>
+  if (command === 'API' && code === 'EENVELOPE') return Object.assign(error, { permanent: true })
+  if (typeof responseCode !== 'number') return error
+  return Object.assign(error, { permanent: isFinalError(error) })
 }
 
 /** Commands before MAIL FROM, as Nodemailer names them; `CONN` is the greeting. */

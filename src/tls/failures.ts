@@ -105,16 +105,16 @@ export interface TlsFailure {
   mxHost?: string
   /** The address it happened with, as text */
   address?: string
-  /** What Node, OpenSSL or the peer said */
+  /** The error of Node or OpenSSL, or the reply of the peer */
   cause?: unknown
 }
 
 /**
  * A connection that did not prove what it had to. Thrown by an attempt to say: not this MX host,
- * the next one; `MtaSts.deliver` puts the failure down and goes on.
+ * the next one; `MtaSts.deliver` records the failure and tries the next host.
  */
 export class TlsFailureError extends MtaStsError {
-  /** What the host failed to prove */
+  /** The check that the host failed */
   readonly failure: TlsFailure
   /** A refusal is never the receiver's final word: RFC 8461 §5.1 */
   readonly permanent: false

@@ -1,5 +1,5 @@
 /**
- * What a connection to an MX host must prove. Decided once, in `delivery/plan.ts`, and carried to
+ * The proofs that a connection to an MX host must give. Decided once, in `delivery/plan.ts`, and carried to
  * the socket; nothing else may say how safe a connection has to be.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * What a finished or failed handshake amounts to, in the result types of RFC 8460 §4.3: the chain
+ * The verdict on a finished or failed handshake, in the result types of RFC 8460 §4.3: the chain
  * first, then the name.
  *
  * @module
@@ -44,8 +44,8 @@ const CERTIFICATE_VERDICTS: ReadonlyMap<string, Verdict> = new Map([
 ])
 
 /**
- * What OpenSSL says of a peer with which no TLS version is shared. ERR_SSL_WRONG_VERSION_NUMBER is
- * not among them: that is what it says of plaintext.
+ * OpenSSL's codes for a peer with which no TLS version is shared. ERR_SSL_WRONG_VERSION_NUMBER is not
+ * among them: it stands for plaintext.
  */
 const VERSION_CODES = new Set([
   'ERR_SSL_UNSUPPORTED_PROTOCOL',
@@ -79,13 +79,13 @@ function verdictOfCode(code: string): Verdict {
   return invalid('handshake-failed')
 }
 
-/** What a finished handshake with an MX host amounts to. Both are left out when all is well. */
+/** The verdict on a finished handshake with an MX host. Fields without a failure are left out. */
 export interface Judgement {
   /** A proof that was demanded was not given: the connection must not be used */
   refusal?: TlsFailure
   /** A proof that is only audited was not given: recorded, and the connection is used */
   audited?: TlsFailure
-  /** What was wrong with each proof, demanded or audited, that was not given */
+  /** The failure of each proof, demanded or audited, that was not given */
   failed?: { [By in Proof['by']]?: TlsFailure }
 }
 

@@ -164,7 +164,8 @@ export async function openRun(
 
 /** Most users of the command have no use for this part of the package. */
 async function openDane(resolver: string | undefined, context: CliContext): Promise<Dane> {
-  const { dane, dnssecResolver } = await import('../../dane/index.js')
+  const { dane } = await import('../../dane/create.js')
+  const { dnssecResolver } = await import('../../dane/dnssec-resolver.js')
   if (context.dnssecResolver !== undefined) return dane({ resolver: context.dnssecResolver })
   if (resolver === undefined) return dane()
   const { host, port } = nameServer(resolver)

@@ -12,6 +12,7 @@
 import type { PolicyMode } from '../../policy/policy-file.js'
 import type { ResultType } from '../../tls/failures.js'
 import type { ExitStatus } from '../context.js'
+import type { Urgency } from './advice/row.js'
 import type { AdviceCode } from './advice/table.js'
 
 /** What `mta-sts check --json` prints. */
@@ -211,6 +212,7 @@ export interface MxSession {
   milliseconds: number
 }
 
+/** Whether a domain may go to `enforce`, and why. */
 export interface Verdict {
   /**
    * - `fine`: protected, as far as was looked; or the domain takes no mail
@@ -258,7 +260,5 @@ export interface Advice {
   reason: string | null
   text: string
 }
-
-export type Urgency = 'now' | 'soon' | 'later'
 
 export type { AdviceCode } from './advice/table.js'

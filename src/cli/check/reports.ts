@@ -4,7 +4,8 @@
  * @module
  */
 import { MtaStsError } from '../../errors.js'
-import type { DomainAssessment, Report } from '../../tlsrpt/index.js'
+import type { DomainAssessment } from '../../tlsrpt/assess-types.js'
+import type { Report } from '../../tlsrpt/parse.js'
 import type { CliContext } from '../context.js'
 import { readFiles } from '../report/read-files.js'
 
@@ -24,6 +25,6 @@ export async function assessmentsIn(
   })
   const failed = unread.find(({ named }) => named)
   if (failed !== undefined) throw new MtaStsError(`--reports: ${failed.error}`, 'EREPORTS')
-  const { assess } = await import('../../tlsrpt/index.js')
+  const { assess } = await import('../../tlsrpt/assess.js')
   return new Map(assess(reports).map(({ domain, verdict }) => [domain, verdict]))
 }

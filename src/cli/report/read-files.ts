@@ -43,7 +43,7 @@ const STDIN_NAME = 'standard input'
 /** How long files are read without a break, in milliseconds. */
 const TURN = 20
 
-type Library = typeof import('../../tlsrpt/index.js')
+type Library = typeof import('../../tlsrpt/parse.js')
 
 /** Reads everything that is named, and hands each report to the listener. */
 export async function readFiles(
@@ -53,7 +53,7 @@ export async function readFiles(
 ): Promise<Outcome> {
   const { files, failed } = listFiles(paths)
   // Most users of the command have no use for this part of the package
-  const library = await import('../../tlsrpt/index.js')
+  const library = await import('../../tlsrpt/parse.js')
   const reader = new Reader(library, listener)
   for (const path of failed) reader.fail(path)
   let turn = performance.now()

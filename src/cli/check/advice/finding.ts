@@ -5,7 +5,7 @@
  */
 
 import type { ResultType } from '../../../tls/failures.js'
-import type { DomainAssessment } from '../../../tlsrpt/index.js'
+import type { DomainAssessment } from '../../../tlsrpt/assess-types.js'
 import { DAY } from '../../time.js'
 import type { CertificateFacts, CheckReport } from '../findings.js'
 import type { Facts } from './row.js'

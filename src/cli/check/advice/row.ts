@@ -4,7 +4,9 @@
  * @module
  */
 import type { ResultType } from '../../../tls/failures.js'
-import type { Urgency } from '../findings.js'
+
+/** When a finding is to be dealt with. */
+export type Urgency = 'now' | 'soon' | 'later'
 
 /** What the texts are filled with; remote text in it is escaped. */
 export interface Facts {

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import type { Advice, Urgency } from '../findings.js'
+import type { Advice } from '../findings.js'
 import type { AdviceContext, Finding, Findings } from './finding.js'
 import { onMx } from './mx.js'
 import { onPolicy } from './policy.js'
 import { onPolicyHost } from './policy-host.js'
 import { onRecord } from './record.js'
+import type { Urgency } from './row.js'
 import { RANK, rowOf } from './table.js'
 
 const FINDERS = [onRecord, onPolicyHost, onMx, onPolicy, onTlsRpt]
