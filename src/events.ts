@@ -29,7 +29,9 @@ export interface AppliedPolicy {
 
 /** One of several policies that a session was held to, and what it failed to meet of it. */
 export interface AppliedResult {
+  /** The policy that was judged */
   policy: AppliedPolicy
+  /** undefined: the session met what it asks for */
   failure?: TlsFailure
 }
 
@@ -129,6 +131,7 @@ export interface TlsReportOutcome {
   day: string
   /** The Policy Domain that it is about */
   domain: string
+  /** What became of it */
   outcome: 'sent' | 'postponed' | 'abandoned' | 'unwanted'
   /** Why it was postponed or abandoned */
   error?: Error

@@ -13,6 +13,7 @@ export type { Field } from './dns/txt-record.js'
 export { type ErrorCode, MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
 export type {
   AppliedPolicy,
+  AppliedResult,
   DaneEvent,
   DeliveryEvent,
   EventMap,
@@ -41,7 +42,7 @@ export type {
   SmtpEnvelope,
   SmtpLog,
 } from './smtp/connection.js'
-export { SmtpError } from './smtp/reply.js'
+export { SmtpError, type SmtpErrorCode } from './smtp/reply.js'
 export {
   type FailureReason,
   type ResultType,

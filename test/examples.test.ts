@@ -40,8 +40,8 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     'smtp.provider.example has it, after the login: 250 ',
     '(smtp.provider.example: certificate-expired). Nothing was sent; try again later.\n' +
       '  it heard: EHLO sender.example, STARTTLS\n',
-    '(smtp.provider.example: starttls-not-supported (refused)). Nothing was sent; try again later.\n' +
-      '  it heard: EHLO sender.example, STARTTLS\n',
+    '(smtp.provider.example: starttls-not-supported (not-offered)). Nothing was sent; try again later.\n' +
+      '  it heard: EHLO sender.example\n',
     'Put right, it has that too; 0 words to anybody else\n',
   ],
   'postgres-store.ts': ['holds: [STS-53] a later fetch replaces an earlier one\n', ' rules hold\n'],

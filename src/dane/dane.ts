@@ -31,7 +31,9 @@ export type DaneDemand =
 
 /** The addresses of an MX host, and what DANE makes a connection to them prove. */
 export interface DaneHost {
+  /** Its addresses, or why it has none */
   addresses: AddressLookup
+  /** What a connection must prove */
   demand: DaneDemand
 }
 
@@ -51,6 +53,7 @@ export interface DaneHostOptions {
 
 /** Receives the warning that DANE is off. */
 export interface DaneLogger {
+  /** Logs a warning */
   warn(entry: object, message: string): void
 }
 

@@ -3,6 +3,8 @@
  *
  * @module mta-sts/dane
  */
+export type { AddressLookup } from '../dns/addresses.js'
+export type { MxRecord } from '../dns/shared-lookups.js'
 export type { TlsaRecord } from '../tls/security.js'
 export { type DaneOptions, dane } from './create.js'
 export type {

@@ -9,11 +9,17 @@ import type { TlsaRecord } from '../tls/security.js'
 
 /** The record types that are asked for, and how a record of each is represented. */
 export interface RecordData {
+  /** IPv4 address */
   A: string
+  /** IPv6 address */
   AAAA: string
+  /** Target name */
   CNAME: string
+  /** Exchange and preference */
   MX: MxRecord
+  /** Record of RFC 6698 */
   TLSA: TlsaRecord
+  /** Strings of one record */
   TXT: string[]
 }
 

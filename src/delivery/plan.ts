@@ -185,10 +185,10 @@ function mxHostsOf(policyDomain: string, answer: MxAnswer, lookup: PolicyLookup)
   return inOrder(hosts).slice(0, MAX_MX_HOSTS)
 }
 
-/** While a policy is cached, a null MX may be forged: it must not bounce mail. */
+/** While a policy may apply, a null MX may be forged: it must not bounce mail. */
 function nullMx(policyDomain: string, mayBeForged: boolean): RoutingError {
   const what = `${escapeRemoteText(policyDomain)} takes no mail: it has a null MX record (RFC 7505)`
-  const why = 'Its MTA-STS policy has not expired, so the record may be forged. Try again later.'
+  const why = 'An MTA-STS policy of it may apply, so the record may be forged. Try again later.'
   return new RoutingError(mayBeForged ? `${what}. ${why}` : `${what}.`, {
     code: 'ENULLMX',
     permanent: !mayBeForged,
@@ -254,9 +254,12 @@ function hasPolicy(lookup: PolicyLookup): lookup is FoundPolicy {
   return lookup.status === 'found' && lookup.policy.mode !== 'none'
 }
 
-/** Whether an unexpired policy is known, so that forged DNS answers must not bounce mail. */
+/**
+ * Whether an unexpired policy is known, or may be in a store that did not answer, so that forged
+ * DNS answers must not bounce mail.
+ */
 function isProtected(lookup: PolicyLookup): boolean {
-  return lookup.status === 'found'
+  return lookup.status === 'found' || lookup.storeFailed === true
 }
 
 type Demands = Pick<PlanOptions, 'minimumSecurity' | 'demand' | 'reportOnly'>

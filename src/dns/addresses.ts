@@ -16,6 +16,7 @@ export interface AddressLookup {
   blocked: string[]
   /** Why no address can be contacted */
   problem?: 'nxdomain' | 'no-address' | 'dns-failure' | 'blocked-address'
+  /** The error of the lookup that failed */
   cause?: Error
 }
 

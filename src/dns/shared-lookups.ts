@@ -17,7 +17,9 @@ export interface LookupOptions {
 
 /** An MX record, as in `node:dns`. */
 export interface MxRecord {
+  /** Name of the MX host */
   exchange: string
+  /** Preference; lower is tried first */
   priority: number
 }
 

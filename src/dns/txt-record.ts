@@ -40,7 +40,7 @@ const TAB = 0x09
 
 /**
  * The fields behind the version, in their order, doubled ones included. White space at the end is
- * tolerated (T5).
+ * tolerated: it changes no meaning.
  *
  * @throws RecordSyntaxError
  */

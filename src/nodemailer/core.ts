@@ -35,6 +35,12 @@ export const STS_NAMES: readonly string[] = [
   ...namesOf<Exclude<keyof StsOptions, keyof MtaStsOptions>>({ sts: true }),
 ]
 
+/**
+ * Where a program runs, and not what it does: one object of these may be given to the `MtaSts` object
+ * and to its transports alike.
+ */
+const SURROUNDINGS: ReadonlySet<keyof MtaStsOptions> = new Set(['resolver', 'connect', 'ca', 'now'])
+
 /** A call that takes the options of an MtaSts object, and options of its own beside them. */
 export interface StsCall extends CheckedCall {
   /** The names of its own options, which may be given beside `sts` */
@@ -53,7 +59,7 @@ export function checkStsOptions(options: StsOptions, { call, own, elsewhere }: S
   })
   if (options.sts === undefined) return
   for (const name of OPTION_NAMES) {
-    if (options[name] === undefined || own.includes(name)) continue
+    if (options[name] === undefined || own.includes(name) || SURROUNDINGS.has(name)) continue
     throw configError(
       `The option "${name}" of ${call} cannot be given beside "sts": give it to the MtaSts object, new MtaSts({ ${name} })`,
     )

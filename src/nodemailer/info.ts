@@ -22,7 +22,9 @@ export interface DomainDelivery extends DeliverySummary {
 
 /** Nodemailer's `info`, and `deliveries`. */
 export interface SentInfo extends MailInfo {
+  /** Recipients that were accepted */
   accepted: string[]
+  /** Recipients that were refused */
   rejected: string[]
   /** One for each rejected recipient, with `recipient`, `code`, `responseCode`, `permanent` */
   rejectedErrors?: MailError[]

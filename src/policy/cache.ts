@@ -294,7 +294,9 @@ export class PolicyCache {
     if (failure) this.#report(policyDomain, lookup, failure)
     // A store that did not answer may know better: nothing is concluded from its silence
     if (stored.kind === 'no-answer') {
-      return requireStore ? noPolicy('store-failure', lookup.failure) : lookup
+      return requireStore
+        ? noPolicy('store-failure', lookup.failure)
+        : { ...lookup, storeFailed: true }
     }
     if (ttl > 0) this.#memory.setNegative(policyDomain, lookup, span(this.#now(), ttl))
     const isExpired = this.#memory.has(policyDomain) && lookup.reason !== 'no-record'

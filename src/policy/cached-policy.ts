@@ -75,6 +75,8 @@ export class CachedPolicy {
   savedUsedAt: number
   /** Whether the entry is being written at the moment */
   saving = false
+  /** The policy with its own dates, when the clock was set back after the fetch */
+  undated: CachedPolicy | undefined
   /** From and until when a delivery gets the policy, and nothing else is due */
   quietFrom = Number.POSITIVE_INFINITY
   quietUntil = Number.NEGATIVE_INFINITY
@@ -137,6 +139,12 @@ export class CachedPolicy {
 
   isValid(now: number): boolean {
     return now < this.expiresAt
+  }
+
+  /** Whether the dates make sense, and less than `max_age` has passed by a clock that cannot go back. */
+  isAlive(now: number): boolean {
+    const elapsed = performance.now() - this.#ticks
+    return this.fetchedAt <= now && this.isValid(now) && elapsed < this.expiresAt - this.fetchedAt
   }
 
   /** Whether half of `max_age`, or a day, has passed since the fetch. */
@@ -205,6 +213,7 @@ export class CachedPolicy {
     redated.refetched = this.refetched
     redated.failure = this.failure
     redated.unsaved = true
+    redated.undated = this.undated ?? this
     return redated
   }
 

@@ -55,6 +55,8 @@ export interface NoPolicy {
     | 'override'
   /** What went wrong, in the terms of RFC 8460 §4.3; left out where nothing did */
   failure?: TlsFailure
+  /** The policy store did not answer: it may hold a policy, so that DNS must not bounce mail */
+  storeFailed?: true
 }
 
 /** The result of `MtaSts.getPolicy`. */

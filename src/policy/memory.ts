@@ -65,10 +65,18 @@ export class PolicyMemory {
 
   /**
    * Returns the policy, dated anew if it seems to have been fetched in the future: the clock was
-   * set back since.
+   * set back since. It gets its own dates back when they make sense again, so that a clock that was
+   * wrong for a while makes no policy expire.
    */
   believable(policyDomain: string, cached: CachedPolicy, now: number): CachedPolicy {
-    if (cached.fetchedAt <= now) return cached
+    if (cached.fetchedAt <= now) {
+      const { undated } = cached
+      if (cached.isValid(now) || !undated?.isAlive(now)) return cached
+      // A store that refuses nothing may have the wrong dates
+      undated.unsaved = true
+      if (this.holds(policyDomain, cached)) this.set(policyDomain, undated)
+      return undated
+    }
     const redated = cached.redated(now)
     if (this.holds(policyDomain, cached)) this.set(policyDomain, redated)
     return redated

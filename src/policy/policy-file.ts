@@ -9,8 +9,8 @@
  *     max_age: 604800
  *
  * The grammar is the ABNF of the RFC, with these tolerances, each of which has only one meaning:
- * blank lines (T1), a byte order mark at the start (T2), upper case in `mx` (T3), one trailing dot
- * on `mx` (T4), the same white space in front of every line (T6).
+ * blank lines, a byte order mark at the start, upper case in `mx`, one trailing dot on `mx`, the same
+ * white space in front of every line.
  *
  * @module
  */
@@ -178,7 +178,7 @@ export function formatPolicy(policy: Policy): string {
   return body
 }
 
-/** Returns the text of a policy file without the byte order mark (T2). */
+/** Returns the text of a policy file without the byte order mark, which is tolerated. */
 function policyText(body: string | Uint8Array): string {
   checkLength(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength)
   const text = typeof body === 'string' ? body : decodeUtf8(body)
@@ -204,7 +204,7 @@ function checkLength(bytes: number): void {
 /** A line that is not blank, with the white space in front of it. */
 const CONTENT_LINE = /^[ \t]*(?=[^ \t\r\n])/gm
 
-/** Returns the text without the white space in front of every line, where that is the same (T6). */
+/** Returns the text without the white space in front of every line, where that is the same. */
 function withoutIndent(text: string): string {
   const first = text.charCodeAt(0)
   if (first !== SPACE && first !== TAB && first !== CR && first !== LF) return text

@@ -43,7 +43,7 @@ export interface PolicyStore {
    * Stores an entry. When the promise resolves, the entry survives the end of the process.
    *
    * Resolves to `false`, and changes nothing, when the stored entry stems from a fetch that began
-   * later ({@link startOf}), or when an operator removed the domain's policy after the fetch began
+   * later (`startedAt`), or when an operator removed the domain's policy after the fetch began
    * ({@link PolicyStore.removedAt}): the caller then reads what is stored. An entry of the same
    * fetch is replaced, so that `usedAt` can be updated. A start or a removal more than an hour in
    * the future is not believed. A store that never refuses an entry may resolve to nothing.
@@ -68,8 +68,8 @@ export interface PolicyStore {
   /** Iterates over all entries, in any order */
   list?(): AsyncIterable<[policyDomain: string, entry: StoredPolicy]>
   /**
-   * Iterates over the entries whose renewal is due at a point in time: those whose
-   * {@link renewalDueAt} is not after `time`. A store without this method is asked for all entries.
+   * Iterates over the entries whose renewal is due at a point in time: half of `max_age` or a day
+   * after the fetch, whichever comes first. A store without this method is asked for all entries.
    */
   due?(time: number): AsyncIterable<[policyDomain: string, entry: StoredPolicy]>
   /**

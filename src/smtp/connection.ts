@@ -79,6 +79,7 @@ export interface SessionReport {
 export interface SmtpEnvelope {
   /** '' or false: the null reverse-path */
   from: string | false
+  /** Recipients, as RCPT names them */
   to: readonly string[]
   /** Bytes of the message, where they are known; declared by SIZE (RFC 1870) */
   size?: number | undefined
@@ -99,7 +100,9 @@ export interface SmtpEnvelope {
 
 /** What became of one message, in Nodemailer's words. */
 export interface SendResult {
+  /** Recipients that the host accepted */
   accepted: string[]
+  /** Recipients that it refused */
   rejected: string[]
   /** One for each rejected recipient: with `recipient`, `code`, `responseCode`, `permanent` */
   rejectedErrors?: Error[]
@@ -115,14 +118,17 @@ export interface SendResult {
 
 /** A connection that has proved what it must, ready for MAIL. */
 export interface SmtpConnection {
+  /** Name of the host */
   readonly mxHost: string
   /** The address that it leads to, as text */
   readonly address: string
+  /** TCP port */
   readonly port: number
   /** A `tls.TLSSocket` when `tls` is not false */
   readonly socket: Socket
   /** false: plaintext */
   readonly tls: false | { version: string; cipher: string }
+  /** Proofs that the host has given */
   readonly proved: Proved
   /** What was let pass: mode `testing`, opportunistic TLS */
   readonly failures: readonly TlsFailure[]
@@ -130,6 +136,7 @@ export interface SmtpConnection {
   readonly extensions: ReadonlyMap<string, string>
   /** Greeting and EHLO replies, as text, for logs and `info` */
   readonly greeting: string
+  /** Lines of the EHLO reply */
   readonly ehlo: readonly string[]
   /** True once the connection has ended or is being ended */
   readonly closed: boolean
@@ -155,6 +162,7 @@ export interface SmtpConnection {
   onClose(listener: () => void): void
   /** While it is idle, an unreferenced connection does not keep the process alive. */
   ref(): void
+  /** Lets the process end while the connection is idle */
   unref(): void
   /** Says QUIT and waits for the reply, at most two seconds. */
   quit(): Promise<void>

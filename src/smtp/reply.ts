@@ -33,6 +33,7 @@ export interface ReplyContext {
   readonly tlsFailed: boolean
 }
 
+/** Codes of {@link SmtpError}, as Nodemailer has them. */
 export type SmtpErrorCode =
   | 'EENVELOPE'
   | 'EMESSAGE'

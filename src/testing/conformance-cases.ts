@@ -6,6 +6,7 @@
 
 /** One rule as a test of any test runner: `for (const { title, run } of cases) test(title, run)`. */
 export interface ConformanceCase {
+  /** Title of the case */
   title: string
   /** Rejects with an AssertionError where the store breaks the rule */
   run(): Promise<void>

@@ -10,6 +10,7 @@ import { type ConformanceCase, casesOf, DAY, HOUR } from './conformance-cases.js
 
 /** A policy store that nothing is stored in yet. */
 export interface PolicyStoreUnderTest {
+  /** The store */
   store: PolicyStore
   /** The same data as another process sees it; default: the store itself */
   other?: PolicyStore

@@ -10,6 +10,7 @@ import { type ConformanceCase, casesOf } from './conformance-cases.js'
 
 /** A report store that nothing is stored in yet. */
 export interface ReportStoreUnderTest {
+  /** The store */
   store: ReportStore
   /** The same data as another process sees it; default: the store itself */
   other?: ReportStore

@@ -63,5 +63,8 @@ function mismatch(reason: string, host: string, cert: PeerCertificate): Error {
   const error = new Error(`Certificate does not match the host: ${reason}`)
   const code = 'ERR_TLS_CERT_ALTNAME_INVALID'
   // Nodemailer writes over code; its newer versions keep the first one under this name themselves
-  return Object.assign(error, { code, originalCode: code, reason, host, cert })
+  Object.assign(error, { code, originalCode: code, reason, host })
+  // Not enumerable: at the end of a handshake the certificate has its whole chain, whose root is its
+  // own issuer, so that JSON.stringify() of every error with this one in it would throw
+  return Object.defineProperty(error, 'cert', { value: cert, writable: true, configurable: true })
 }

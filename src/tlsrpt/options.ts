@@ -5,7 +5,13 @@
  */
 import { toALabels } from '../dns/domain-name.js'
 import { checkKnown, namesOf, number, optionError } from '../option-checks.js'
-import { type MtaStsOptions, resolveOptions, type Settings, SHARED_NAME } from '../options.js'
+import {
+  OPTION_NAMES as CORE_OPTION_NAMES,
+  type MtaStsOptions,
+  resolveOptions,
+  type Settings,
+  SHARED_NAME,
+} from '../options.js'
 import type { CollectorOptions } from './collector.js'
 import { plainMailbox } from './destination.js'
 import {
@@ -101,11 +107,15 @@ const OPTION_NAMES = [
   SHARED_NAME,
 ]
 
+/** Options of the transport whose sessions are reported: one object may serve both. */
+const POOL_OPTION_NAMES = ['maxConnections', 'maxConnectionsPerHost', 'maxMessages', 'idleTimeout']
+
 const STORE_METHODS = ['add', 'seal', 'claim', 'save', 'remove'] as const
 
 /** @throws TypeError that names the option */
 export function resolveReporterOptions(options: TlsReporterOptions): ReporterSettings {
-  checkKnown(options, OPTION_NAMES, { call: 'new TlsReporter()' })
+  const known = [...OPTION_NAMES, ...CORE_OPTION_NAMES, ...POOL_OPTION_NAMES]
+  checkKnown(options, known, { call: 'new TlsReporter()' })
   const { resolver, dnsTimeout, connect, blockedAddresses, ca, logger, now } = options
   const core = resolveOptions({
     resolver,

@@ -24,7 +24,9 @@ export type NoteCode =
   | 'counts-differ'
   | 'other-report-unreadable'
 
+/** Something odd about a report that was read all the same. */
 export interface ReportNote {
+  /** Code of the note */
   code: NoteCode
   /** In words, fit for a terminal */
   text: string

@@ -73,13 +73,16 @@ export interface ReportPlan {
 export interface StoredReport {
   /** Undefined while the day is counted */
   id?: string
+  /** UTC day of the report */
   day: Day
+  /** Policy Domain */
   domain: string
   /**
    * `counting`: the day is not closed; `waiting`: not tried yet; `claimed`: a process is sending it,
    * or has died doing so; `failed`: it is tried again at `notBefore`
    */
   state: 'counting' | 'waiting' | 'claimed' | 'failed'
+  /** How far its sending is */
   progress: Progress
   /** When it is sent, its claim ends, or it is tried again: epoch milliseconds */
   notBefore?: number
@@ -106,7 +109,7 @@ export interface ReportStore {
   /**
    * Claims one report until `until`, of those whose time has come and whose claim, if there was
    * one, is over. `early`: a report that was never claimed is taken before its time, too. A claim
-   * that reaches further than {@link LONGEST_CLAIM} into the future is not believed. Resolves to
+   * that reaches further than six hours into the future is not believed. Resolves to
    * undefined where there is no such report. One that cannot be read is claimed like any other,
    * with `unreadable` set.
    */

@@ -13,16 +13,30 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createMailWorld } from '../../src/testing/index.js'
 import { hasSqlite } from '../cli/support.js'
 import { installedPackage, run } from '../package/packed.js'
-import { COMMANDS, FOR_CONTRIBUTORS, INSTALLS, OPENSSL, TYPED, type Typed } from './commands.js'
+import {
+  COMMANDS,
+  FOR_CONTRIBUTORS,
+  INSTALLS,
+  OPENSSL,
+  PRELOADED,
+  TYPED,
+  type Typed,
+} from './commands.js'
 import { pageAt, ROOT } from './markdown.js'
 
 const lines = (typed: readonly Typed[]) => typed.map((one) => [one.text, one] as const)
 
 it('is all run, or for contributors', () => {
-  const run = new Set([...INSTALLS, ...COMMANDS, ...OPENSSL, ...FOR_CONTRIBUTORS])
+  const run = new Set([...INSTALLS, ...COMMANDS, ...PRELOADED, ...OPENSSL, ...FOR_CONTRIBUTORS])
   const others = TYPED.filter((typed) => !run.has(typed))
   expect(others).toEqual([])
   expect([INSTALLS.length, COMMANDS.length, OPENSSL.length]).toEqual([5, 3, 2])
+})
+
+it.each(lines(PRELOADED))('%s: the package has that entry', (text) => {
+  const { exports }: { exports: Record<string, unknown> } = JSON.parse(pageAt('package.json'))
+  const [, , entry = ''] = text.split(' ')
+  expect(Object.keys(exports)).toContain(entry.replace('mta-sts', '.'))
 })
 
 /** `npm install --save-dev a b`: the packages. */

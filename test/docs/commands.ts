@@ -34,5 +34,7 @@ export const isForContributors = ({ page }: Typed): boolean => CONTRIBUTORS.incl
 /** What a user types, in the order of the pages. */
 export const INSTALLS = TYPED.filter(({ text }) => text.startsWith('npm install '))
 export const COMMANDS = TYPED.filter(({ text }) => text.startsWith('npx mta-sts '))
+/** test/testing/remote.test.ts runs it from the sources. */
+export const PRELOADED = TYPED.filter(({ text }) => text.startsWith('node --import mta-sts/'))
 export const OPENSSL = TYPED.filter(({ text }) => text.startsWith('openssl '))
 export const FOR_CONTRIBUTORS = TYPED.filter(isForContributors)

@@ -327,6 +327,27 @@ await sts.close()
   },
 ]
 
+const ROLL_OUT: readonly Omit<Program, 'page'>[] = [
+  {
+    has: 'reportOnly: true',
+    before: `${NODEMAILER}
+const example = world.domain('example.com', { mode: 'enforce' })
+example.mx().fails('expired')
+const message = ${HELLO}
+`,
+    after: '\nexpect(example.inbox).toHaveLength(1)\ntransporter.close()\n',
+  },
+  {
+    has: 'const refusals',
+    before: `${TRANSPORTER}example.mx().fails('expired')\n`,
+    after: `
+await expect(transporter.sendMail(message)).rejects.toMatchObject({ code: 'EMTASTS' })
+expect([...refusals]).toEqual([['example.com certificate-expired', 1]])
+transporter.close()
+`,
+  },
+]
+
 const on = (page: string, programs: readonly Omit<Program, 'page'>[]): Program[] =>
   programs.map((program) => ({ page, ...program }))
 
@@ -336,5 +357,6 @@ export const PROGRAMS: readonly Program[] = [
   ...on('docs/operating.md', OPERATING),
   ...on('docs/control-flow.md', CONTROL_FLOW),
   ...on('docs/dane.md', DANE),
+  ...on('docs/roll-out.md', ROLL_OUT),
   ...on('docs/own-sender.md', OWN_SENDER_PAGE),
 ]

@@ -74,7 +74,7 @@ export class Sender {
   }
 
   /**
-   * Has it close its transports, after which nothing should keep it alive (D12).
+   * Has it close its transports, after which nothing should keep it alive.
    *
    * @throws when something does
    */

@@ -266,7 +266,7 @@ const CASES: Record<string, Case> = {
       { length: 4 },
       () => outcome(transporter.sendMail(MESSAGE)) as Promise<Record<string, unknown>>,
     )
-    await expect.poll(() => got.length, { timeout: 10_000 }).toBeGreaterThan(0)
+    await sending[0]
     transporter.close()
     const ends = await Promise.all(sending)
     return ends.some(({ message }) => message === 'Connection pool was closed')

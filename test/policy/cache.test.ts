@@ -1,4 +1,7 @@
-/** What the cache promises: DESIGN section 6, row by row, with every query and GET counted. */
+/**
+ * The table "What the cache promises" of docs/control-flow.md, row by row, with every query and GET
+ * counted.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { PolicyLookup } from '../../src/policy/lookup.js'

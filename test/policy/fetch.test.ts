@@ -1023,7 +1023,7 @@ describe('[STS-21] every address is tried', () => {
   })
 })
 
-describe('addresses that may not be contacted (D11)', () => {
+describe('addresses that may not be contacted', () => {
   test.each([
     '0.0.0.0',
     '10.0.0.1',

@@ -212,7 +212,7 @@ describe('parsePolicy', () => {
     expect(parsePolicy(file(lines)).mx).toEqual(mx)
   })
 
-  describe('T6: every line indented by the same white space', () => {
+  describe('tolerates every line indented by the same white space', () => {
     const indented = (indent: string, lines = VALID) => lines.map((line) => `${indent}${line}`)
 
     test.each([' ', '  ', '    ', '\t', '\t\t', ' \t '])(
@@ -222,7 +222,7 @@ describe('parsePolicy', () => {
         expect(parsePolicy(file(indented(indent)))).toEqual(expected)
         expect(parsePolicy(indented(indent).join('\r\n'))).toEqual(expected)
         expect(parsePolicy(`\u{feff}${file(indented(indent))}`)).toEqual(expected)
-        // Blank lines have no indent (T1)
+        // Blank lines have no indent
         const blank = ['', indent, ...indented(indent), ' ', '\t \t']
         expect(parsePolicy(file(blank))).toEqual(expected)
       },
@@ -318,7 +318,7 @@ describe('parsePolicy', () => {
     expect(() => parsePolicy('version: STSv1\nmode: none\nmx: *\nmax_age: 1')).toThrow(/"mx"/)
   })
 
-  test('D7: a max_age above the limit counts as the limit', () => {
+  test('a max_age above the limit counts as the limit', () => {
     const read = (value: string) => parsePolicy(file(VALID.with(3, `max_age: ${value}`))).maxAge
     expect(read('31557601')).toBe(MAX_AGE_LIMIT)
     expect(read('9999999999')).toBe(MAX_AGE_LIMIT)
@@ -328,20 +328,20 @@ describe('parsePolicy', () => {
     expect(read('0')).toBe(0)
   })
 
-  test('T1: blank lines, also of white space', () => {
+  test('tolerates blank lines, also of white space', () => {
     expect(parsePolicy(`\n\r\n \t\n${VALID.join('\n\n')}\n \r\n\n`)).toEqual(
       parsePolicy(file(VALID)),
     )
   })
 
   test.each(['\u{a0}', '\u{b}', '\u{feff}', '\u{2003}', ' \r '])(
-    'T1: %j is no blank line',
+    'refuses a line that looks blank and is not: %j',
     (line) => {
       expect(() => parsePolicy(file([...VALID, line, 'x: y']))).toThrow(PolicySyntaxError)
     },
   )
 
-  test('T2: a byte order mark at the start, once', () => {
+  test('tolerates a byte order mark at the start, once', () => {
     const body = file(VALID)
     expect(parsePolicy(`\u{feff}${body}`)).toEqual(parsePolicy(body))
     expect(parsePolicy(bytes(`\u{feff}${body}`))).toEqual(parsePolicy(body))
@@ -351,7 +351,7 @@ describe('parsePolicy', () => {
     }
   })
 
-  test('T3, T4: upper case in mx and one trailing dot', () => {
+  test('tolerates upper case in mx and one trailing dot', () => {
     expect(parsePolicy(file(VALID.with(2, 'mx: *.EXAMPLE.Com. '))).mx).toEqual(['*.example.com'])
   })
 

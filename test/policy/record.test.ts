@@ -60,9 +60,12 @@ describe('parseRecord', () => {
     expect(Object.keys(parseRecord('v=STSv1; id=a'))).toEqual(['version', 'id'])
   })
 
-  test.each(['v=STSv1;id=a ', 'v=STSv1;id=a\t ', 'v=STSv1;id=a ; '])('tolerates T5: %j', (txt) => {
-    expect(parseRecord(txt).id).toBe('a')
-  })
+  test.each(['v=STSv1;id=a ', 'v=STSv1;id=a\t ', 'v=STSv1;id=a ; '])(
+    'tolerates white space at the end: %j',
+    (txt) => {
+      expect(parseRecord(txt).id).toBe('a')
+    },
+  )
 
   test.each([
     ' v=STSv1;id=a',

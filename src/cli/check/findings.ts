@@ -212,6 +212,7 @@ export interface MxSession {
   milliseconds: number
 }
 
+/** Whether a domain may go to `enforce`, and why. */
 export interface Verdict {
   /**
    * - `fine`: protected, as far as was looked; or the domain takes no mail

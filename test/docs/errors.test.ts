@@ -1,0 +1,45 @@
+/** docs/errors.md has every code of an error that the sources make. */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { pageAt, ROOT } from './markdown.js'
+
+const PAGE = pageAt('docs/errors.md')
+
+/** Words of SMTP and Redis that look like codes. */
+const OTHER_WORDS = new Set(['EHLO', 'EVAL', 'EXISTS', 'EXPIRE'])
+
+/** Codes of Node's and of Nodemailer's, which are read and never made. */
+const READ_ONLY = new Set([
+  ...['ECONNRESET', 'EPIPE', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'],
+  ...['ESOCKET', 'ETLS'],
+])
+
+/** Every text of the sources that is a code. */
+function codes(): Set<string> {
+  const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+  const texts = files.filter((name) => name.endsWith('.ts')).map((name) => pageAt(`src/${name}`))
+  const words = texts.flatMap((text) => [...text.matchAll(/'(E[A-Z]{3,})'/g)])
+  return new Set(words.map(([, word = '']) => word).filter((word) => !OTHER_WORDS.has(word)))
+}
+
+describe('docs/errors.md', () => {
+  const listed = new Set([...PAGE.matchAll(/`(E[A-Z]{3,})`/g)].map(([, code = '']) => code))
+
+  it('lists every code that the sources make', () => {
+    const made = [...codes()].filter((code) => !READ_ONLY.has(code))
+    expect(made.length).toBeGreaterThan(40)
+    expect(made.filter((code) => !listed.has(code))).toEqual([])
+  })
+
+  it('lists no code that the sources do not have', () => {
+    const known = codes()
+    expect([...listed].filter((code) => !known.has(code))).toEqual([])
+  })
+
+  it('says what happened and what to do for each code in a table', () => {
+    const rows = PAGE.split('\n').filter((line) => /^\| `E/.test(line))
+    expect(rows.length).toBeGreaterThan(35)
+    for (const row of rows) expect(row.split('|')[2]?.trim()).not.toBe('')
+  })
+})
