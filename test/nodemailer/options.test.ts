@@ -159,8 +159,8 @@ describe('"sts" beside other options', () => {
     negativeTtl: 5,
     minimumSecurity: 'encrypted',
     reportOnly: true,
-    ca: 'PEM',
-    now: () => 0,
+    maxPolicies: 5,
+    overrides: {},
   }
 
   test.each(Object.keys(core))('%s is refused', (field) => {
@@ -180,6 +180,12 @@ describe('"sts" beside other options', () => {
     expect(() => withMtaSts({ host: 'smtp.example.com' }, options)).toThrow(
       /"negativeTtl" of withMtaSts\(\) cannot be given beside "sts"/,
     )
+  })
+
+  test('surroundings that serve the object and its transports alike are taken', () => {
+    const options = { ...stage.world.options(), sts: stage.sts() }
+    expect(() => mtaStsTransport(options)).not.toThrow()
+    expect(() => withMtaSts({ host: 'smtp.example.com' }, options)).not.toThrow()
   })
 
   test('options of the transport itself are taken', () => {
