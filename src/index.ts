@@ -37,6 +37,7 @@ export type { RefreshSummary } from './policy/renewal.js'
 export type { PolicyStore, StoredPolicy } from './policy/store.js'
 export type {
   OpenOptions,
+  SendOptions,
   SendResult,
   SmtpConnection,
   SmtpEnvelope,

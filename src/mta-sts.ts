@@ -21,7 +21,7 @@ import { ask } from './dns/resolver.js'
 import { MtaStsError } from './errors.js'
 import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
-import { type MtaStsOptions, resolveOptions, type Settings } from './options.js'
+import { guarded, type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
 import { CachedPolicy } from './policy/cached-policy.js'
 import { GuardedStore } from './policy/guarded-store.js'
@@ -76,7 +76,7 @@ export class MtaSts implements AsyncDisposable {
 
   /** @throws TypeError that names the option which is wrong */
   constructor(options: MtaStsOptions = {}) {
-    const settings = resolveOptions(options)
+    const settings = guarded(resolveOptions(options))
     this.#lookups = new HostLookups(settings)
     const { dane } = settings
     const judgeDane: DaneJudge | undefined = dane && ((...what) => dane.judge(...what))

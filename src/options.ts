@@ -184,7 +184,7 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     port: number(options, 'port', { default: 25, min: 1, max: 65_535 }),
     dane,
     connect: func(options, 'connect') ?? connectDirectly,
-    logger: loggerOf(options),
+    logger: object(options, 'logger', LOGGER_METHODS),
     now: func(options, 'now') ?? Date.now,
   }
 }
@@ -238,9 +238,19 @@ function resolverOf(options: MtaStsOptions, dane: Dane | undefined, dnsTimeout: 
   throw optionError('resolver', must, resolver)
 }
 
-function loggerOf(options: MtaStsOptions): Logger | undefined {
-  const logger = object(options, 'logger', LOGGER_METHODS)
-  return logger && guardedLogger(logger)
+/** Returns the settings with guards around what is the caller's: a logger that throws, a clock that fails. */
+export function guarded<T extends Pick<Settings, 'logger' | 'now'>>(settings: T): T {
+  const { logger, now } = settings
+  return { ...settings, logger: logger && guardedLogger(logger), now: guardedClock(now) }
+}
+
+/** Returns a clock that shows the time of the machine where the given one fails. */
+function guardedClock(now: () => number): () => number {
+  if (now === Date.now) return now
+  return () => {
+    const time = now()
+    return Number.isFinite(time) ? time : Date.now()
+  }
 }
 
 function func<K extends 'connect' | 'now'>(options: MtaStsOptions, field: K): MtaStsOptions[K] {

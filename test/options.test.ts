@@ -7,7 +7,7 @@ import { MtaSts } from '../src/mta-sts.js'
 import { isBlocked } from '../src/net/blocked-addresses.js'
 import { connectDirectly } from '../src/net/connect.js'
 import { number } from '../src/option-checks.js'
-import { type MtaStsOptions, resolveOptions } from '../src/options.js'
+import { guarded, type MtaStsOptions, resolveOptions } from '../src/options.js'
 import { matchesMx } from '../src/policy/mx-pattern.js'
 import { type Policy, parsePolicy } from '../src/policy/policy-file.js'
 import { parseRecord } from '../src/policy/record.js'
@@ -443,3 +443,13 @@ describe('number', () => {
     expect(() => number({ n: -1 }, 'n', { default: 0, min: 0 })).toThrow('0 or more')
   })
 })
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY, undefined])(
+  '[STS-54] a clock that answers %s shows the time of the machine instead',
+  (time) => {
+    const before = Date.now()
+    const shown = guarded(resolveOptions({ now: () => time as number })).now()
+    expect(shown).toBeGreaterThanOrEqual(before)
+    expect(shown).toBeLessThanOrEqual(Date.now())
+  },
+)

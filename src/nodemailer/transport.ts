@@ -249,7 +249,8 @@ class MtaStsTransport extends EventEmitter {
         body = message.open(context)
         const envelope = message.envelopeFor(group.recipients, body)
         const content = this.#log.body(body.content)
-        const result = await connection.send(envelope, content, { signal })
+        const check = () => context.assertCurrent()
+        const result = await connection.send(envelope, content, { signal, check })
         this.#pool.release(connection)
         return result
       } catch (error) {

@@ -215,7 +215,7 @@ export class PolicyCache {
       if (synced === undefined) return 'dropped'
       if (synced.policy !== cached) return 'kept'
     } else {
-      if (this.#memory.drop(policyDomain)) return 'dropped'
+      if (this.#memory.dropExpired(policyDomain, now)) return 'dropped'
       const stored = await store.get(policyDomain)
       this.#requireOpen()
       if (stored.kind !== 'entry') return 'kept'

@@ -69,6 +69,8 @@ export class CachedPolicy {
   synced: Span | undefined
   /** Since the policy was last fetched because an MX host did not match it */
   refetched: Span | undefined
+  /** Whether it was counted as expired by a pass: later ones leave it out */
+  dropped = false
   /** Whether the store lacks this policy, because writing it failed */
   unsaved = false
   /** `usedAt` of the entry in the store */

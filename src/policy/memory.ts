@@ -26,6 +26,9 @@ export const NEGATIVE_SHARE = 1 / 8
 
 const NEGATIVE_SIZE = 700
 
+/** How long an expired policy stays in memory, in milliseconds. */
+const EXPIRED_KEPT = 90 * 86_400_000
+
 export class PolicyMemory {
   readonly #policies: BoundedCache<CachedPolicy>
   readonly #negatives: BoundedCache<Negative>
@@ -51,7 +54,9 @@ export class PolicyMemory {
   valid(policyDomain: string, now: number): CachedPolicy | undefined {
     const cached = this.#policies.peek(policyDomain)
     const policy = cached && this.believable(policyDomain, cached, now)
-    return policy?.isValid(now) ? policy : undefined
+    if (!policy?.isValid(now)) return undefined
+    policy.dropped = false
+    return policy
   }
 
   has(policyDomain: string): boolean {
@@ -94,12 +99,29 @@ export class PolicyMemory {
   }
 
   /** Removes what is cached, and says whether there was anything. */
+  /**
+   * Forgets a policy that has expired. One that expired lately stays: the clock may be ahead, and the
+   * policy applies again when it is put right.
+   *
+   * @returns whether there was one
+   */
+  dropExpired(policyDomain: string, now: number): boolean {
+    const cached = this.#policies.peek(policyDomain)
+    if (cached === undefined) return false
+    cached.dropped = true
+    if (now - cached.expiresAt > EXPIRED_KEPT) this.#policies.delete(policyDomain)
+    return true
+  }
+
   drop(policyDomain: string): boolean {
     return this.#policies.delete(policyDomain)
   }
 
-  domains(): IterableIterator<string> {
-    return this.#policies.keys()
+  /** Iterates over the Policy Domains of policies that have not been counted as expired. */
+  *domains(): Generator<string> {
+    for (const [policyDomain, { dropped }] of this.#policies.entries()) {
+      if (!dropped) yield policyDomain
+    }
   }
 
   entries(): IterableIterator<[string, CachedPolicy]> {

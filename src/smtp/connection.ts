@@ -116,6 +116,17 @@ export interface SendResult {
   messageSize: number
 }
 
+/** Options of {@link SmtpConnection.send}. */
+export interface SendOptions {
+  /** Ends the sending and the connection */
+  signal?: AbortSignal | undefined
+  /**
+   * Called when the host waits for the message, before the first byte of it: give it
+   * `context.assertCurrent`. What it throws ends the connection and is thrown by `send`
+   */
+  check?: (() => void) | undefined
+}
+
 /** A connection that has proved what it must, ready for MAIL. */
 export interface SmtpConnection {
   /** Name of the host */
@@ -151,7 +162,7 @@ export interface SmtpConnection {
   send(
     envelope: SmtpEnvelope,
     message: string | Uint8Array | Readable,
-    options?: { signal?: AbortSignal | undefined },
+    options?: SendOptions,
   ): Promise<SendResult>
   /**
    * Gives the socket to another SMTP client. A greeting (220) stands ready to be read; the client

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved } from '../tls/security.js'
-import type { SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
+import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
 import { isStream, type MessageSource } from './data.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, replyError } from './reply.js'
@@ -67,7 +67,7 @@ export class SmtpSession implements SmtpConnection {
   async send(
     envelope: SmtpEnvelope,
     message: MessageSource,
-    options: { signal?: AbortSignal | undefined } = {},
+    options: SendOptions = {},
   ): Promise<SendResult> {
     const dialogue = this.#dialogue
     if (this.#busy) throw new Error('The connection is sending another message')
@@ -84,7 +84,7 @@ export class SmtpSession implements SmtpConnection {
       unwatch = watchStream(message, dialogue)
       signal?.addEventListener('abort', onAbort, { once: true })
       if (this.#mustReset) await this.#reset()
-      return await transaction.run(message)
+      return await transaction.run(message, options.check)
     } finally {
       if (transaction?.open) this.#mustReset = true
       signal?.removeEventListener('abort', onAbort)

@@ -70,11 +70,15 @@ export class Transaction {
     this.#refusals = this.#commands.recipients.map(({ error }) => error)
   }
 
-  /** @throws SmtpError, with what became of each recipient where the host replied */
-  async run(message: MessageSource): Promise<SendResult> {
+  /**
+   * @param check called before the first byte of the message; what it throws ends the connection
+   * @throws SmtpError, with what became of each recipient where the host replied
+   */
+  async run(message: MessageSource, check?: () => void): Promise<SendResult> {
     const begun = performance.now()
     try {
       await this.#envelope()
+      this.#checkBefore(check)
       const sent = performance.now()
       const { timeouts } = this.#host
       const body = sendBody(this.#dialogue, message, timeouts.block)
@@ -86,6 +90,15 @@ export class Transaction {
       return this.#result(reply, messageSize, { begun, sent })
     } catch (error) {
       throw this.#withRecipients(error)
+    }
+  }
+
+  #checkBefore(check: (() => void) | undefined): void {
+    try {
+      check?.()
+    } catch (error) {
+      this.#dialogue.close()
+      throw error
     }
   }
 

@@ -7,6 +7,7 @@ import { toALabels } from '../dns/domain-name.js'
 import { checkKnown, namesOf, number, optionError } from '../option-checks.js'
 import {
   OPTION_NAMES as CORE_OPTION_NAMES,
+  guarded,
   type MtaStsOptions,
   resolveOptions,
   type Settings,
@@ -117,15 +118,17 @@ export function resolveReporterOptions(options: TlsReporterOptions): ReporterSet
   const known = [...OPTION_NAMES, ...CORE_OPTION_NAMES, ...POOL_OPTION_NAMES]
   checkKnown(options, known, { call: 'new TlsReporter()' })
   const { resolver, dnsTimeout, connect, blockedAddresses, ca, logger, now } = options
-  const core = resolveOptions({
-    resolver,
-    dnsTimeout,
-    connect,
-    blockedAddresses,
-    ca,
-    logger,
-    now,
-  })
+  const core = guarded(
+    resolveOptions({
+      resolver,
+      dnsTimeout,
+      connect,
+      blockedAddresses,
+      ca,
+      logger,
+      now,
+    }),
+  )
   return {
     store: withMethods(options, 'store', STORE_METHODS),
     days: oneOf(options, 'days', ['all', 'with-failures']),

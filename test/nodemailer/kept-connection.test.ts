@@ -1,7 +1,7 @@
 /** Kept connections, places and deadlines against scripted hosts; and which replies are final. */
 import nodemailer, { type Transporter } from 'nodemailer'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Policy } from '../../src/index.js'
+import { MtaSts, type Policy } from '../../src/index.js'
 import {
   type MtaStsTransportOptions,
   mtaStsTransport,
@@ -195,6 +195,62 @@ describe('places', () => {
     expect(await second).toMatchObject({ code: 'ECONNECTION' })
     await first
     expect(mx.peers).toHaveLength(1)
+  })
+})
+
+describe('a policy that is learnt while the host answers the envelope', () => {
+  test('[STS-51] [STS-42] sends no byte of the message to the host that it does not name', async () => {
+    let learn = async () => {}
+    const script: Script = async (peer) => {
+      await untilSecured(peer)
+      for (;;) {
+        const line = await peer.hear()
+        if (line === undefined) return
+        if (line === 'DATA') {
+          await learn()
+          peer.say('354 Go ahead')
+        } else peer.say('250 Fine')
+      }
+    }
+    const mx = await ScriptedMx.open(script, HOST)
+    const options = mx.options()
+    let record: string[][] = []
+    const sts = new MtaSts({
+      ...options,
+      negativeTtl: 0,
+      resolver: { ...options.resolver, resolveTxt: async () => record },
+      store: {
+        get: async () =>
+          record.length === 0
+            ? undefined
+            : {
+                id: '1',
+                body: 'version: STSv1\nmode: enforce\nmx: other.example\nmax_age: 86400\n',
+                fetchedAt: Date.now(),
+                expiresAt: Date.now() + 86_400_000,
+                usedAt: Date.now(),
+              },
+        set: async () => {},
+        delete: async () => {},
+      },
+    })
+    const sender = nodemailer.createTransport(mtaStsTransport({ sts, name: 'sender.example' }))
+    onTestFinished(async () => {
+      sender.close()
+      await sts.close()
+      await mx[Symbol.asyncDispose]()
+    })
+    learn = async () => {
+      record = [['v=STSv1; id=1;']]
+      expect(await sts.getPolicy(DOMAIN)).toMatchObject({ policy: { mode: 'enforce' } })
+    }
+
+    const error = await errorOf(sender.sendMail(messageTo(DOMAIN)))
+
+    expect(error).toMatchObject({ code: 'EMTASTS', permanent: false })
+    // The second connection is that of a GET to the policy host
+    const [first] = mx.peers
+    expect(first?.heard.at(-1)).toBe('DATA')
   })
 })
 
