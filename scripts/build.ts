@@ -69,8 +69,8 @@ async function buildProgram(): Promise<Map<string, string[]>> {
     entryFileNames: '[name].cjs',
     chunkFileNames: 'parts/[name].cjs',
     generatedCode: 'es2015',
-    // `import()` of optional packages stays one, so that ES modules can be loaded
-    dynamicImportInCjs: true,
+    // Jest runs no `import()` in CommonJS; this Node can require ES modules
+    dynamicImportInCjs: false,
     hoistTransitiveImports: false,
   })
   await bundle.close()

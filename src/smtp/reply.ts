@@ -178,16 +178,17 @@ export function replyText({ lines }: Reply): string {
   return text.length > KEPT_TEXT ? `${text.slice(0, KEPT_TEXT)}…` : text
 }
 
+/** From MAIL FROM on in Nodemailer's words, which logs are searched for. */
 const FAILED: Record<SmtpStep, string> = {
   CONN: 'The host refused the connection',
   EHLO: 'The host refused EHLO',
   HELO: 'The host refused HELO',
   STARTTLS: 'The host refused STARTTLS',
   RSET: 'The host refused RSET',
-  'MAIL FROM': 'The host refused the sender',
-  'RCPT TO': 'The host refused the recipient',
-  DATA: 'The host refused DATA',
-  message: 'The host refused the message',
+  'MAIL FROM': 'Mail command failed',
+  'RCPT TO': 'Recipient command failed',
+  DATA: 'Data command failed',
+  message: 'Message failed',
   QUIT: 'The host refused QUIT',
   API: 'The message cannot be sent',
 }
@@ -288,7 +289,7 @@ export function smtpUtf8Error(
 export function allRejectedError(rejectedErrors: readonly SmtpError[]): SmtpError {
   const last = rejectedErrors.at(-1)
   const why = last === undefined ? '' : `: ${last.message}`
-  const error = new SmtpError(`The host refused every recipient${why}`, {
+  const error = new SmtpError(`Can't send mail - all recipients were rejected${why}`, {
     code: 'EENVELOPE',
     step: 'RCPT TO',
     permanent: true,
