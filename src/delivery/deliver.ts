@@ -274,7 +274,8 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
 async function hasNewPolicy(steps: DeliverySteps, plan: DeliveryPlan): Promise<boolean> {
   const { lookup } = plan
   if (lookup.status === 'none') return false
-  const mismatch = plan.refused.some(isMismatch)
+  // The file may have changed under the same id, unless it has just been fetched
+  const mismatch = lookup.source === 'cache' && plan.refused.some(isMismatch)
   const again = await abortable(steps.lookAgain({ mismatch }), steps.signal)
   return again.status === 'found' && (again.id !== lookup.id || again.body !== lookup.body)
 }

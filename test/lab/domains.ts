@@ -24,6 +24,7 @@ import {
 } from './vocabulary.js'
 
 const NOT_OFFERED = 'mx: starttls-not-supported (not-offered)'
+const EARLY_DATA = 'mx: starttls-not-supported (early-data)'
 const ANSWERED_454 = 'mx: starttls-not-supported (refused)'
 const MISMATCH = 'mx: certificate-host-mismatch'
 const EXPIRED = 'mx: certificate-expired'
@@ -170,7 +171,7 @@ const mxHosts: LabDomain[] = [
     name: 'null-mx-policy',
     policy: enforce('mx'),
     mx: 'null',
-    expected: fails('ENULLMX', 'permanent'),
+    expected: fails('ENULLMX', 'temporary'),
   },
   {
     name: 'by-preference',
@@ -294,7 +295,7 @@ const starttls: LabDomain[] = [
     expected: proved('mx'),
   },
   ...enforced('stripped', postfix('mx', { attacker: 'strips-starttls' }), refused(NOT_OFFERED)),
-  ...enforced('injected', postfix('mx', { attacker: 'injects' }), proved('mx')),
+  ...enforced('injected', postfix('mx', { attacker: 'injects' }), refused(EARLY_DATA)),
 ]
 
 /** The policy cannot be had, and nothing is cached: mail goes out as if there were none (§3.3). */
@@ -432,7 +433,7 @@ const smartHosts: LabDomain[] = [
     mx: [],
     itself: postfix('@', { tls: 'none' }),
     smartHostFor: 'you@null-mx-policy.example',
-    expected: refused('@: starttls-not-supported (refused)'),
+    expected: refused('@: starttls-not-supported (not-offered)'),
   },
 ]
 
