@@ -204,13 +204,19 @@ describe('a refusal', () => {
     { requireTLS: false },
     { secure: false },
     { secured: true },
-    { minimumSecurity: 'opportunistic' },
     { servername: 'wrong-name.example' },
     { host: 'wrong-name.example' },
   ]
 
-  test.each(LOOSER)('[STS-49] is not overridden by the option %o', async (looser) => {
+  test.each(LOOSER)('[STS-49] is not overridden by the option %o, which is refused', (looser) => {
+    const [name = ''] = Object.keys(looser)
     const options: MtaStsTransportOptions = { ...looser }
+    expect(() => stage.sender(options)).toThrow(TypeError)
+    expect(() => stage.sender(options)).toThrow(`"${name}"`)
+  })
+
+  test('[STS-49] is not overridden by the option minimumSecurity', async () => {
+    const options = { minimumSecurity: 'opportunistic' } as const
     for (const fault of ['wrong-name', 'no-starttls', 'starttls-454'] as const) {
       const domain = stage.domain({ mode: 'enforce' })
       domain.mx().fails(fault)

@@ -16,6 +16,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     'PolicySyntaxError',
     'RecordSyntaxError',
     'RoutingError',
+    'SmtpError',
     'TlsFailureError',
     'checkServerIdentity',
     'formatPolicy',
@@ -29,7 +30,15 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   'mta-sts/nodemailer': ['mtaStsTransport', 'withMtaSts'],
   'mta-sts/redis': ['redisStore'],
   'mta-sts/sqlite': ['sqliteStore'],
-  'mta-sts/testing': ['FAULTS', 'createMailWorld'],
+  'mta-sts/testing': [
+    'DANE_FAULTS',
+    'FAULTS',
+    'RECORD_TYPES',
+    'STAGES',
+    'createMailWorld',
+    'policyStoreConformance',
+    'reportStoreConformance',
+  ],
   'mta-sts/tlsrpt': [
     'ReportSyntaxError',
     'TlsReporter',
@@ -91,8 +100,12 @@ sts.getPolicy('a.example').then(({ reason }) => console.log(reason)).then(() => 
     expect(await play(bare, format, program(format, entries, body))).toBe('override\n')
   })
 
-  it('without Nodemailer, its entry says that Nodemailer is what is missing', async () => {
-    const code = program(format, ['mta-sts/nodemailer'], '')
+  it('without Nodemailer, withMtaSts() says that Nodemailer is what is missing', async () => {
+    const code = program(
+      format,
+      ['mta-sts/nodemailer'],
+      "e0.withMtaSts({ host: 'smtp.a.example' })",
+    )
     await expect(play(bare, format, code)).rejects.toThrow(
       /Cannot find (module|package) 'nodemailer/,
     )
