@@ -189,6 +189,8 @@ function start() {
     // Neither loaders of the program nor its environment are of use
     execArgv: [],
     env: {},
+    // Collects often: a folder of mails leaves much behind otherwise
+    resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 },
   })
   worker.unref()
   port1.unref()

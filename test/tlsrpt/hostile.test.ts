@@ -18,7 +18,7 @@ interface Cost {
 const MAX_MEBIBYTES = 200
 
 /** Processor time beside that of reading ordinary text as JSON; what it guards against took 100 times more */
-const MAX_RATIO = 40
+const MAX_RATIO = 80
 
 async function costOf(name: string): Promise<Cost> {
   const { NODE_OPTIONS: _, ...env } = process.env
