@@ -282,6 +282,8 @@ const starttls: LabDomain[] = [
   ...enforced('tls11', postfix('mx', { tls: 'tls-1.1' }), refused(OLD_TLS)),
   ...enforced('sni', postfix('mx', { tls: 'by-sni' }), proved('mx')),
   ...enforced('exim', exim('mx'), proved('mx')),
+  ...enforced('no-pipelining', postfix('mx', { tls: 'no-pipelining' }), proved('mx')),
+  ...enforced('exim-no-pipelining', exim('mx', { tls: 'no-pipelining' }), proved('mx')),
   ...enforced('exim-plaintext', exim('mx', { tls: 'none' }), refused(NOT_OFFERED)),
   ...enforced('exim-mandatory', exim('mx', { tls: 'mandatory' }), proved('mx')),
   ...enforced('exim-454', exim('mx', { tls: 'answered-454' }), refused(ANSWERED_454)),

@@ -122,6 +122,7 @@ tls_advertise_hosts = \${if ${isHabit('none')}{}{*}}
 tls_certificate = \${if ${isHabit('answered-454')}{${directory}/no-such-file.pem}{\\
   \${if and{{${isHabit('by-sni')}}{!eq{$tls_in_sni}{${of('name')}}}}{${of('wrong')}}{${of('cert')}}}}}
 tls_require_ciphers = \${if ${isHabit('tls-1.1')}{NORMAL:-VERS-ALL:+VERS-TLS1.1}{NORMAL}}
+pipelining_advertise_hosts = \${if ${isHabit('no-pipelining')}{}{*}}
 dsn_advertise_hosts = \${if and{{${isHabit('dsn-before-tls')}}{!def:tls_in_cipher}}{*}{}}
 acl_smtp_mail = mail
 acl_smtp_rcpt = rcpt

@@ -102,6 +102,12 @@ export class Postfix {
       case 'answered-454':
         // Postfix offers STARTTLS all the same, and then finds that it cannot
         return [...settings, `smtpd_tls_chain_files=${certificate}`, 'smtpd_tls_protocols=nonsense']
+      case 'no-pipelining':
+        return [
+          ...settings,
+          `smtpd_tls_chain_files=${certificate}`,
+          'smtpd_discard_ehlo_keywords=pipelining',
+        ]
       case 'tls-1.1':
         return [
           ...settings,

@@ -79,6 +79,8 @@ export type TlsHabit =
   /** It is offered, and the server has no certificate to show */
   | 'no-certificate'
   | 'tls-1.1'
+  /** Good TLS, and no PIPELINING (RFC 2920) */
+  | 'no-pipelining'
   /** The certificate for the host is shown to who asks for it by SNI; others see one that is wrong */
   | 'by-sni'
   /** Before TLS it promises DSN, after it does not: what was said before must not count */
