@@ -23,6 +23,8 @@ export interface Invitation {
   name: string
   /** The root of the world, in a file */
   ca: string
+  /** How far the world is ahead of real time when the process starts, in milliseconds */
+  ahead: number
 }
 
 /** What a process asks; each line has the number of its question. */

@@ -27,6 +27,7 @@ export class RemoteLink {
   constructor(invitation: Invitation) {
     this.invitation = invitation
     this.ca = readFileSync(invitation.ca, 'utf8')
+    this.#ahead = invitation.ahead
     this.#socket = connect({ host: '127.0.0.1', port: invitation.control, noDelay: true })
     this.#socket.unref()
     this.#ready = new Promise((resolve, reject) => {

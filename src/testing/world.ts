@@ -139,7 +139,8 @@ export class World implements MailWorld {
     const [port, gate] = await Promise.all([submission.listen(), this.#gate])
     const rootFile = this.#rootFile.path(this.ca)
     const { name } = this.options()
-    const invitation = { ...gate.ports, dns: this.dns.port, name, ca: rootFile }
+    const { ahead } = this.clock
+    const invitation = { ...gate.ports, dns: this.dns.port, name, ca: rootFile, ahead }
     return environment({ port, options: submission.options, rootFile, invitation })
   }
 
