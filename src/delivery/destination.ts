@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isAddressLiteral, parseAddressLiteral, toALabels } from '../dns/domain-name.js'
+import { parseAddressLiteral, toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 
@@ -25,21 +25,22 @@ export type Destination =
  * @throws MtaStsError `EDOMAIN` when it is neither
  */
 export function parseDestination(domain: string, route: 'mx' | 'smart-host' = 'mx'): Destination {
-  if (typeof domain === 'string') {
-    const address = parseAddressLiteral(domain)
-    if (address !== undefined) {
-      const literal = { kind: 'literal', name: domain, address } as const
-      return route === 'mx' ? literal : { ...literal, configured: true }
-    }
-    const name = toALabels(domain)
-    if (name !== undefined) return { kind: route === 'mx' ? 'domain' : 'smart-host', name }
-  }
+  const destination = typeof domain === 'string' ? tryParseDestination(domain, route) : undefined
+  if (destination) return destination
   const shown = typeof domain === 'string' ? `"${escapeRemoteText(domain)}"` : `A ${typeof domain}`
   throw new MtaStsError(`${shown} is not a domain name: check the recipient's address`, 'EDOMAIN')
 }
 
 /** Returns undefined where {@link parseDestination} would throw. */
-export function tryParseDestination(domain: string): Destination | undefined {
-  const name = isAddressLiteral(domain) ? domain : toALabels(domain)
-  return name === undefined ? undefined : parseDestination(name)
+export function tryParseDestination(
+  domain: string,
+  route: 'mx' | 'smart-host' = 'mx',
+): Destination | undefined {
+  const address = parseAddressLiteral(domain)
+  if (address !== undefined) {
+    const literal = { kind: 'literal', name: domain, address } as const
+    return route === 'mx' ? literal : { ...literal, configured: true }
+  }
+  const name = toALabels(domain)
+  return name === undefined ? undefined : { kind: route === 'mx' ? 'domain' : 'smart-host', name }
 }

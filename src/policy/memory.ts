@@ -113,10 +113,6 @@ export class PolicyMemory {
     return true
   }
 
-  drop(policyDomain: string): boolean {
-    return this.#policies.delete(policyDomain)
-  }
-
   /** Iterates over the Policy Domains of policies that have not been counted as expired. */
   *domains(): Generator<string> {
     for (const [policyDomain, { dropped }] of this.#policies.entries()) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { MtaStsError } from '../errors.js'
+import { copyOfError, MtaStsError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 
 /** The step of a session that a reply answers. `CONN` is the greeting, `API` a check of our own. */
@@ -313,11 +313,7 @@ export function withRejections(error: SmtpError, rejectedErrors: readonly SmtpEr
 
 /** Returns an error of its own for one recipient of a message that failed as a whole. */
 export function forRecipient(error: SmtpError, recipient: string): SmtpError {
-  const copy: SmtpError = Object.create(
-    Object.getPrototypeOf(error),
-    Object.getOwnPropertyDescriptors(error),
-  )
-  return Object.assign(copy, { recipient })
+  return Object.assign(copyOfError(error), { recipient })
 }
 
 /** Replies to MAIL that a fresh connection may not give (a limit of messages, an idle timeout). */
