@@ -335,13 +335,13 @@ const SCENARIOS: readonly Scenario[] = [
   {
     code: 'policy-host-certificate-expires',
     breaks: () => undefined,
-    options: () => ({ now: () => Date.now() + 20 * DAY }),
+    options: () => ({ now: () => Date.now() + 20.5 * DAY }),
     says: 'expires in 9 days',
   },
   {
     code: 'mx-certificate-expires',
     breaks: () => undefined,
-    options: () => ({ now: () => Date.now() + 20 * DAY }),
+    options: () => ({ now: () => Date.now() + 20.5 * DAY }),
     says: 'expires in 9 days',
   },
   {
