@@ -5,7 +5,7 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 
 /** The result of Nodemailer's `getSocket`: a socket, and options that override the transport's. */
@@ -43,6 +43,7 @@ export interface Mail {
   message: {
     getEnvelope(): { from: string | false; to?: string | string[] }
     getHeader?(name: string): unknown
+    createReadStream(): Readable
   }
 }
 

@@ -309,6 +309,8 @@ class SmartHost {
     if (!asking) throw unknownNodemailer()
     const turn =
       asking instanceof Shipment ? (asking.now ?? (await asking.turn)) : await asking.turn
+    // The message may have waited in the queue since it was planned: no login under an old policy
+    turn.context.assertCurrent()
     const given = await this.#connector.open(turn, options)
     if (asking instanceof Shipment) asking.opened = openedFor(given)
     return given
