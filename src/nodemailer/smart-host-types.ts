@@ -52,6 +52,8 @@ export type SendCallback<Info> = (error: Error | null, info?: Info) => void
 /** `SMTPTransport` or `SMTPPool`. */
 export interface SmtpTransport {
   name: string
+  /** `10.6.0[client:10.6.0]` */
+  version: string
   options: SmtpOptions
   mailer?: object
   getSocket: GetSocket

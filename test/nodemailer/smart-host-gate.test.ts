@@ -203,7 +203,7 @@ describe('replies before MAIL FROM are never permanent [STS-56]', () => {
   })
 })
 
-it('a pool whose private parts are elsewhere sends nothing', async () => {
+it('the fields of Nodemailer that are read and are not public exist', async () => {
   const name = stage.unusedName()
   const host = stage.world.smartHost(name, { port: 587 })
   stage.world.domain(name, { mx: [], mode: 'enforce' })
@@ -212,7 +212,6 @@ it('a pool whose private parts are elsewhere sends nothing', async () => {
     stage.world.options(),
   )
   const connections = Reflect.get(transport, '_connections')
-  // The fields of Nodemailer that are read and are not public
   expect(connections).toEqual([])
   expect(Reflect.get(transport, '_closed')).toBe(false)
   const transporter = nodemailer.createTransport(transport)
