@@ -107,6 +107,11 @@ export class MtaStsError extends Error {
   }
 }
 
+/** Returns the error of every call to a closed `MtaSts`. */
+export function closedError(): MtaStsError {
+  return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
+}
+
 /**
  * Returns an error of its own for another recipient or caller: class, message, stack and fields of
  * the given one, which is not written to.

@@ -18,13 +18,14 @@ import {
 } from './delivery/plan.js'
 import { DeliveryRecord, type DeliverySummary } from './delivery/record.js'
 import { ask } from './dns/resolver.js'
-import { MtaStsError } from './errors.js'
+import { closedError, MtaStsError } from './errors.js'
 import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
+import { withinTime } from './net/deadline.js'
 import { guarded, type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
 import { CachedPolicy } from './policy/cached-policy.js'
-import { GuardedStore } from './policy/guarded-store.js'
+import { GuardedStore, storeLimit } from './policy/guarded-store.js'
 import { appliedPolicy, isSamePolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
 import { recordName } from './policy/names.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
@@ -234,7 +235,7 @@ export class MtaSts implements AsyncDisposable {
         cause: error,
       })
     }
-    if (store) await withinTime(store.get('example.com'), STORE_TIMEOUT)
+    if (store) await withinTime(storeLimit(STORE_TIMEOUT), () => store.get('example.com'))
     return true
   }
 
@@ -331,27 +332,6 @@ export class MtaSts implements AsyncDisposable {
       operation,
       escapeRemoteText(textOfThrown(error)),
     )
-  }
-}
-
-function closedError(): MtaStsError {
-  return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
-}
-
-/** @throws Error when the promise takes longer */
-async function withinTime<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    const error = new MtaStsError(
-      `The policy store did not answer within ${milliseconds} ms`,
-      'ESTORE',
-    )
-    timer = setTimeout(() => reject(error), milliseconds)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
   }
 }
 

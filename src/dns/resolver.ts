@@ -5,6 +5,7 @@
  * @module
  */
 import { promises as dns } from 'node:dns'
+import { withinTime } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 
 /** The part of `node:dns/promises` that is used; any object of this shape will do. */
@@ -45,12 +46,9 @@ export async function ask<T>(
   timeout: number,
   isRecord: (record: unknown) => boolean = () => true,
 ): Promise<Answer<T>> {
-  let timer: NodeJS.Timeout | undefined
   try {
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(timeoutError(timeout)), timeout)
-    })
-    const records = await Promise.race([query(), late])
+    const limit = { milliseconds: timeout, late: () => timeoutError(timeout) }
+    const records = await withinTime(limit, query)
     if (!Array.isArray(records)) throw new TypeError('The resolver did not return an array')
     if (!records.every(isRecord)) throw new TypeError('The resolver returned something else')
     return records.length === 0 ? { kind: 'absent', nxdomain: false } : { kind: 'found', records }
@@ -60,8 +58,6 @@ export async function ask<T>(
     if (code === 'ENODATA') return { kind: 'absent', nxdomain: false }
     if (code === 'ENOTFOUND') return { kind: 'absent', nxdomain: true }
     return { kind: 'failed', error }
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -52,6 +52,31 @@ export class Deadline {
   }
 }
 
+export interface TimeLimit {
+  milliseconds: number
+  /** Makes the error of a call that takes longer */
+  late: () => Error
+  /** Whether the process may end while the call is awaited */
+  background?: boolean
+}
+
+/** Resolves or rejects as a call does, unless it takes longer than the limit. It then goes on. */
+export async function withinTime<T>(
+  { milliseconds, late, background = false }: TimeLimit,
+  call: () => T | PromiseLike<T>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), milliseconds)
+    if (background) timer.unref()
+  })
+  try {
+    return await Promise.race([call(), limit])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /**
  * Waits for a promise, but no longer than until a signal is aborted; then rejects with the error
  * that `reason` makes. The work goes on: others may wait for it.

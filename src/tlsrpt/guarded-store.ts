@@ -5,6 +5,7 @@
  * @module
  */
 import { MtaStsError } from '../errors.js'
+import { type TimeLimit, withinTime } from '../net/deadline.js'
 import type { NumberedCounts } from './backlog.js'
 import type { CountLimits } from './counts.js'
 import type { Day } from './day.js'
@@ -60,35 +61,19 @@ export class GuardedReportStore {
   }
 
   async close(time: number): Promise<void> {
-    await withinTime(time, 'close', (async () => this.#store.close?.())())
+    await withinTime(storeLimit(time, 'close'), async () => this.#store.close?.())
   }
 }
 
 /** A call in the background: its time limit keeps no process alive. */
 function bounded<T>(time: number, operation: string, call: () => Promise<T>): Promise<T> {
-  return withinTime(time, operation, call(), (timer) => timer.unref())
+  return withinTime({ ...storeLimit(time, operation), background: true }, call)
 }
 
-/** @throws MtaStsError `ESTORE` when the call is not over in time; it goes on unheard */
-export async function withinTime<T>(
-  time: number,
-  operation: string,
-  call: Promise<T>,
-  onTimer: (timer: NodeJS.Timeout) => void = ignore,
-): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const message = `The report store did not answer within ${time} ms (${operation})`
-      reject(new MtaStsError(message, 'ESTORE'))
-    }, time)
-    onTimer(timer)
-  })
-  try {
-    return await Promise.race([call, late])
-  } finally {
-    clearTimeout(timer)
-  }
+/** Returns the time limit of one operation of a report store. */
+export function storeLimit(milliseconds: number, operation: string): TimeLimit {
+  const message = `The report store did not answer within ${milliseconds} ms (${operation})`
+  return { milliseconds, late: () => new MtaStsError(message, 'ESTORE') }
 }
 
 function ignore(): void {}

@@ -8,6 +8,7 @@
  * @module
  */
 import { MtaStsError } from '../errors.js'
+import { type TimeLimit, withinTime } from '../net/deadline.js'
 import type { Destination } from './destination.js'
 import { mailReport } from './mail-report.js'
 import type { ReporterSettings } from './options.js'
@@ -17,6 +18,15 @@ import type { ReportFile } from './report-file.js'
 
 /** How long a transporter may take for one message, in milliseconds. */
 const MAIL_TIME = 30 * 60_000
+
+const MAIL_LIMIT: TimeLimit = {
+  milliseconds: MAIL_TIME,
+  late: () => {
+    const message = `The transporter did not send the report within ${MAIL_TIME} ms`
+    return new MtaStsError(message, 'EREPORTMAIL')
+  },
+  background: true,
+}
 
 export class Handover {
   readonly #settings: Pick<ReporterSettings, 'mail' | 'post'>
@@ -55,23 +65,10 @@ export class Handover {
       () => undefined,
     )
     try {
-      await withinMailTime(sending)
+      await withinTime(MAIL_LIMIT, () => sending)
     } catch (error) {
       isLate = true
       throw error
     }
-  }
-}
-
-async function withinMailTime<T>(sending: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    const message = `The transporter did not send the report within ${MAIL_TIME} ms`
-    timer = setTimeout(() => reject(new MtaStsError(message, 'EREPORTMAIL')), MAIL_TIME).unref()
-  })
-  try {
-    return await Promise.race([sending, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

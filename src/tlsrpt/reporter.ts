@@ -8,10 +8,11 @@ import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MtaStsError } from '../errors.js'
 import { type EventName, publish } from '../events.js'
+import { withinTime } from '../net/deadline.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 import { Backlog } from './backlog.js'
 import { Collector } from './collector.js'
-import { GuardedReportStore, withinTime } from './guarded-store.js'
+import { GuardedReportStore, storeLimit } from './guarded-store.js'
 import {
   type ReporterSettings,
   resolveReporterOptions,
@@ -137,9 +138,9 @@ export class TlsReporter implements AsyncDisposable {
     clearTimeout(this.#sendTimer)
     this.#sender.stop()
     try {
-      await withinTime(LAST_FLUSH_TIME, 'add', this.flush())
+      await withinTime(storeLimit(LAST_FLUSH_TIME, 'add'), () => this.flush())
     } finally {
-      await withinTime(LAST_SENDING_TIME, 'send', this.#sending).catch(ignore)
+      await withinTime(storeLimit(LAST_SENDING_TIME, 'send'), () => this.#sending).catch(ignore)
       await this.#store.close(CLOSE_TIME)
     }
   }
