@@ -15,28 +15,28 @@ import { type TrustedRoots, tlsOptions, verifiedTls } from '../tls/options.js'
 import type { Security } from '../tls/security.js'
 import { failedHandshake, isCertificateError, judge } from '../tls/verdict.js'
 
-/** What is asked of a host. */
+/** A request to a host. */
 export interface HttpsRequest {
-  /** Told to the `connect` hook */
+  /** Passed to the `connect` hook */
   purpose: 'policy' | 'report'
-  /** Host name in A-labels, which the certificate must name */
+  /** Host name in A-labels; the certificate must name it */
   host: string
   /** Default 443 */
   port?: number
   method: 'GET' | 'POST'
   /** Path and query */
   path: string
-  /** `host` and, for a POST, `content-length` are added */
+  /** Besides `host` and, for a POST, `content-length`, which are added */
   headers: Readonly<Record<string, string>>
-  /** Sent with a POST */
+  /** Body of a POST */
   body?: Uint8Array
-  /** A longer response body is a failure (`too-large`), in bytes */
+  /** Bound of the response body, in bytes; a longer one is a failure (`too-large`) */
   maxBody: number
-  /** Whether a response of this status and these headers is read to its end; default: always */
+  /** Whether to read the body of a response with this status and these headers; default: always */
   wantsBody?: (status: number, headers: IncomingHttpHeaders) => boolean
 }
 
-/** What a TLS handshake showed. */
+/** The result of a TLS handshake. */
 export interface TlsFacts {
   /** `TLSv1.3` */
   version: string | null
@@ -45,7 +45,7 @@ export interface TlsFacts {
   certificate: X509Certificate | undefined
 }
 
-/** When each step was done, in milliseconds after the address was first contacted. */
+/** The time at which each step was done, in milliseconds after the address was first contacted. */
 export interface ExchangeTimes {
   connected?: number
   secured?: number
@@ -53,17 +53,17 @@ export interface ExchangeTimes {
   ended?: number
 }
 
-/** Why an exchange failed. */
+/** The reason why an exchange failed. */
 export interface ExchangeFailure {
   reason: FailureReason
-  /** The host did not prove its name; `reason` says what is wrong with its certificate */
+  /** The host did not prove its name; `reason` names the fault of its certificate */
   certificate: boolean
   cause: Error
 }
 
-/** What was seen at one address; each field is left out when the exchange did not get that far. */
+/** The facts seen at one address; each field is omitted if the exchange ended earlier. */
 export interface Seen {
-  /** Left out when the host has no address that can be contacted */
+  /** Omitted when the host has no address that can be contacted */
   address?: string
   tls?: TlsFacts
   status?: number
@@ -82,13 +82,13 @@ export type HttpsExchange =
 
 export const HTTPS_PORT = 443
 
-/** More informational responses (RFC 9110 §15.2) in front of the final one are a flood. */
+/** Maximum number of informational responses (RFC 9110 §15.2) before the final one. */
 const MAX_INTERIM_RESPONSES = 16
 
 /** Bound of one response head, informational ones included, in bytes. */
 const MAX_HEAD_BYTES = 16 * 1024
 
-/** Judged as if it had to be authenticated. */
+/** The host is judged as if it had to be authenticated. */
 const AUDITED: Security = { level: 'opportunistic', audit: { by: 'sts' } }
 
 export interface ConversationOptions {
@@ -98,7 +98,7 @@ export interface ConversationOptions {
   signal: AbortSignal
 }
 
-/** A response that is refused, with the word for it. */
+/** A response that is refused, with the reason. */
 class UnusableResponse extends MtaStsError {
   readonly reason: FailureReason
   constructor(reason: FailureReason, message: string) {
@@ -117,7 +117,7 @@ export class Conversation {
     this.#seen = { address, sent: false, times: {} }
   }
 
-  /** Never rejects. */
+  /** Runs the exchange. Never rejects. */
   async hold(
     socket: Socket,
     request: HttpsRequest,
@@ -148,7 +148,7 @@ export class Conversation {
   async #handshake(socket: TLSSocket, host: string, inspect: boolean): Promise<void> {
     await secureConnected(socket)
     this.#reached('secured')
-    // The verdict comes before any look at the certificate, which Node can give away only once
+    // Judged before the certificate is read: Node may return it only once
     const failure = judge(socket, host, AUDITED)
     if (inspect) this.#seen.tls = tlsFacts(socket)
     if (failure) throw new TlsFailureError(failure)
@@ -158,7 +158,7 @@ export class Conversation {
     const { host, port = HTTPS_PORT, method, path, body } = request
     return new Promise((resolve, reject) => {
       const outgoing = httpRequest({
-        // Without an agent: nothing is kept, nothing is taken from the environment
+        // No agent: no connection is kept, nothing is read from the environment
         createConnection: () => socket,
         method,
         host,
@@ -183,9 +183,9 @@ export class Conversation {
         this.#seen.headers = response.headers
         resolve(response)
       })
-      // Not once: a body that breaks off reports here too
+      // Not `once`: a truncated body also reports here
       outgoing.on('error', reject)
-      // A switch to another protocol does not come as a response
+      // A switch to another protocol is not emitted as a response
       outgoing.once('close', () => reject(new Error('The host sent no response')))
       this.#seen.sent = true
       outgoing.end(body)
@@ -253,7 +253,7 @@ function certificateFailure({ resultType, reason }: TlsFailure, cause: Error): E
   return { reason: reason ?? wordFor(resultType), certificate: true, cause }
 }
 
-/** The kind of a certificate fault that has no reason beside its result type. */
+/** Returns the reason for a certificate fault that has only a result type. */
 function wordFor(resultType: TlsFailure['resultType']): FailureReason {
   switch (resultType) {
     case 'certificate-host-mismatch':

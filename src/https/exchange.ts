@@ -1,7 +1,8 @@
 /**
- * One verified HTTPS exchange: a GET or a POST to a host that proves its name, over a connection of
- * its own, before a deadline. It returns what it saw at each address. No redirect is followed, no
- * agent, cookie, proxy or cache of the environment is used, and no TLS session is resumed.
+ * Verified HTTPS exchanges: a GET or a POST to a host that proves its name, over its own
+ * connection, within a deadline. Results tell what was seen at each address. No redirect is
+ * followed, no agent, cookie, proxy or cache of the environment is used, and no TLS session is
+ * resumed.
  *
  * @module
  */
@@ -22,23 +23,23 @@ export interface ExchangeOptions {
   connect: Connect
   blockedAddresses: BlockList
   roots: TrustedRoots
-  /** For a DNS query, in milliseconds */
+  /** Limit of a DNS query, in milliseconds */
   dnsTimeout: number
-  /** For the whole exchange, from DNS to the last byte, in milliseconds */
+  /** Limit of the whole exchange, from DNS to the last byte, in milliseconds */
   timeout: number
-  /** Aborts an exchange that is under way */
+  /** Aborts a running exchange */
   signal?: AbortSignal | undefined
   /**
-   * Completes the handshake with a host that fails verification as well, so that its certificate
-   * can be shown. The request is sent to a verified host only, as always.
+   * Completes the handshake even with a host that fails verification, to show its certificate. The
+   * request is sent to a verified host only, as always.
    */
   inspect?: boolean
 }
 
 /**
- * Yields the exchange with one address of the host after the other, until the caller has enough,
- * each address was tried, or the time is over. It yields once at least. An address that cannot be
- * connected to is yielded only when none of them can: what another one answered says more.
+ * Yields the exchange with each address of the host in turn, until the caller stops, all addresses
+ * are tried, or the time is over. Yields at least once. An address that cannot be connected to is
+ * yielded only if none can: the answer of another one says more.
  *
  * ```ts
  * for await (const seen of exchanges(request, options)) if (seen.ok) return seen.body
@@ -71,7 +72,7 @@ export async function* exchanges(
   }
 }
 
-/** Exchanges with one address of the host, which is the caller's choice. Never rejects. */
+/** Exchanges with one address of the host that the caller chooses. Never rejects. */
 export async function exchangeAt(
   address: string,
   request: HttpsRequest,
@@ -109,11 +110,11 @@ interface Bounded extends ExchangeOptions {
 interface Next {
   exchange: HttpsExchange
   connected: boolean
-  /** Addresses that are worth another exchange */
+  /** Addresses left to try */
   remaining: ConnectTarget[]
 }
 
-/** Exchanges with the first of the addresses that a TCP connection can be made to. */
+/** Exchanges with the first address that accepts a TCP connection. */
 async function exchangeWithFirst(
   targets: readonly ConnectTarget[],
   request: HttpsRequest,
@@ -128,7 +129,7 @@ async function exchangeWithFirst(
       timeout: left,
       signal,
     })
-    // Each address that is left gets its share of the time that is left
+    // The remaining addresses share the remaining time equally
     const turn = deadlineOf(request, deadline.left / (remaining.length + 1), signal)
     try {
       const conversation = new Conversation(target.address, begun)
