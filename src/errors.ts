@@ -1,5 +1,5 @@
 /**
- * The base class of the errors, and those about the syntax of what a domain publishes.
+ * The base class of all errors, and the syntax errors in what a domain publishes.
  *
  * @module
  */

@@ -71,7 +71,7 @@ export class PolicyCache {
   /** At most one for each domain, for everything that takes time: store, TXT, GET */
   readonly #inFlight = new Map<string, InFlight>()
   /** Number of background tasks under way */
-  #beside = 0
+  #backgroundTasks = 0
 
   constructor(options: CacheOptions) {
     const { now, closing, maxNegatives, maxCacheBytes } = options
@@ -160,7 +160,7 @@ export class PolicyCache {
 
   /** Whether work is under way, for deliveries or in the background. */
   get busy(): boolean {
-    return this.#inFlight.size > 0 || this.#beside > 0
+    return this.#inFlight.size > 0 || this.#backgroundTasks > 0
   }
 
   /** Iterates over the policies in memory. */
@@ -203,17 +203,17 @@ export class PolicyCache {
     if (!policy.isValid(now)) return undefined
     const { recheckInterval } = this.#options
     policy.usedAt = now
-    if (policy.isCheckDue(now)) this.#recheckBeside(policyDomain)
-    if (policy.isSaveDue()) this.#runBeside(this.#updater.save(policyDomain, policy))
+    if (policy.isCheckDue(now)) this.#recheckInBackground(policyDomain)
+    if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
     const { since } = policy.checked ?? { since: Number.NEGATIVE_INFINITY }
     policy.quietFrom = now
     policy.quietUntil = Math.min(policy.expiresAt, since + recheckInterval, now + USE_PRECISION)
     return policy.lookup
   }
 
-  #recheckBeside(policyDomain: string): void {
+  #recheckInBackground(policyDomain: string): void {
     if (this.#inFlight.has(policyDomain)) return
-    this.#runBeside(
+    this.#runInBackground(
       this.#share(policyDomain, 'lookup', () => this.#look(policyDomain, 'recheck', 'background')),
     )
   }
@@ -292,7 +292,8 @@ export class PolicyCache {
       this.#inFlight.delete(policyDomain)
       // This process has not yet looked up the record of a policy that came from the store
       const policy = this.#memory.valid(policyDomain, this.#now())
-      if (policy && !policy.checked && !this.#closing.aborted) this.#recheckBeside(policyDomain)
+      if (policy && !policy.checked && !this.#closing.aborted)
+        this.#recheckInBackground(policyDomain)
     })
     this.#inFlight.set(policyDomain, { purpose, result })
     return result
@@ -303,10 +304,10 @@ export class PolicyCache {
   }
 
   /** Runs work in the background. It fails only when the cache is closing. */
-  #runBeside(work: Promise<unknown>): void {
-    this.#beside++
+  #runInBackground(work: Promise<unknown>): void {
+    this.#backgroundTasks++
     const end = () => {
-      this.#beside--
+      this.#backgroundTasks--
     }
     work.then(end, end)
   }

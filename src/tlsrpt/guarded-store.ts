@@ -1,6 +1,6 @@
 /**
- * A report store whose calls are bounded in time: one that hangs must not keep reports of others
- * from being sent, nor a process from ending.
+ * A report store with time limits: a call that never settles must not keep other reports from being
+ * sent, nor a process from ending.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import type { CountLimits } from './counts.js'
 import type { Day } from './day.js'
 import type { ClaimedReport, Progress, ReportPlan, ReportStore } from './store.js'
 
-/** For a call, in milliseconds: longer than the stores of this package wait for other processes. */
+/** Limit of a call, in milliseconds: longer than this package's stores wait for other processes. */
 const CALL_TIME = 10_000
 
-/** For closing days, which is many steps. */
+/** Limit of closing days, which takes many steps. */
 const SEAL_TIME = 60_000
 
 export class GuardedReportStore {
@@ -32,7 +32,7 @@ export class GuardedReportStore {
     return bounded(SEAL_TIME, 'seal', async () => this.#store.seal(day, plan))
   }
 
-  /** A claim that comes too late is released, so that another process can take the report. */
+  /** Claims a report. A claim after the limit is released for other processes. */
   async claim(request: {
     now: number
     until: number
