@@ -152,7 +152,7 @@ async function throughPlans<T>(
 ): Promise<T> {
   let lookedAgain = false
   for (let plans = 1; ; plans++) {
-    const plan = await abortable(steps.plan(), steps.signal)
+    const plan = await unlessAborted(steps.plan(), steps.signal)
     const loop = new CandidateLoop<T>(plan, steps, record)
     const end = await loop.run(attempt)
     if (end.kind === 'delivered') return end.value
@@ -270,17 +270,13 @@ class CandidateLoop<T> implements DeliveryContext {
   }
 }
 
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  return signal ? unlessAborted(promise, signal, () => signal.reason) : promise
-}
-
 /** Whether the domain has published a new policy that could be fetched (RFC 8461 §5.1). */
 async function hasNewPolicy(steps: DeliverySteps, plan: DeliveryPlan): Promise<boolean> {
   const { lookup } = plan
   if (lookup.status === 'none') return false
   // The file may have changed under the same id, unless it was just fetched
   const mismatch = lookup.source === 'cache' && plan.refused.some(isMismatch)
-  const again = await abortable(steps.lookAgain({ mismatch }), steps.signal)
+  const again = await unlessAborted(steps.lookAgain({ mismatch }), steps.signal)
   return again.status === 'found' && (again.id !== lookup.id || again.body !== lookup.body)
 }
 

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { MtaStsError } from '../errors.js'
 import { discard } from '../net/connect.js'
+import { onAbort } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 import { type FailureReason, type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { type TrustedRoots, tlsOptions, verifiedTls } from '../tls/options.js'
@@ -126,8 +127,7 @@ export class Conversation {
     const { signal } = options
     this.#reached('connected')
     let secured: TLSSocket | undefined
-    const abort = () => (secured ?? socket).destroy(errorOfThrown(signal.reason))
-    signal.addEventListener('abort', abort, { once: true })
+    const release = onAbort(signal, () => (secured ?? socket).destroy(errorOfThrown(signal.reason)))
     try {
       secured = connectTls({ socket, ...handshakeOptions(request.host, options) })
       await this.#handshake(secured, request.host, options.inspect ?? false)
@@ -139,7 +139,7 @@ export class Conversation {
     } catch (error) {
       return { ...this.#seen, ok: false, failure: failureOf(error, signal) }
     } finally {
-      signal.removeEventListener('abort', abort)
+      release()
       discard(secured)
       discard(socket)
     }
