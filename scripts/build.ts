@@ -1,7 +1,7 @@
 /**
  * Builds `dist/`: one CommonJS program that every entry shares, thin ES modules around it, and the
- * declarations. The emitted code is what TypeScript makes of each file, comments included; it is
- * neither minified nor rewritten, so that it can be read and stack traces point into it.
+ * declarations. The emitted code is TypeScript's output for each file, with its comments; it is
+ * neither minified nor rewritten, so that it is readable and stack traces point into it.
  *
  * The program exists once, so that a class is the same for `import` and for `require`.
  */
@@ -17,7 +17,7 @@ import { entries, modules } from './entries.js'
 
 const DIST = 'dist'
 
-/** Packages are not bundled: an installation brings its own. */
+/** Whether an import is external: installed packages are not bundled. */
 const external = (id: string) => isBuiltin(id) || /^[a-z@]/.test(id)
 
 /** Resolves `./x.js` to `./x.ts`, and compiles one file at a time. */
@@ -43,13 +43,13 @@ const compile: Plugin = {
   },
 }
 
-/** Entries of the program, which is CommonJS, and what ES modules take from it. */
+/** Entries of the CommonJS program, whose exports the ES modules use. */
 const programEntries = {
   ...entries,
   ...Object.fromEntries(Object.entries(modules).map(([name, parts]) => [partsOf(name), parts])),
 }
 
-/** The file of the program from which an ES module takes everything. */
+/** Returns the file of the program from which an ES module takes everything. */
 function partsOf(name: string): string {
   return `${name}-parts`
 }
@@ -69,7 +69,7 @@ async function buildProgram(): Promise<Map<string, string[]>> {
     entryFileNames: '[name].cjs',
     chunkFileNames: 'parts/[name].cjs',
     generatedCode: 'es2015',
-    // Jest runs no `import()` in CommonJS; this Node can require ES modules
+    // Jest does not support `import()` in CommonJS; this Node can require ES modules
     dynamicImportInCjs: false,
     hoistTransitiveImports: false,
   })
@@ -126,7 +126,7 @@ async function writeModules(exported: ReadonlyMap<string, string[]>): Promise<vo
   }
 }
 
-/** Formats the emitted files as the sources are: TypeScript indents by four spaces. */
+/** Formats the emitted files like the sources: TypeScript indents by four spaces. */
 async function format(): Promise<void> {
   const biome = join('node_modules', '.bin', 'biome')
   const options = ['--vcs-use-ignore-file=false', '--files-max-size=10000000']
@@ -135,9 +135,8 @@ async function format(): Promise<void> {
 }
 
 /**
- * Loaded by the folder of the package only, by which Haraka loads a line `mta-sts` in its
- * config/plugins: that line must not do nothing. `require('mta-sts')` goes by "exports", and has no
- * `register`.
+ * Loaded only by Haraka, for a line `mta-sts` in its config/plugins, by the folder of the package.
+ * It must report the mistake: `require('mta-sts')` follows "exports" and has no `register`.
  */
 const MAIN = `'use strict'
 module.exports = { ...require('./index.cjs'), register: require('./haraka.cjs').register }

@@ -1,12 +1,12 @@
 /**
- * Questions of deliveries that run side by side: what one of them is asking already is asked once.
+ * Questions shared by concurrent deliveries: a question under way is not asked again.
  *
  * @module
  */
 import { DnsError } from './dns-error.js'
 import type { DnssecResolver, RecordData, SecureAnswer } from './secure-answer.js'
 
-/** Asks one question, and waits no longer than `timeout` milliseconds. Never rejects. */
+/** Asks one question, for at most `timeout` milliseconds. Never rejects. */
 export type AskSecure = <T extends keyof RecordData>(
   name: string,
   type: T,
@@ -35,7 +35,7 @@ export function sharedQueries(resolver: DnssecResolver): AskSecure {
 
 type UnderWay<T extends keyof RecordData> = Map<string, Promise<SecureAnswer<RecordData[T]>>>
 
-/** A resolver of the caller's own may throw, for all that its interface says. */
+/** Asks a resolver of the caller's own, which may throw in spite of its interface. */
 async function asking<T extends keyof RecordData>(
   resolver: DnssecResolver,
   name: string,
@@ -66,7 +66,7 @@ function within<T>(
   })
 }
 
-/** The records, or an error as `node:dns` has it: without any, ENOTFOUND or ENODATA. */
+/** Returns the records; without any, throws an error as in `node:dns`: ENOTFOUND or ENODATA. */
 export function recordsOrThrow<T>(
   answer: SecureAnswer<T>,
   query: { name: string; type: string },

@@ -1,6 +1,6 @@
 /**
- * SMTP TLS Reporting (RFC 8460): telling domains how TLS fared with them, and reading what others
- * tell.
+ * SMTP TLS Reporting (RFC 8460): sends domains reports about TLS with them, and reads reports of
+ * others.
  *
  * @module mta-sts/tlsrpt
  */

@@ -1,6 +1,6 @@
 /**
- * `mta-sts/zone-mta`: a plugin for ZoneMTA, by its public hooks. It is enabled in the configuration
- * of ZoneMTA's plugins as `modules/mta-sts/zone-mta`, in the context `sender`.
+ * `mta-sts/zone-mta`: a plugin for ZoneMTA, with its public hooks only. Enable it in the
+ * configuration of ZoneMTA's plugins as `modules/mta-sts/zone-mta`, in the context `sender`.
  *
  * @module mta-sts/zone-mta
  */

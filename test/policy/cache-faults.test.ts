@@ -605,12 +605,12 @@ describe('a simulated month', () => {
   )
 })
 
-describe('a flood', () => {
+describe('a flood of domains', () => {
   const POLICIES = 1000
   const NEGATIVES = 5000
   const FLOOD = 100_000
 
-  it('[STS-32] 100,000 domains without policies push no policy out, and memory stays bounded', async () => {
+  it('[STS-32] 100,000 domains without policies evict no policy, and memory stays bounded', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     const policyDomains = Array.from({ length: POLICIES }, (_, index) => `policy${index}.example`)
@@ -657,7 +657,7 @@ describe('a flood', () => {
     expect(source.asked).toEqual([`TXT _mta-sts.${oldest}`])
   })
 
-  it('[STS-33] more policies than maxPolicies: the store has those that have no room', async () => {
+  it('[STS-33] policies above maxPolicies are read from the store', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     const domains = Array.from({ length: 30 }, (_, index) => `policy${index}.example`)
@@ -679,7 +679,7 @@ describe('a flood', () => {
     expect(store.count('get')).toBe(90)
   })
 
-  it('[STS-32] the policies that are used stay, those that are not make room', async () => {
+  it('[STS-32] evicts unused policies and keeps used ones', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     for (let index = 0; index < 30; index++) {

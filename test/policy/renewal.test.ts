@@ -79,7 +79,7 @@ async function holding(options: MtaStsOptions = {}): Promise<MtaSts> {
 }
 
 describe('one pass', () => {
-  it('[STS-26] [STS-27] fetches a policy anew whose id is the same: max_age starts again', async () => {
+  it('[STS-26] [STS-27] fetches a policy with the same id again: max_age restarts', async () => {
     const sts = await holding()
     stage.clock.advance(DAY)
     const result = listen('mta-sts:refresh')
@@ -96,7 +96,7 @@ describe('one pass', () => {
     })
   })
 
-  it('[STS-27] a policy that is used lives as long as it is refreshed daily', async () => {
+  it('[STS-27] keeps a used policy alive as long as it is refreshed daily', async () => {
     const sts = await holding()
     for (let day = 1; day <= 60; day++) {
       stage.clock.advance(DAY)
@@ -109,7 +109,7 @@ describe('one pass', () => {
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
   })
 
-  it('[STS-30] a new id, or another text under the same id: changed', async () => {
+  it('[STS-30] counts a new id, or another text under the same id, as changed', async () => {
     const sts = await holding()
     bob.policy({ id: 'n2' })
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
@@ -121,7 +121,7 @@ describe('one pass', () => {
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
   })
 
-  it('[STS-30] mode none replaces enforce', async () => {
+  it('[STS-30] replaces enforce by mode none', async () => {
     const sts = await holding()
     bob.policy({ mode: 'none', id: 'n2' })
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
@@ -155,20 +155,20 @@ describe('one pass', () => {
     })
   })
 
-  it('with nothing cached there is nothing to do', async () => {
+  it('does nothing without cached policies', async () => {
     const sts = open()
     await sts.getPolicy('nobody.example')
     expect(await sts.refresh()).toEqual(NONE)
   })
 
-  it('a second call while it runs joins it', async () => {
+  it('is joined by a second call while it runs', async () => {
     const sts = await holding()
     const passes = await Promise.all([sts.refresh(), sts.refresh(), sts.refresh()])
     expect(passes).toEqual(new Array(3).fill({ ...NONE, checked: 1, renewed: 1 }))
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
   })
 
-  it('[STS-29] deliveries meanwhile get the policy at once', async () => {
+  it('[STS-29] returns the policy at once to concurrent deliveries', async () => {
     const answer = deferred<string[][]>()
     const store = memoryStore()
     await store.set(bob.name, storedPolicy(stage.clock.now()))
@@ -184,7 +184,7 @@ describe('one pass', () => {
     expect(await pass).toEqual({ ...NONE, checked: 1, failed: 1 })
   })
 
-  it('a look that is under way is waited for; then the policy is fetched anew', async () => {
+  it('waits for a running recheck, then fetches the policy again', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const first = open({ store })
     await first.getPolicy(bob.name)
@@ -209,9 +209,9 @@ describe('one pass', () => {
   })
 })
 
-describe('what fails', () => {
+describe('a failure in a pass', () => {
   it.each(['nxdomain', 'two-records', 'malformed-record'] as const)(
-    '[STS-55] TXT %s, policy host up: renewed for 30 days, reported, and then left to expire',
+    '[STS-55] TXT %s, policy host up: renewed for 30 days, reported, then left to expire',
     async (fault) => {
       const sts = await holding()
       const { name } = bob
@@ -235,7 +235,7 @@ describe('what fails', () => {
     },
   )
 
-  it('[STS-55] a record that comes back starts the 30 days again', async () => {
+  it('[STS-55] a record that returns restarts the 30 days', async () => {
     const sts = await holding()
     for (let month = 0; month < 3; month++) {
       bob.dns.fails('nxdomain')
@@ -249,7 +249,7 @@ describe('what fails', () => {
     }
   })
 
-  it('[STS-55] a restart does not start the 30 days again', async () => {
+  it('[STS-55] a restart does not restart the 30 days', async () => {
     const entries = new Map<string, StoredPolicy>()
     const store: PolicyStore = {
       get: async (policyDomain) => entries.get(policyDomain),
@@ -269,7 +269,7 @@ describe('what fails', () => {
   })
 
   it.each(['servfail', 'refused'] as const)(
-    '[STS-22] [STS-27] TXT %s, but the policy host is up: renewed under the old id',
+    '[STS-22] [STS-27] TXT %s, policy host up: renewed with the old id',
     async (fault) => {
       const sts = await holding()
       bob.dns.fails(fault)
@@ -296,7 +296,7 @@ describe('what fails', () => {
     },
   )
 
-  it('[STS-28] is published and logged, with the policy that applies all the same', async () => {
+  it('[STS-28] is published and logged, with the policy that still applies', async () => {
     const { logger, lines } = recordingLogger()
     const sts = await holding({ logger })
     bob.policyHost.fails('500')
@@ -331,7 +331,7 @@ describe('what fails', () => {
   })
 
   it.each(['enforce', 'testing', 'none'] as const)(
-    '[STS-28] is told unless the cached mode is none: %s',
+    '[STS-28] is reported unless the cached mode is none: %s',
     async (mode) => {
       bob.policy({ mode, id: 'n2' })
       const { logger, lines } = recordingLogger()
@@ -359,7 +359,7 @@ describe('what fails', () => {
     expect(stage.gets(bob)).toBe(2)
   })
 
-  it('one domain that fails holds up none of the others', async () => {
+  it('one failing domain does not delay the others', async () => {
     const sts = await holding()
     const others = ['x', 'y', 'z'].map((label) => stage.domain(`${label}${domains}.example`))
     for (const { name } of others) await sts.getPolicy(name)
@@ -393,8 +393,8 @@ describe('what fails', () => {
   })
 })
 
-describe('whom it leaves alone', () => {
-  it('[STS-27] what nobody has asked for in 30 days expires', async () => {
+describe('unused policies', () => {
+  it('[STS-27] expire when they were not used for 30 days', async () => {
     bob.policy({ id: 'n2', maxAge: (100 * DAY) / 1000 })
     const sts = await holding()
     stage.clock.advance(30 * DAY)
@@ -409,7 +409,7 @@ describe('whom it leaves alone', () => {
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
   })
 
-  it('the use survives a restart, with the store', async () => {
+  it('count as used after a restart, with the store', async () => {
     bob.policy({ id: 'n2', maxAge: (100 * DAY) / 1000 })
     const store = memoryStore({ now: stage.clock.now })
     await holding({ store })
@@ -421,7 +421,7 @@ describe('whom it leaves alone', () => {
 })
 
 describe('with a store', () => {
-  it('what only the store knows is refreshed, too', async () => {
+  it('refreshes policies that only the store has', async () => {
     const store = memoryStore({ now: stage.clock.now })
     await holding({ store })
     stage.clock.advance(6 * DAY)
@@ -432,7 +432,7 @@ describe('with a store', () => {
     })
   })
 
-  it('what has expired in the store is none of its business', async () => {
+  it('ignores expired policies of the store', async () => {
     const store = memoryStore({ now: stage.clock.now })
     await holding({ store })
     stage.clock.advance(WEEK)
@@ -440,7 +440,7 @@ describe('with a store', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
   })
 
-  it('[STS-33] two processes: one GET for each policy, the other takes over', async () => {
+  it('[STS-33] two processes make one GET for each policy, and share its result', async () => {
     const store = memoryStore({ now: stage.clock.now })
     const carol = stage.domain(`carol${domains}.example`)
     const one = open({ store })
@@ -461,7 +461,7 @@ describe('with a store', () => {
     }
   })
 
-  it('[STS-33] two processes at the same time: one GET, by whoever has the lock', async () => {
+  it('[STS-33] two concurrent processes make one GET, by the owner of the lock', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const one = open({ store })
     const two = open({ store })
@@ -480,7 +480,7 @@ describe('with a store', () => {
     expect(store.count('release')).toBeGreaterThan(0)
   })
 
-  it('a lock that another process holds is respected', async () => {
+  it('respects a lock of another process', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const sts = await holding({ store })
     stage.clock.advance(DAY)
@@ -492,7 +492,7 @@ describe('with a store', () => {
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
   })
 
-  it('locks are for one policy each, for long enough, and given back', async () => {
+  it('locks one policy each, for long enough, and releases the lock', async () => {
     const locks: Array<{ name: string; ttl: number }> = []
     const store = watchedStore({ now: stage.clock.now })
     const { lock } = store
@@ -512,7 +512,7 @@ describe('with a store', () => {
     expect(store.count('release')).toBe(2)
   })
 
-  it('[STS-33] a delivery during the refresh of a policy that is in the store only gets it', async () => {
+  it('[STS-33] gives a delivery the policy that only the store has, during its refresh', async () => {
     const store = watchedStore({ now: stage.clock.now })
     await store.inner.set(bob.name, storedPolicy(stage.clock.now(), { id: 'n1' }))
     const locking = deferred()
@@ -534,7 +534,7 @@ describe('with a store', () => {
     await pass
   })
 
-  it('[STS-33] at whatever moment it comes', async () => {
+  it('[STS-33] gives it to a delivery at any moment', async () => {
     const answers: string[] = []
     // The delivery comes so many turns of the microtask queue after the lock was refused
     for (let moment = 0; moment < 40; moment++) {
@@ -559,7 +559,7 @@ describe('with a store', () => {
     expect(answers).toEqual(new Array(40).fill('enforce stored1'))
   })
 
-  it('[STS-22] and also when its record is gone', async () => {
+  it('[STS-22] gives it when its record is gone', async () => {
     const store = watchedStore({ now: stage.clock.now })
     await store.inner.set(bob.name, storedPolicy(stage.clock.now()))
     const answer = deferred<string[][]>()
@@ -574,7 +574,7 @@ describe('with a store', () => {
     await pass
   })
 
-  it('[STS-25] a delivery during the refresh of an expired policy gets what the domain says now', async () => {
+  it('[STS-25] gives a delivery the current result during the refresh of an expired policy', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const sts = await holding({ store })
     stage.clock.advance(WEEK)
@@ -595,7 +595,7 @@ describe('with a store', () => {
     expect(await pass).toMatchObject({ checked: 1 })
   })
 
-  it('[STS-33] a list that is out of date does not bring an older policy back', async () => {
+  it('[STS-33] does not restore an older policy from an outdated list', async () => {
     const store = watchedStore({ now: stage.clock.now })
     bob.policy({ mode: 'testing', id: 'old' })
     await holding({ store })
@@ -617,7 +617,7 @@ describe('with a store', () => {
 })
 
 describe('in the background', () => {
-  it('not more than a few at a time', async () => {
+  it('runs only a few renewals at a time', async () => {
     const store = memoryStore()
     const clock = new ManualClock()
     for (let index = 0; index < 200; index++) {
@@ -644,7 +644,7 @@ describe('in the background', () => {
     expect(most).toBeLessThanOrEqual(32)
   })
 
-  it('[STS-27] runs by itself, about once in refreshInterval, at times that nobody can predict', async () => {
+  it('[STS-27] runs automatically, about once in refreshInterval, at unpredictable times', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const interval = 100_000
     const step = 1000
@@ -670,7 +670,7 @@ describe('in the background', () => {
     expect(new Set(pauses).size).toBeGreaterThan(20)
   })
 
-  it('[STS-27] fetches by itself what would expire', async () => {
+  it('[STS-27] fetches automatically what would expire', async () => {
     bob.policy({ id: 'n2' })
     const sts = await holding({ refreshInterval: 20 })
     stage.clock.advance(6 * DAY)
@@ -696,7 +696,7 @@ describe('in the background', () => {
     expect(results.events.every(({ failed }) => failed === 1)).toBe(true)
   })
 
-  it('refreshInterval 0: only by hand', async () => {
+  it('runs only by refresh() with refreshInterval 0', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     let lists = 0
     const list = noEntries(() => lists++)
@@ -707,7 +707,7 @@ describe('in the background', () => {
     expect(lists).toBe(1)
   })
 
-  it('an interval of more than 24.8 days does not run all the time', async () => {
+  it('does not run continuously with an interval of more than 24.8 days', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     let lists = 0
     const list = noEntries(() => lists++)
@@ -716,7 +716,7 @@ describe('in the background', () => {
     expect(lists).toBeLessThanOrEqual(3)
   })
 
-  it('close() ends it', async () => {
+  it('ends with close()', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     let lists = 0
     const list = noEntries(() => lists++)
@@ -730,7 +730,7 @@ describe('in the background', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('close() waits for the pass that is under way, which does not go on to the next policy', async () => {
+  it('close() waits for the running pass, which skips the remaining policies', async () => {
     const clock = new ManualClock()
     const store = memoryStore()
     for (let index = 0; index < 100; index++) {
@@ -751,7 +751,7 @@ describe('in the background', () => {
     expect(resolver.asked).toHaveLength(begun)
   })
 
-  it('close() ends a GET that is under way', async () => {
+  it('close() aborts a running GET', async () => {
     const sts = await holding()
     bob.policyHost.fails('drip')
     const pass = sts.refresh()
@@ -761,7 +761,7 @@ describe('in the background', () => {
     expect(await pass).toEqual({ ...NONE, checked: 1, failed: 1 })
   })
 
-  it('after close() the store is left alone, whatever is still under way', async () => {
+  it('does not use the store after close(), whatever is still running', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     await store.inner.set(bob.name, storedPolicy(clock.now()))

@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-it('[STS-53] an older `none` of a host whose clock is ten minutes fast does not win over a newer `enforce`', async () => {
+it('[STS-53] an older `none` of a host whose clock is ten minutes fast does not replace a newer `enforce`', async () => {
   const store = memoryStore()
   const options = { ...world.options(), store, refreshInterval: 0 }
   const fast = new MtaSts({ ...options, now: () => Date.now() + 10 * MINUTE })
