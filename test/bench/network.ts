@@ -9,12 +9,15 @@ import { connect, type Socket } from 'node:net'
 import type { ConnectTarget } from 'mta-sts'
 import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
 import { Server } from './servers/server.js'
+import type { SinkSetup } from './servers/setup.js'
 
 export interface NetworkOptions {
   /** The MX hosts of every domain, and of every domain's policy */
   mxHosts: readonly string[]
   /** The domains that have a policy host; the others have a record all the same */
   policyDomains?: readonly string[]
+  /** Habits of the MX host */
+  sink?: Pick<SinkSetup, 'delay' | 'pipelining'>
 }
 
 export const POLICY_ID = '20260801T000000'
@@ -46,7 +49,11 @@ export class Network implements AsyncDisposable {
     this.#servers = [servers.dns, servers.policyHosts, servers.sink]
   }
 
-  static async start({ mxHosts, policyDomains = [] }: NetworkOptions): Promise<Network> {
+  static async start({
+    mxHosts,
+    policyDomains = [],
+    sink: habits,
+  }: NetworkOptions): Promise<Network> {
     const authority = await CertificateAuthority.create()
     const mx = await authority.issue({ san: mxHosts.map((host) => `DNS:${host}`) })
     const credentials = await policyCredentials(authority, policyDomains)
@@ -54,7 +61,7 @@ export class Network implements AsyncDisposable {
     const [dnsServer, policyHosts, sink] = await Promise.all([
       Server.start({ role: 'dns', txt: RECORD, mx: mxHosts, address: ADDRESS, ttl: TTL }),
       Server.start({ role: 'policy', body, credentials }),
-      Server.start({ role: 'sink', name: mxHosts[0] ?? '', ...mx }),
+      Server.start({ role: 'sink', name: mxHosts[0] ?? '', ...mx, ...habits }),
     ])
     return new Network(authority.root, { dns: dnsServer, policyHosts, sink })
   }

@@ -38,14 +38,14 @@ export const connect: Benchmark = async (mode) => {
         const rate = await perSecond(count, () =>
           inFlight(count, IN_FLIGHT, () => transporter.sendMail(messageTo(RECIPIENT))),
         )
-        await checkTaken(network.sink, count)
+        await checkTaken(network.sink, { messages: count })
         return rate
       },
       async theirs() {
         const rate = await perSecond(theirCount, () =>
           inFlight(theirCount, LIMITS.maxConnections, send),
         )
-        await checkTaken(network.sink, theirCount)
+        await checkTaken(network.sink, { messages: theirCount })
         return rate
       },
     },

@@ -35,7 +35,7 @@ export const domains: Benchmark = async (mode) => {
           transporter.sendMail(messageTo(`someone@${names[index]}`)),
         ),
       )
-      await checkTaken(network.sink, count)
+      await checkTaken(network.sink, { messages: count })
       return rate
     }
   }

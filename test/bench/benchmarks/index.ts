@@ -4,12 +4,14 @@
  * @module
  */
 import type { Benchmark } from '../benchmark.js'
+import { big } from './big.js'
 import { burst } from './burst.js'
 import { cached } from './cached.js'
 import { check } from './check.js'
 import { cold } from './cold.js'
 import { connect } from './connect.js'
 import { domains } from './domains.js'
+import { link } from './link.js'
 import { memory } from './memory.js'
 import { pool } from './pool.js'
 import { report } from './report.js'
@@ -18,6 +20,8 @@ import { match, parse } from './syntax.js'
 
 export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   pool,
+  link,
+  big,
   connect,
   domains,
   cached,
