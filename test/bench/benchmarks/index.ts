@@ -10,10 +10,14 @@ import { cached } from './cached.js'
 import { check } from './check.js'
 import { cold } from './cold.js'
 import { connect } from './connect.js'
+import { dane } from './dane.js'
 import { domains } from './domains.js'
 import { link } from './link.js'
+import { list } from './list.js'
+import { make } from './make.js'
 import { memory } from './memory.js'
 import { pool } from './pool.js'
+import { read } from './read.js'
 import { report } from './report.js'
 import { start } from './start.js'
 import { match, parse } from './syntax.js'
@@ -24,6 +28,8 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   big,
   connect,
   domains,
+  list,
+  dane,
   cached,
   cold,
   burst,
@@ -31,6 +37,8 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   parse,
   match,
   report,
+  read,
   check,
   start,
+  make,
 }

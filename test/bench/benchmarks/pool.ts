@@ -86,7 +86,11 @@ export function poolTransporters(
       ...LIMITS,
     }),
   )
-  const theirs = createTransport({
+  return [ours, nodemailerPool(network)]
+}
+
+export function nodemailerPool(network: Network): PoolTransporter {
+  return createTransport({
     ...LIMITS,
     pool: true,
     name: SENDER,
@@ -95,5 +99,4 @@ export function poolTransporters(
     requireTLS: true,
     tls: { ca: network.ca, servername: MX_HOST },
   })
-  return [ours, theirs]
 }
