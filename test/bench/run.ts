@@ -53,7 +53,6 @@ for (const name of names) {
 const seconds = Math.round((performance.now() - begin) / 1000)
 const rows = all.flatMap((findings) => findings.rows)
 const skipped = all.flatMap((findings) => findings.skipped ?? [])
-for (const line of skipped) say(`skipped: ${line}`)
 say(`${mode === 'quick' ? 'All work' : 'Done'}, in ${seconds} s`)
 if (values.json) {
   const judged = rows.map((row) => (mode === 'full' ? { ...row, met: isMet(row) } : row))

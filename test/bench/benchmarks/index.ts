@@ -16,6 +16,7 @@ import { link } from './link.js'
 import { list } from './list.js'
 import { make } from './make.js'
 import { memory } from './memory.js'
+import { million } from './million.js'
 import { pool } from './pool.js'
 import { read } from './read.js'
 import { report } from './report.js'
@@ -34,6 +35,7 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   cold,
   burst,
   memory,
+  million,
   parse,
   match,
   report,
