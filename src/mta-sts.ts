@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { setMaxListeners } from 'node:events'
 import { type Attempt, deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
 import { storeError } from './delivery/errors.js'
@@ -92,8 +91,6 @@ export class MtaSts implements AsyncDisposable {
       require: { ...plans, demand: 'require' },
       optional: { ...plans, demand: 'optional' },
     }
-    // One listener for each GET under way
-    setMaxListeners(0, this.#closing.signal)
     this.#settings = settings
     this.connect = settings.connect
     this.#store = new GuardedStore(settings.store, {

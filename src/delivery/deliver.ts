@@ -6,6 +6,7 @@
  */
 import { MtaStsError } from '../errors.js'
 import type { Connect } from '../net/connect.js'
+import { unlessAborted } from '../net/deadline.js'
 import type { PolicyLookup } from '../policy/lookup.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { isFinalError, isRefusedStartTls, SmtpUtf8RequiredError } from '../smtp/reply.js'
@@ -144,7 +145,7 @@ async function throughPlans<T>(
 ): Promise<T> {
   let lookedAgain = false
   for (let plans = 1; ; plans++) {
-    const plan = await abortable(steps.plan(), steps.signal)
+    const plan = await unlessAborted(steps.plan(), steps.signal)
     const loop = new CandidateLoop<T>(plan, steps, record)
     const end = await loop.run(attempt)
     if (end.kind === 'delivered') return end.value
@@ -259,24 +260,13 @@ class CandidateLoop<T> implements DeliveryContext {
   }
 }
 
-/** Stops waiting when the signal is aborted; others may wait for the same promise. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
-}
-
 /** RFC 8461 §5.1: has the id changed, and can the new policy be had? */
 async function hasNewPolicy(steps: DeliverySteps, plan: DeliveryPlan): Promise<boolean> {
   const { lookup } = plan
   if (lookup.status === 'none') return false
   // The file may have changed under the same id, unless it has just been fetched
   const mismatch = lookup.source === 'cache' && plan.refused.some(isMismatch)
-  const again = await abortable(steps.lookAgain({ mismatch }), steps.signal)
+  const again = await unlessAborted(steps.lookAgain({ mismatch }), steps.signal)
   return again.status === 'found' && (again.id !== lookup.id || again.body !== lookup.body)
 }
 

@@ -13,7 +13,7 @@ import { lookupAddresses } from '../dns/addresses.js'
 import type { Resolver } from '../dns/resolver.js'
 import { MtaStsError } from '../errors.js'
 import { type Connect, type ConnectTarget, connectFirst, discard } from '../net/connect.js'
-import { Deadline } from '../net/deadline.js'
+import { Deadline, onAbort } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 import { type FailureReason, type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { type TrustedRoots, tlsOptions, verifiedTls } from '../tls/options.js'
@@ -255,8 +255,7 @@ class Conversation {
     const { signal } = options
     this.#reached('connected')
     let secured: TLSSocket | undefined
-    const abort = () => (secured ?? socket).destroy(errorOfThrown(signal.reason))
-    signal.addEventListener('abort', abort, { once: true })
+    const release = onAbort(signal, () => (secured ?? socket).destroy(errorOfThrown(signal.reason)))
     try {
       secured = connectTls({ socket, ...handshakeOptions(request.host, options) })
       await this.#handshake(secured, request.host, options.inspect ?? false)
@@ -268,7 +267,7 @@ class Conversation {
     } catch (error) {
       return { ...this.#seen, ok: false, failure: failureOf(error, signal) }
     } finally {
-      signal.removeEventListener('abort', abort)
+      release()
       discard(secured)
       discard(socket)
     }

@@ -8,6 +8,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { MtaStsError } from '../errors.js'
 import { errorOfThrown } from '../text.js'
+import { onAbort } from './deadline.js'
 
 /** One address that is about to be connected to. */
 export interface ConnectTarget {
@@ -81,16 +82,14 @@ export function connectFirst(
 ): Promise<Connected> {
   const failed: Array<{ target: ConnectTarget; error: Error }> = []
   const giveUp = new AbortController()
-  const onAbort = () => giveUp.abort(options.signal?.reason)
-  if (options.signal?.aborted) onAbort()
-  options.signal?.addEventListener('abort', onAbort, { once: true })
+  const release = onAbort(options.signal, () => giveUp.abort(options.signal?.reason))
 
   return new Promise<Connected>((resolve, reject) => {
     let begun = 0
     let timer: NodeJS.Timeout | undefined
     const finish = (settle: () => void) => {
       clearTimeout(timer)
-      options.signal?.removeEventListener('abort', onAbort)
+      release()
       settle()
       giveUp.abort()
     }
@@ -125,13 +124,14 @@ function connectOne(
   { connect, timeout, signal }: ConnectOptions,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
     let socket: Socket | undefined
     let settled = false
     const settle = (done: () => void) => {
       if (settled) return
       settled = true
       clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+      release()
       socket?.off('error', fail).off('close', onClose)
       done()
     }
@@ -141,9 +141,8 @@ function connectOne(
         reject(error)
       })
     const onClose = () => fail(new Error('connection closed'))
-    const onAbort = () => fail(signal?.reason)
     const timer = setTimeout(() => fail(timeoutError(timeout)), timeout)
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const release = onAbort(signal, () => fail(signal?.reason))
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
       if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
@@ -152,7 +151,6 @@ function connectOne(
       if (opened.readyState === 'open') return ready()
       opened.once('connect', ready).once('error', fail).once('close', onClose)
     }
-    if (signal?.aborted) return onAbort()
     try {
       const opened = connect(target)
       // Not awaited: a socket that fails at once must find its error handler attached

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setMaxListeners } from 'node:events'
 import { MtaStsError } from '../errors.js'
 
 /**
@@ -12,18 +13,15 @@ import { MtaStsError } from '../errors.js'
 export class Deadline {
   readonly #controller = new AbortController()
   readonly #end: number
-  readonly #parent: AbortSignal | undefined
   readonly #what: string
+  readonly #unfollow: () => void
   #timer: NodeJS.Timeout | undefined
-  readonly #followParent = () => this.#controller.abort(this.#parent?.reason)
 
   /** @param what named by the error: "The deadline of {what} has passed" */
   constructor(milliseconds: number, what: string, parent?: AbortSignal) {
     this.#what = what
     this.#end = performance.now() + milliseconds
-    this.#parent = parent
-    if (parent?.aborted) this.#followParent()
-    else parent?.addEventListener('abort', this.#followParent, { once: true })
+    this.#unfollow = onAbort(parent, () => this.#controller.abort(parent?.reason))
     this.shorten(milliseconds)
   }
 
@@ -44,7 +42,7 @@ export class Deadline {
 
   clear(): void {
     clearTimeout(this.#timer)
-    this.#parent?.removeEventListener('abort', this.#followParent)
+    this.#unfollow()
   }
 
   #expire(): void {
@@ -53,18 +51,33 @@ export class Deadline {
 }
 
 /**
+ * Calls the listener when the signal is aborted, at once if it is already. Returns a function that
+ * removes the listener. Any number of operations may share a signal: Node's warning about eleven
+ * listeners is switched off.
+ */
+export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
+  if (signal === undefined) return () => undefined
+  if (signal.aborted) {
+    listener()
+    return () => undefined
+  }
+  setMaxListeners(0, signal)
+  signal.addEventListener('abort', listener, { once: true })
+  return () => signal.removeEventListener('abort', listener)
+}
+
+/**
  * Waits for a promise, but no longer than until a signal is aborted; then rejects with the error
- * that `reason` makes. The work goes on: others may wait for it.
+ * that `reason` makes, or with the signal's own. The work goes on: others may wait for it.
  */
 export function unlessAborted<T>(
   promise: Promise<T>,
-  signal: AbortSignal,
-  reason: () => unknown,
+  signal: AbortSignal | undefined,
+  reason: () => unknown = () => signal?.reason,
 ): Promise<T> {
+  if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(reason())
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    promise.finally(() => signal.removeEventListener('abort', onAbort)).then(resolve, reject)
+    const release = onAbort(signal, () => reject(reason()))
+    promise.finally(release).then(resolve, reject)
   })
 }

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { onAbort } from '../net/deadline.js'
+
 export type Urgency = 'delivery' | 'background'
 
 interface Waiting {
@@ -22,7 +24,7 @@ export class Slots {
     this.#free = max
     this.#closing = closing
     this.#reason = reason
-    closing.addEventListener('abort', () => this.#giveUp(), { once: true })
+    onAbort(closing, () => this.#giveUp())
   }
 
   async run<T>(urgency: Urgency, work: () => Promise<T>): Promise<T> {

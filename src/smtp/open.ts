@@ -7,6 +7,7 @@
  */
 import type { TLSSocket } from 'node:tls'
 import { ConnectError, type Connected, type ConnectTarget, connectFirst } from '../net/connect.js'
+import { onAbort } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import type { OpenSettings, SmtpConnection, SmtpTarget } from './connection.js'
@@ -30,8 +31,7 @@ export async function openSmtp(
   const { signal } = settings
   signal?.throwIfAborted()
   const opening = new Opening(target, settings)
-  const onAbort = () => opening.abort(signal?.reason)
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const release = onAbort(signal, () => opening.abort(signal?.reason))
   try {
     const connection = await opening.run()
     if (signal?.aborted) connection.close()
@@ -39,7 +39,7 @@ export async function openSmtp(
   } catch (error) {
     if (!signal?.aborted) throw error
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    release()
   }
   throw signal?.reason
 }

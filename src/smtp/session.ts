@@ -4,6 +4,7 @@
  * @module
  */
 import type { Socket } from 'node:net'
+import { onAbort } from '../net/deadline.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved } from '../tls/security.js'
 import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
@@ -73,21 +74,21 @@ export class SmtpSession implements SmtpConnection {
     if (this.#busy) throw new Error('The connection is sending another message')
     if (this.#ending) throw connectionError('MAIL FROM', 'The connection was closed by this side')
     const { signal } = options
-    const onAbort = () => dialogue.fail(() => abortedError(signal))
     if (signal?.aborted) throw abortedError(signal)
     dialogue.assertQuiet('MAIL FROM')
     this.#busy = true
     let unwatch: (() => void) | undefined
+    let release: (() => void) | undefined
     let transaction: Transaction | undefined
     try {
       transaction = new Transaction(dialogue, this.#host, envelope, sizeOf(envelope, message))
       unwatch = watchStream(message, dialogue)
-      signal?.addEventListener('abort', onAbort, { once: true })
+      release = onAbort(signal, () => dialogue.fail(() => abortedError(signal)))
       if (this.#mustReset) await this.#reset()
       return await transaction.run(message, options.check)
     } finally {
       if (transaction?.open) this.#mustReset = true
-      signal?.removeEventListener('abort', onAbort)
+      release?.()
       unwatch?.()
       this.#busy = false
     }

@@ -383,9 +383,12 @@ describe('the certificate', () => {
 
   test('[STS-11] NODE_TLS_REJECT_UNAUTHORIZED=0 does not loosen it', async () => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    // Node warns of it once in a process
+    using warned = vi.spyOn(process, 'emitWarning').mockReturnValue(undefined)
     const domain = freshDomain()
     domain.policyHost.fails('self-signed')
     expect(said(await fetchFrom(domain.name).result)).toEqual(webpki('self-signed'))
+    expect(warned).toHaveBeenCalledWith(expect.stringContaining('NODE_TLS_REJECT_UNAUTHORIZED'))
   })
 
   test('[STS-11] a certificate that OpenSSL refuses for a reason Node has no name for', async () => {

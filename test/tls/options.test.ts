@@ -63,11 +63,14 @@ describe('verifiedTls', () => {
 
   test('NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing', async () => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    // Node warns of it once in a process
+    using warned = vi.spyOn(process, 'emitWarning').mockReturnValue(undefined)
     const port = await servers.tls(
       await authority.issue({ san: [`DNS:${HOST}`], signedBy: 'itself' }),
     )
     const error = errorOf(await handshake(port, verifiedTls(HOST, trustedRoots(authority.root))))
     expect(error).toMatchObject({ code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+    expect(warned).toHaveBeenCalledWith(expect.stringContaining('NODE_TLS_REJECT_UNAUTHORIZED'))
   })
 
   test('[STS-40] TLS 1.2 and 1.3 are spoken, TLS 1.1 is not', async () => {
