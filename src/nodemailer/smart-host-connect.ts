@@ -232,6 +232,8 @@ export function meets(connection: SmtpConnection | undefined, security: Security
  */
 export function brokenSocket(error: Error): SocketOptions {
   const socket = new Socket()
+  // The session may be over by now, and then nobody listens: a message aborted, a pool closed by force
+  socket.on('error', () => {})
   // After the session has begun to listen
   process.nextTick(() => socket.destroy(error))
   // The session is not to begin anything on it

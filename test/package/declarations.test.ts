@@ -6,6 +6,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { codeBlocks, withoutImports } from '../docs/code-blocks.js'
 import { installedPackage, ROOT, run } from './packed.js'
 
 const CONSUMER = fileURLToPath(new URL('consumer/', import.meta.url))
@@ -42,8 +43,18 @@ async function compile(folder: string, program: string, options: object, compile
     'import $1$2 = require($3)',
   )
   expect(required).not.toMatch(/^import .* from /m)
-  await writeFile(join(folder, `${program}.mts`), code)
-  await writeFile(join(folder, `${program}.cts`), required)
+  const files = { [`${program}.mts`]: code, [`${program}.cts`]: required }
+  return compileFiles(folder, files, options, compiler)
+}
+
+async function compileFiles(
+  folder: string,
+  programs: Record<string, string>,
+  options: object,
+  compiler: string,
+) {
+  const files = Object.keys(programs)
+  for (const name of files) await writeFile(join(folder, name), programs[name] ?? '')
   const compilerOptions = {
     ...options,
     target: 'es2022',
@@ -53,7 +64,6 @@ async function compile(folder: string, program: string, options: object, compile
     skipLibCheck: false,
     noEmit: true,
   }
-  const files = [`${program}.mts`, `${program}.cts`]
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
   const [, id] = Object.entries(COMPILERS).find(([name]) => name === compiler) ?? []
   return run([process.execPath, join(ROOT, `node_modules/${id}/lib/tsc.js`)], folder)
@@ -70,10 +80,17 @@ describe('with no peer installed', () => {
   })
 })
 
-describe('with Nodemailer', () => {
+/** Nodemailer 8 and 9 have no declarations of their own; `@types/nodemailer` ends with version 8. */
+const LINES = {
+  'Nodemailer 8': ['nodemailer-8', 'nodemailer-8-types'],
+  'Nodemailer 9': ['nodemailer-9', 'nodemailer-8-types'],
+  'Nodemailer 10': ['nodemailer'],
+} as const
+
+describe.each(Object.entries(LINES))('with %s', (_, beside) => {
   let folder = ''
   beforeAll(async () => {
-    folder = await newUser('nodemailer')
+    folder = await newUser(...beside)
   })
 
   it.each(cases)('$compiler, $moduleResolution', async ({ compiler, ...options }) => {
@@ -82,7 +99,38 @@ describe('with Nodemailer', () => {
       stderr: '',
     })
   })
+
+  it.each(Object.keys(COMPILERS))('the programs of the README, %s', async (compiler) => {
+    const options = { module: 'nodenext', moduleResolution: 'nodenext', esModuleInterop: true }
+    const programs = { 'readme.mts': await programsOfReadme() }
+    expect(await compileFiles(folder, programs, options, compiler)).toEqual({
+      stdout: '',
+      stderr: '',
+    })
+  })
 })
+
+/** The README's two transports and what it does with their errors, as one module. */
+async function programsOfReadme(): Promise<string> {
+  const blocks = codeBlocks(await readFile(join(ROOT, 'README.md'), 'utf8'))
+  const find = (text: string) => blocks.find(({ code }) => code.includes(text))?.code ?? ''
+  const direct = find('mtaStsTransport({ name:')
+  const smartHost = find('withMtaSts(smartHost)')
+  const refused = find('instanceof DeliveryRefusedError')
+  const parts = [direct, refused, smartHost].map(withoutImports)
+  const imports = parts.map(([declarations]) => declarations).join('')
+  const [first, second, third] = parts.map(([, body]) => body)
+  return `${imports}
+export async function direct() {
+${first}
+${second}
+}
+export async function smartHost(user: string, pass: string) {
+${third}
+  return (await transporter.sendMail({ to: 'you@example.com' })).deliveries
+}
+`
+}
 
 it('every public name is in a program that is compiled', async () => {
   const programs = await Promise.all(
