@@ -14,7 +14,6 @@ import type { Stage } from './support.js'
 
 export interface Played {
   placed: PlacedDomain
-  domain: MailDomain
   /** The world's resolver; names with a name server that is dead get no answer */
   resolver: Resolver
   /** Makes the change between the first message and the second */
@@ -26,6 +25,9 @@ export function play(stage: Stage, row: LabDomain): Played {
     domains: [placed],
   } = place([row])
   if (placed === undefined) throw new Error('a row is a domain')
+  const { resolver } = stage.world.options()
+  // Nothing in the world has the name
+  if (row.mx === 'nxdomain') return { placed, resolver, change: () => undefined }
   const { name, hosts } = placed
   const { policy } = row
   const listed = row.itself || typeof row.mx === 'string' ? [] : hosts
@@ -47,13 +49,15 @@ export function play(stage: Stage, row: LabDomain): Played {
   })
   return {
     placed,
-    domain,
-    resolver: withoutAnswer(stage.world.options().resolver, new Set(dead)),
-    change: () => change(domain, row.between ?? {}),
+    resolver: withoutAnswer(resolver, new Set(dead)),
+    change: () => {
+      if (policy?.host === 'goes-down') domain.policyHost.fails('down')
+      change(domain, row.between ?? {})
+    },
   }
 }
 
-const LOOKUPS = { lame: 'refused', dead: 'timeout', nxdomain: 'nxdomain' } as const
+const LOOKUPS = { lame: 'refused', dead: 'timeout' } as const
 
 function policyOptions({ mode, mx, maxAge, body }: PolicyAnswer, domain: string) {
   const patterns = mx.map((label) => nameOf(label, domain))

@@ -37,7 +37,10 @@ export interface Prediction extends Outcome {
  */
 export function predictedBy(report: CheckReport, stores: readonly string[] = []): Prediction {
   const { held, verdict, policy, mx } = report
-  const stored = held?.source === 'store' ? held : undefined
+  // Another id leads a sender to the present policy, if that can be had
+  const isSuperseded = report.record.status === 'found' && report.record.id !== held?.id
+  const goesBy = held?.source === 'store' && !(isSuperseded && policy?.valid)
+  const stored = goesBy ? held : undefined
   const { status, mode, text } = stored ?? verdict
   const policyFailure = stored ? reportedBy(stored) : policyProblem(report)
   const nowhere = { status, text, host: undefined, failures: [], policyFailure }

@@ -77,7 +77,7 @@ export async function bySender(sending: Sending): Promise<{ outcome: Outcome; re
       .sendMail({ from, to: `you@${domain}`, text: 'Hello!' })
       .catch((error) => error)
     const reply: SendReply = replyOf(sent)
-    const host = stage.world.connections.findLast(({ mailFrom }) => mailFrom === from)?.mx
+    const host = stage.world.connections.find(({ mailFrom }) => mailFrom === from)?.mx
     const failures = reply.deliveries.flatMap(({ failures: all }) => all)
     const outcome = host === undefined ? endOf(sent) : 'reached'
     const [policyFailure] = policyFailures.map(words)
