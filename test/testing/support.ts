@@ -71,7 +71,7 @@ export class RawClient {
   socket: Socket
   #lines: AsyncIterator<string>
 
-  private constructor(socket: Socket) {
+  constructor(socket: Socket) {
     this.socket = socket
     this.#lines = createInterface({ input: socket })[Symbol.asyncIterator]()
   }
