@@ -67,7 +67,14 @@ export type {
   ReceivedMessage,
 } from './message.js'
 export type { NodemailerLogin, NodemailerOptions } from './nodemailer-options.js'
-export { type Act, type AddressPattern, type Rule, STAGES, type Stage } from './rules.js'
+export {
+  type Act,
+  type AddressPattern,
+  type NextRule,
+  type Rule,
+  STAGES,
+  type Stage,
+} from './rules.js'
 export type { FaultHandle, FaultOptions } from './standing.js'
 export type { TlsSettings } from './tls-settings.js'
 export { RECORD_TYPES, type RecordType, type SrvData, type TlsaData } from './zone-records.js'

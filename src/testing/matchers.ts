@@ -134,7 +134,8 @@ function refusals(lines: readonly Line[]): Refusal[] {
     }
     const refused = /^[45]/.test(text)
     if (isRcpt && !refused) accepted.push(address)
-    const counts = isMail || isRcpt || /^DATA$|^\(a message/i.test(command)
+    // Behind recipients that were all refused, a pipelined DATA is refused for want of them
+    const counts = isMail || isRcpt || (accepted.length > 0 && /^DATA$|^\(a message/i.test(command))
     if (refused && counts) found.push({ from, to: isRcpt ? [address] : accepted, reply: text })
   }
   return found
