@@ -98,9 +98,19 @@ async function buildModules(): Promise<void> {
   }
 }
 
+/**
+ * Leaves out what the comments on top of files say: declarations of many files are one, in which the
+ * comments would stand between types that they are not about.
+ */
+const withoutFileComments: Plugin = {
+  name: 'without-file-comments',
+  renderChunk: (code) =>
+    code.replace(/\/\*\*(?:(?!\*\/)[\s\S])*@module\b(?:(?!\*\/)[\s\S])*\*\/\n+/g, ''),
+}
+
 async function buildDeclarations(): Promise<void> {
   const { cli: _, ...input } = entries
-  const bundle = await rollup({ input, external, plugins: [dts()] })
+  const bundle = await rollup({ input, external, plugins: [dts(), withoutFileComments] })
   await bundle.write({
     dir: DIST,
     format: 'es',

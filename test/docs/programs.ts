@@ -327,6 +327,24 @@ await sts.close()
   },
 ]
 
+const MIGRATION: readonly Omit<Program, 'page'>[] = [
+  {
+    has: 'await mxConnect(',
+    before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
+    after: `
+expect(example.inbox).toMatchObject([{ subject: 'Hi', tls: { servername: 'mx.example.com' } }])
+expect(known.get('example.com')).toMatchObject({ mode: 'enforce' })
+`,
+  },
+  {
+    has: 'await sts.deliver(',
+    before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
+    after: `
+expect(example.inbox).toMatchObject([{ subject: 'Hi', tls: { servername: 'mx.example.com' } }])
+`,
+  },
+]
+
 const ROLL_OUT: readonly Omit<Program, 'page'>[] = [
   {
     has: 'reportOnly: true',
@@ -359,4 +377,5 @@ export const PROGRAMS: readonly Program[] = [
   ...on('docs/dane.md', DANE),
   ...on('docs/roll-out.md', ROLL_OUT),
   ...on('docs/own-sender.md', OWN_SENDER_PAGE),
+  ...on('docs/migration.md', MIGRATION),
 ]
