@@ -7,6 +7,7 @@
 import { type AddressLookup, lookupAddresses } from '../dns/addresses.js'
 import type { MxRecord } from '../dns/shared-lookups.js'
 import type { TlsFailure } from '../tls/failures.js'
+import type { TlsaRecord } from '../tls/security.js'
 import type { DaneDemand, DaneHost, DaneHostOptions } from './dane.js'
 import type { SecureAnswer } from './secure-answer.js'
 import { type AskSecure, recordsOrThrow } from './shared-queries.js'
@@ -85,7 +86,7 @@ async function demandOf(
     if (answer.kind === 'failed') return skip(mxHost, answer)
     // An insecure answer, or a denial that is (NSEC3 opt-out), is as good as none
     if (answer.kind === 'absent' || !answer.secure) continue
-    const tlsa = answer.records.filter(isUsable)
+    const tlsa = inOrder(answer.records.filter(isUsable))
     if (tlsa.length > 0) {
       return { kind: 'dane', proof: { by: 'dane', tlsa, base, names: namesOf(base, domain, mx) } }
     }
@@ -93,6 +94,13 @@ async function demandOf(
     return { kind: 'tls-required', base, tlsa: answer.records, failure }
   }
   return { kind: 'none' }
+}
+
+/** Name servers rotate records: a connection that is kept, and a report, must not mind. */
+function inOrder(tlsa: readonly TlsaRecord[]): TlsaRecord[] {
+  const key = ({ usage, selector, matchingType, data }: TlsaRecord) =>
+    [usage, selector, matchingType, Buffer.from(data).toString('hex')].join(' ')
+  return [...tlsa].sort((one, other) => (key(one) < key(other) ? -1 : 1))
 }
 
 /** RFC 7672 §3.2.2: the TLSA base domain, the next-hop domain, and what that is an alias of. */

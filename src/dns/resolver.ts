@@ -50,8 +50,10 @@ export async function ask<T>(
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(timeoutError(timeout)), timeout)
     })
-    const records = await Promise.race([query(), late])
-    if (!Array.isArray(records)) throw new TypeError('The resolver did not return an array')
+    const answer = await Promise.race([query(), late])
+    if (!Array.isArray(answer)) throw new TypeError('The resolver did not return an array')
+    // A copy: `every` passes over the holes of a sparse array
+    const records = [...answer]
     if (!records.every(isRecord)) throw new TypeError('The resolver returned something else')
     return records.length === 0 ? { kind: 'absent', nxdomain: false } : { kind: 'found', records }
   } catch (cause) {

@@ -7,6 +7,7 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { MtaStsError } from '../errors.js'
+import { MAX_TIMER } from '../option-checks.js'
 import { errorOfThrown } from '../text.js'
 
 /** One address that is about to be connected to. */
@@ -142,11 +143,13 @@ function connectOne(
       })
     const onClose = () => fail(new Error('connection closed'))
     const onAbort = () => fail(signal?.reason)
-    const timer = setTimeout(() => fail(timeoutError(timeout)), timeout)
+    const timer = setTimeout(() => fail(timeoutError(timeout)), Math.min(timeout, MAX_TIMER))
     signal?.addEventListener('abort', onAbort, { once: true })
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
       if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
+      // Nothing will be heard of it any more
+      if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))
       socket = opened
       const ready = () => settle(() => resolve(opened))
       if (opened.readyState === 'open') return ready()
@@ -156,8 +159,8 @@ function connectOne(
     try {
       const opened = connect(target)
       // Not awaited: a socket that fails at once must find its error handler attached
-      if (opened instanceof Promise) opened.then(take, fail)
-      else take(opened)
+      if ('then' in Object(opened)) Promise.resolve(opened).then(take, fail)
+      else take(opened as Socket)
     } catch (error) {
       fail(error)
     }
