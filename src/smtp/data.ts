@@ -5,6 +5,7 @@
  * @module
  */
 import type { Readable } from 'node:stream'
+import { MAX_TIMER } from '../option-checks.js'
 import { textOfThrown } from '../text.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
@@ -97,7 +98,7 @@ export type MessageSource = string | Uint8Array | Readable
 /**
  * Sends a message with its final dot, which only a complete message gets.
  *
- * @param timeout milliseconds in which the host must accept one block
+ * @param timeout milliseconds for the host to accept one block, and for a stream to bring one
  * @returns the bytes that were sent, dots stuffed, without the final dot
  * @throws SmtpError when the connection ended, or the host replied before the end; `ESTREAM` when
  * the stream failed or was closed before its end. The connection is closed in each case
@@ -130,15 +131,21 @@ async function sendStream(body: Body, stream: Readable, timeout: number): Promis
   // Ends the loop when the connection ends during the wait for the stream
   const onEnd = () => stream.destroy()
   body.dialogue.onEnd(onEnd)
+  const late = () => body.fault(`nothing came for ${timeout} ms`)
+  const waiting = () => setTimeout(late, Math.min(timeout, MAX_TIMER))
+  let timer = waiting()
   try {
     for await (const chunk of stream) {
+      clearTimeout(timer)
       const taken = body.add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
       if (!taken) await body.drained(timeout)
+      timer = waiting()
     }
     return body.finish()
   } catch (error) {
     throw body.fault(error)
   } finally {
+    clearTimeout(timer)
     body.dialogue.offEnd(onEnd)
   }
 }
