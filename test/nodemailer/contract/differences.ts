@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { expect } from 'vitest'
 import type { Mode, Transport } from './smart-host.js'
 
 /** 8, 9 or 10: the line of Nodemailer that the tests run with. */
@@ -25,6 +26,13 @@ interface Difference {
 }
 
 const replied = ({ responseCode }: Comparable) => typeof responseCode === 'number'
+/** A message is refused for good only if each of its recipients is, as with Nodemailer 10. */
+function isRefused({ responseCode, rejectedErrors }: Comparable): boolean {
+  const recipients = Array.isArray(rejectedErrors) ? rejectedErrors : []
+  return Number(responseCode) >= 500 && recipients.every(isRefused)
+}
+const isBeforeLogin = ({ command, message }: Comparable) =>
+  typeof message === 'string' && /^(?:CONN|EHLO|HELO)$/.test(String(command))
 const isBeforeMail = ({ command }: Comparable) =>
   typeof command === 'string' && /^(?:CONN|EHLO|HELO|STARTTLS|AUTH\b)/.test(command)
 
@@ -32,12 +40,22 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     what: 'before Nodemailer 10 there is no `permanent`; here it is set with every version',
     concerns: (plain) => LINE < 10 && replied(plain),
-    ours: (plain) => ({ ...plain, permanent: Number(plain.responseCode) >= 500 }),
+    ours: (plain) => ({ ...plain, permanent: isRefused(plain) }),
   },
   {
     what: 'a reply before MAIL FROM is never final: somebody in between may have sent it, or a password is being changed',
     concerns: (plain) => replied(plain) && isBeforeMail(plain),
     ours: (plain) => ({ ...plain, permanent: false }),
+  },
+  {
+    what: 'where the connection is opened here, the text of an error that it ends with is ours',
+    concerns: (plain, { mode }) => mode === 'enforce' && isBeforeLogin(plain),
+    ours: ({ code, command, responseCode, response }) =>
+      expect.objectContaining({
+        code,
+        command,
+        ...(responseCode === undefined ? {} : { responseCode, response, permanent: false }),
+      }),
   },
   {
     what: 'an envelope that no host could be sent is final, as with mtaStsTransport',

@@ -1,17 +1,8 @@
 /** What becomes of a message: the same on the plain transport and on ours. */
 import { generateKeyPairSync } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { expect } from 'vitest'
 import { ABORTS } from './differences.js'
-import {
-  type Case,
-  comparable,
-  contract,
-  EVENTUALLY,
-  MESSAGE,
-  outcome,
-  SIZE,
-} from './smart-host.js'
+import { type Case, comparable, contract, MESSAGE, outcome, SIZE, until } from './smart-host.js'
 
 const ENVELOPE = { from: 'me@sender.example', to: ['you@example.com'] }
 const RAW = 'Subject: raw\r\n\r\nraw, .\r\n.dots\r\n'
@@ -55,6 +46,10 @@ const EVERYWHERE: Record<string, Case> = {
     outcome(make().sendMail({ ...MESSAGE, to: ['refused@example.com', 'you@example.com'] })),
   'all recipients refused': ({ make }) =>
     outcome(make().sendMail({ ...MESSAGE, to: ['refused@example.com', 'refused2@example.com'] })),
+  'one recipient deferred, one refused': ({ make }) =>
+    outcome(make().sendMail({ ...MESSAGE, to: ['later@example.com', 'refused@example.com'] })),
+  'one recipient refused, one deferred': ({ make }) =>
+    outcome(make().sendMail({ ...MESSAGE, to: ['refused@example.com', 'later@example.com'] })),
   'no recipients': ({ make }) => outcome(make().sendMail({ from: 'me@sender.example' })),
   'cc, bcc and an envelope of its own': async ({ make }) => {
     const transporter = make()
@@ -212,7 +207,7 @@ const SIGNALS: Record<string, Case> = {
     const controller = new AbortController()
     const { signal } = controller
     const sending = outcome(transporter.sendMail({ ...MESSAGE, signal } as never))
-    await expect.poll(() => host.got.length, EVENTUALLY).toBe(1)
+    await until(1, () => host.got.length)
     controller.abort(new Error('enough'))
     const first = await sending
     release()
@@ -222,7 +217,7 @@ const SIGNALS: Record<string, Case> = {
     const transporter = make(transport === 'pool' ? { maxConnections: 1 } : {})
     const release = host.hold()
     const first = outcome(transporter.sendMail(MESSAGE))
-    await expect.poll(() => host.got.length, EVENTUALLY).toBe(1)
+    await until(1, () => host.got.length)
     const controller = new AbortController()
     const { signal } = controller
     const second = outcome(transporter.sendMail({ ...MESSAGE, subject: '2', signal } as never))

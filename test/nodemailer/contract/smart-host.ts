@@ -7,12 +7,13 @@
  */
 import { once } from 'node:events'
 import { type AddressInfo, BlockList, connect as connectTcp } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import nodemailer, { type SendMailOptions, type Transporter } from 'nodemailer'
 import { SMTPServer } from 'smtp-server'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { mtaStsTransport, type StsOptions, withMtaSts } from '../../../src/nodemailer/index.js'
 import type { Policy } from '../../../src/policy/policy-file.js'
-import { CertificateAuthority } from '../../../src/testing/authority.js'
+import { CertificateAuthority, type Credentials } from '../../../src/testing/authority.js'
 import { dnsError, resolverOf } from '../../tls/support.js'
 import { type Comparable, expectedOf, inCommon } from './differences.js'
 
@@ -59,10 +60,24 @@ function gate(): Gate {
   return { opened, open }
 }
 
+/** The certificate of a smart host, and the authority that issued it. */
+export interface Identity {
+  authority: CertificateAuthority
+  credentials: Credentials
+}
+
+export async function newIdentity(): Promise<Identity> {
+  const authority = await CertificateAuthority.create()
+  const credentials = await authority.issue({ san: NAMES.map((name) => `DNS:${name}`) })
+  return { authority, credentials }
+}
+
 /** The smart host, and its log. */
 export class SmartHost {
   readonly authority: CertificateAuthority
   got: Got[] = []
+  /** When each of `got` came, by the clock of the case */
+  arrivals: number[] = []
   /** The commands of each connection, from the login on */
   readonly wire = new Map<string, string[]>()
   /** When this is set, messages are answered only once it is open */
@@ -77,9 +92,8 @@ export class SmartHost {
     }
   }
 
-  static async begin(): Promise<SmartHost> {
-    const authority = await CertificateAuthority.create()
-    const credentials = await authority.issue({ san: NAMES.map((name) => `DNS:${name}`) })
+  static async begin(identity: Promise<Identity>): Promise<SmartHost> {
+    const { authority, credentials } = await identity
     const host = new SmartHost(authority, credentials)
     for (const server of Object.values(host.#servers)) {
       server.on('error', () => {})
@@ -118,14 +132,8 @@ export class SmartHost {
     }
   }
 
-  forget(): void {
-    this.got = []
-    this.wire.clear()
-    this.held?.open()
-    this.held = undefined
-  }
-
   async close(): Promise<void> {
+    this.held?.open()
     this.hangUp()
     for (const server of Object.values(this.#servers)) {
       await new Promise<void>((resolve) => server.close(() => resolve()))
@@ -147,8 +155,11 @@ export class SmartHost {
           : done(new Error('Wrong password')),
       onMailFrom: ({ address }, _, done) =>
         done(address.startsWith('refused') ? new Error('No such sender') : null),
-      onRcptTo: ({ address }, _, done) =>
-        done(address.startsWith('refused') ? new Error('No such user') : null),
+      onRcptTo: ({ address }, _, done) => {
+        if (address.startsWith('later')) {
+          done(Object.assign(new Error('Not now'), { responseCode: 451 }))
+        } else done(address.startsWith('refused') ? new Error('No such user') : null)
+      },
       onData: (stream, session, done) => {
         const chunks: Buffer[] = []
         stream.on('data', (chunk) => chunks.push(chunk))
@@ -158,6 +169,7 @@ export class SmartHost {
             return
           }
           const { mailFrom, rcptTo } = session.envelope
+          this.arrivals.push(Date.now())
           this.got.push({
             from: mailFrom ? mailFrom.address : '',
             to: rcptTo.map(({ address }) => address),
@@ -190,10 +202,14 @@ function withoutChance(text: string): string {
   return text.replace(/--_NmP-[\w-]+-Part_/g, '--boundary-Part_')
 }
 
-/** One run of a case: on the plain transport, or on one of ours. */
-export interface Run {
+/** A transport to run a case on: the plain one, or one of ours. */
+interface Kind {
   readonly transport: Transport
   readonly mode: Mode
+}
+
+/** One run of a case, with a smart host of its own. */
+export interface Run extends Kind {
   readonly host: SmartHost
   /** Makes a transporter to the host, which is closed after the case */
   make(options?: object, defaults?: object): Transporter
@@ -220,7 +236,13 @@ export function comparable(value: object): Comparable {
 export const outcome = (promise: Promise<object>): Promise<Comparable> =>
   promise.then(comparable, comparable)
 
-export const EVENTUALLY = { interval: 5, timeout: 15_000 }
+/** Waits until a value is read, as `expect.poll` does, which cannot be used in tests side by side. */
+export async function until<T>(wanted: T, read: () => T): Promise<void> {
+  for (let tries = 0; read() !== wanted; tries++) {
+    if (tries === 3000) throw new Error(`It should become ${wanted}, but it is ${read()}`)
+    await delay(5)
+  }
+}
 
 function policy(mode: Policy['mode']): Policy {
   return { version: 'STSv1', mode, mx: [...NAMES], maxAge: 86_400 }
@@ -257,7 +279,16 @@ interface Observed {
   wire: string[][]
 }
 
-async function observe(host: SmartHost, kind: Pick<Run, 'transport' | 'mode'>, run: Case) {
+async function observe(identity: Promise<Identity>, kind: Kind, run: Case): Promise<Observed> {
+  const host = await SmartHost.begin(identity)
+  try {
+    return await observeAt(host, kind, run)
+  } finally {
+    await host.close()
+  }
+}
+
+async function observeAt(host: SmartHost, kind: Kind, run: Case): Promise<Observed> {
   const { transport, mode } = kind
   const transporters: Transporter[] = []
   const options = (more: object = {}) => ({
@@ -275,7 +306,6 @@ async function observe(host: SmartHost, kind: Pick<Run, 'transport' | 'mode'>, r
   }
   const ours = (given: object | string) =>
     mode === 'plain' ? given : withMtaSts(given as never, stsOptions(host, mode))
-  host.forget()
   const result = await run({
     ...kind,
     host,
@@ -287,7 +317,7 @@ async function observe(host: SmartHost, kind: Pick<Run, 'transport' | 'mode'>, r
     wrap: (given) => add(ours(given)),
   })
   for (const transporter of transporters) transporter.close()
-  await expect.poll(() => host.connections, EVENTUALLY).toBe(0)
+  await until(0, () => host.connections)
   return { result, got: host.got, wire: [...host.wire.values()] }
 }
 
@@ -295,21 +325,19 @@ interface TableOptions {
   transports?: readonly Transport[]
   /** Whether messages are sent side by side: which connection takes which is chance then */
   sideBySide?: boolean
+  /** Whether a case changes what is global, such as the clock */
+  alone?: boolean
 }
 
 /** Runs each case on the plain transport and on ours, in each mode, and compares. */
 export function contract(
   title: string,
   cases: Record<string, Case>,
-  { transports = ['single', 'pool'], sideBySide = false }: TableOptions = {},
+  { transports = ['single', 'pool'], sideBySide = false, alone = false }: TableOptions = {},
 ): void {
   describe(title, () => {
-    let host: SmartHost
+    const identity = newIdentity()
     const plain = new Map<string, Promise<Observed>>()
-    beforeAll(async () => {
-      host = await SmartHost.begin()
-    })
-    afterAll(() => host.close())
 
     const table = Object.keys(cases).flatMap((name) =>
       transports.flatMap((transport) =>
@@ -317,14 +345,15 @@ export function contract(
       ),
     )
 
-    it.each(table)('$name: $transport, mode $mode', async ({ name, transport, mode }) => {
+    const each = alone ? it.each(table) : it.concurrent.each(table)
+    each('$name: $transport, mode $mode', async ({ name, transport, mode }) => {
       const run = cases[name]
       if (!run) throw new Error(`no case ${name}`)
       const key = `${name} ${transport}`
-      const known = plain.get(key) ?? observe(host, { transport, mode: 'plain' }, run)
+      const known = plain.get(key) ?? observe(identity, { transport, mode: 'plain' }, run)
       plain.set(key, known)
       const expected = await known
-      const observed = await observe(host, { transport, mode }, run)
+      const observed = await observe(identity, { transport, mode }, run)
       if (transport === 'direct') {
         expect(inCommon(observed.result)).toEqual(inCommon(expected.result))
         // No login; MAIL and RCPT are written by this package
