@@ -4,6 +4,7 @@
  * @module
  */
 import type { CheckReport } from '../../src/cli/check/findings.js'
+import { parsePolicy } from '../../src/policy/policy-file.js'
 import { type Outcome, predictedBy } from '../cli/predicted.js'
 import type { Sent } from './judge.js'
 import { nameOf, type PlacedDomain } from './placement.js'
@@ -17,7 +18,8 @@ export function judgeCheck(
   // A smart host is not asked by MX record; what a host replies to RCPT, nobody knows before
   if (spec.smartHostFor !== undefined || hosts.some(({ reply }) => reply !== undefined)) return []
   if (report === undefined) return ['check printed no report']
-  const patterns = (spec.policy?.mx ?? []).map((label) => nameOf(label, name))
+  const { body, mx = [] } = spec.policy ?? {}
+  const patterns = body ? parsePolicy(body).mx : mx.map((label) => nameOf(label, name))
   const predicted = predictedBy(report, patterns)
   const got = outcomeOf(sent)
   const wrong: string[] = []

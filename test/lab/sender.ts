@@ -42,6 +42,8 @@ export interface SendReply {
   error?: { text: string; code?: string; permanent?: boolean; responseCode?: number }
 }
 
+const QUIET = '--disable-warning=ExperimentalWarning'
+
 export interface SenderOptions {
   folder: string
   rootFile: string
@@ -62,7 +64,9 @@ export class Sender {
     const { folder, rootFile, store } = options
     const [command = '', ...args] = namespace.command(process.execPath, 'sender.mjs')
     const { PATH, HOME } = process.env
-    const env = { PATH, HOME, NODE_EXTRA_CA_CERTS: rootFile, STORE: store }
+    // Node 22 warns of its own SQLite; the sender itself has nothing to complain about
+    const quiet = store === undefined ? {} : { NODE_OPTIONS: QUIET, STORE: store }
+    const env = { PATH, HOME, NODE_EXTRA_CA_CERTS: rootFile, ...quiet }
     const stderr = openSync(join(folder, 'stderr'), 'a')
     const child = spawn(command, args, { cwd: folder, env, stdio: ['pipe', 'pipe', stderr] })
     const { stdin, stdout } = child
