@@ -12,7 +12,7 @@ import { inSlot, type Played } from './fault-stack.js'
 import type { MxFault } from './faults.js'
 import type { Login, Offers } from './host-api.js'
 import type { MxConnection, TlsFacts } from './log.js'
-import { type ReceivedMessage, receivedMessage } from './message.js'
+import { Message, type ReceivedMessage } from './message.js'
 import type { MxServer } from './mx-server.js'
 import { tlsFacts } from './policy-server.js'
 import { parseReply } from './replies.js'
@@ -167,7 +167,7 @@ export class MxSession {
     const text = `(a message of ${bytes.length} bytes)`
     lines.push({ from: 'client', text, tls: tls !== false })
     const { host, surroundings } = this.#setup
-    return receivedMessage({
+    return new Message({
       envelope: {
         from: mailFrom ? mailFrom.address : '',
         to: rcptTo.map((recipient) => recipient.address),

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Duration, milliseconds } from './clock.js'
-import { checkKeys, checkName, shown } from './named.js'
+import { checkKeys, checkName, matchesText, shown } from './named.js'
 import { parseReply } from './replies.js'
 import { checkCount, type Standing } from './standing.js'
 
@@ -141,8 +141,7 @@ export function checkPattern(field: string, value: unknown): void {
 /** Whether an address is one of those that are meant. */
 export function matchesAddress(pattern: AddressPattern | undefined, address: string): boolean {
   if (pattern === undefined) return true
-  if (pattern instanceof RegExp)
-    return new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')).test(address)
+  if (pattern instanceof RegExp) return matchesText(pattern, address)
   const [one, other] = [pattern.toLowerCase(), address.toLowerCase()]
   return one.startsWith('@') ? other.endsWith(one) : one === other
 }
