@@ -60,6 +60,10 @@ it('compile, and so do the examples of the modules', () => {
     for (const { code } of typed) files.set(name.replaceAll('/', '-'), `${code}export {}\n`)
   }
   expect(files.size).toBeGreaterThan(programs.length + 7)
+  // What somebody pastes from the README is the whole program
+  const alone = codeBlocks(pageAt('README.md')).filter(({ language }) => language === 'js')
+  for (const { line, code } of alone) files.set(`readme-${line}`, `${code}export {}\n`)
+  expect(alone.length).toBeGreaterThan(6)
   files.set('wrong', `${NAMES}export const count: number = world.ca\n`)
   expect(compileErrors(files)).toEqual([expect.stringMatching(/wrong\.ts.*TS2322/)])
 }, 120_000)
