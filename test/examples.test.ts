@@ -114,7 +114,7 @@ async function printed(command: readonly string[], folder = ROOT): Promise<strin
 describe('the programs', () => {
   const programs = readdirSync(EXAMPLES).filter((name) => name.endsWith('.ts'))
 
-  it('are there', () => expect(programs.toSorted()).toEqual(Object.keys(EXPECTED).toSorted()))
+  it('are all tested', () => expect(programs.toSorted()).toEqual(Object.keys(EXPECTED).toSorted()))
 
   it.for(programs)('%s', { timeout: TIMEOUT }, async (name, { skip }) => {
     skip(MISSING[name] !== undefined, MISSING[name])
@@ -127,7 +127,7 @@ describe('the programs', () => {
 describe('the tests of a program', () => {
   const files = readdirSync(join(EXAMPLES, 'testing')).filter((name) => name.includes('.test.'))
 
-  it('are there', () => expect(files.toSorted()).toEqual(Object.keys(SUMMARIES).toSorted()))
+  it('are all tested', () => expect(files.toSorted()).toEqual(Object.keys(SUMMARIES).toSorted()))
 
   it.each(files.filter((name) => name.endsWith('.ts')))(
     '%s',

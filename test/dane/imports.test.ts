@@ -29,7 +29,7 @@ function loadedWith(entry: string): Set<string> {
 const isOfDane = (module: string) => module.startsWith('dane/') || module === 'dns-packet'
 
 it.each(['index.ts', 'nodemailer/index.ts', 'tlsrpt/index.ts'])(
-  '%s loads nothing of DANE',
+  '%s loads no part of DANE',
   (entry) => {
     const loaded = [...loadedWith(entry)]
     expect(loaded.length).toBeGreaterThan(20)
@@ -37,7 +37,7 @@ it.each(['index.ts', 'nodemailer/index.ts', 'tlsrpt/index.ts'])(
   },
 )
 
-it('the entry of DANE loads dns-packet, and nothing of deliveries', () => {
+it('the entry of DANE loads dns-packet, but no part of deliveries', () => {
   const loaded = [...loadedWith('dane/index.ts')]
   expect(loaded).toContain('dns-packet')
   expect(loaded.filter((module) => /^(?:delivery|nodemailer|smtp|policy)\//.test(module))).toEqual(

@@ -26,7 +26,7 @@ function compare(verdict: DaneVerdict, vector: DaneCase): void {
   }
 }
 
-it('has all of the vectors', () => {
+it('all vectors are present', () => {
   expect(vectors.cases).toHaveLength(104)
 })
 

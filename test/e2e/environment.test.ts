@@ -25,7 +25,7 @@ const REFUSED = {
 /** There is a record, but who serves the policy proves nothing: no policy. */
 const NO_POLICY = { 'self-signed': 'none', 'wrong-name': 'none', expired: 'none' }
 
-test.concurrent('[STS-11] [STS-36] [STS-37] [STS-49] NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing', async () => {
+test.concurrent('[STS-11] [STS-36] [STS-37] [STS-49] NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   const told = await inEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })
 
   expect(told.sent).toEqual(REFUSED)
@@ -35,7 +35,7 @@ test.concurrent('[STS-11] [STS-36] [STS-37] [STS-49] NODE_TLS_REJECT_UNAUTHORIZE
   expect([selfSigned, wrongName, expired]).toEqual(['TLSv1.3', 'TLSv1.3', 'TLSv1.3'])
 })
 
-test.concurrent('[STS-40] --tls-min-v1.0 in NODE_OPTIONS changes nothing', async () => {
+test.concurrent('[STS-40] --tls-min-v1.0 in NODE_OPTIONS has no effect', async () => {
   const told = await inEnvironment({
     NODE_OPTIONS: '--tls-min-v1.0 --tls-cipher-list=DEFAULT@SECLEVEL=0',
   })

@@ -98,7 +98,7 @@ describe.concurrent.each(MODES)('an MX host under the mode %s', (mode) => {
 /** The id is there, and the file cannot be had: no policy, unless one is cached. */
 describe.concurrent('a policy host that fails', () => {
   test.each(FAULTS.policyHost)(
-    '[STS-24] $name, nothing cached: as if there were no policy',
+    '[STS-24] $name, nothing cached: delivers as without a policy',
     async (fault) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.policyHost.fails(fault.name)
@@ -144,7 +144,7 @@ describe.concurrent('a TXT record that fails', () => {
   const useless = faults.filter(({ name }) => !['split-strings', 'cname-chain'].includes(name))
 
   test.each(useless)(
-    '[STS-24] $name, nothing cached: as if there were no policy',
+    '[STS-24] $name, nothing cached: delivers as without a policy',
     async ({ name }) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.dns.fails(name)

@@ -63,7 +63,7 @@ async function accountOf(domain: MailDomain) {
   return byTransport
 }
 
-describe('[STS-60] the account of a delivery is the same everywhere', () => {
+describe('[STS-60] the record of a delivery is the same everywhere', () => {
   test('MX host with a bad certificate under enforce: refused, with the failure', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('expired')
@@ -100,7 +100,7 @@ describe('[STS-60] the account of a delivery is the same everywhere', () => {
     expect(await accountOf(domain)).toMatchObject({ status: 'failed', mode: 'none', tls: false })
   })
 
-  test('policy host that answers 404 to a new sender: the record says why there is no policy', async () => {
+  test('policy host that answers 404 to a new sender: the record has the reason for no policy', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.policyHost.fails('404')
     expect(await accountOf(domain)).toMatchObject({
@@ -133,7 +133,7 @@ describe('[STS-60] the account of a delivery is the same everywhere', () => {
     expect(ofEvent(only(published))).toMatchObject({ status: 'failed', mode: 'enforce' })
   })
 
-  test('onEnd that throws: the delivery is not disturbed', async () => {
+  test('onEnd that throws: the delivery is not affected', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const onEnd = () => {
       throw new Error('in the hook')

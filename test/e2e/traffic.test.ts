@@ -30,7 +30,7 @@ function numbers(seed: number): () => number {
 }
 
 describe('two hundred domains over three MX hosts', () => {
-  it('with a fault on every twentieth message: none is lost, none comes twice', async () => {
+  it('get every message once, with a fault in every twentieth', async () => {
     const random = numbers(20_261_122)
     const hosts = ['a', 'b', 'c'].map((label) => stage.world.mx(`${label}.fleet.example`))
     const names = Array.from({ length: 200 }, (_, i) => {

@@ -720,7 +720,7 @@ describe('the body', () => {
     })
   })
 
-  describe('that breaks off is refused, even if the received part is a policy', () => {
+  describe('that breaks off, even with a complete policy', () => {
     const length = `Content-Length: ${POLICY.length + 1}\r\n\r\n`
 
     test.each<[name: string, bytes: string]>([

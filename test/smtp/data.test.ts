@@ -47,11 +47,11 @@ describe('[SMTP-4] dots and line ends', () => {
     ['a dot behind a bare CR', 'a\r.\rb', 'a\r\n..\r\nb\r\n'],
     ['a dot behind a bare LF', 'a\n.\nMAIL FROM:<x>', 'a\r\n..\r\nMAIL FROM:<x>\r\n'],
     ['a dot in a line stays alone', 'a.b\r\n', 'a.b\r\n'],
-  ])('%s', (_, message, expected) => {
+  ])('are converted: %s', (_, message, expected) => {
     expect(encode([Buffer.from(message)]).toString()).toBe(expected)
   })
 
-  test('any message in any chunks comes out as by the plain reference', () => {
+  test('are converted in any message and chunks as by the plain reference', () => {
     fc.assert(
       fc.property(messages, fc.array(fc.nat(), { maxLength: 12 }), (message, cuts) => {
         expect(encode(cut(message, cuts))).toEqual(reference(message))
@@ -60,7 +60,7 @@ describe('[SMTP-4] dots and line ends', () => {
     )
   })
 
-  test('a message that needs no change is not copied', () => {
+  test('that need no change are not copied', () => {
     const chunk = Buffer.from('Subject: x\r\n\r\ntext\r\n')
     expect(new DotStuffing().encode(chunk)).toBe(chunk)
   })

@@ -8,7 +8,7 @@ const MESSAGES = 20_000
 const DOMAINS = 10
 const AT_ONCE = 50
 
-it('every message that is tried again until it is accepted arrives once', async () => {
+it('every message that is retried until it is accepted arrives once', async () => {
   const domains = Array.from({ length: DOMAINS }, () => stage.domain({ mode: 'enforce' }))
   for (const domain of domains) {
     const mx = domain.mx()

@@ -130,7 +130,7 @@ describe('a day', () => {
     })
   }
 
-  it('[RPT-10] every domain gets its report, also those that TLS fails with', () => {
+  it('[RPT-10] sends every domain its report, even where TLS fails', () => {
     expect([...reports.keys()].sort()).toEqual(SCENES.map(({ name }) => `${name}.example`).sort())
     const inPlaintext = world.inbox.filter(({ tls }) => tls === false).map(({ mx }) => mx)
     expect(inPlaintext.sort()).toEqual([
@@ -142,7 +142,7 @@ describe('a day', () => {
   })
 
   it.each(SCENES.map(({ name }) => `${name}.example`))(
-    '[RPT-3] [RPT-4] [RPT-5] [RPT-6] [RPT-15] %s',
+    '[RPT-3] [RPT-4] [RPT-5] [RPT-6] [RPT-15] has correct reports of %s',
     (domain) => {
       const { 'report-id': id, ...report } = reports.get(domain) ?? {}
       expect(report).toEqual(withAddresses(expected[domain]))
@@ -150,19 +150,19 @@ describe('a day', () => {
     },
   )
 
-  it('[RPT-5] every result type that MTA-STS can cause is among them, and no other word', () => {
+  it('[RPT-5] has every result type that MTA-STS can cause, and no others', () => {
     const seen = new Set([...reports.values()].flatMap((json) => valuesOf(json, 'result-type')))
     const ofDane = ['tlsa-invalid', 'dnssec-invalid', 'dane-required']
     expect([...seen].sort()).toEqual(RESULT_TYPES.filter((type) => !ofDane.includes(type)).sort())
   })
 
-  it('[RPT-15] nothing in them is null or empty', () => {
+  it('[RPT-15] has reports without null or empty fields', () => {
     for (const json of reports.values()) {
       expect(JSON.stringify(json)).not.toMatch(/null|""|\[\]|\{\}/)
     }
   })
 
-  it('[RPT-10] the sessions that carried the reports are in none', async () => {
+  it('[RPT-10] has no report of the sessions that carried reports', async () => {
     clock.time += DAY
     world.forget()
     expect(await reporter.sendReports()).toEqual({

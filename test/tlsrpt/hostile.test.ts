@@ -29,7 +29,7 @@ async function costOf(name: string): Promise<Cost> {
 
 describe.runIf(existsSync('/proc/self/clear_refs'))('readReports', () => {
   it.each(Object.keys(HOSTILE_FILES))(
-    '[RPT-17] bounds what %s cost',
+    '[RPT-17] reads %s within bounds of time and memory',
     async (name) => {
       const { outcome, ratio, mebibytes } = await costOf(name)
       expect(outcome).toMatch(/^(?:EREPORTSYNTAX|\d+ reports)$/)

@@ -46,7 +46,7 @@ afterAll(async () => {
   await world.close()
 })
 
-it('[RPT-10] after one day of reports there are no more', async () => {
+it('[RPT-10] reports cause no further reports the next day', async () => {
   const [alice, bob] = senders
   const message = { subject: 'Hi', text: 'Hello' }
   await alice?.transporter.sendMail({ ...message, from: 'a@alice.example', to: 'b@bob.example' })

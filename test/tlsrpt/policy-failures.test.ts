@@ -44,7 +44,7 @@ describe('a failed discovery without a policy', () => {
     ['an expired certificate', { resultType: 'sts-webpki-invalid', reason: 'certificate-expired' }],
     ['a wrong media type', { resultType: 'sts-policy-fetch-error', reason: 'media-type' }],
     ['an invalid policy file', { resultType: 'sts-policy-invalid' }],
-  ])('[RPT-3] is reported as sts with the domain alone after %s', (_, failure) => {
+  ])('[RPT-3] is reported as sts with only the domain after %s', (_, failure) => {
     expect(reported(NONE, failure)).toEqual([
       ['sts', 0, 0, 1],
       ['no-policy-found', 0, 1, 0],
