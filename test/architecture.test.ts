@@ -1,4 +1,4 @@
-/** The structure of src: which files import which, and which facts are decided in one place only. */
+/** The structure of src: imports between files, and facts that are decided in one place only. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -222,7 +222,7 @@ describe('imports', () => {
 describe('one owner', () => {
   it('`permanent` is set for replies, for routing, and by errors that are never final', () => {
     const found = filesWith((node) => sets(node, 'permanent'))
-    // The mail world's own mailer says how a message went: nothing decides by it
+    // The mail world's own mailer reports the outcome of a message: nothing decides by it
     expect(found.filter((name) => !name.startsWith('testing/'))).toEqual(SETS_PERMANENT)
   })
 

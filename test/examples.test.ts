@@ -1,6 +1,6 @@
 /**
- * Every example does what it says, by the command that stands in its first comment. Those that need
- * the built package have the one that users get.
+ * Every example works with the command in its first comment. Examples that need the built package
+ * use the packed one.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, rm } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { installedPackage, ROOT, run } from './package/packed.js'
 import { whyNoRedis } from './policy/stores/redis-server.js'
 
-/** Programs that show something: what they print, among other things. */
+/** Programs that show something: parts of their output. */
 const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'demo.ts': [
     'valid.example        enforce  mx.valid.example      TLSv1.3  delivered',
@@ -57,7 +57,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     'to Ann and Carol, attempt 2: delivered\n',
     'to Dave, attempt 1: dave@dave.example: Recipient command failed: 550 5.1.1 No such user\n' +
       '  failed\n',
-    // Though the first recipient's no is permanent
+    // Even though the first recipient's refusal is permanent
     'to Dave and Carol, attempt 1: Not delivered to carol.example: ',
     'to Dave and Carol, attempt 2: dave@dave.example: Recipient command failed: 550 ',
     'In the end: 2 delivered, 2 failed\n',
@@ -79,12 +79,12 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'tlsrpt.ts': ['starttls-not-supported at mx.stripped.example', '\n3 sent, 1 not asked for\n'],
 }
 
-/** Programs that cannot be run here, and why. */
+/** Programs that cannot be run here, with the reason. */
 const MISSING: Readonly<Record<string, string | undefined>> = {
   'queue.ts': process.env.REDIS_URL ? undefined : whyNoRedis(),
 }
 
-/** Test files: what their runner says in the end. */
+/** Test files: the summary of their runner. */
 const SUMMARIES: Readonly<Record<string, RegExp>> = {
   'vitest.test.ts': /Tests {2}4 passed \(4\)/,
   'node.test.ts': /pass 3\n.*fail 0\n/,
@@ -98,7 +98,7 @@ const SUMMARIES: Readonly<Record<string, RegExp>> = {
 const EXAMPLES = join(ROOT, 'examples')
 const TIMEOUT = 120_000
 
-/** The command in a file's first comment, without what has to be done once before it. */
+/** The command in a file's first comment, without one-time preparations. */
 function commandOf(path: string): string[] {
   const [comment = ''] = /^\/\*\*.*?\*\//s.exec(readFileSync(path, 'utf8')) ?? []
   const [, command] = /^ \* {5}(.*)$/m.exec(comment) ?? []

@@ -1,4 +1,4 @@
-/** The front: what `getPolicy` takes, what it never does, and the options it is made with. */
+/** The front: inputs and guarantees of `getPolicy`, and the options. */
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../src/mta-sts.js'
@@ -48,7 +48,7 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map((sts) => sts.close()))
 })
 
-/** One that knows no network but the scripted one. */
+/** An object whose only network is the scripted one. */
 function open(options: MtaStsOptions = {}): MtaSts {
   const scripted = { ...SMALL, resolver: emptyResolver(), connect: noConnect, refreshInterval: 0 }
   const sts = new MtaSts({ ...scripted, ...options })
@@ -149,11 +149,11 @@ describe('getPolicy: the domain', () => {
     async (_, domain) => {
       const resolver = emptyResolver()
       const store = watchedStore()
-      // Rejects, and does not throw
+      // Rejects instead of throwing
       const lookup = open({ resolver, store }).getPolicy(domain as string)
       const error: unknown = await lookup.catch((reason: unknown) => reason)
       expect(error).toMatchObject({ name: 'MtaStsError', code: 'EDOMAIN' })
-      // Fit for a log: what the sender wrote is escaped and cut
+      // Safe for a log: the sender's text is escaped and truncated
       const message = error instanceof Error ? error.message : ''
       expect(message).toMatch(/is not a domain name/)
       expect(message).not.toMatch(/[\p{Cc}\u200b\u202e]/u)
@@ -319,7 +319,7 @@ describe('getPolicy never rejects because of others', () => {
     const store = watchedStore({ now: clock.now })
     await store.inner.set('bob.example', storedPolicy(clock.now()))
     for (const answer of [() => Promise.reject(reason), () => reason, () => [reason]]) {
-      // An end to a look that begins itself again without end
+      // Stops a recheck that would otherwise repeat forever
       const resolver = scriptedResolver(() =>
         resolver.asked.length > 100 ? new Promise(() => undefined) : answer(),
       )
@@ -332,7 +332,7 @@ describe('getPolicy never rejects because of others', () => {
       clock.advance(-HOUR)
       expect(resolver.asked).toHaveLength(2)
     }
-    // Node ends a process for a rejection that nobody handles
+    // Node ends a process for an unhandled rejection
     expect(unhandled).not.toHaveBeenCalled()
   })
 })
@@ -489,7 +489,7 @@ describe('close', () => {
       const attempts: string[] = []
       const delivery = sts.deliver(bob.name, async ({ mxHost }) => attempts.push(mxHost))
       await sts.close()
-      // Not "there is no policy": what goes by that would go unprotected
+      // Not "no policy": a caller that acts on it would send unprotected
       await expect(lookup).rejects.toMatchObject({ code: 'ECLOSED' })
       await expect(delivery).rejects.toMatchObject({ code: 'ECLOSED' })
       expect(attempts).toEqual([])
@@ -531,7 +531,7 @@ describe('close', () => {
         errors.add(error)
       }
     }
-    // Each caller has an error of its own
+    // Each caller has its own error
     expect(errors.size).toBe(12)
   })
 

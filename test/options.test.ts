@@ -25,7 +25,7 @@ const policy: Policy = {
   maxAge: 86_400,
 }
 
-/** What comes of options of any shape: they come from configuration files. */
+/** Returns the error for options of any shape: they come from configuration files. */
 function errorFor(options: Record<string, unknown>): unknown {
   try {
     resolveOptions(options as MtaStsOptions)

@@ -1,4 +1,4 @@
-/** Paths to a DANE-TA anchor that the vectors have no case for, and the bounds of the work. */
+/** Paths to a DANE-TA anchor without a case in the vectors, and the bounds of the work. */
 import { createHash, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { describe, expect, it } from 'vitest'
@@ -249,7 +249,7 @@ describe('the peer of a handshake', () => {
 })
 
 describe('bounds', () => {
-  /** Milliseconds that a verdict may take here, on a machine that is busy. */
+  /** Limit of a verdict here, in milliseconds, on a busy machine. */
   const LIMIT = 2000
 
   function timed<T>(work: () => T): T {

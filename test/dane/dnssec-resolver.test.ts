@@ -301,7 +301,7 @@ describe('a truncated answer', () => {
 })
 
 describe('bad input', () => {
-  /** A reply with the right id and question, and bytes of the test's own behind them. */
+  /** A reply with the right id and question, followed by the test's own bytes. */
   function crafted(question: Buffer, answers: Buffer, count = 1): Buffer {
     const head = Buffer.from(question.subarray(0, 12))
     head.writeUInt16BE(0x8180, 2)
@@ -309,7 +309,7 @@ describe('bad input', () => {
     head.writeUInt16BE(count, 6)
     head.writeUInt16BE(0, 8)
     head.writeUInt16BE(0, 10)
-    // Behind the question stands the OPT record of 11 octets
+    // The question is followed by the OPT record of 11 octets
     return Buffer.concat([head, question.subarray(12, -11), answers])
   }
 

@@ -1,4 +1,4 @@
-/** Without the option `dane`, nothing of DANE is loaded. */
+/** Without the option `dane`, no part of DANE is loaded. */
 import { readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,14 +6,14 @@ import { expect, it } from 'vitest'
 
 const SOURCE = fileURLToPath(new URL('../../src/', import.meta.url))
 
-/** Every module that is loaded with a file of ours, packages included. */
+/** Every module that is loaded with a file of src, packages included. */
 function loadedWith(entry: string): Set<string> {
   const loaded = new Set<string>()
   const visit = (file: string) => {
     if (loaded.has(file)) return
     loaded.add(file)
     const text = readFileSync(join(SOURCE, file), 'utf8')
-    // `import type` and `export type` leave nothing behind
+    // `import type` and `export type` are erased
     for (const [, module = ''] of text.matchAll(
       /^(?:import|export)(?! type\b)[^'"]*?from '([^']+)'|^import '([^']+)'/gm,
     )) {

@@ -1,4 +1,4 @@
-/** `plan` and `deliver` of MtaSts under a sender of one's own, over real sockets. */
+/** `plan` and `deliver` of MtaSts with the caller's own sender, over real sockets. */
 import { describe, expect, test } from 'vitest'
 import { DeliveryRefusedError, RoutingError } from '../../src/index.js'
 import type { MailDomain } from '../../src/testing/index.js'

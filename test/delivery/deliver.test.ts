@@ -1,4 +1,4 @@
-/** The control flow of RFC 8461 §5.1 round an attempt: what each kind of error leads to. */
+/** The control flow of RFC 8461 §5.1 around an attempt: the effect of each kind of error. */
 import { describe, expect, test } from 'vitest'
 import {
   type Candidate,
@@ -19,7 +19,7 @@ function codeError(code: string): Error {
 
 const absent = () => Promise.reject(codeError('ENODATA'))
 
-/** A DNS in which the domain has these MX hosts, each at an address of its own. */
+/** A DNS in which the domain has these MX hosts, each with its own address. */
 function resolverOf(hosts: Record<string, number>): Resolver {
   const names = Object.keys(hosts)
   return {
@@ -45,7 +45,7 @@ interface Scene extends MtaStsOptions {
 
 const THREE = { 'a.bob.example': 10, 'b.bob.example': 20, 'c.bob.example': 30 }
 
-/** Runs a delivery whose attempts fail as told, host by host; what is not told succeeds. */
+/** Runs a delivery whose attempts fail as specified by host; others succeed. */
 async function run(
   failing: Record<string, unknown>,
   { mode, hosts = THREE, ...options }: Scene = {},

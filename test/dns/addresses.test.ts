@@ -154,7 +154,7 @@ function inverted(ipv4: string): string {
   return groups(bytes.join('.'))
 }
 
-/** Every way in which an IPv6 address leads to an IPv4 address. */
+/** Every way in which an IPv6 address embeds an IPv4 address. */
 const CARRIERS: Array<[name: string, carry: (ipv4: string) => string]> = [
   ['mapped', (ipv4) => `::ffff:${ipv4}`],
   ['mapped, in groups', (ipv4) => `::ffff:${groups(ipv4)}`],
@@ -240,7 +240,7 @@ describe('blocked addresses', () => {
     '2001:2:0:ffff:ffff:ffff:ffff:ffff',
     '5f00::',
     '5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
-    // NAT64 of a network's own: the IPv4 address may stand in any of several places
+    // NAT64 of a network's own: the IPv4 address may be at any of several places
     '64:ff9b:1::',
     '64:ff9b:1:7f00:0:100:808:808',
     '64:ff9b:1:ffff:ffff:ffff:ffff:ffff',

@@ -14,7 +14,7 @@ interface Question {
   fail(error: Error): void
 }
 
-/** A resolver whose MX answers are given by hand. */
+/** A resolver whose MX answers the test gives. */
 function byHand(): { resolver: Resolver; questions: Question[] } {
   const questions: Question[] = []
   const resolveMx = (name: string) =>
@@ -68,7 +68,7 @@ describe('a lookup', () => {
       expect(await Promise.all(silent)).toMatchObject([timeout, timeout])
       const next = lookups.mx('a.example')
       expect(questions).toHaveLength(2)
-      // The answer to the first, late, is not taken for one to the second
+      // The late answer to the first one does not answer a second one
       questions[0]?.answer('old.a.example')
       questions[1]?.answer('new.a.example')
       expect(await next).toEqual(found('new.a.example'))
@@ -80,7 +80,7 @@ describe('a lookup', () => {
 })
 
 describe('during concurrent deliveries', () => {
-  /** Gives another answer every time. */
+  /** Returns another answer every time. */
   function counting(): Lookups {
     let asked = 0
     return lookupsWith({
@@ -137,7 +137,7 @@ describe('during concurrent deliveries', () => {
     }
   })
 
-  /** The first question fails or finds nothing, and so on; how often it was asked in the end. */
+  /** Makes the first question fail or find nothing, and so on; returns the number of questions. */
   async function askTwice(type: 'mx' | 'addresses', code: string): Promise<number> {
     let asked = 0
     const fail = async () => {

@@ -94,7 +94,7 @@ describe('parseTagList', () => {
       const [rua] = parseTagList(records.join(), TLSRPT).filter(({ name }) => name === 'rua')
       for (const uri of expected.rua) expect(rua?.value).toContain(uri)
     } else if (records.length === 1) {
-      // Not usable for want of a value, of the field or, which the caller sees, of a scheme.
+      // Not usable without a value, of the field or, as the caller checks, of a scheme.
       const read = () => parseTagList(records.join(), TLSRPT)
       if (/rua=$/.test(records.join())) expect(read).toThrow(RecordSyntaxError)
       else expect(read).not.toThrow()

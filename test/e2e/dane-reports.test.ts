@@ -1,4 +1,4 @@
-/** What TLS reports count of deliveries under DANE (RFC 8460 §4.4). */
+/** The counts of TLS reports for deliveries under DANE (RFC 8460 §4.4). */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dane, dnssecResolver } from '../../src/dane/index.js'
@@ -26,7 +26,7 @@ function sender(options: MtaStsTransportOptions = {}) {
   return stage.sender({ resolver: undefined, dane: dane({ resolver }), ...options })
 }
 
-/** Sends a message, and returns what is counted for the domain: policies with what failed. */
+/** Sends a message, and returns the counts of the domain: policies with their failures. */
 async function counted(domain: MailDomain, transporter = sender()) {
   await transporter.sendMail(messageTo(domain)).catch(() => undefined)
   const mine = collector.take().counts.filter((counts) => counts.domain === domain.name)

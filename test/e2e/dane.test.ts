@@ -1,4 +1,4 @@
-/** DANE (RFC 7672) in a mail world, alone and beside MTA-STS, for whole messages. */
+/** DANE (RFC 7672) in a mail world, alone and with MTA-STS, for whole messages. */
 import { describe, expect, test } from 'vitest'
 import { dane, dnssecResolver } from '../../src/dane/index.js'
 import { MtaSts, RoutingError } from '../../src/index.js'
@@ -20,7 +20,7 @@ const stage = useWorld()
 
 type DaneOptions = NonNullable<Parameters<typeof dane>[0]>
 
-/** DANE by the resolver of the world, which is quick to give up. */
+/** DANE with the resolver of the world and a short timeout. */
 function worldDane(options: DaneOptions = {}) {
   const servers = [stage.world.dns.server]
   return dane({ resolver: dnssecResolver({ servers, timeout: 300, tries: 1 }), ...options })
@@ -30,7 +30,7 @@ function sender(options: MtaStsTransportOptions = {}, daneOptions: DaneOptions =
   return stage.sender({ resolver: undefined, dane: worldDane(daneOptions), ...options })
 }
 
-/** A domain without a policy whose MX host proves itself by DANE alone: nobody trusts its issuer. */
+/** A domain without a policy whose MX host proves itself by DANE only: its issuer is unknown. */
 function daneDomain(...[options]: Parameters<MailDomain['dane']>): MailDomain {
   const domain = stage.domain()
   showUntrusted(domain)
@@ -38,7 +38,7 @@ function daneDomain(...[options]: Parameters<MailDomain['dane']>): MailDomain {
   return domain
 }
 
-/** Has the MX host show a certificate for its name that nobody trusts. */
+/** Gives the MX host a certificate of an unknown issuer for its name. */
 function showUntrusted(domain: MailDomain): void {
   const mx = domain.mx()
   mx.certificate({ san: [`DNS:${mx.name}`], signedBy: 'stranger' })

@@ -1,4 +1,4 @@
-/** Where a policy comes from, through the transport (RFC 8461 §3): who is asked, how often, when. */
+/** Policy discovery through the transport (RFC 8461 §3): names, number and time of lookups. */
 import { describe, expect, test, vi } from 'vitest'
 import type { Resolver } from '../../src/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
@@ -148,7 +148,7 @@ describe('the number of lookups', () => {
 })
 
 describe('the time of lookups', () => {
-  /** Answers TXT questions only when it is told to; everything else is the world's. */
+  /** Answers TXT questions only when the test says so; all others are the world's. */
   function heldBack(): Resolver & { asked: number; answer: () => void } {
     const { resolver } = stage.world.options()
     const waiting: Array<() => void> = []
@@ -177,7 +177,7 @@ describe('the time of lookups', () => {
     const sender = stage.sender({ resolver, recheckInterval: 0, dnsTimeout: 60_000 })
     await deliver(sender, domain)
 
-    // The lookup beside it is never answered: were it waited for, so would this be
+    // The lookup in the background is never answered: a delivery that waited for it would not end
     const delivery = await deliver(sender, domain)
 
     expect(resolver.asked).toBe(2)

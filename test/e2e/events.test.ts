@@ -1,4 +1,4 @@
-/** What is published on `node:diagnostics_channel`, to the letter of src/events.ts. */
+/** The events on `node:diagnostics_channel`, exactly as in src/events.ts. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { EventMap, EventName } from '../../src/index.js'
@@ -7,7 +7,7 @@ import { deliver, errorOf, messageTo, only, refusal, told, useWorld } from './su
 
 const stage = useWorld()
 
-/** The events of a channel that are about this domain, as they come; until the test is over. */
+/** Collects the events of a channel about this domain until the test is over. */
 function eventsOf<K extends EventName & `mta-sts:${'session' | 'delivery'}`>(
   name: K,
   domain: MailDomain,
@@ -24,7 +24,7 @@ function eventsOf<K extends EventName & `mta-sts:${'session' | 'delivery'}`>(
   return events
 }
 
-/** The policy as RFC 8460 §4.4 has it reported. */
+/** The policy in the terms of RFC 8460 §4.4. */
 function applied(domain: MailDomain, mode: 'enforce' | 'testing') {
   return {
     type: 'sts',
@@ -244,7 +244,7 @@ describe('mta-sts:delivery', () => {
       throw new Error('a listener of somebody else')
     }
     const swallow: NodeJS.UncaughtExceptionListener = () => undefined
-    // diagnostics_channel hands what a listener throws to the process, on the next tick
+    // diagnostics_channel passes the error of a subscriber to the process, on the next tick
     const others = process.listeners('uncaughtException')
     process.removeAllListeners('uncaughtException').on('uncaughtException', swallow)
     subscribe('mta-sts:session', unlucky)

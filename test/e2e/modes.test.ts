@@ -1,4 +1,4 @@
-/** What each mode of a policy lets pass (RFC 8461 §5), and what the operator may ask for beside it. */
+/** The deliveries that each mode allows (RFC 8461 §5), and the operator's own demands. */
 import { describe, expect, test } from 'vitest'
 import type { MtaStsTransportOptions } from '../../src/nodemailer/index.js'
 import type { NamedMxFault } from '../../src/testing/index.js'
@@ -191,7 +191,7 @@ describe('minimumSecurity', () => {
 })
 
 describe('a refusal', () => {
-  /** What Nodemailer's own SMTP transport has for going on all the same. */
+  /** Options of Nodemailer's SMTP transport that allow delivery without a proof. */
   const LOOSER: Array<Record<string, unknown>> = [
     { tls: { rejectUnauthorized: false } },
     { tls: { rejectUnauthorized: false, checkServerIdentity: () => undefined } },

@@ -1,4 +1,7 @@
-/** The account of a delivery is the same in events, in `info` and errors, and for own senders. */
+/**
+ * The record of a delivery is the same in events, in `info` and errors, and for the caller's own
+ * senders.
+ */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { DeliverySummary, EventMap } from '../../src/index.js'
@@ -18,7 +21,7 @@ beforeEach(() => {
   published.length = 0
 })
 
-/** What event, delivery and summary must agree on. */
+/** The facts on which event, delivery and summary must agree. */
 function account(from: {
   mode: string
   id: string | undefined
@@ -35,7 +38,7 @@ const ofEvent = ({ policy, outcome, mxHost, failures }: EventMap['mta-sts:delive
 const ofDelivery = ({ mode, policyId, status, mxHost, failures }: DeliverySummary) =>
   account({ mode, id: policyId, status, mxHost, failures })
 
-/** Sends once by the transport and once by an own sender; returns the account that all agree on. */
+/** Sends once by the transport and once by an own sender; returns the common record. */
 async function accountOf(domain: MailDomain) {
   const sent = await stage
     .sender({})

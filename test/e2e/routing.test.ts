@@ -1,4 +1,4 @@
-/** Which MX host is tried, what its replies lead to, and which addresses are never contacted. */
+/** The order of MX hosts, the effect of their replies, and addresses that are never contacted. */
 import { describe, expect, test } from 'vitest'
 import { DeliveryRefusedError, RoutingError } from '../../src/index.js'
 import type { MxFault, ReplyFault } from '../../src/testing/index.js'
@@ -96,7 +96,7 @@ describe('the order of MX hosts', () => {
         { host: 'b', preference: 10 },
       ],
     })
-    // The chance that one of 40 fair coins is alone on its side throughout is 2^-39
+    // The chance that one of 40 fair coins never changes sides is 2^-39
     for (let sent = 0; sent < 40; sent++) {
       await deliver(stage.sender(), domain)
     }
@@ -106,7 +106,7 @@ describe('the order of MX hosts', () => {
   })
 })
 
-/** A lost connection and a 4xx are this host's affair; a 5xx is the domain's own answer. */
+/** A lost connection and a 4xx concern this host only; a 5xx is the domain's own answer. */
 describe('replies to MAIL, RCPT and DATA', () => {
   const STEPS: ReadonlyArray<ReplyFault['at']> = ['mail', 'rcpt', 'data', 'message']
 
@@ -319,7 +319,7 @@ describe('a policy that the domain has changed', () => {
 
     expect(error.policyId).toBe(domain.id)
     expect(told(error.failures)).toContain(`${mx.name} certificate-expired`)
-    // The message before, and once under each of the policies
+    // The previous message, and one under each of the policies
     expect(mx.connections.map(({ mailFrom }) => mailFrom !== undefined)).toEqual([
       true,
       false,

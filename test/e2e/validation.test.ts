@@ -1,4 +1,4 @@
-/** What an MX host has to prove under `enforce` (RFC 8461 §4), and that nothing leaks where it does not. */
+/** The proof that an MX host must give under `enforce` (RFC 8461 §4); nothing leaks without it. */
 import { describe, expect, test } from 'vitest'
 import type { MailDomain, NamedMxFault } from '../../src/testing/index.js'
 import {
@@ -14,13 +14,13 @@ import {
 
 const stage = useWorld()
 
-/** What a delivery without a policy shows: the host would have taken the message. */
+/** Checks with a delivery without a policy that the host would accept the message. */
 async function wouldTakeIt(domain: MailDomain): Promise<void> {
   await deliver(stage.sender({ overrides: { [domain.name]: 'off' } }), domain)
   expect(domain.mx().inbox).toHaveLength(1)
 }
 
-/** A domain in `enforce` whose only MX host has this fault: it is refused, and nothing leaks. */
+/** A domain in `enforce` whose only MX host has this fault is refused, and nothing leaks. */
 async function expectRefused(fault: NamedMxFault, failure: string): Promise<MailDomain> {
   const domain = stage.domain({ mode: 'enforce' })
   const mx = domain.mx()
@@ -45,7 +45,7 @@ describe('the name of the MX host', () => {
     expect(told(error.failures)).toEqual(['mx.attacker.example validation-failure mx-mismatch'])
     expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
     expect(attacker.connections).toEqual([])
-    // It has a good certificate for its own name, and takes whatever comes
+    // It has a valid certificate for its own name, and accepts everything
     await deliver(stage.sender({ overrides: { [domain.name]: 'off' } }), domain)
     expect(attacker.inbox).toHaveLength(1)
   })
@@ -221,7 +221,7 @@ describe('STARTTLS', () => {
     ['handshake-reset', 'validation-failure handshake-failed'],
   ])('[STS-38] [STS-42] %s: refused before MAIL FROM', async (fault, failure) => {
     const domain = await expectRefused(fault, failure)
-    // It was not tried again in plaintext: that came with the delivery that had no policy
+    // It was not tried again in plaintext: that happened in the delivery without a policy
     const [first, ...rest] = domain.mx().connections
     expect(first?.mailFrom).toBeUndefined()
     expect(rest.filter(({ mailFrom }) => mailFrom !== undefined)).toHaveLength(1)

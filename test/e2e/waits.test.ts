@@ -1,4 +1,4 @@
-/** A policy that is learnt while a message waits: the plan is made anew before MAIL FROM. */
+/** A policy found while a message waits: the plan is replaced before MAIL FROM. */
 import type { Socket } from 'node:net'
 import nodemailer from 'nodemailer'
 import { describe, expect, test } from 'vitest'
@@ -18,7 +18,7 @@ function gate(): { opened: Promise<void>; open: () => void } {
   return { opened, open }
 }
 
-/** Connections to these hosts are made when the gate opens; `asked` resolves at the first one. */
+/** Connections to these hosts are opened with the gate; `asked` resolves at the first one. */
 function heldConnect(hosts: () => readonly string[]) {
   const held = gate()
   const asked = gate()
@@ -36,7 +36,7 @@ function heldConnect(hosts: () => readonly string[]) {
   }
 }
 
-/** A sender whose core is shared with the test, which makes it learn a policy. */
+/** A sender whose core is shared with the test, which makes it find a policy. */
 function shared(options: MtaStsTransportOptions = {}) {
   const { connect, ...rest } = options
   const sts = stage.sts({ negativeTtl: 0, ...(connect ? { connect } : {}) })
@@ -77,7 +77,7 @@ describe('a policy found while a message waits', () => {
     const first = sender.sendMail(messageTo(busy))
     await held.asked
     const waiting = errorOf(sender.sendMail(messageTo(domain)))
-    // It has its plan, without a policy, and waits behind the first
+    // It has a plan without a policy, and waits behind the first
     await expect
       .poll(() => stage.world.queries.some(({ name }) => name === domain.mx().name))
       .toBe(true)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { knownHost } from '../../src/haraka/host.js'
 
-/** Parts of Haraka's code, as far as the plugin looks at them. */
+/** The parts of Haraka's code that the plugin checks. */
 function modules(version = '3.3.4') {
   const get_client = (callback: (...facts: unknown[]) => void, socket: unknown) => {
     callback(null, socket)

@@ -8,7 +8,7 @@ afterEach(() => {
   for (const socket of open.splice(0)) socket.destroy()
 })
 
-/** A plaintext connection in Haraka's hands, and the host at its other end. */
+/** A plaintext connection for Haraka, and the host at its other end. */
 async function connection(given: Partial<HandedOver> = {}) {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -31,7 +31,7 @@ async function connection(given: Partial<HandedOver> = {}) {
   socket.start()
   const said: string[] = []
   far.setEncoding('latin1').on('data', (text: string) => said.push(text))
-  /** Says a command and waits for so many lines in reply. */
+  /** Sends a command and waits for this many lines in reply. */
   const exchange = async (command: string, reply: string): Promise<string> => {
     lines.length = 0
     socket.write(`${command}\r\n`, 'utf8')
@@ -94,7 +94,7 @@ describe('the socket of a plaintext connection for Haraka', () => {
     const [error] = await failed
     await once(far, 'close')
     expect(error).toMatchObject({ message: 'The MTA-STS policy has changed' })
-    // Haraka would take the host for one without TLS, for a week
+    // Haraka would treat the host as one without TLS for a week
     expect(error).not.toHaveProperty('source')
     expect(said).toEqual([])
   })

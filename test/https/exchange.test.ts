@@ -1,4 +1,4 @@
-/** One verified HTTPS exchange: what it returns of each address, and what is sent to whom. */
+/** One verified HTTPS exchange: the result for each address, and the data sent to each. */
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => servers.close())
 
-/** A server that answers each request with these bytes, and what it was sent. */
+/** A server that answers each request with these bytes, and the bytes that it received. */
 async function host(answer: string, spec: CertificateSpec = { san: [`DNS:${HOST}`] }) {
   const received: string[] = []
   const secured: TLSSocket[] = []

@@ -27,7 +27,7 @@ const targetOf = (address: string): ConnectTarget => ({
   port: 25,
 })
 
-/** Addresses by the name of what becomes of them, in the order of their keys. */
+/** Addresses by their outcome, in the order of their keys. */
 function run(
   routes: Record<string, Route>,
   options: Partial<ConnectOptions> = {},
@@ -38,7 +38,7 @@ function run(
   return { wire, result }
 }
 
-/** The listeners a socket had before it came into anybody's hands. */
+/** The listeners that a socket had when it was created. */
 function listenersOf(socket: EventEmitter): Record<string, number> {
   const events = ['connect', 'error', 'close', 'timeout']
   return Object.fromEntries(events.map((event) => [event, socket.listenerCount(event)]))
@@ -58,12 +58,12 @@ async function openedTo(port: number): Promise<Socket> {
   return socket
 }
 
-/** After the promises that are settled already had their consequences. */
+/** Waits until the settled promises have had their effects. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** A promise that is settled by hand. */
+/** A promise that the test settles. */
 function byHand<T>() {
   let settle: { resolve(value: T): void; reject(error: unknown): void } | undefined
   const promise = new Promise<T>((resolve, reject) => {
@@ -108,7 +108,7 @@ describe('the first connection', () => {
     expect(wire.addresses).toEqual(['192.0.2.1', '192.0.2.2'])
     const { socket, target, remaining } = await result
     expect(target.address).toBe('192.0.2.2')
-    // It did not fail: it may be worth another try
+    // It did not fail: it may be worth another attempt
     expect(remaining.map(({ address }) => address)).toEqual(['192.0.2.1'])
     await settled()
     expect(wire.left).toEqual([socket])
@@ -253,10 +253,10 @@ describe('no successful connection', () => {
   })
 })
 
-// A connect that fails at once (ENETUNREACH, say) tells so in the next tick, before any promise:
-// who does not listen by then does not hear it, and the process ends
+// A connect that fails at once (ENETUNREACH) reports in the next tick, before any promise: without
+// a listener by then, the process ends
 describe('an error in the next tick is handled', () => {
-  /** How many listen for errors of each socket in the tick after it was opened. */
+  /** The number of error listeners of each socket in the tick after it was opened. */
   async function listening(routes: Record<string, Route>): Promise<number[]> {
     const wire = new Wire(routes)
     const counts: number[] = []
@@ -416,7 +416,7 @@ describe('a connect hook', () => {
     const connect = () => returned as Socket
     const result = connectFirst([targetOf('192.0.2.1')], { connect, timeout: 20_000 })
     expect(await failureOf(result)).toBeInstanceOf(ConnectError)
-    // One that is left goes off later, and throws at nobody
+    // A timer that was left over would fire later, and throw uncaught
     expect(vi.getTimerCount()).toBe(0)
   })
 

@@ -1,4 +1,4 @@
-/** Hosts whose TLS does not work: asked for it again and again only where something must be proved. */
+/** Hosts whose TLS does not work: it is tried repeatedly only where a proof is required. */
 import { describe, expect, test } from 'vitest'
 import { deliver, errorOf, messageTo, useWorld } from '../e2e/support.js'
 

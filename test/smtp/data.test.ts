@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DotStuffing } from '../../src/smtp/data.js'
 
-/** What the wire must carry before the final dot, written as plainly as can be. */
+/** The bytes before the final dot, computed as plainly as possible. */
 function reference(message: Buffer): Buffer {
   const text = message.toString('latin1')
   if (text === '') return Buffer.alloc(0)
@@ -25,7 +25,7 @@ const messages = fc
   .array(fc.constantFrom('\r', '\n', '\r\n', '.', '..', 'a', 'text', 'é', '\0'), { maxLength: 60 })
   .map((parts) => Buffer.from(parts.join('')))
 
-/** Cuts a message at any places, at one place more than once too. */
+/** Cuts a message at any places, also at the same place twice. */
 function cut(message: Buffer, cuts: readonly number[]): Buffer[] {
   const places = [0, ...cuts.map((at) => at % (message.length + 1)), message.length]
   places.sort((a, b) => a - b)

@@ -19,7 +19,7 @@ import {
   untilSecured,
 } from './support.js'
 
-/** Greets, offers STARTTLS and hears it. */
+/** Greets, offers STARTTLS and reads it. */
 async function upToStartTls(peer: Peer, keyword = 'STARTTLS'): Promise<void> {
   peer.say('220 mx.example ESMTP')
   await peer.hear()
@@ -48,7 +48,7 @@ function demandCertificate(maxVersion: 'TLSv1.2' | 'TLSv1.3'): Bad {
   }
 }
 
-/** Everything that can go wrong with STARTTLS before there is a certificate to judge. */
+/** All failures of STARTTLS before there is a certificate to judge. */
 const BROKEN: Array<[string, Bad, { resultType: string; reason: string }]> = [
   ...['454 4.7.0 not now', '502 what', '530 no', '554 5.7.1 no', '421 bye', '250 fine'].map(
     (answer): [string, Bad, { resultType: string; reason: string }] => [
@@ -91,7 +91,7 @@ const BROKEN: Array<[string, Bad, { resultType: string; reason: string }]> = [
     async (peer) => {
       await upToStartTls(peer)
       peer.say('220 go')
-      // The beginning of the handshake has come: what is said now is in its place
+      // The ClientHello has come: the next bytes replace the ServerHello
       while (peer.pending === '') await new Promise((resolve) => setImmediate(resolve))
       peer.say('250-mx.example', '250 REQUIRETLS')
     },
@@ -127,7 +127,7 @@ const BROKEN: Array<[string, Bad, { resultType: string; reason: string }]> = [
   ],
 ]
 
-/** The first connection goes wrong, the second takes mail in plaintext. */
+/** The first connection fails, the second accepts mail in plaintext. */
 function firstGoesWrong(bad: Bad): Promise<ScriptedMx> {
   const opened = ScriptedMx.open(async (peer) => {
     const mx = await opened
@@ -463,7 +463,7 @@ describe('greeting and EHLO', () => {
 })
 
 describe('[SMTP-10] time limits', () => {
-  /** The time-outs that were set, in order: no test waits for them. */
+  /** Returns the timeouts that were set, in order: no test waits for them. */
   async function timeoutsOf(run: () => Promise<unknown>): Promise<number[]> {
     const set = vi.spyOn(globalThis, 'setTimeout')
     try {

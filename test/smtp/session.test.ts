@@ -15,7 +15,7 @@ import {
   untilSecured,
 } from './support.js'
 
-// They have no types of their own; what is used of them is what the newest has
+// They have no types of their own; the used parts are those of the newest
 const require = createRequire(import.meta.url)
 const Connection8: typeof Connection = require('nodemailer-8/lib/smtp-connection')
 const Connection9: typeof Connection = require('nodemailer-9/lib/smtp-connection')

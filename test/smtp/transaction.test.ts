@@ -46,7 +46,7 @@ async function connected(
   }
 }
 
-/** Answers each command with what the table says of its beginning; everything else is fine. */
+/** Answers each command from a table by its beginning; any other command succeeds. */
 function answering(table: Record<string, string>, final = '250 Taken') {
   return async (peer: Peer) => {
     for (;;) {
@@ -64,7 +64,7 @@ function answering(table: Record<string, string>, final = '250 Taken') {
   }
 }
 
-/** What the client said after EHLO inside TLS. */
+/** The client's commands after EHLO inside TLS. */
 const said = (peer: Peer) => peer.heard.slice(3)
 
 const THREE: SmtpEnvelope = {
@@ -324,7 +324,7 @@ describe('[SMTP-3] groups of commands', () => {
           peer.say('250-hi', '250 PIPELINING')
         }
         for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
-          // Bytes of the next command would be here already
+          // Bytes of the next command would already be here
           await new Promise((resolve) => setImmediate(resolve))
           if (peer.pending !== '') throw new Error('commands came in a group')
           peer.say(line === 'DATA' ? '554 no' : '250 ok')

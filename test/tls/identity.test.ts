@@ -37,7 +37,7 @@ beforeAll(async () => {
 })
 afterAll(() => servers.close())
 
-/** The certificate as `getPeerCertificate` gives it, as far as it is looked at. */
+/** The used part of the certificate, as `getPeerCertificate` returns it. */
 async function peerCertificate(spec: CertificateSpec): Promise<PeerCertificate> {
   const { cert } = await authority.issue(spec)
   return parsed(cert)

@@ -28,7 +28,7 @@ const AUDIT = { level: 'opportunistic', audit: { by: 'sts' } } as const
 
 const servers = new Servers()
 let authority: CertificateAuthority
-/** An authority for what the other one cannot get wrong */
+/** An authority for certificates that the other one cannot make */
 let root: Issued
 let intermediate: Issued
 let roots: TrustedRoots
@@ -41,7 +41,7 @@ beforeAll(async () => {
 })
 afterAll(() => servers.close())
 
-/** Type and reason, without what only one of two ways can tell. */
+/** Type and reason, without what only one of two ways can report. */
 function said({ resultType, reason }: TlsFailure): { resultType: string; reason?: string } {
   return reason === undefined ? { resultType } : { resultType, reason }
 }
@@ -58,7 +58,7 @@ async function bothWays(shown: TlsOptions): Promise<Judged> {
   const error = errorOf(await handshake(port, verifiedTls(HOST, roots)))
   const socket = socketOf(await handshake(port, tlsOptions(HOST, AUDIT, roots)))
   const audited = judge(socket, HOST, AUDIT)
-  // What must be authenticated is judged no other way
+  // An enforced proof is judged in the same way
   expect(judge(socket, HOST, STS)).toEqual(audited)
   socket.destroy()
   return { error, refused: failedHandshake(error), audited }
@@ -182,7 +182,7 @@ describe('[STS-36] enforced and audited proofs have the same verdict', () => {
     })
 
     // OpenSSL has about a hundred errors of verification; Node has names for thirty of them, and
-    // says UNSPECIFIED for the rest
+    // UNSPECIFIED for the rest
     test('with an unknown critical extension', async () => {
       const extension = new x509.Extension('1.3.6.1.4.1.55555.1', true, new Uint8Array([5, 0]))
       const leaf = await issue({ issuer: root, san: [HOST], extensions: [extension] })
@@ -492,7 +492,7 @@ describe('errors that Nodemailer has changed', () => {
       ['unable to verify the first certificate', notTrusted('incomplete-chain')],
       ['certificate signature failure', notTrusted('bad-signature')],
       ['unsuitable certificate purpose', notTrusted('wrong-purpose')],
-      // Since version 24 Node gives advice
+      // Node adds advice since version 24
       [`self-signed certificate${ADVICE}`, notTrusted('self-signed')],
       [`unable to verify the first certificate${ADVICE}`, notTrusted('incomplete-chain')],
       [`unable to get local issuer certificate${ADVICE}`, notTrusted('unknown-authority')],

@@ -24,7 +24,7 @@ function newCollector(limits: Partial<typeof LIMITS> = {}): Collector {
   return new Collector({ ...LIMITS, ...limits, now: () => time })
 }
 
-/** What was counted, readable. */
+/** The counts in readable form. */
 function seen(collector: Collector) {
   const { counts } = collector.take()
   return counts.flatMap(({ day, domain, policies }) =>

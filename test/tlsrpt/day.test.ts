@@ -1,6 +1,6 @@
 /**
- * A day of mail in a mail world, and what is reported of it, compared to reports that were written
- * by hand: expected/day.json.
+ * A day of mail in a mail world, and its reports, compared to a file that was not generated:
+ * expected/day.json.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -53,7 +53,7 @@ const expected: Record<string, Json> = JSON.parse(
   readFileSync(new URL('./expected/day.json', import.meta.url), 'utf8'),
 )
 
-/** The report in a mail as it stands there, before anybody has made something of it. */
+/** The raw report in a mail. */
 function jsonIn(message: ReceivedMessage): Json {
   const { parts } = parseMail(message.bytes)
   const part = parts.find(({ type }) => type === 'application/tlsrpt+gzip')
@@ -61,7 +61,7 @@ function jsonIn(message: ReceivedMessage): Json {
   return JSON.parse(gunzipSync(part.content).toString())
 }
 
-/** Everything below it, by the name of its field. */
+/** All values of a field at any depth. */
 function valuesOf(json: unknown, field: string): unknown[] {
   if (typeof json !== 'object' || json === null) return []
   return Object.entries(json).flatMap(([name, value]) =>
@@ -117,12 +117,12 @@ describe('a day', () => {
     if (dnsFault) domain.dns.fails(dnsFault)
     for (let n = 0; n < messages; n++) {
       const message = { from: 'me@sender.example', to: `you@${domain.name}`, text: 'Hello' }
-      // Whether it is delivered is not what is tested here
+      // Its delivery is not tested here
       await transporter.sendMail(message).catch(() => undefined)
     }
   }
 
-  /** A world gives out its addresses itself: "the address of mx.bob.example" is filled in. */
+  /** Fills in the addresses that a world assigns: "the address of mx.bob.example". */
   function withAddresses(json: Json | undefined): unknown {
     return JSON.parse(JSON.stringify(json), (_, value) => {
       const host = /^the address of (.+)$/.exec(String(value))?.[1]

@@ -1,4 +1,4 @@
-/** Stores that fail or lie, destinations that are slow, events that are odd, clocks that differ. */
+/** Stores that fail or give wrong answers, slow destinations, invalid events, different clocks. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -277,7 +277,7 @@ describe('invalid data', () => {
 })
 
 describe('slow destinations', () => {
-  /** Takes each mail after so long, by the fake clock. */
+  /** Accepts each mail after this time, by the fake clock. */
   function slowTransporter(delay: number) {
     const sent: string[] = []
     const sendMail = (mail: ReportMail) => {
@@ -329,7 +329,7 @@ describe('slow destinations', () => {
     const sending = reporter.sendReports()
     await pass(clock, 31 * MINUTE)
     expect(await sending).toEqual({ ...NOTHING, postponed: 1 })
-    // The next attempt finds the first mail under way, and waits for it
+    // The next attempt waits for the first mail, which is still being sent
     await pass(clock, 10 * MINUTE)
     const again = reporter.sendReports()
     await pass(clock, 30 * MINUTE)

@@ -41,7 +41,7 @@ function fileFor(domain: string, settings = SETTINGS): ReportFile {
   return makeFile({ ...claimed, id: '0123456789abcdef' }, settings)
 }
 
-/** The message as it would leave, signed by Nodemailer. */
+/** The message as sent, signed by Nodemailer. */
 async function signedMail(settings = SETTINGS): Promise<Buffer> {
   const stream = nodemailer.createTransport({ streamTransport: true, buffer: true })
   const sent: Buffer[] = []
@@ -267,7 +267,7 @@ describe('the message', () => {
   it('[RPT-10] asks every host to deliver it despite TLS failures', async () => {
     const transporter = new FakeTransporter()
     await mailReport('r@bob.example', fileFor('bob.example'), { ...SETTINGS, transporter })
-    // Transports look at what they are given, hosts further on at the message
+    // Transports read the mail's `headers`, later hosts read the message
     expect(transporter.sent[0]?.mail.headers).toEqual({ 'TLS-Required': 'No' })
     expect(header.get('tls-required')).toBe('No')
     expect(transporter.sent[0]?.mail.envelope).toEqual({ from: FROM, to: ['r@bob.example'] })

@@ -98,7 +98,7 @@ describe('the options', () => {
     reporters.push(first)
     const second = () => new TlsReporter(reporterOptions({ submitter: 'Sender.Example' }))
     expect(second).toThrow(expect.objectContaining({ code: 'EREPORTER' }))
-    // What the refused one would have begun must not go on
+    // The refused one must not have started anything
     publishSession()
     expect(channel('mta-sts:session').hasSubscribers).toBe(true)
     await first.close()

@@ -108,7 +108,7 @@ function changed(change: (report: typeof JSON_REPORT & Record<string, unknown>) 
   return JSON.stringify(copy)
 }
 
-/** Sets what may not be set by type. */
+/** Sets a value that the type forbids. */
 function set(target: object, key: string, value: unknown): void {
   Reflect.set(target, key, value)
 }
@@ -419,7 +419,7 @@ describe('a mail', () => {
       `Content-Type: application/json\nContent-Transfer-Encoding: quoted-printable\n\n${'='.repeat(2_000_000)}`,
     ],
   ])('with %s is handled in time', (_, hostile) => {
-    // Anything that goes over the same characters again and again runs into the test's timeout
+    // Code that reads the same characters again and again exceeds the test's timeout
     expect(() => parseReport(hostile)).toThrow(ReportSyntaxError)
   })
 })

@@ -29,7 +29,7 @@ import {
 
 type Answer = number | 'nothing' | 'drip' | 'reset' | { status: number; location: string }
 
-/** Collectors on one port of loopback, told apart by the address that was dialled. */
+/** Collectors on one port of loopback, distinguished by the dialled address. */
 class Collectors {
   readonly posts: Array<{ request: IncomingMessage; body: Buffer }> = []
   readonly dials: ConnectTarget[] = []

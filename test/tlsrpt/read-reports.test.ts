@@ -50,7 +50,7 @@ const base64 = (bytes: Uint8Array | string) =>
 
 const lines = (...text: string[]) => text.join('\r\n')
 
-/** A part as RFC 8460 §5.3 has it, with other header fields where they are given. */
+/** A part of RFC 8460 §5.3, with other header fields where they are given. */
 function part(id: string, ...fields: string[]): string {
   const header = fields.length > 0 ? fields : ['Content-Type: application/tlsrpt+gzip']
   return lines(...header, 'Content-Transfer-Encoding: base64', '', base64(gzipSync(json(id))))

@@ -33,7 +33,7 @@ afterEach(async () => {
   for (const reporter of reporters.splice(0)) await reporter.close()
 })
 
-/** A reporter in a small world whose clock the test turns. */
+/** A reporter in a small world whose clock the test sets. */
 function setUp(overrides: Partial<TlsReporterOptions> = {}) {
   const clock = { time: TODAY_NOON }
   const transporter = new FakeTransporter()
@@ -265,7 +265,7 @@ describe('further attempts', () => {
   })
 })
 
-/** A store that dies, as a process would, before or after the n-th call of a method. */
+/** A store that dies like a process, before or after the n-th call of a method. */
 function mortal(store: ReportStore, at: { method: keyof ReportStore; when: 'before' | 'after' }) {
   return new Proxy(store, {
     get(target, name) {
@@ -342,7 +342,7 @@ describe('a process that dies', () => {
     publishSession()
     passing(DAY)
     transporter.failing = (to) => {
-      // It took longer than the claim lasts, and another process has the report by now
+      // It took longer than the claim, and another process has the report
       if (to === 'a@bob.example') {
         clock.time += HOUR
         void store.claim({ now: clock.time, until: clock.time + HOUR, early: false })
@@ -372,7 +372,7 @@ describe('many processes', () => {
 })
 
 describe('automatic sending', () => {
-  /** Runs the reporter's timers through this much time, its clock with them. */
+  /** Runs the reporter's timers and clock through this much time. */
   async function pass(clock: { time: number }, duration: number, step = MINUTE): Promise<void> {
     for (let passed = 0; passed < duration; passed += step) {
       clock.time += step
@@ -385,7 +385,7 @@ describe('automatic sending', () => {
     let n = 0
     const { store, transporter, resolver, clock } = setUp({
       sending: 'automatic',
-      // The golden ratio: as even as it gets, and the same in every run
+      // The golden ratio: as even as possible, and the same in every run
       random: () => (n++ * 0.618033988749895) % 1,
     })
     const sentAt: number[] = []
@@ -432,7 +432,7 @@ describe('automatic sending', () => {
     })
     const domains = ['bob.example', 'carol.example', 'dan.example']
     for (const domain of domains) resolver.reports(domain, `mailto:r@${domain}`)
-    // A second process on the store; and one destination in four attempts is out of order
+    // A second process on the store; and one destination in four attempts fails
     const second = new OtherProcess({ ...options, store })
     transporter.failing = () => (random() < 0.25 ? new Error('421 later') : undefined)
     const published = new Map<string, number>()
@@ -565,8 +565,8 @@ describe('flush and close', () => {
     down = false
     passing(DAY)
     await reporter.sendReports()
-    // The first portion may have been added though its reply was lost: it is sent again as it was.
-    // What was counted since is one domain, however often it was tried
+    // The first portion may have been added though its reply was lost: it is sent again unchanged.
+    // Later counts are one domain, however many attempts there were
     expect(added).toEqual([1, 1])
     expect(transporter.sent[0]?.report.policies).toMatchObject([
       { totalSuccessfulSessionCount: 3, totalFailureSessionCount: 3 },

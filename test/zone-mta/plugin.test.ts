@@ -30,7 +30,7 @@ options = { connection: mx.socket }
 let folder = ''
 const errors: string[] = []
 
-/** Puts modules where ZoneMTA's own would be. */
+/** Puts modules in place of ZoneMTA's own. */
 function loadHost({ sender = SENDER, zones = { default: {} } as object } = {}): void {
   const files = {
     'zone-mta/lib/sender.js': `module.exports = function () {\n${sender}\n}`,
