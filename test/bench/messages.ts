@@ -1,5 +1,5 @@
 /**
- * The message that is sent, and the check that it was taken.
+ * The sent message, and the check that it was accepted.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export function messageTo(recipient: string): SendMailOptions {
   }
 }
 
-/** @throws unless the MX host has taken that many since it was last asked, and all over TLS */
+/** @throws unless the MX host has accepted this many messages since the last call, all over TLS */
 export async function checkTaken(sink: Server<'sink'>, messages: number): Promise<void> {
   const counts = await sink.take()
   const whole = counts.bytes >= messages * TEXT.length

@@ -1,6 +1,6 @@
 /**
- * Everything that a sender meets, on loopback, each server in a process of its own: the DNS, the
- * policy hosts, and one SMTP server that all MX hosts are.
+ * The network of a sender on loopback, each server in a separate process: the DNS, the policy
+ * hosts, and one SMTP server for all MX hosts.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { Server } from './servers/server.js'
 export interface NetworkOptions {
   /** The MX hosts of every domain, and of every domain's policy */
   mxHosts: readonly string[]
-  /** The domains that have a policy host; the others have a record all the same */
+  /** The domains with a policy host; all of them have a record */
   policyDomains?: readonly string[]
 }
 
@@ -21,13 +21,13 @@ export const POLICY_ID = '20260801T000000'
 export const RECORD = `v=STSv1; id=${POLICY_ID};`
 export const MAX_AGE = 604_800
 
-/** The name that senders say in EHLO. */
+/** The senders' name in EHLO. */
 export const SENDER = 'mail.sender.example'
 
-/** Of the documentation ranges: it is let through by every sender, and leads nowhere. */
+/** A documentation address: every sender accepts it, and it leads nowhere. */
 const ADDRESS = '192.0.2.1'
 
-/** As of resolvers near by, which go on counting down; nothing that runs here lives as long. */
+/** As of nearby resolvers; no run lasts as long. */
 const TTL = 300
 
 export class Network implements AsyncDisposable {
@@ -66,7 +66,7 @@ export class Network implements AsyncDisposable {
     return resolver
   }
 
-  /** What `MtaSts` and the transport need to live here. */
+  /** Options of `MtaSts` and the transport for this network. */
   senderOptions() {
     return {
       name: SENDER,
@@ -95,12 +95,12 @@ export function policyFile(mxHosts: readonly string[]): string {
   return lines.map((line) => `${line}\r\n`).join('')
 }
 
-/** `prefix0.example`, `prefix1.example` and so on. */
+/** Returns `prefix0.example`, `prefix1.example` and so on. */
 export function domainNames(count: number, prefix: string): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}${index}.example`)
 }
 
-/** A certificate of its own for each policy host, as in the wild. */
+/** A separate certificate for each policy host, as in reality. */
 async function policyCredentials(
   authority: CertificateAuthority,
   domains: readonly string[],

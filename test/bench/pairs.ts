@@ -1,15 +1,15 @@
 /**
- * Alternating pairs and what is made of them. On a machine that is shared with others absolute
- * figures drift by the minute; two legs that follow each other meet about the same conditions, so
- * it is the ratio of each pair that counts, and the median of those.
+ * Alternating pairs and their comparison. On a shared machine absolute figures drift by the minute;
+ * two legs in sequence have about the same conditions, so the ratio of each pair counts, and the
+ * median of the ratios.
  *
  * @module
  */
 
 export interface Plan {
-  /** How often every leg runs and is counted */
+  /** Number of counted runs of every leg */
   pairs: number
-  /** How often every leg runs before, uncounted */
+  /** Number of uncounted runs of every leg before */
   warmUps: number
 }
 
@@ -19,13 +19,13 @@ export interface Spread {
   max: number
 }
 
-/** For a profile of one side alone: `BENCH_ONLY=ours node --cpu-prof ...` */
+/** For a profile of one side: `BENCH_ONLY=ours node --cpu-prof ...` */
 const ONLY = process.env.BENCH_ONLY
 
-/** Does its work once, checks that it was done, and returns its figure: so much a second, or ms. */
+/** Does its work once, checks that it was done, and returns its figure: work per second, or ms. */
 export type Leg = () => number | Promise<number>
 
-/** Runs the legs in turn, in the order in which they are given: ours, theirs, ours, theirs. */
+/** Runs the legs alternately in the given order: ours, theirs, ours, theirs. */
 export async function alternate<Name extends string>(
   legs: Record<Name, Leg>,
   { pairs, warmUps }: Plan,
@@ -38,7 +38,7 @@ export async function alternate<Name extends string>(
   for (let round = -warmUps; round < pairs; round++) {
     for (const name of names) {
       if (ONLY !== undefined && name !== ONLY) continue
-      // What one leg has left behind is not for the next to clear away
+      // The next leg must not collect the garbage of this one
       globalThis.gc?.()
       const figure = await legs[name]()
       if (round >= 0) figures[name].push(figure)
@@ -58,7 +58,7 @@ export function spread(figures: readonly number[]): Spread {
   }
 }
 
-/** Pair by pair: what `compare` makes of the two figures of each. */
+/** Returns the comparison of each pair of figures. */
 export function perPair(
   ours: readonly number[],
   theirs: readonly number[],
@@ -67,7 +67,7 @@ export function perPair(
   return spread(ours.map((figure, index) => compare(figure, theirs[index] ?? Number.NaN)))
 }
 
-/** How many a second, where `work` does `count` of them. */
+/** Returns the rate of `work`, which does `count` items. */
 export async function perSecond(count: number, work: () => void | Promise<void>): Promise<number> {
   const begin = clock()
   await work()
@@ -75,8 +75,8 @@ export async function perSecond(count: number, work: () => void | Promise<void>)
 }
 
 /**
- * Milliseconds: of the clock, or with `--cpu` those that the processor has spent on this process,
- * for a machine that is busy with something else. Waiting costs nothing by that one.
+ * Milliseconds: of the clock, or with `--cpu` of processor time in this process, for a busy
+ * machine; waiting then costs nothing.
  */
 const clock =
   process.env.BENCH_CLOCK === 'cpu'
@@ -86,7 +86,7 @@ const clock =
       }
     : () => performance.now()
 
-/** Calls `task` for 0 to `count` - 1, with no more than `limit` of them under way. */
+/** Calls `task` for 0 to `count` - 1, at most `limit` at once. */
 export async function inFlight(
   count: number,
   limit: number,

@@ -1,10 +1,10 @@
 /**
- * `npm run bench`: what enforcement costs, side by side with what people use today.
+ * `npm run bench`: the cost of enforcement, compared with other libraries.
  *
- *     npm run bench                 everything
- *     npm run bench -- pool cold    these
- *     npm run bench -- --quick      do they work? Says nothing about speed
- *     npm run bench -- --json       for programs
+ * npm run bench everything
+ * npm run bench -- pool cold these
+ * npm run bench -- --quick checks that they work, without judging speed
+ * npm run bench -- --json for programs
  *
  * @module
  */
@@ -53,7 +53,7 @@ if (values.json) {
   console.log(JSON.stringify({ date, ...machine, mode, seconds, rows: judged, skipped }, null, 2))
 }
 
-/** Nothing that one benchmark leaves behind, in the heap or in compiled code, is there for the next. */
+/** Runs one benchmark without leftovers of others in the heap or in compiled code. */
 async function inItsProcess(name: string): Promise<Findings> {
   const child = fork(entry, [name, mode], { execArgv: ['--expose-gc'] })
   let findings: Findings | undefined

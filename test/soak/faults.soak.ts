@@ -1,4 +1,6 @@
-/** 20,000 messages through hosts of which one reply in twenty is a fault: none is lost, none doubled. */
+/**
+ * 20,000 messages through hosts with a fault in one reply of twenty: none is lost, none doubled.
+ */
 import { expect, it } from 'vitest'
 import { SENDER, useWorld } from '../e2e/support.js'
 
