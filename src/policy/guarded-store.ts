@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { toALabels } from '../dns/domain-name.js'
 import { type CachedPolicy, fromStored, type ReadPolicy } from './cached-policy.js'
 import { hasPassed, type Span, span } from './span.js'
@@ -13,6 +14,8 @@ export interface GuardedStoreOptions {
   /** For each call, in milliseconds */
   timeout: number
   now: () => number
+  /** Once aborted, nothing is listed any more */
+  closing?: AbortSignal
   /** Called with failures, once a minute at most */
   report: (operation: string, error: unknown) => void
 }
@@ -34,6 +37,9 @@ const REPORT_INTERVAL = 60_000
 
 /** An entry from further in the future is reported: one of the clocks is wrong. */
 const CLOCK_SKEW = 3_600_000
+
+/** Entries that are listed in one turn of the event loop. */
+const ENTRIES_A_TURN = 100
 
 const NOTHING = { kind: 'nothing' } as const
 const NO_ANSWER = { kind: 'no-answer' } as const
@@ -100,9 +106,12 @@ export class GuardedStore {
       return store.list?.()[Symbol.asyncIterator]()
     })
     if (!entries) return
-    for (;;) {
+    for (let read = 1; ; read++) {
       const next = await this.#attempt('list', () => entries.next())
-      if (!next || next.done) return
+      if (typeof next !== 'object' || next === null || next.done) return
+      // A list without an end, of promises that are resolved already, must not stop the process
+      if (read % ENTRIES_A_TURN === 0) await nextTurn()
+      if (this.#options.closing?.aborted) return
       const entry = this.#checkEntry(next.value)
       if (entry) yield entry
     }
