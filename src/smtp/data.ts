@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { textOfThrown } from '../text.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
+import type { ReplyTimeouts } from './timeouts.js'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -97,7 +98,7 @@ export type MessageSource = string | Uint8Array | Readable
 /**
  * Sends a message with its final dot. Nothing but a whole message gets the dot.
  *
- * @param timeout milliseconds for the host to take one block
+ * @param timeouts milliseconds: `block` for the host to take one, `message` for a stream to go on
  * @returns the bytes that were sent, dots stuffed, without the final dot
  * @throws SmtpError when the connection ended, or the host replied before the end; `ESTREAM` when
  *   the stream failed or was closed before its end. The connection is ended in each case
@@ -105,12 +106,12 @@ export type MessageSource = string | Uint8Array | Readable
 export function sendBody(
   dialogue: SmtpDialogue,
   message: MessageSource,
-  timeout: number,
+  timeouts: Pick<ReplyTimeouts, 'block' | 'message'>,
 ): number | Promise<number> {
   const body = new Body(dialogue)
-  if (isStream(message)) return sendStream(body, message, timeout)
+  if (isStream(message)) return sendStream(body, message, timeouts)
   const bytes = typeof message === 'string' ? Buffer.from(message) : message
-  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeout)
+  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeouts.block)
   return body.whole(bytes)
 }
 
@@ -126,19 +127,30 @@ async function sendBlocks(body: Body, bytes: Uint8Array, timeout: number): Promi
   return body.finish()
 }
 
-async function sendStream(body: Body, stream: Readable, timeout: number): Promise<number> {
+async function sendStream(
+  body: Body,
+  stream: Readable,
+  { block, message }: Pick<ReplyTimeouts, 'block' | 'message'>,
+): Promise<number> {
+  // A stream that stalls would keep the connection for as long as the host lets it
+  const watch = () =>
+    setTimeout(() => stream.destroy(new Error(`it brought nothing for ${message} ms`)), message)
+  let stalled = watch()
   // Ends the loop when the connection ends while it waits for more of the stream
   const onEnd = () => stream.destroy()
   body.dialogue.onEnd(onEnd)
   try {
     for await (const chunk of stream) {
+      clearTimeout(stalled)
       const taken = body.add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-      if (!taken) await body.drained(timeout)
+      if (!taken) await body.drained(block)
+      stalled = watch()
     }
     return body.finish()
   } catch (error) {
     throw body.fault(error)
   } finally {
+    clearTimeout(stalled)
     body.dialogue.offEnd(onEnd)
   }
 }

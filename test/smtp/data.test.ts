@@ -1,6 +1,9 @@
+import type { Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DotStuffing } from '../../src/smtp/data.js'
+import { DotStuffing, sendBody } from '../../src/smtp/data.js'
+import { SmtpDialogue } from '../../src/smtp/dialogue.js'
 
 /** What the wire must carry before the final dot, written as plainly as can be. */
 function reference(message: Buffer): Buffer {
@@ -63,5 +66,23 @@ describe('[SMTP-4] dots and line ends', () => {
   test('a message that needs no change is not copied', () => {
     const chunk = Buffer.from('Subject: x\r\n\r\ntext\r\n')
     expect(new DotStuffing().encode(chunk)).toBe(chunk)
+  })
+})
+
+describe('a stream', () => {
+  const body = (stream: PassThrough, message: number) => {
+    const socket: unknown = new PassThrough()
+    const dialogue = new SmtpDialogue(socket as Socket, undefined, { greeting: false })
+    return Promise.resolve(sendBody(dialogue, stream, { block: 60_000, message }))
+  }
+
+  test('[STS-57] that stalls ends the message, and the connection', async () => {
+    const stream = new PassThrough()
+    stream.write('Subject: x')
+    await expect(body(stream, 20)).rejects.toMatchObject({
+      code: 'ESTREAM',
+      message: expect.stringContaining('it brought nothing for 20 ms'),
+    })
+    expect(stream.destroyed).toBe(true)
   })
 })
