@@ -106,8 +106,12 @@ const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}<>]/u
 /** RFC 5321 §4.1.2: a local part in quotes, which may hold spaces. */
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/
 
+/** What most addresses are: nothing in them needs another look. */
+const PLAIN = /^[\w!#$%&'*+/=?^`{|}~.-]+@[\w.-]*\w$/
+
 /** Returns the address as it stands between the angle brackets (RFC 5321 §4.1.2). */
 function path(address: unknown, recipient?: string): string {
+  if (typeof address === 'string' && PLAIN.test(address)) return address
   const invalid = (why: string) =>
     envelopeError(
       `The address ${escapeRemoteText(JSON.stringify(address) ?? String(address))} ${why}`,
