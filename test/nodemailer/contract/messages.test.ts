@@ -230,4 +230,9 @@ const SIGNALS: Record<string, Case> = {
   'not a signal': ({ make }) => outcome(make().sendMail({ ...MESSAGE, signal: 'no' } as never)),
 }
 
-if (ABORTS) contract('an aborted signal', SIGNALS, { sideBySide: true })
+if (ABORTS) {
+  contract('an aborted signal', SIGNALS, {
+    transports: ['single', 'pool', 'direct'],
+    sideBySide: true,
+  })
+}
