@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
+import type { TransactionLogOptions } from './transaction-log.js'
 
 /** The result of Nodemailer's `getSocket`: a socket, and options that override the transport's. */
 export interface SocketOptions {
@@ -20,7 +21,7 @@ export type SocketCallback = (error: Error | null, options?: SocketOptions | fal
 export type GetSocket = (options: object, callback: SocketCallback) => void
 
 /** The options of an SMTP transport that are read here. */
-export interface SmtpOptions {
+export interface SmtpOptions extends TransactionLogOptions {
   host?: string | undefined
   port?: number | string | undefined
   secure?: boolean | undefined
