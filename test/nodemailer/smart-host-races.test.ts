@@ -118,6 +118,26 @@ describe.each([false, true])('pool: %s', (pool) => {
     })
 
   if (ABORTS)
+    it('a signal that is aborted while the policy is looked up', async () => {
+      const { host, transporter, before } = setting(pool, 'enforce')
+      const fetching = deferred()
+      const aborted = deferred()
+      before.policy = () => {
+        fetching.resolve()
+        return aborted.promise
+      }
+      const controller = new AbortController()
+      const { signal } = controller
+      const sending = errorOf(transporter.sendMail({ ...message, signal } as never))
+      await fetching.promise
+      controller.abort()
+      expect(await sending).toMatchObject({ code: 'EABORT' })
+      aborted.resolve()
+      expect(await transporter.sendMail(message)).toMatchObject({ deliveries: [{ proved: 'sts' }] })
+      expect(host.inbox).toHaveLength(1)
+    })
+
+  if (ABORTS)
     it('a signal that is aborted while the host is connected to', async () => {
       const { host, transporter, before } = setting(pool, 'enforce')
       const controller = new AbortController()
