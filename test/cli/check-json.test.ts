@@ -13,6 +13,7 @@ const certificate = (name: string) => ({
   issuer: 'Mail World Intermediate',
   notBefore: TIME,
   notAfter: TIME,
+  rsaBits: null,
 })
 
 describe('mta-sts check --json', () => {
@@ -114,7 +115,16 @@ describe('mta-sts check --json', () => {
             text: `enforce: mail would be delivered to mx.${name}`,
           },
           held: null,
-          advice: [],
+          advice: [
+            {
+              code: 'mx-ipv6-missing',
+              urgency: 'later',
+              host: null,
+              resultType: null,
+              reason: null,
+              text: `No MX host of ${domain.name} has an IPv6 address, and senders without IPv4 cannot reach it: publish an AAAA record for one of them.`,
+            },
+          ],
         },
       ],
     })

@@ -38,6 +38,8 @@ describe('mta-sts check, as text', () => {
                "v=TLSRPTv1; rua=mailto:tls@${name}"
 
 ✓ enforce: mail would be delivered to mx1.${name}, mx2.${name}
+! No MX host of ${name} has an IPv6 address, and senders without IPv4 cannot
+  reach it: publish an AAAA record for one of them.
 `)
   })
 

@@ -94,6 +94,8 @@ export interface CertificateFacts {
   issuer: string | null
   notBefore: string
   notAfter: string
+  /** The length of an RSA key; `null`: a key of another kind */
+  rsaBits: number | null
 }
 
 /** The host of RFC 8461 §3.3. */
@@ -199,6 +201,8 @@ export interface DaneCheck {
    * DANE demands nothing of it
    */
   outcome: MxHostCheck['outcome'] | null
+  /** The TLSRPT record of the TLSA base domain, which asks for reports on DANE; `null`: no DANE */
+  tlsrpt: TlsRptCheck | null
 }
 
 /** A connection to an MX host: EHLO, STARTTLS, QUIT. */

@@ -242,12 +242,12 @@ function daneLine({ dane, sessions }: MxHostCheck): string[] {
   if (!dane.signed) return ['DANE: the MX records are not signed']
   if (dane.records === 0) return ['DANE: no TLSA records']
   const matches = (sessions ?? []).map(({ tlsaMatches }) => tlsaMatches)
-  const match = matches.includes(false)
-    ? ', which do not match'
-    : matches.includes(true)
-      ? ', one of which matches'
-      : ''
-  return [`DANE: ${dane.records} TLSA ${dane.records === 1 ? 'record' : 'records'}${match}`]
+  const [count, none] =
+    dane.records === 1
+      ? ['1 TLSA record', 'which does not match']
+      : [`${dane.records} TLSA records`, 'none of which matches']
+  if (matches.includes(false)) return [`DANE: ${count}, ${none}`]
+  return [`DANE: ${count}${matches.includes(true) ? ', one of which matches' : ''}`]
 }
 
 function addressLine(addresses: readonly string[]): string[] {
