@@ -1,5 +1,5 @@
 /**
- * What the terminal gets to see besides text: colours, and progress while it waits.
+ * Colours, and a line of progress on a terminal.
  *
  * @module
  */
@@ -14,11 +14,11 @@ export type Paint = (colour: Colour, text: string) => string
 /** Colours on a terminal only, and not where NO_COLOR is set (https://no-color.org). */
 export function painter(output: Output, env: CliContext['env']): Paint {
   if (!isScreen(output, env) || env.NO_COLOR) return (_, text) => text
-  // It is decided here; newer versions of Node would look at the process's own stdout
+  // Newer versions of Node would decide by the process's own stdout
   return (colour, text) => styleText(colour, text, { validateStream: false })
 }
 
-/** A line that says what is being waited for; it is gone when the output comes. */
+/** A line with the present step; it is cleared when the output comes. */
 export interface Progress {
   show(text: string): void
   clear(): void

@@ -49,13 +49,13 @@ export function renderReport(report: CheckReport, paint: Paint, now: number): st
   ].join('\n')
 }
 
-/** A name that could not even be looked at. */
+/** Renders a domain that was not looked at. */
 function withoutLook({ domain, verdict }: CheckReport, paint: Paint): string {
   const head = paint('bold', escapeRemoteText(domain))
   return `${head}\n\n${formatRemark('unknown', verdict.text, paint)}\n`
 }
 
-/** Where no mail is taken, nothing is missing and nothing is refused. */
+/** Takes the red mark from a block: a domain that takes no mail lacks nothing. */
 function calm(block: Block): Block {
   return block.mark === 'good' ? block : { ...block, mark: 'plain' }
 }
@@ -74,7 +74,7 @@ export function renderBrief(report: CheckReport, paint: Paint): string {
   return `${head}: ${verdict.text}${other}\n`
 }
 
-/** "Fine" without a look at the MX hosts is no more than "nothing speaks against it". */
+/** Marks a fine verdict as untried where the MX hosts were not connected to. */
 function verdictMark({ verdict, mx }: CheckReport): Mark {
   const untried = mx.hosts.some(({ outcome }) => outcome === 'not-tried')
   return verdict.status === 'fine' && untried ? 'untried' : VERDICT_MARKS[verdict.status]
@@ -135,7 +135,7 @@ function addressLines(check: PolicyAddressCheck, now: number): string[] {
   ]
 }
 
-/** What is wrong with the file is shown in its place. */
+/** Leaves out the syntax error, which is shown under its line of the file. */
 function withoutSyntax(problem: Problem): Problem {
   return problem.resultType === 'sts-policy-invalid' ? { ...problem, detail: null } : problem
 }
@@ -220,7 +220,7 @@ function mxBlock(check: MxHostCheck, implicit: boolean, now: number): Block {
   const policy = inPolicy === null ? '' : inPolicy ? ', in the policy' : ', not in the policy'
   const other = problem !== null && problem.reason !== 'mx-mismatch' ? [problem] : []
   const failing = sessions?.some((session) => session.problem !== null) === true
-  // Without a policy that binds, a sender refuses no MX host
+  // A sender refuses an MX host only under a policy that binds
   const lenient = outcome === 'refused' && inPolicy === null && problem === null
   return {
     mark: (outcome === 'proved' && failing) || lenient ? 'warning' : MX_MARKS[outcome],

@@ -23,7 +23,7 @@ export function onMx(findings: Findings, context: AdviceContext): Finding[] {
   ]
 }
 
-/** Of a domain whose MX hosts can all be looked up. */
+/** Finds a domain without IPv6 at any MX host; no fault while a lookup fails. */
 function onIpv6({ domain, mx: { hosts } }: Findings): Finding[] {
   const isKnown = hosts.length > 0 && hosts.every(({ problem }) => !isOfDns(problem))
   if (!isKnown || hosts.some(({ addresses }) => addresses.some(isIPv6))) return []
