@@ -535,7 +535,7 @@ async function look(domain: MailDomain, options: CliOptions = {}, argv: readonly
 }
 
 describe('advice', () => {
-  it('has a domain that needs it, for every row of the table', () => {
+  it('is played by a domain for every row of the table', () => {
     const played = new Set<string>([...SCENARIOS.map(({ code }) => code), ...UNPLAYED])
     expect(Object.keys(ADVICE).filter((code) => !played.has(code))).toEqual([])
   })
@@ -558,12 +558,12 @@ describe('advice', () => {
     },
   )
 
-  it('has none for a domain that is as it should be', async () => {
+  it('is empty for a domain without faults', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     expect(adviceCodes(await look(domain))).toEqual([])
   })
 
-  it('has none for a domain that takes no mail', async () => {
+  it('is empty for a domain that takes no mail', async () => {
     const domain = stage.domain()
     domain.dns.fails('null-mx')
     expect(adviceCodes(await look(domain))).toEqual([])
@@ -580,7 +580,7 @@ describe('advice', () => {
     expect(advice[0]?.text).toContain('did you mean "enforce"?')
   })
 
-  it('puts what stops the policy before what may be improved', async () => {
+  it('puts faults that disable the policy before improvements', async () => {
     const domain = stage.domain({ mode: 'enforce', id: '20250801T120000Z' })
     domain.policyHost.fails({
       headers: { 'content-type': 'text/html', 'last-modified': 'Fri, 05 Sep 2025 10:00:00 GMT' },
@@ -595,7 +595,7 @@ describe('advice', () => {
     expect(advice.map(({ urgency }) => urgency)).toEqual(['now', 'later', 'later'])
   })
 
-  it('puts what refuses mail now before what may do so soon', async () => {
+  it('puts faults that refuse mail now before those that may do so soon', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const { name, ipv4 } = domain.policyHost
     stage.world.dns.set(name, 'A', ['203.0.113.253', ipv4])
