@@ -34,7 +34,8 @@ ${Array.from(COMMANDS, ([name, { summary }]) => `  ${name.padEnd(10)}${summary}`
   --version      print the version
 
 Exit status: 0 fine, 1 a sender would refuse or not protect, 2 wrong usage, 3
-could not find out. Colours only on a terminal, and not where NO_COLOR is set.
+could not find out. Colours on a terminal, but not where NO_COLOR is set;
+everywhere with FORCE_COLOR=1.
 `
 
 /**

@@ -134,6 +134,23 @@ describe('colours and progress', () => {
     expect(stdout).toContain(ESCAPE)
   })
 
+  it.each([
+    ['FORCE_COLOR is set, without a terminal', { FORCE_COLOR: '1' }, false, true],
+    ['FORCE_COLOR goes before NO_COLOR', { FORCE_COLOR: '1', NO_COLOR: '1' }, false, true],
+    ['FORCE_COLOR=0 on a terminal', { FORCE_COLOR: '0' }, true, false],
+  ] as const)('decides on colours where %s', async (_, env, isTTY, coloured) => {
+    const { name } = stage.domain({ mode: 'enforce' })
+    const { stdout } = await stage.cli(['check', name], { isTTY, env })
+    expect(stdout.includes(ESCAPE)).toBe(coloured)
+  })
+
+  it('marks the verdict of senders with a cached policy as untried without --connect', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.record(null)
+    const { stdout } = await stage.cli(['check', domain.name])
+    expect(stdout).toMatch(/^· senders that hold the policy go by it/m)
+  })
+
   it('uses neither colours nor progress without a terminal', async () => {
     const { name } = stage.domain({ mode: 'enforce' })
     const { stdout, stderr } = await stage.cli(['check', name])

@@ -42,8 +42,8 @@ export function renderReport(report: CheckReport, paint: Paint, now: number): st
       formatBlock(report.mx.status === 'null-mx' ? calm(block) : block, paint),
     ),
     '',
-    formatRemark(verdictMark(report), verdict.text, paint),
-    ...(held === null ? [] : [formatRemark(VERDICT_MARKS[held.status], held.text, paint)]),
+    formatRemark(verdictMark(verdict.status, report), verdict.text, paint),
+    ...(held === null ? [] : [formatRemark(verdictMark(held.status, report), held.text, paint)]),
     ...advice.map(({ text }) => formatRemark('warning', text, paint)),
     '',
   ].join('\n')
@@ -68,16 +68,16 @@ function headOf(domain: string, unicode: string | null, paint: Paint): string {
 /** `bob.example fine: enforce: mail would be delivered to mx.bob.example`, on one line. */
 export function renderBrief(report: CheckReport, paint: Paint): string {
   const { domain, verdict, held } = report
-  const mark = paintMark(verdictMark(report), paint)
+  const mark = paintMark(verdictMark(verdict.status, report), paint)
   const head = `${mark} ${paint('bold', escapeRemoteText(domain))} ${verdict.status}`
   const other = held !== null && held.exitStatus > verdict.exitStatus ? `; ${held.text}` : ''
   return `${head}: ${verdict.text}${other}\n`
 }
 
 /** Marks a fine verdict as untried where the MX hosts were not connected to. */
-function verdictMark({ verdict, mx }: CheckReport): Mark {
+function verdictMark(status: Verdict['status'], { mx }: CheckReport): Mark {
   const untried = mx.hosts.some(({ outcome }) => outcome === 'not-tried')
-  return verdict.status === 'fine' && untried ? 'untried' : VERDICT_MARKS[verdict.status]
+  return status === 'fine' && untried ? 'untried' : VERDICT_MARKS[status]
 }
 
 const VERDICT_MARKS: Readonly<Record<Verdict['status'], Mark>> = {
