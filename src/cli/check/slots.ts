@@ -1,11 +1,11 @@
 /**
- * Bounds on what goes on at once.
+ * Bounds on the number of tasks and sockets at a time.
  *
  * @module
  */
 import type { Connect } from '../../net/connect.js'
 
-/** Lets so many tasks run at a time; the others wait in their order. */
+/** Bounds the number of tasks that run at a time; the others wait in their order. */
 export class Slots {
   #free: number
   readonly #waiting: Array<() => void> = []
