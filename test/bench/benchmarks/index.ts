@@ -15,6 +15,7 @@ import { pool } from './pool.js'
 import { report } from './report.js'
 import { start } from './start.js'
 import { match, parse } from './syntax.js'
+import { world } from './world.js'
 
 export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   pool,
@@ -29,4 +30,5 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   report,
   check,
   start,
+  world,
 }
