@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { whyNoRedis } from '../policy/stores/redis-server.js'
 import { commandOf, EXAMPLES, printed, TIMEOUT } from './support.js'
 
-/** Programs that show something: what they print, among other things. */
+/** Programs that show something: parts of their output. */
 const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'demo.ts': [
     'valid.example        enforce  mx.valid.example      TLSv1.3  delivered',
@@ -52,7 +52,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     'to Ann and Carol, attempt 2: delivered\n',
     'to Dave, attempt 1: dave@dave.example: Recipient command failed: 550 5.1.1 No such user\n' +
       '  failed\n',
-    // Though the first recipient's no is permanent
+    // Even though the first recipient's refusal is permanent
     'to Dave and Carol, attempt 1: Not delivered to carol.example: ',
     'to Dave and Carol, attempt 2: dave@dave.example: Recipient command failed: 550 ',
     'In the end: 2 delivered, 2 failed\n',
@@ -74,7 +74,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'tlsrpt.ts': ['starttls-not-supported at mx.stripped.example', '\n3 sent, 1 not asked for\n'],
 }
 
-/** Programs that cannot be run here, and why. */
+/** Programs that cannot be run here, with the reason. */
 const MISSING: Readonly<Record<string, string | undefined>> = {
   'queue.ts': process.env.REDIS_URL ? undefined : whyNoRedis(),
 }
@@ -82,7 +82,7 @@ const MISSING: Readonly<Record<string, string | undefined>> = {
 describe('the programs', () => {
   const programs = readdirSync(EXAMPLES).filter((name) => name.endsWith('.ts'))
 
-  it('are there', () => expect(programs.toSorted()).toEqual(Object.keys(EXPECTED).toSorted()))
+  it('are all tested', () => expect(programs.toSorted()).toEqual(Object.keys(EXPECTED).toSorted()))
 
   it.for(programs)('%s', { timeout: TIMEOUT }, async (name, { skip }) => {
     skip(MISSING[name] !== undefined, MISSING[name])

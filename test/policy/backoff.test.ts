@@ -1,4 +1,4 @@
-/** After a GET that failed: how long the same id waits. */
+/** The wait before an id is fetched again after a failed GET. */
 import { describe, expect, it } from 'vitest'
 import { FetchBackoff } from '../../src/policy/backoff.js'
 import type { TlsFailure } from '../../src/tls/failures.js'
@@ -9,7 +9,7 @@ const failure: TlsFailure = { resultType: 'sts-policy-fetch-error', reason: 'htt
 const now = Date.UTC(2040, 0, 1)
 const bounds = (max: number) => ({ max, maxBytes: 2 ** 20 })
 
-/** How long the id waits after one more failure, to the millisecond. */
+/** Returns the wait of an id after one more failure, to the millisecond. */
 function waitAfterFailure(backoff: FetchBackoff, at: number, id = 'n1'): number {
   backoff.failed('bob.example', id, { now: at, failure })
   let [low, high] = [0, 100 * HOUR]
@@ -21,7 +21,7 @@ function waitAfterFailure(backoff: FetchBackoff, at: number, id = 'n1'): number 
   return low
 }
 
-/** The waits after so many failures, each of them as soon as it may be. */
+/** Returns the waits after a number of failures, each at the earliest time. */
 function waits(backoff: FetchBackoff, count: number): number[] {
   let at = now
   return Array.from({ length: count }, () => {

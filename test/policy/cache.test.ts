@@ -31,7 +31,7 @@ import {
 } from './scripted-network.js'
 
 let stage: Stage
-/** A domain that works, in mode enforce, under the id `n1`: a new one for each test */
+/** A working domain in mode enforce, with the id `n1`: a new one for each test */
 let bob: MailDomain
 let domains = 0
 
@@ -47,7 +47,7 @@ beforeEach(() => {
 const NOTHING = { txt: 0, gets: 0 }
 const RECHECK = 5 * MINUTE
 
-/** A cache that holds the policy of bob.example, fetched just now; what it took is forgotten. */
+/** A cache with the policy of bob.example, just fetched; its traffic is not counted. */
 async function holding(more: Parameters<Stage['cache']>[0] = {}): Promise<CacheUnderTest> {
   const under = stage.cache(more)
   expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
@@ -55,7 +55,7 @@ async function holding(more: Parameters<Stage['cache']>[0] = {}): Promise<CacheU
   return under
 }
 
-/** Waits for the flight that is under way beside the deliveries, and says what it came to. */
+/** Waits for the lookup in the background, and returns its result. */
 function landing({ cache }: CacheUnderTest): Promise<PolicyLookup> {
   return cache.lookAgain(bob.name)
 }
@@ -100,7 +100,7 @@ describe('a domain without a cached policy', () => {
     const lookup = await cache.get(bob.name)
     expect(lookup).toMatchObject({ status: 'none', reason })
     expect(lookup.failure?.reason).toBe(why)
-    // "There is none" is no failure; everything else is told, once
+    // "No record" is no failure; every other result is reported once
     expect(reports.map(({ failure }) => failure)).toEqual(
       lookup.failure === undefined ? [] : [lookup.failure],
     )
@@ -195,14 +195,14 @@ describe('a cached "no record"', () => {
     const { cache } = stage.cache({ store, negativeTtl: DAY })
     bob.record(null)
     expect(said(await cache.get(bob.name))).toBe('no-record')
-    // Another process learns of a policy that lives for an hour
+    // Another process caches a policy that lives for an hour
     bob.policy({ id: 'n2', maxAge: HOUR / 1000 })
     expect(said(await stage.cache({ store }).cache.get(bob.name))).toBe('enforce n2')
     expect(said(await cache.lookAgain(bob.name))).toBe('enforce n2')
     stage.clock.advance(HOUR)
     stage.world.forget()
     expect(said(await cache.get(bob.name))).toBe('enforce n2')
-    // A look beside it may be under way, and counts too
+    // A background recheck may be under way, and counts too
     expect(stage.traffic(bob).gets).toBe(1)
   })
 })
@@ -211,7 +211,7 @@ describe('an unexpired policy that was rechecked lately', () => {
   it('[STS-29] is returned without the network, and without waiting', async () => {
     const { cache } = await holding()
     for (let second = 0; second < 300; second++) {
-      // Not a promise: a delivery does not even wait for a turn of the event loop
+      // Not a promise: a delivery does not wait even for a turn of the event loop
       expect(cache.get(bob.name)).toMatchObject({ status: 'found', id: 'n1', source: 'cache' })
       stage.clock.advance(SECOND - 1)
     }
@@ -348,7 +348,7 @@ describe('an unexpired policy that is due for a recheck', () => {
           looks < 5 ? /^(record-gone|dns-failure|.*-records?)$/ : /^connection-failed$/,
         )
       }
-      // 28 looks in a week, the last of them a millisecond before its end
+      // 28 rechecks in a week, the last of them a millisecond before its end
       expect(stage.traffic(bob)).toEqual({ txt: looks, gets: 0 })
       expect(under.reports).toHaveLength(looks)
       expect(under.reports.every(({ applies }) => said(applies) === 'enforce n1')).toBe(true)
@@ -387,7 +387,7 @@ describe('an unexpired policy that is due for a recheck', () => {
     expect(said(await landing(under))).toBe('none n2')
     stage.world.forget()
 
-    // Then none: without the network, and without a word when the record goes too
+    // Then none: without the network, and without a report when the record is removed too
     expect(said(await under.cache.get(bob.name))).toBe('none n2')
     expect(stage.traffic(bob)).toEqual(NOTHING)
     bob.policy(null)
@@ -454,7 +454,7 @@ describe('a new id whose fetch fails', () => {
     expect(gets.flatMap((count, index) => (count === 0 ? [] : [index + 1]))).toEqual([1, 6, 16])
     expect(Math.max(...gets)).toBe(1)
 
-    // In the middle of the wait for n2: n3 is fetched at once, and n2 still waits
+    // During the wait for n2: n3 is fetched at once, and n2 still waits
     bob.policyHost.works()
     expect(await look()).toMatchObject({ gets: 0, said: 'enforce n1' })
     bob.record('v=STSv1; id=n3;')
@@ -643,7 +643,7 @@ describe('max_age', () => {
       id: 'n2',
       expiresAt: new Date(stage.clock.now() + HOUR),
     })
-    // A shorter life is the domain's own word: the longer one of n1 is over
+    // The domain itself has shortened the life: the longer one of n1 is over
     bob.policyHost.fails('down')
     stage.clock.advance(HOUR)
     expect(said(await under.cache.get(bob.name))).toBe('expired')
@@ -701,7 +701,7 @@ describe('shared lookups', () => {
     const lookups = [cache.get(bob.name), cache.lookAgain(bob.name), cache.lookAgain(bob.name)]
     expect((await Promise.all(lookups)).map(said)).toEqual(new Array(3).fill('enforce n1'))
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
-    // And begins one where none is
+    // It starts a new one where none is under way
     await cache.lookAgain(bob.name)
     expect(stage.traffic(bob)).toEqual({ txt: 2, gets: 1 })
   })
@@ -742,7 +742,7 @@ describe('the store behind the cache', () => {
       fetchedAt: new Date(stage.clock.now() - HOUR),
       expiresAt: new Date(stage.clock.now() - HOUR + WEEK),
     })
-    // This process has not looked at the record yet: once, beside the delivery, without a GET
+    // This process has not yet rechecked the record: once, in the background, without a GET
     await landing(under)
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 0 })
     for (let delivery = 0; delivery < 10; delivery++) under.cache.get(bob.name)
@@ -834,7 +834,7 @@ describe('the store behind the cache', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
     expect(said(await two.cache.lookAgain(bob.name))).toBe('enforce n2')
     expect(stage.traffic(bob)).toEqual({ txt: 2, gets: 1 })
-    // The look counts for what was taken over, too
+    // The recheck counts for the policy from the store, too
     two.cache.get(bob.name)
     await turns()
     expect(stage.traffic(bob)).toEqual({ txt: 2, gets: 1 })
@@ -850,7 +850,7 @@ describe('the store behind the cache', () => {
     bob.policy({ mode: 'enforce', id: 'n1' })
     stage.clock.advance(RECHECK)
     expect(said(await under.cache.lookAgain(bob.name))).toBe('enforce n1')
-    // Somebody who can forge DNS, and nothing else, announces the old id
+    // An attacker who can forge DNS only announces the old id
     bob.record('v=STSv1; id=old;')
     bob.policyHost.fails('down')
     stage.clock.advance(RECHECK)
@@ -894,7 +894,7 @@ describe('the clock', () => {
     let now = 0
     const under = stage.cache({ now: () => now })
     expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
-    // What runs beside it has had its turn when later flights of other domains have landed
+    // Background work has had its turn when later lookups of other domains have ended
     for (let other = 0; other < 3; other++) await under.cache.get(`other${other}.example`)
     const looks = stage.txt(bob)
     now = 1

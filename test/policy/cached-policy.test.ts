@@ -1,4 +1,4 @@
-/** A policy in memory and its form in a store: which of them may be believed. */
+/** A policy in memory and its form in a store: the valid ones. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CachedPolicy, fromStored } from '../../src/policy/cached-policy.js'
 import { parsePolicy } from '../../src/policy/policy-file.js'

@@ -21,7 +21,7 @@ it.each([-8, -400, -20_000])(
     clock.off = 0
     expect(await sts.getPolicy('bob.example')).toMatchObject({ status: 'found', expiresAt })
 
-    // Its max_age, a week, runs from the fetch all the same
+    // Its max_age, a week, still runs from the fetch
     clock.off = 8 * DAY
     expect(await sts.getPolicy('bob.example')).toMatchObject({ status: 'none' })
   },

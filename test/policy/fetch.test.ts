@@ -52,14 +52,14 @@ afterEach(async () => {
 })
 afterAll(() => world.close())
 
-/** Enough for everything that is not about the deadline. */
+/** Limits that decide only the tests of the deadline. */
 const defaults = () => ({
   blockedAddresses: defaultBlockedAddresses(),
   fetchTimeout: 20_000,
   dnsTimeout: 10_000,
 })
 
-/** A domain of the world of its own. */
+/** A separate domain of the world. */
 function freshDomain(): MailDomain {
   return world.domain(`d${++names}.example`, { mode: 'enforce' })
 }
@@ -116,7 +116,7 @@ const webpki = (reason: string) => ({ resultType: 'sts-webpki-invalid', reason }
 /** Answers every request with these bytes, or lets a function do it. */
 type Answer = string | Buffer | ((socket: TLSSocket, head: string) => void)
 
-/** A policy host of bytes. */
+/** A policy host that sends given bytes. */
 async function policyHost(
   answer: Answer,
   options: TlsOptions = {},
@@ -160,7 +160,7 @@ function chunked(chunks: readonly string[], last = '0\r\n\r\n'): string {
   return `${HEAD}Transfer-Encoding: chunked\r\n\r\n${parts.join('')}${last}`
 }
 
-/** A policy that parses, of exactly so many bytes. */
+/** A valid policy of exactly this many bytes. */
 function policyOf(bytes: number): string {
   const start = `${POLICY}x_padding: `
   return `${start}${'x'.repeat(bytes - start.length)}`
@@ -325,7 +325,7 @@ describe('a faulty policy host', () => {
       expect(said(fetched)).toEqual(expected[name])
       expect(failureOf(fetched).resultType).toBe(resultType)
       expect(failureOf(fetched).cause).toBeInstanceOf(Error)
-      // Nothing is tried a second time, and nothing is left open
+      // No second attempt, and no open socket
       expect(world.dials).toHaveLength(1)
       expect(world.gets.length).toBeLessThanOrEqual(1)
       expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true])
@@ -720,7 +720,7 @@ describe('the body', () => {
     })
   })
 
-  describe('that breaks off is refused, even if the received part is a policy', () => {
+  describe('that breaks off, even with a complete policy', () => {
     const length = `Content-Length: ${POLICY.length + 1}\r\n\r\n`
 
     test.each<[name: string, bytes: string]>([
@@ -740,8 +740,8 @@ describe('the body', () => {
       }
     })
 
-    // RFC 9112 §9.8: without a length, the end is the end only if TLS says so. Anybody on the way
-    // can end the TCP connection, and so cut a policy: its max_age, its last mx
+    // RFC 9112 §9.8: without a length, the end counts only if TLS confirms it. Anybody on the
+    // network can end the TCP connection, and so truncate a policy: its max_age, its last mx
     test.each<[name: string, end: (socket: Socket) => void]>([
       ['FIN', (socket) => socket.end()],
       ['RST', (socket) => socket.resetAndDestroy()],
@@ -925,7 +925,7 @@ describe('[STS-21] the addresses are tried in turn', () => {
   const SECOND = '192.0.2.2'
   const records = { a: [FIRST, SECOND] }
 
-  /** Ports of hosts with something wrong, by what it is. */
+  /** Ports of faulty hosts, by fault. */
   const faults: Array<[name: string, port: () => Promise<number | 'refuse' | 'hang'>]> = [
     ['refuses', async () => 'refuse'],
     ['does not connect', async () => 'hang'],
@@ -1015,7 +1015,7 @@ describe('[STS-21] the addresses are tried in turn', () => {
       ...Object.fromEntries(dead.map((address) => [address, 'hang' as const])),
       [SECOND]: port,
     })
-    // A second one is begun every 250 ms, so that it takes two seconds of ten
+    // A second one is started every 250 ms, so that it takes two seconds of ten
     const fetched = await fetchOver(wire, {
       records: { a: [...dead, SECOND] },
       fetchTimeout: 10_000,

@@ -1,4 +1,4 @@
-/** A policy store that is slow, down or full of nonsense: told of, and never the reason for harm. */
+/** A policy store that is slow, down or full of invalid data is reported and does no harm. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
@@ -181,6 +181,28 @@ describe('GuardedStore', () => {
     })
   })
 
+  it.each<[string, object]>([
+    ['what is no entry', { value: ['x'] }],
+    ['a policy that nobody uses', { value: ['x.example', { ...storedPolicy(0), usedAt: 0 }] }],
+  ])(
+    '[STS-57] a list of %s without an end stops neither the process nor close()',
+    async (...of) => {
+      const [, next] = of
+      const list = () => ({ [Symbol.asyncIterator]: () => ({ next: async () => next as never }) })
+      const { due: _, ...store } = storeOf({ list })
+      const sts = new MtaSts({ store, resolver: emptyResolver(), connect: noConnect })
+      const pass = sts.refresh()
+      expect(await isPending(pass)).toBe(true)
+      await sts.close()
+      await pass
+    },
+  )
+
+  it('ends a list whose steps are no results', async () => {
+    const list = () => ({ [Symbol.asyncIterator]: () => ({ next: async () => 5 as never }) })
+    expect(await listed(guard(storeOf({ list })).guarded)).toEqual([])
+  })
+
   it('ends a list that throws before it begins', async () => {
     const { guarded, reports } = guard(storeOf({ list: explosive }))
     expect(await listed(guarded)).toEqual([])
@@ -238,7 +260,7 @@ describe('GuardedStore', () => {
   })
 })
 
-/** What a store may return for an entry, and must not be believed. */
+/** Invalid entries that a store may return. */
 const NONSENSE: Array<[string, unknown]> = [
   ['null', null],
   ['a number', 42],
@@ -274,7 +296,7 @@ describe('[STS-33] with a store full of invalid data', () => {
     expect(await guarded.get(DOMAIN)).toEqual({
       kind: nonsense === null ? 'nothing' : 'no-answer',
     })
-    // null is what many a database has for "nothing"
+    // Many databases return null for "nothing"
     expect(reports.map(({ operation }) => operation)).toEqual(
       nonsense === null ? [] : [`get ${DOMAIN}`],
     )
@@ -308,7 +330,7 @@ describe('[STS-33] with a store full of invalid data', () => {
     expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
     taken = false
     expect(await guarded.set(DOMAIN, held(clock))).toBe('refused')
-    // A store that never refuses says nothing
+    // A store that never refuses returns nothing
     taken = undefined
     expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
   })
@@ -426,13 +448,13 @@ describe('[STS-33] with a store full of invalid data', () => {
     expect(said(await cache.get(DOMAIN))).toBe('enforce stored1')
     store.get = async () => nonsense as StoredPolicy
     clock.advance(DAY)
-    // The record is gone: not fetched anew, and kept
+    // The record is gone: not fetched again, and kept
     expect(await cache.renew(DOMAIN)).toBe('failed')
     expect(said(await cache.get(DOMAIN))).toBe('enforce stored1')
   })
 })
 
-/** An entry that is sound, as old as the one in memory, and says less. */
+/** A valid entry, as old as the one in memory, with a weaker policy. */
 function otherMode(mode: string): StoredPolicy {
   return { ...sound(), body: policyText({ mode }) }
 }

@@ -1,4 +1,4 @@
-/** The operator's own word, which goes before the domain's. */
+/** The operator's overrides, which take precedence over the domain's policy. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import { type MtaStsOptions, resolveOptions } from '../../src/options.js'
@@ -28,7 +28,7 @@ const PINNED: Policy = {
   maxAge: 86_400,
 }
 
-/** One that may not ask the network anything but what a test expects. */
+/** An object that may use the network only as a test expects. */
 function open(
   overrides: MtaStsOptions['overrides'],
   more: MtaStsOptions = {},
@@ -75,7 +75,7 @@ describe('[STS-50] a pinned policy', () => {
     const { sts, resolver, clock } = open({ 'bob.example': PINNED })
     const lookup = await sts.getPolicy('bob.example')
     expect(lookup).toMatchObject({ status: 'found', policy: PINNED, id: 'override' })
-    // Longer than its maxAge, which means nothing here
+    // Longer than its maxAge, which has no effect here
     clock.advance(400 * DAY)
     expect(said(await sts.getPolicy('bob.example'))).toBe('enforce override')
     await turns()

@@ -188,7 +188,7 @@ describe('parsePolicy', () => {
       ...parsePolicy(file(VALID)),
       extensions: [{ name: 'x', value: '1' }],
     })
-    // No more is asked of what is ignored than that it is a field.
+    // Ignored text need only be a field.
     expect(parsePolicy(file([...VALID, 'mode: bogus', 'max_age: never'])).mode).toBe('enforce')
   })
 
@@ -604,7 +604,7 @@ function lineOfError(body: string | Uint8Array): number {
   return errorOf(body).line
 }
 
-/** What `run` gives; undefined if it throws the one error that it may throw. */
+/** Returns the result of `run`; undefined if it throws the one error that it may throw. */
 function orSyntaxError<T>(run: () => T): T | undefined {
   try {
     return run()

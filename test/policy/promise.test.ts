@@ -35,7 +35,7 @@ import {
 } from './scripted-network.js'
 
 let stage: Stage
-/** A domain that works, in mode enforce, under the id `n1`: a new one for each test */
+/** A working domain in mode enforce, with the id `n1`: a new one for each test */
 let bob: MailDomain
 let domains = 0
 const opened: MtaSts[] = []
@@ -61,7 +61,7 @@ function open(options: MtaStsOptions = {}): MtaSts {
   return sts
 }
 
-/** Waits for the work that deliveries have begun in the background. */
+/** Waits for the background work of deliveries. */
 async function settled({ cache }: CacheUnderTest, domain = bob.name): Promise<string> {
   return said(await cache.lookAgain(domain))
 }
@@ -115,7 +115,7 @@ function sharedStore(now: () => number): SharedStore {
   return store
 }
 
-/** Ways in which DNS is forged, or fails, so that it does not lead to the policy. */
+/** Forged or failing DNS answers that do not lead to the policy. */
 const FORGERIES: Array<[name: string, forge: () => void]> = [
   ['NXDOMAIN', () => bob.dns.fails('nxdomain')],
   ['no record', () => bob.record(null)],
@@ -198,7 +198,7 @@ describe('[STS-52] a store that does not answer', () => {
 })
 
 describe('[STS-53] two fetches', () => {
-  /** Sender A begins a fetch, and sends its GET when `release` is called. */
+  /** Sender A starts a fetch, and sends its GET when `release` is called. */
   function slowSender(store?: PolicyStore) {
     const address = deferred()
     const begun = deferred()
@@ -227,7 +227,7 @@ describe('[STS-53] two fetches', () => {
     bob.policy({ mode: 'enforce', id: 'new' })
     const { cache } = stage.cache({ store })
     expect(said(await cache.get(bob.name))).toBe('enforce new')
-    // The old file comes from another server of the policy host, and comes late
+    // The old file comes late from another server of the policy host
     stage.clock.advance(SECOND)
     bob.policy({ mode: 'testing', id: 'old' })
     slow.release()
@@ -247,7 +247,7 @@ describe('[STS-53] two fetches', () => {
     store.before = (method) => method === 'set' && Promise.reject(new Error('full'))
     expect(said(await cache.lookAgain(bob.name))).toBe('enforce two')
     store.before = () => undefined
-    // The store has the older one: it is not taken over
+    // The store has the older one: it is not used
     bob.dns.fails('servfail')
     bob.policyHost.fails('down')
     stage.clock.advance(RECHECK)
@@ -265,7 +265,7 @@ describe('[STS-53] two fetches', () => {
     await two.cache.get(bob.name)
     await two.cache.lookAgain(bob.name)
     expect(said(await two.cache.get(bob.name))).toBe('enforce n2')
-    // Somebody shows the first sender the old record
+    // An attacker shows the first sender the old record
     bob.record('v=STSv1; id=n1;')
     bob.policyHost.fails('down')
     stage.clock.advance(RECHECK)
@@ -326,7 +326,7 @@ describe('[STS-54] the clock', () => {
     expect(lookup.expiresAt.getTime()).toBeGreaterThan(stage.clock.now() + WEEK - MINUTE)
     expect(await settled(under)).toBe('enforce n1')
     expect(stage.txt(bob)).toBe(1)
-    // And it expires by the clock that is right
+    // It expires by the corrected clock
     bob.policyHost.fails('down')
     stage.clock.advance(WEEK)
     expect(said(await under.cache.get(bob.name))).toBe('expired')
@@ -432,7 +432,7 @@ describe('[STS-55] renewal', () => {
       expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
       await settled(under)
     }
-    // After 5, 15, 35 minutes and not more often
+    // After 5, 15, 35 minutes only
     expect(stage.gets(bob)).toBe(1 + 4)
     bob.policyHost.works()
     stage.clock.advance(HOUR)
@@ -460,7 +460,7 @@ describe('[STS-55] renewal', () => {
     for (let hour = 0; hour < days * 24; hour++) {
       stage.clock.advance(HOUR)
       await vi.advanceTimersByTimeAsync(HOUR)
-      // A pass that has begun ends before the next hour
+      // A pass ends before the next hour
       const begun = store.calls.filter((call) => call === 'due').length
       while (passes.events.length < begun) await turns(1)
       const entry = store.entries.get(bob.name)
@@ -493,7 +493,7 @@ describe('[STS-55] renewal', () => {
     await vi.advanceTimersByTimeAsync(MINUTE)
     passes.stop()
     expect(passes.events[0]).toMatchObject({ checked: 1 })
-    // By hand: everything
+    // refresh() renews all
     expect(await sts.refresh()).toMatchObject({ checked: 2 })
   })
 })
@@ -594,7 +594,8 @@ describe('[STS-57] bounds', () => {
     expect(said(await sts.getPolicy('pinned.example'))).toBe('override')
     global.gc?.()
     const after = process.memoryUsage()
-    // 1,000 of them parsed would be more than a gigabyte; without a collection, some are left over
+    // 1,000 parsed ones would be more than a gigabyte; without a garbage collection, some are left
+    // over
     expect(after.heapUsed + after.external - before.heapUsed - before.external).toBeLessThan(400e6)
   })
 
@@ -745,7 +746,7 @@ describe('[STS-61] a shared store', () => {
     expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
     await turns()
     expect(store.entries.get(bob.name)).toMatchObject({ id: 'n1' })
-    // And then no more
+    // Then no more
     const { length } = store.calls
     stage.clock.advance(2 * MINUTE)
     await under.cache.get(bob.name)

@@ -15,7 +15,7 @@ afterAll(() => world.close())
 const look = (domain: string, dnsTimeout = 10_000) =>
   lookupRecord(domain, { resolver: world.options().resolver, dnsTimeout })
 
-/** The names that were asked for since, each once, with their types. */
+/** The names looked up since, each once, with their types. */
 function asked(): string[] {
   return [...new Set(world.queries.map(({ name, type }) => `${name} ${type}`))]
 }

@@ -123,7 +123,7 @@ describe('parseRecord', () => {
       id: 'a',
       extensions: [{ name: 'x', value: '1' }],
     })
-    // The second is well formed as a field, and no more is asked of what is ignored.
+    // The second is well formed as a field, which is enough for ignored text.
     expect(parseRecord('v=STSv1; id=a; id=b-c').id).toBe('a')
   })
 
@@ -333,7 +333,7 @@ function messageOf(txt: string): string {
   throw new Error('no RecordSyntaxError')
 }
 
-/** What `run` gives; undefined if it throws the one error that it may throw. */
+/** Returns the result of `run`; undefined if it throws the one error that it may throw. */
 function orSyntaxError<T>(run: () => T): T | undefined {
   try {
     return run()

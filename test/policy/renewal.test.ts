@@ -1,4 +1,4 @@
-/** Fetched anew before they expire: by whom, when, how often, and what the operator is told. */
+/** Renewal before the expiry: its times, its owner, its frequency, and the operator's reports. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -33,11 +33,11 @@ import {
 } from './scripted-network.js'
 
 let stage: Stage
-/** A domain that works, in mode enforce, under the id `n1`: a new one for each test */
+/** A working domain in mode enforce, with the id `n1`: a new one for each test */
 let bob: MailDomain
 let domains = 0
 let failures: Listener<'mta-sts:policy-failure'>
-/** What is to be closed when the test is over */
+/** Objects to close after the test */
 const opened: MtaSts[] = []
 
 beforeAll(async () => {
@@ -62,7 +62,7 @@ function open(options: MtaStsOptions = {}): MtaSts {
   return sts
 }
 
-/** One that never connects to anything, and has its DNS from a script. */
+/** An object that never connects, with scripted DNS. */
 function openScripted(options: MtaStsOptions): MtaSts {
   const scripted = { ...SMALL, connect: noConnect, refreshInterval: 0, ...options }
   const sts = new MtaSts({ resolver: emptyResolver(), ...scripted })
@@ -70,7 +70,7 @@ function openScripted(options: MtaStsOptions): MtaSts {
   return sts
 }
 
-/** Holds the policy of bob's domain, fetched just now; what it took is forgotten. */
+/** Caches the policy of bob's domain, just fetched; its traffic is not counted. */
 async function holding(options: MtaStsOptions = {}): Promise<MtaSts> {
   const sts = open(options)
   await sts.getPolicy(bob.name)
@@ -114,7 +114,7 @@ describe('one pass', () => {
     bob.policy({ id: 'n2' })
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n2')
-    // An operator who forgot the id
+    // An operator who left the id unchanged
     bob.policy({ id: 'n2', patterns: ['mx7.example'] })
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
     expect(await sts.getPolicy(bob.name)).toMatchObject({ policy: { mx: ['mx7.example'] } })
@@ -145,7 +145,7 @@ describe('one pass', () => {
       failed: 1,
       dropped: 1,
     })
-    // What was dropped is gone
+    // The dropped one is gone
     expect(await sts.refresh()).toEqual({
       checked: 3,
       renewed: 2,
@@ -399,12 +399,12 @@ describe('unused policies', () => {
     const sts = await holding()
     stage.clock.advance(30 * DAY)
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
-    // A refresh is no use: 30 days from the delivery
+    // A refresh is not a use: 30 days from the delivery
     stage.clock.advance(1)
     stage.world.forget()
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1 })
     expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
-    // It applies all the same; and now it is used again
+    // It still applies; and now it is used again
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n2')
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
   })
@@ -447,7 +447,7 @@ describe('with a store', () => {
     const two = open({ store })
     for (const sts of [one, two]) {
       for (const { name } of [bob, carol]) await sts.getPolicy(name)
-      // So that the looks beside the deliveries have landed
+      // After the background rechecks have ended
       await sts.refresh()
     }
     stage.clock.advance(DAY)
@@ -487,7 +487,7 @@ describe('with a store', () => {
     await store.inner.lock?.(`refresh:${bob.name}`, HOUR)
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1 })
     expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
-    // Until its time is over, whatever became of that process
+    // Until its time is over, whatever happened to that process
     stage.clock.advance(HOUR)
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
   })
@@ -522,7 +522,7 @@ describe('with a store', () => {
       begun.resolve()
       return locking.promise
     }
-    // Another process is at it
+    // Another process is renewing it
     await store.inner.lock?.(`refresh:${bob.name}`, HOUR)
     const sts = open({ store })
     const pass = sts.refresh()
@@ -536,7 +536,7 @@ describe('with a store', () => {
 
   it('[STS-33] gives it to a delivery at any moment', async () => {
     const answers: string[] = []
-    // The delivery comes so many turns of the microtask queue after the lock was refused
+    // The delivery comes this many turns of the microtask queue after the lock was refused
     for (let moment = 0; moment < 40; moment++) {
       const store = watchedStore({ now: stage.clock.now })
       await store.inner.set(bob.name, storedPolicy(stage.clock.now()))
@@ -603,7 +603,7 @@ describe('with a store', () => {
     if (stale === undefined) throw new Error('the policy was not stored')
     const sts = open({ store })
     store.list = async function* () {
-      // Between the snapshot and its end, a delivery learns the new policy
+      // Between the snapshot and its end, a delivery caches the new policy
       bob.policy({ mode: 'enforce', id: 'n2' })
       await sts.getPolicy(bob.name)
       yield [bob.name, stale]
@@ -665,7 +665,7 @@ describe('in the background', () => {
     expect(pauses.length).toBeGreaterThanOrEqual(60 * 3)
     expect(Math.min(...pauses)).toBeGreaterThanOrEqual(0.8 * interval - step)
     expect(Math.max(...pauses)).toBeLessThanOrEqual(1.2 * interval + step)
-    // Spread out: neither do processes that start together meet, nor is one of them regular
+    // Spread out: processes that start together do not meet, and none is regular
     expect(new Set(firsts).size).toBeGreaterThan(20)
     expect(new Set(pauses).size).toBeGreaterThan(20)
   })
@@ -778,7 +778,7 @@ describe('in the background', () => {
   })
 
   it('keeps no process alive', async () => {
-    // Neither the timer of the refresh nor what a delivery has left behind
+    // Neither the timer of the refresh nor the work of a delivery
     const program = `
       import { MtaSts } from './src/index.ts'
       const absent = async () => { throw Object.assign(new Error('none'), { code: 'ENOTFOUND' }) }
@@ -797,7 +797,7 @@ describe('in the background', () => {
   })
 })
 
-/** A list without entries, that says when it is read. */
+/** A list without entries that reports when it is read. */
 function noEntries(read: () => unknown): () => AsyncGenerator<[string, never]> {
   return async function* () {
     read()
@@ -805,7 +805,7 @@ function noEntries(read: () => unknown): () => AsyncGenerator<[string, never]> {
   }
 }
 
-/** A store that cannot tell what is due. */
+/** A store without `due`. */
 function listing(list: NonNullable<PolicyStore['list']>): PolicyStore {
   const { due: _, ...store } = memoryStore()
   return { ...store, list }

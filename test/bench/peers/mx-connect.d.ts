@@ -1,4 +1,4 @@
-/** What of mx-connect is used; it comes without types. */
+/** The used part of mx-connect, which has no types. */
 declare module 'mx-connect' {
   import type { Resolver } from 'node:dns'
   import type { Socket } from 'node:net'

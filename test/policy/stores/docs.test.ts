@@ -1,4 +1,4 @@
-/** What docs/operating.md says of stores, tried. */
+/** The statements of docs/operating.md about stores. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ const PAGE = readFileSync(new URL('../../../docs/operating.md', import.meta.url)
 const folder = mkdtempSync(join(tmpdir(), 'mta-sts-docs-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** The block of the page that holds a text. */
+/** The block of the page with a text. */
 function blockWith(text: string, language: string): string {
   const blocks = [...PAGE.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
   const found = blocks.find(([, name, block]) => name === language && block?.includes(text))

@@ -1,4 +1,4 @@
-/** Two hosts whose clocks differ, on one store: the order of their fetches is that of the world. */
+/** Two hosts with different clocks, on one store: the real order of their fetches counts. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { MtaSts } from '../../../src/mta-sts.js'
 import { memoryStore } from '../../../src/policy/stores/memory.js'

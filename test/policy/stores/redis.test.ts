@@ -44,7 +44,7 @@ function clientTests(): void {
       expect(errorOf(() => redisStore(cluster))).toMatchObject({ code: 'EREDISCLIENT' })
       expect(() => redisStore(cluster, { prefix: '{mta-sts}:' })).not.toThrow()
       const sentinel = createSentinel({ name: 'mymaster', sentinelRootNodes: nodes })
-      // @ts-expect-error the types say so too
+      // @ts-expect-error the types refuse it too
       expect(errorOf(() => redisStore(sentinel))).toMatchObject({ code: 'EREDISCLIENT' })
     })
 
@@ -62,7 +62,7 @@ function clientTests(): void {
     it('lists each entry once when ZSCAN repeats entries and returns more than COUNT', async () => {
       const domains = Array.from({ length: 250 }, (_, index) => `d${index}.example`)
       const scored = (names: string[]) => names.flatMap((name) => [name, '1'])
-      // By cursor: what Redis says while its table is being moved
+      // By cursor: the answers of Redis while its table is being moved
       const scans: Record<string, [string, string[]]> = {
         '0': ['7', scored(domains.slice(0, 3))],
         '7': ['9', []],
@@ -153,7 +153,7 @@ function clientTests(): void {
   })
 }
 
-/** A client, the few commands with which a test looks behind the store, and how it ends. */
+/** A client, the few commands with which a test inspects the store, and its end. */
 interface Connection {
   client: RedisClient
   command(...args: [string, ...string[]]): Promise<unknown>
@@ -403,7 +403,7 @@ function nonsenseTests(open: Open): void {
   })
 }
 
-/** What only a real server shows. */
+/** Tests that need a real server. */
 function serverOnlyTests(server: RedisServer, newPrefix: () => string): void {
   describe('redisStore among other keys', () => {
     let connection: Connection
@@ -489,7 +489,7 @@ function restartTests(name: string, connect: Connect): void {
       await server.dispose()
     })
 
-    /** Asks on many lanes until it is told to stop; returns what went wrong. */
+    /** Asks concurrently until it is stopped; returns the errors. */
     function askingFor(store: ReturnType<typeof redisStore>, domain: string) {
       const rejections: unknown[] = []
       const answers: unknown[] = []
@@ -500,7 +500,7 @@ function restartTests(name: string, connect: Connect): void {
             (answer) => answers.push(answer),
             (reason: unknown) => rejections.push(reason),
           )
-          // Let the sockets be heard between two calls that fail at once
+          // Lets sockets emit events between two calls that fail at once
           await new Promise((resolve) => setImmediate(resolve))
         }
       }

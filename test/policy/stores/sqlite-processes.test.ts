@@ -43,7 +43,7 @@ async function startChild(): Promise<ChildProcess> {
   return child
 }
 
-/** The next thing that a child says; its death is an answer too. */
+/** The next message of a child; its death is an answer too. */
 async function answerOf(child: ChildProcess): Promise<unknown> {
   const settled = new AbortController()
   const { signal } = settled
@@ -57,7 +57,7 @@ async function answerOf(child: ChildProcess): Promise<unknown> {
   }
 }
 
-/** Gives all children their task at once; each of them must say that it is done. */
+/** Gives all children their task at once; each of them must report success. */
 async function runAll(children: readonly ChildProcess[], tasks: readonly ChildTask[]) {
   const answers = children.map(answerOf)
   for (const [index, child] of children.entries()) {
@@ -104,7 +104,7 @@ function killTests(sqlite: RawSqlite): void {
       let total = 0
       for (let writer = 0; writer < KILLS; writer++) {
         const killAfter = 1 + Math.floor(Math.random() * COUNT)
-        // Were it to stop at COUNT, a parent that is slow to kill would find it idle
+        // If it stopped at COUNT, a parent that is slow to kill would find it idle
         const task: ChildTask = {
           do: 'write',
           path,
@@ -116,8 +116,8 @@ function killTests(sqlite: RawSqlite): void {
         const context = `kill ${writer}, meant for ${killAfter}, came at ${acknowledged.length}`
         expect(acknowledged.length, context).toBeGreaterThanOrEqual(killAfter)
 
-        // The store is what recovers the file, as it would after a crash; the same file again and
-        // again, so that one recovery meets the leftovers of another
+        // The store recovers the file, as it would after a crash; the same file again and again, so
+        // that one recovery meets the leftovers of another
         const store = sqliteStore(path)
         for (const index of acknowledged) {
           const kept = await store.get(domainOf(writer, index))

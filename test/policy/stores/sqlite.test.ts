@@ -75,7 +75,7 @@ if (sqlite === undefined) {
 }
 
 function fileTests({ DatabaseSync }: RawSqlite): void {
-  /** What the store says of a file that it must leave as it is. */
+  /** The error of the store for a file that it must not change. */
   function refusalOf(path: string): Error {
     const before = readFileSync(path)
     const error = errorOf(() => sqliteStore(path))
@@ -169,7 +169,10 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
       return String(error)
     }
 
-    /** root may write everywhere; as nobody, the file's mode counts. Synchronous, so nobody else runs */
+    /**
+     * root may write everywhere; for `nobody`, the file's mode counts. Synchronous, so no other
+     * code runs
+     */
     function asNobody<T>(action: () => T): T {
       const isRoot = process.geteuid?.() === 0
       if (isRoot) process.seteuid?.(65_534)
