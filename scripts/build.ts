@@ -8,7 +8,7 @@
 import { execFile } from 'node:child_process'
 import { chmod, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { type Plugin, rollup } from 'rollup'
 import { dts } from 'rollup-plugin-dts'
@@ -54,6 +54,27 @@ function partsOf(name: string): string {
   return `${name}-parts`
 }
 
+/**
+ * Files of the program that entries share, by the sources in them. What an entry does not need stays
+ * out of the files that it loads: `mta-sts` neither SQLite nor Redis, tests no reporter. Rollup
+ * divides the other sources by the entries that need them.
+ */
+const PARTS: readonly (readonly [name: string, sources: RegExp])[] = [
+  [
+    'common',
+    /^src\/(?:(?:errors|events|text|option-checks|version|policy\/store)\.ts|net\/|dns\/|tls\/failures)/,
+  ],
+  ['policy-stores', /^src\/(?:storage|policy\/stores)\//],
+  ['tlsrpt', /^src\/tlsrpt\/(?!counts)/],
+  ['dane', /^src\/dane\//],
+  ['plugins', /^src\/plugins\//],
+]
+
+function partOf(id: string): string | undefined {
+  const source = relative('.', id)
+  return PARTS.find(([, sources]) => sources.test(source))?.[0]
+}
+
 /** @returns the names that each entry exports */
 async function buildProgram(): Promise<Map<string, string[]>> {
   const bundle = await rollup({
@@ -68,6 +89,8 @@ async function buildProgram(): Promise<Map<string, string[]>> {
     interop: 'auto',
     entryFileNames: '[name].cjs',
     chunkFileNames: 'parts/[name].cjs',
+    manualChunks: partOf,
+    onlyExplicitManualChunks: true,
     generatedCode: 'es2015',
     // Jest does not support `import()` in CommonJS; this Node can require ES modules
     dynamicImportInCjs: false,
@@ -98,9 +121,19 @@ async function buildModules(): Promise<void> {
   }
 }
 
+/**
+ * Leaves out what the comments on top of files say: declarations of many files are one, in which the
+ * comments would stand between types that they are not about.
+ */
+const withoutFileComments: Plugin = {
+  name: 'without-file-comments',
+  renderChunk: (code) =>
+    code.replace(/\/\*\*(?:(?!\*\/)[\s\S])*@module\b(?:(?!\*\/)[\s\S])*\*\/\n+/g, ''),
+}
+
 async function buildDeclarations(): Promise<void> {
   const { cli: _, ...input } = entries
-  const bundle = await rollup({ input, external, plugins: [dts()] })
+  const bundle = await rollup({ input, external, plugins: [dts(), withoutFileComments] })
   await bundle.write({
     dir: DIST,
     format: 'es',

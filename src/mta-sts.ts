@@ -97,6 +97,7 @@ export class MtaSts implements AsyncDisposable {
     this.#store = new GuardedStore(settings.store, {
       timeout: STORE_TIMEOUT,
       now: settings.now,
+      closing: this.#closing.signal,
       report: (operation, error) => this.#reportStore(operation, error),
     })
     this.#cache = new PolicyCache({

@@ -256,8 +256,13 @@ export function guarded<T extends Pick<Settings, 'logger' | 'now'>>(settings: T)
 function guardedClock(now: () => number): () => number {
   if (now === Date.now) return now
   return () => {
-    const time = now()
-    return Number.isFinite(time) ? time : Date.now()
+    try {
+      const time = now()
+      if (Number.isFinite(time)) return time
+    } catch {
+      // A delivery and the work in the background go on
+    }
+    return Date.now()
   }
 }
 

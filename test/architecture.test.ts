@@ -4,6 +4,7 @@ import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
+import { SLOW } from '../vitest.quick.config.js'
 
 const SOURCE = fileURLToPath(new URL('../src/', import.meta.url))
 
@@ -261,4 +262,14 @@ it('comments cite RFCs, and no document outside the repository', () => {
   expect(citing).toEqual([])
   const [file] = files
   expect(file && commentsOf(file.tree).length).toBeGreaterThan(0)
+})
+
+it('`npm run test:quick` leaves out every test file that starts processes', () => {
+  const tests = new URL('./', import.meta.url)
+  const starting = readdirSync(tests, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .filter((name) => /node:child_process/.test(readFileSync(new URL(name, tests), 'utf8')))
+    .filter((name) => name !== 'architecture.test.ts')
+  expect(starting).not.toEqual([])
+  expect(starting.filter((name) => !SLOW.some((start) => name.startsWith(start)))).toEqual([])
 })

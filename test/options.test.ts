@@ -447,6 +447,14 @@ describe('number', () => {
   })
 })
 
+test('[STS-54] a clock that throws shows the time of the machine instead', () => {
+  const now = () => {
+    throw new Error('no clock')
+  }
+  const before = Date.now()
+  expect(guarded(resolveOptions({ now })).now()).toBeGreaterThanOrEqual(before)
+})
+
 test.each([Number.NaN, Number.POSITIVE_INFINITY, undefined])(
   "[STS-54] a clock that answers %s is replaced by the machine's",
   (time) => {

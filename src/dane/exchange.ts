@@ -18,7 +18,11 @@ import { decodeReply, encodeQuery, type Query, type Reply } from './wire.js'
  */
 export async function exchange(server: NameServer, query: Query, timeout: number): Promise<Reply> {
   const reply = await overUdp(server, query, timeout)
-  return reply.truncated ? overTcp(server, query, timeout) : reply
+  if (!reply.truncated) return reply
+  const whole = await overTcp(server, query, timeout)
+  // A part of the records, or none of them, is no answer
+  if (whole.truncated) throw new DnsError('EBADRESP', query, at(server))
+  return whole
 }
 
 /**

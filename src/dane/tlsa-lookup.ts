@@ -7,6 +7,7 @@
 import { type AddressLookup, lookupAddresses } from '../dns/addresses.js'
 import type { MxRecord } from '../dns/shared-lookups.js'
 import type { TlsFailure } from '../tls/failures.js'
+import type { TlsaRecord } from '../tls/security.js'
 import type { DaneDemand, DaneHost, DaneHostOptions } from './dane.js'
 import type { SecureAnswer } from './secure-answer.js'
 import { type AskSecure, recordsOrThrow } from './shared-queries.js'
@@ -88,7 +89,7 @@ async function demandOf(
     if (answer.kind === 'failed') return skip(mxHost, answer)
     // An insecure answer or denial (NSEC3 opt-out) counts as no records
     if (answer.kind === 'absent' || !answer.secure) continue
-    const tlsa = answer.records.filter(isUsable)
+    const tlsa = inOrder(answer.records.filter(isUsable))
     if (tlsa.length > 0) {
       return { kind: 'dane', proof: { by: 'dane', tlsa, base, names: namesOf(base, domain, mx) } }
     }
@@ -96,6 +97,13 @@ async function demandOf(
     return { kind: 'tls-required', base, tlsa: answer.records, failure }
   }
   return { kind: 'none' }
+}
+
+/** Sorts records, since name servers rotate them: kept connections and reports compare them. */
+function inOrder(tlsa: readonly TlsaRecord[]): TlsaRecord[] {
+  const key = ({ usage, selector, matchingType, data }: TlsaRecord) =>
+    [usage, selector, matchingType, Buffer.from(data).toString('hex')].join(' ')
+  return [...tlsa].sort((one, other) => (key(one) < key(other) ? -1 : 1))
 }
 
 /**

@@ -91,6 +91,7 @@ export function decodeReply(bytes: Buffer, id: number, query: Query): Reply | un
     return undefined
   }
   if (plainName(question.name) !== query.name || question.type !== query.type) return undefined
+  if (question.class !== 'IN') return undefined
   const opt = packet.additionals?.find((record) => record.type === 'OPT')
   const extended = opt?.type === 'OPT' ? opt : undefined
   return {

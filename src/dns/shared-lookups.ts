@@ -114,11 +114,12 @@ export class Answers<T> {
 }
 
 /** Whether a resolver's record names a host. `null` and the like come from faulty resolvers. */
-function isMxRecord(record: unknown): boolean {
-  return (
-    typeof record === 'object' &&
-    record !== null &&
-    'exchange' in record &&
-    typeof record.exchange === 'string'
-  )
+export function isMxRecord(record: unknown): boolean {
+  if (typeof record !== 'object' || record === null) return false
+  const { exchange, priority } = record as Record<string, unknown>
+  if (typeof exchange !== 'string' || exchange.length > MAX_NAME) return false
+  return !['symbol', 'object', 'function'].includes(typeof (priority ?? 0))
 }
+
+/** Characters of a name of 255 octets, each of them escaped (RFC 1035 §5.1). */
+const MAX_NAME = 1020

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { format } from 'node:util'
 import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
@@ -67,6 +69,8 @@ export function register(this: object): void {
 }
 
 function settingsOf(plugin: HarakaPlugin, host: HarakaHost) {
+  const folder = process.env.HARAKA ?? process.cwd()
+  checkFile(join(folder, 'config', FILE))
   const config = plugin.config.get(FILE)
   const { main = {}, overrides = {}, dane = {}, reports = {}, ...others } = config
   const [unknown] = Object.keys(others)
@@ -76,10 +80,29 @@ function settingsOf(plugin: HarakaPlugin, host: HarakaHost) {
       'ECONFIG',
     )
   }
-  const folder = process.env.HARAKA ?? process.cwd()
   const file = `config/${FILE}`
   const settings = readSettings({ file, folder, main, overrides, dane, reports })
   return { ...settings, localMxOk: settings.localMxOk || host.outbound().local_mx_ok === true }
+}
+
+/** A comment, a section, or a setting: Haraka passes over every other line. */
+const LINE = /^\s*(?:[;#].*|\[[^\]]*\]\s*|[\w@:./[\]-]+\s*=.*)?$/
+
+/** @throws MtaStsError for a file, or a line of it, that Haraka would pass over with a word in its log */
+function checkFile(path: string): void {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return
+    throw new MtaStsError(`${path} cannot be read: ${textOfThrown(cause)}`, 'ECONFIG', { cause })
+  }
+  // A backslash at its end joins a line with the next one
+  const lines = text.replace(/\\[ \t]*(?:\r\n?|\n)/g, ' ').split(/\r\n?|\n/)
+  const wrong = lines.findIndex((line) => !LINE.test(line))
+  if (wrong < 0) return
+  const at = `config/${FILE}: line ${wrong + 1}`
+  throw new MtaStsError(`${at} is neither [section], name=value nor a comment`, 'ECONFIG')
 }
 
 /**

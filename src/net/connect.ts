@@ -7,6 +7,7 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { MtaStsError } from '../errors.js'
+import { MAX_TIMER } from '../option-checks.js'
 import { errorOfThrown } from '../text.js'
 import { onAbort } from './deadline.js'
 
@@ -141,11 +142,13 @@ function connectOne(
         reject(error)
       })
     const onClose = () => fail(new Error('connection closed'))
-    const timer = setTimeout(() => fail(timeoutError(timeout)), timeout)
+    const timer = setTimeout(() => fail(timeoutError(timeout)), Math.min(timeout, MAX_TIMER))
     const release = onAbort(signal, () => fail(signal?.reason))
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
       if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
+      // Nothing will be heard of it any more
+      if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))
       socket = opened
       const ready = () => settle(() => resolve(opened))
       if (opened.readyState === 'open') return ready()
@@ -154,8 +157,8 @@ function connectOne(
     try {
       const opened = connect(target)
       // Not awaited: the error handler must be attached before a socket fails at once
-      if (opened instanceof Promise) opened.then(take, fail)
-      else take(opened)
+      if ('then' in Object(opened)) Promise.resolve(opened).then(take, fail)
+      else take(opened as Socket)
     } catch (error) {
       fail(error)
     }

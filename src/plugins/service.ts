@@ -10,6 +10,7 @@ import type { Logger } from '../logger.js'
 import { MtaSts } from '../mta-sts.js'
 import type { MtaStsOptions } from '../options.js'
 import type { PolicyStore } from '../policy/store.js'
+import { checkOpenOptions } from '../smtp/hello.js'
 import { textOfThrown } from '../text.js'
 import type { TlsReporter } from '../tlsrpt/reporter.js'
 import type { ReportStore } from '../tlsrpt/store.js'
@@ -42,11 +43,14 @@ export class PluginService {
    *
    * @throws an error that names the wrong setting
    */
-  static check({ settings, logger }: ServiceSetup): void {
-    const { store, reports, options } = settings
-    for (const name of [store, reports?.store]) {
-      if (name !== undefined && name !== NO_STORE) checkStoreName(name)
+  static check({ settings, logger, ownStore }: ServiceSetup): void {
+    const { store = ownStore ? undefined : NO_STORE, reports, options, open } = settings
+    if (store !== undefined && store !== NO_STORE) checkStoreName(store)
+    if (reports) checkStoreName(reports.store)
+    if (store === NO_STORE && options.requireStore) {
+      throw new MtaStsError('requireStore needs a store, and none is configured', 'ECONFIG')
     }
+    checkOpenOptions(open)
     void new MtaSts({ ...options, logger }).close()
   }
 
@@ -70,8 +74,22 @@ export class PluginService {
   }
 
   /** @throws an error that names the wrong setting, or the store that cannot be opened */
-  static async start({ settings, logger, ownStore }: ServiceSetup): Promise<PluginService> {
+  static async start(setup: ServiceSetup): Promise<PluginService> {
     const ends: Array<() => unknown> = []
+    try {
+      return new PluginService(await PluginService.#open(setup, ends), ends)
+    } catch (error) {
+      // What was opened before would be opened once more with the next message
+      await endAll(ends)
+      throw error
+    }
+  }
+
+  /** @param ends gets what closes each part again, in that order */
+  static async #open(
+    { settings, logger, ownStore }: ServiceSetup,
+    ends: Array<() => unknown>,
+  ): Promise<MtaSts> {
     const onError = (error: Error) =>
       logger.warn({ tnx: 'mta-sts', err: error }, 'Redis: %s', textOfThrown(error))
     const options = await optionsOf(settings, logger)
@@ -88,19 +106,24 @@ export class PluginService {
     const { reports } = settings
     if (reports) {
       const opened = await openReportStore({ name: reports.store, onError })
+      ends.push(opened.end)
       const { store } = opened
       const { ca } = settings.options
       const reporter = await makeReporter(reports, sts, { logger, store, ca })
       ends.unshift(() => reporter.close())
-      ends.push(opened.end)
     }
-    return new PluginService(sts, ends)
+    return sts
   }
 
   /** Writes the counts for reports, closes stores and connections. Never rejects. */
   async close(): Promise<void> {
-    for (const end of this.#ends) await Promise.resolve(end()).catch(() => undefined)
+    await endAll(this.#ends)
   }
+}
+
+/** Each of them, also where one fails: a client of Redis cannot be ended twice. */
+async function endAll(ends: ReadonlyArray<() => unknown>): Promise<void> {
+  for (const end of ends) await (async () => end())().catch(() => undefined)
 }
 
 async function optionsOf(settings: PluginSettings, logger: Logger): Promise<MtaStsOptions> {

@@ -22,9 +22,9 @@ export interface SettingsSource {
   /** Base of relative paths in the file */
   folder: string
   main: Section
-  overrides: Section
-  dane: Section
-  reports: Section
+  overrides: unknown
+  dane: unknown
+  reports: unknown
 }
 
 /** The TLS reports that a plugin sends (RFC 8460). */
@@ -113,7 +113,10 @@ export function readSettings(source: SettingsSource): PluginSettings {
   const read = new Reader(source)
   const main = read.section('main', { ...OPTIONS, ...OPEN_OPTIONS, ...OWN })
   const dane = read.section('dane', DANE)
-  const { enabled: daneEnabled = false, ...resolver } = dane
+  const { enabled: daneEnabled, ...resolver } = dane
+  if (daneEnabled === undefined && Object.keys(dane).length > 0) {
+    throw read.error('dane', 'needs enabled, true or false')
+  }
   const reports = reportSettings(read)
   const { store, prefix } = main
   return {
@@ -180,7 +183,7 @@ class Reader {
   ): Values<T> {
     const known = new Map(Object.keys(kinds).map((key) => [plain(key), key]))
     const found: Record<string, unknown> = {}
-    for (const [given, value] of Object.entries(this.#source[name])) {
+    for (const [given, value] of Object.entries(this.#section(name))) {
       if (value === undefined || value === null || value === '') continue
       const key = known.get(plain(given))
       const kind = key === undefined ? undefined : kinds[key]
@@ -193,10 +196,17 @@ class Reader {
     return found as Values<T>
   }
 
+  /** A section that is left out, or `false`, is empty. */
+  #section(name: 'main' | 'overrides' | 'dane' | 'reports'): Section {
+    const found = this.#source[name] || {}
+    if (typeof found === 'object' && !Array.isArray(found)) return found as Section
+    throw this.error(name, 'must have settings, each with its name')
+  }
+
   /** Reads domains with `off`, or a pinned policy where the format of the file allows one. */
   overrides(): NonNullable<MtaStsOptions['overrides']> {
     const found: NonNullable<MtaStsOptions['overrides']> = {}
-    for (const [domain, value] of Object.entries(this.#source.overrides)) {
+    for (const [domain, value] of Object.entries(this.#section('overrides'))) {
       if (value === 'off' || value === false) found[domain] = 'off'
       else if (typeof value === 'object' && value !== null) found[domain] = value as Policy
       else throw this.error('overrides', `takes "off" for ${domain}, not "${String(value)}"`)

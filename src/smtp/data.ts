@@ -5,9 +5,11 @@
  * @module
  */
 import type { Readable } from 'node:stream'
+import { MAX_TIMER } from '../option-checks.js'
 import { textOfThrown } from '../text.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
+import type { ReplyTimeouts } from './timeouts.js'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -94,10 +96,12 @@ export class DotStuffing {
 /** A message: text and bytes are sent at once, a stream is read block by block. */
 export type MessageSource = string | Uint8Array | Readable
 
+type BodyTimeouts = Pick<ReplyTimeouts, 'block' | 'message'>
+
 /**
  * Sends a message with its final dot, which only a complete message gets.
  *
- * @param timeout milliseconds in which the host must accept one block
+ * @param timeouts milliseconds: `block` for the host to accept one, `message` for a stream to go on
  * @returns the bytes that were sent, dots stuffed, without the final dot
  * @throws SmtpError when the connection ended, or the host replied before the end; `ESTREAM` when
  * the stream failed or was closed before its end. The connection is closed in each case
@@ -105,12 +109,12 @@ export type MessageSource = string | Uint8Array | Readable
 export function sendBody(
   dialogue: SmtpDialogue,
   message: MessageSource,
-  timeout: number,
+  timeouts: BodyTimeouts,
 ): number | Promise<number> {
   const body = new Body(dialogue)
-  if (isStream(message)) return sendStream(body, message, timeout)
+  if (isStream(message)) return sendStream(body, message, timeouts)
   const bytes = typeof message === 'string' ? Buffer.from(message) : message
-  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeout)
+  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeouts.block)
   return body.whole(bytes)
 }
 
@@ -126,19 +130,30 @@ async function sendBlocks(body: Body, bytes: Uint8Array, timeout: number): Promi
   return body.finish()
 }
 
-async function sendStream(body: Body, stream: Readable, timeout: number): Promise<number> {
+async function sendStream(
+  body: Body,
+  stream: Readable,
+  { block, message }: BodyTimeouts,
+): Promise<number> {
   // Ends the loop when the connection ends during the wait for the stream
   const onEnd = () => stream.destroy()
   body.dialogue.onEnd(onEnd)
+  // A stream that stalls would keep the connection for as long as the host lets it
+  const late = () => body.fault(`nothing came for ${message} ms`)
+  const waiting = () => setTimeout(late, Math.min(message, MAX_TIMER))
+  let timer = waiting()
   try {
     for await (const chunk of stream) {
+      clearTimeout(timer)
       const taken = body.add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-      if (!taken) await body.drained(timeout)
+      if (!taken) await body.drained(block)
+      timer = waiting()
     }
     return body.finish()
   } catch (error) {
     throw body.fault(error)
   } finally {
+    clearTimeout(timer)
     body.dialogue.offEnd(onEnd)
   }
 }

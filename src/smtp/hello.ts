@@ -6,8 +6,8 @@
  */
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
-import { optionError } from '../option-checks.js'
-import type { OpenSettings } from './connection.js'
+import { MAX_TIMER, optionalNumber, optionError } from '../option-checks.js'
+import type { OpenOptions, OpenSettings } from './connection.js'
 import { SmtpDialogue } from './dialogue.js'
 import { type Reply, replyError, SmtpError, type SmtpStep } from './reply.js'
 import { CONNECTION_TIMEOUT, GREETING_TIMEOUT } from './timeouts.js'
@@ -112,6 +112,14 @@ function extensionsOf({ lines }: Reply): ReadonlyMap<string, string> {
 export function checkEhloName(name: string | undefined): string | undefined {
   if (name === undefined || (typeof name === 'string' && /^[!-~]+$/.test(name))) return name
   throw optionError('name', 'must be a host name or an address literal, for EHLO', name)
+}
+
+/** @throws TypeError that names the option which is wrong */
+export function checkOpenOptions(options: OpenOptions): void {
+  checkEhloName(options.name)
+  for (const field of ['connectionTimeout', 'greetingTimeout', 'commandTimeout'] as const) {
+    optionalNumber(options, field, { min: 1, max: MAX_TIMER })
+  }
 }
 
 /** Returns the given name, the full name of this machine, or an address literal (RFC 5321 §4.1.4). */

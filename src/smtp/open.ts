@@ -65,6 +65,9 @@ class Opening {
 
   readonly #onBegin: OnBegin = (end) => {
     this.#end = end
+    const { signal } = this.#settings
+    // Aborted between two steps, when there was nothing to end
+    if (signal?.aborted) end(signal.reason)
   }
 
   async run(): Promise<SmtpConnection> {

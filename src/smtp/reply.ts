@@ -152,7 +152,16 @@ export function withPermanence<E extends Error>(error: E): E {
   const { command, code, responseCode } = error as unknown as Record<string, unknown>
   if (command === 'API' && code === 'EENVELOPE') return Object.assign(error, { permanent: true })
   if (typeof responseCode !== 'number') return error
-  return Object.assign(error, { permanent: isFinalError(error) })
+  // Refused as a whole only if each recipient was: the error has the code of one of them
+  const recipients = recipientsWithPermanence(error)
+  const permanent = isFinalError(error) && recipients.every(isFinalError)
+  return Object.assign(error, { permanent })
+}
+
+/** Sets `permanent` on the error of each recipient that was refused, and returns these errors. */
+export function recipientsWithPermanence(outcome: object): Error[] {
+  const errors: unknown = Reflect.get(outcome, 'rejectedErrors')
+  return Array.isArray(errors) ? errors.map((error: Error) => withPermanence(error)) : []
 }
 
 /** Commands before MAIL FROM, as Nodemailer names them; `CONN` is the greeting. */

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { discard } from '../net/connect.js'
+import { MAX_TIMER } from '../option-checks.js'
 import type { TlsFailure } from '../tls/failures.js'
 import { failedHandshake } from '../tls/verdict.js'
 import type { SmtpTarget } from './connection.js'
@@ -159,7 +160,7 @@ function handshake(
       const message = 'The handshake was not complete in time'
       fail(connectionError('STARTTLS', message, { code: 'ETIMEDOUT' }))
     }
-    const timer = setTimeout(onTimeout, timeout)
+    const timer = setTimeout(onTimeout, Math.min(timeout, MAX_TIMER))
     secured.on('secureConnect', onSecure).on('error', fail).on('close', onClose)
     onBegin(fail)
   })

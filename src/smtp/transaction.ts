@@ -82,7 +82,7 @@ export class Transaction {
       this.#checkBefore(check)
       const sent = performance.now()
       const { timeouts } = this.#host
-      const body = sendBody(this.#dialogue, message, timeouts.block)
+      const body = sendBody(this.#dialogue, message, timeouts)
       const messageSize = typeof body === 'number' ? body : await body
       this.#dialogue.log('client', `<${messageSize} bytes of message>`)
       const reply = await this.#dialogue.reply('message', timeouts.message)

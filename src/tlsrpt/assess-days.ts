@@ -12,8 +12,8 @@ const DAY = 24 * HOUR
 /** A range up to this long is one day, in any time zone of the sender. */
 const ONE_DAY = 26 * HOUR
 
-/** Bound of a range: weeks and months are reported, years are not. */
-const MAX_DAYS = 366
+/** Bound of a range: weeks and months are reported; a longer range says little of each day. */
+const MAX_DAYS = 31
 
 /** A day as its number since 1970. */
 export type DayNumber = number
@@ -32,11 +32,16 @@ export function daysOf({ start, end }: { start: Date; end: Date }): DayNumber[] 
   if (!(length > 0)) return [dayNumber(start.getTime())]
   if (length <= ONE_DAY) return [dayNumber(start.getTime() + length / 2)]
   const first = dayNumber(start.getTime())
-  const count = Math.min(MAX_DAYS, dayNumber(end.getTime()) - first + 1)
-  return Array.from({ length: count }, (_, index) => first + index)
+  const last = dayNumber(end.getTime())
+  if (last - first >= MAX_DAYS) return [first]
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index)
 }
 
-export function coverageOf(days: Iterable<DayNumber>): DayCoverage {
+/**
+ * @param days with a report
+ * @param covered how many of them have sessions
+ */
+export function coverageOf(days: Iterable<DayNumber>, covered: number): DayCoverage {
   const sorted = [...new Set(days)].sort((a, b) => a - b)
   const gaps = sorted.slice(1).flatMap((day, index) => {
     const before = sorted[index] ?? day
@@ -48,7 +53,7 @@ export function coverageOf(days: Iterable<DayNumber>): DayCoverage {
   return {
     first: dayName(sorted[0] ?? 0),
     last: dayName(sorted.at(-1) ?? 0),
-    covered: sorted.length,
+    covered,
     missing: gaps.reduce((sum, { days: missing }) => sum + missing, 0),
     gaps,
   }

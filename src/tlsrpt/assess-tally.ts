@@ -49,6 +49,8 @@ export class PolicyTally {
   readonly #policyType: string
   readonly #senders = new Map<string, Seen>()
   readonly #days = new Map<DayNumber, { sessions: number; failed: number }>()
+  /** Days with sessions: a report of none says nothing of them */
+  readonly #covered = new Set<DayNumber>()
   readonly #modes = new Map<ModeSeen['mode'], Mode>()
   readonly #groups = new Map<string, Group>()
   #sessions = 0
@@ -69,6 +71,7 @@ export class PolicyTally {
     const [first = 0] = source.days
     for (const day of source.days) {
       seen.days.add(day)
+      if (sessions > 0) this.#covered.add(day)
       const counts = this.#days.get(day) ?? { sessions: 0, failed: 0 }
       if (day === first) {
         counts.sessions += sessions
@@ -158,7 +161,7 @@ export class PolicyTally {
         .reduce((sum, { sessions }) => sum + sessions, 0),
       percent: this.#sessions === 0 ? 0 : (this.#failed / this.#sessions) * 100,
       modes: Array.from(this.#modes, modeSeen).sort(byLastDay),
-      days: coverageOf(this.#days.keys()),
+      days: coverageOf(this.#days.keys(), this.#covered.size),
       senders,
       missingSenders: senders.filter((sender) => sender.lastDay <= silentSince),
       lastFailure: failures

@@ -87,7 +87,7 @@ export interface DayCoverage {
   first: Day
   /** Last day with a report */
   last: Day
-  /** Days with at least one report */
+  /** Days with at least one session */
   covered: number
   /** Days between the first and the last without a report */
   missing: number

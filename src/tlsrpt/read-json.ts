@@ -27,8 +27,14 @@ export interface JsonBudget {
   containers: number
 }
 
-/** Longest string that is compared with field names; the longest has 30 characters. */
-const MAX_FIELD_NAME = 64
+/** Longer names are not known: the longest has 30 characters, each of which may be escaped. */
+const MAX_FIELD_NAME = 200
+
+/** Damaged values that are skipped in one text, each of them an error with a stack trace. */
+const MAX_SKIPS = 1000
+
+/** Characters behind damage that are read once more, in one text. */
+const MAX_AGAIN = 1024 * 1024
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 const LITERALS: ReadonlyMap<string, Json> = new Map([
@@ -43,6 +49,10 @@ export class JsonReader {
   readonly #fields: ReadonlySet<string>
   readonly #budget: JsonBudget
   #at = 0
+  /** Where the last value begins */
+  #start = 0
+  #skips = MAX_SKIPS
+  #again = 0
 
   /** @param fields names of the fields to build, in any object */
   constructor(text: string, fields: ReadonlySet<string>, budget: JsonBudget) {
@@ -51,9 +61,18 @@ export class JsonReader {
     this.#budget = budget
   }
 
-  /** The text that is still unread. */
-  get rest(): string {
-    return this.#text.slice(this.#at)
+  /** The text from the value that {@link next} read, or could not read, to the end. */
+  get lastValue(): string {
+    return this.#text.slice(this.#start)
+  }
+
+  /** Goes on at the next line that begins with an object. Returns false where there is none. */
+  skipToNextLine(): boolean {
+    const line = this.#text.indexOf('\n{', this.#start)
+    this.#again += this.#at - line
+    if (line < 0 || --this.#skips < 0 || this.#again > MAX_AGAIN) return false
+    this.#at = line + 1
+    return true
   }
 
   /** Whether another object or list follows, after white space and at most one comma. */
@@ -70,6 +89,7 @@ export class JsonReader {
   /** @throws ReportSyntaxError */
   next(): Json {
     this.#skipSpace()
+    this.#start = this.#at
     return this.#value(0)
   }
 
@@ -145,7 +165,8 @@ export class JsonReader {
     const start = this.#at
     this.#skipString()
     if (this.#at - start > MAX_FIELD_NAME) return undefined
-    const name = this.#text.slice(start + 1, this.#at - 1)
+    const raw = this.#text.slice(start + 1, this.#at - 1)
+    const name = raw.includes('\\') ? parse(`"${raw}"`) : raw
     return this.#fields.has(name) ? name : undefined
   }
 
@@ -160,7 +181,10 @@ export class JsonReader {
     if (this.#text[this.#at] !== '"') throw damaged()
     for (let from = this.#at + 1; ; ) {
       const end = this.#text.indexOf('"', from)
-      if (end < 0) throw damaged()
+      if (end < 0) {
+        this.#at = this.#text.length
+        throw damaged()
+      }
       from = end + 1
       if (this.#isEscaped(end)) continue
       this.#at = from

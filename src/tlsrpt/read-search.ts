@@ -146,21 +146,25 @@ export class Search {
   #json(text: string, place: Place): void {
     const reader = new JsonReader(text, REPORT_FIELDS, this.#values)
     const before = this.#reports.length
-    try {
-      while (reader.hasNext()) {
+    const errors: ReportSyntaxError[] = []
+    while (reader.hasNext()) {
+      try {
         const value = reader.next()
         for (const item of isList(value) ? value : [value]) {
           this.#try(() => this.#reports.push(readReport(item, place)))
           if (this.#reports.length > MAX_REPORTS) throw limit(`more than ${MAX_REPORTS} reports`)
         }
+      } catch (error) {
+        if (!(error instanceof ReportSyntaxError) || error instanceof LimitError) throw error
+        // The footer of a mailing list may also begin with a bracket
+        const isFooter = this.#reports.length > before && !beginsJson(reader.lastValue)
+        if (!isFooter) errors.push(error)
+        if (!reader.skipToNextLine()) break
       }
-    } catch (error) {
-      if (!(error instanceof ReportSyntaxError) || error instanceof LimitError) throw error
-      // The footer of a mailing list may also begin with a bracket
-      const isFooter = this.#reports.length > before && !namesReportFields(reader.rest)
-      if (isFooter) return
-      throw namesReportFields(text.slice(0, 65_536)) ? declared(error) : error
     }
+    const [first] = errors
+    if (this.#reports.length > before) this.#errors.push(...errors.map(declared))
+    else if (first) throw namesReportFields(text.slice(0, 65_536)) ? declared(first) : first
   }
 
   #mail(bytes: Buffer, place: Place): void {
@@ -193,7 +197,7 @@ export class Search {
   }
 
   #part({ type, fileName, content }: MailPart, around: Place): void {
-    const isMail = type === 'message/rfc822' || type === 'message/global'
+    const isMail = /^message\/(?:rfc822|global)$/.test(type) || /\.eml$/i.test(fileName)
     const isDeclared = type.startsWith('application/tlsrpt') || readFileName(fileName) !== undefined
     const data = bufferOf(content)
     if (isMail) this.#try(() => this.#mailInside(data, around))
@@ -202,6 +206,11 @@ export class Search {
       this.#try(() => this.#read(data, place), isDeclared)
     }
   }
+}
+
+/** Whether a value that is damaged or cut off was JSON, and no other text in brackets. */
+function beginsJson(text: string): boolean {
+  return /^[[{\s]*(?:"|$)/.test(text.slice(0, 100))
 }
 
 function limit(what: string): LimitError {

@@ -15,6 +15,7 @@ import {
   trimWhiteSpace,
 } from '../dns/txt-record.js'
 import { RecordSyntaxError } from '../errors.js'
+import { tlsRptName } from '../policy/names.js'
 import { escapeRemoteText } from '../text.js'
 import { type Destination, destinationOf } from './destination.js'
 
@@ -83,7 +84,7 @@ export async function lookupDestinations(
   domain: string,
   { resolver, dnsTimeout }: { resolver: Resolver; dnsTimeout: number },
 ): Promise<ReportingLookup> {
-  const answer = await ask(() => resolver.resolveTxt(`_smtp._tls.${domain}`), dnsTimeout)
+  const answer = await ask(() => resolver.resolveTxt(tlsRptName(domain)), dnsTimeout)
   if (answer.kind === 'failed') return answer
   const record = answer.kind === 'found' ? selectTlsRptRecord(answer.records) : undefined
   if (record === undefined) return { kind: 'none' }

@@ -15,7 +15,7 @@ import type { Logger } from '../logger.js'
 import { describeDelivery, isRemarkable } from '../plugins/account.js'
 import { hideStartTls } from '../plugins/hello.js'
 import { PluginService } from '../plugins/service.js'
-import { type PluginSettings, readSettings, type Section } from '../plugins/settings.js'
+import { type PluginSettings, readSettings } from '../plugins/settings.js'
 import { redisStore } from '../policy/stores/redis.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { unproved, zoneError } from './failure.js'
@@ -279,15 +279,11 @@ function settingsOf({ config }: ZoneApp): PluginSettings {
     file: FILE,
     folder: process.cwd(),
     main,
-    overrides: section(overrides),
-    dane: section(dane),
-    reports: section(reports),
+    overrides,
+    dane,
+    reports,
   })
   return settings
-}
-
-function section(value: unknown): Section {
-  return typeof value === 'object' && value !== null ? (value as Section) : {}
 }
 
 /** Returns the package's logger on top of npmlog. */

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { type Plan, perPair, type Spread, spread } from './pairs.js'
+import { type Figures, type Plan, perPair, type Spread, spread } from './pairs.js'
 
 /** `quick` checks that a benchmark works and that both sides do the work, without judging speed. */
 export type Mode = 'full' | 'quick'
 
-export type Unit = '/s' | 'ms' | 'B' | 'KB' | ''
+export type Unit = '/s' | 'ms' | 'B' | 'KB' | 'MB' | ''
 
 /** One of our figures, in most rows with another one for comparison. */
 export interface Row {
@@ -23,6 +23,8 @@ export interface Row {
   theirs?: Spread
   /** Of each pair */
   compared?: { by: 'ratio' | 'difference'; spread: Spread; unit: Unit }
+  /** Processor time of the other leg by that of ours, where both do the same work: above 1, ours needs less */
+  cpu?: Spread
   target?: Target
 }
 
@@ -53,24 +55,36 @@ export function atLeast(value: number): Target {
   return { of: 'compared', bound: 'at-least', value }
 }
 
-/** The row of two legs whose figures are compared pair by pair. */
+/** The bound of a figure of ours that is compared with nothing, or the bound of a comparison. */
+export function atMost(value: number, of: Target['of'] = 'ours'): Target {
+  return { of, bound: 'at-most', value }
+}
+
+/** The figures of a leg; its processor time only where that is compared too. */
+type Compared = Pick<Figures, 'values'> & Partial<Figures>
+
+/** Returns the row of two legs whose figures are compared pair by pair. */
 export function pairedRow(
-  figures: { ours: readonly number[]; theirs: readonly number[] },
+  figures: { ours: Compared; theirs: Compared },
   row: Pick<Row, 'name' | 'what' | 'beside' | 'unit' | 'target'> & {
     by?: 'ratio' | 'difference'
+    /** Both legs do the same work: their processor time is compared too */
+    sameWork?: boolean
   },
 ): Row {
-  const { by = 'ratio', ...rest } = row
+  const { by = 'ratio', sameWork = false, ...rest } = row
+  const { ours, theirs } = figures
   const compare = by === 'ratio' ? ratio : difference
   return {
     ...rest,
-    ours: spread(figures.ours),
-    theirs: spread(figures.theirs),
+    ours: spread(ours.values),
+    theirs: spread(theirs.values),
     compared: {
       by,
-      spread: perPair(figures.ours, figures.theirs, compare),
+      spread: perPair(ours.values, theirs.values, compare),
       unit: by === 'ratio' ? '' : row.unit,
     },
+    ...(sameWork ? { cpu: perPair(theirs.cpu ?? [], ours.cpu ?? [], ratio) } : {}),
   }
 }
 

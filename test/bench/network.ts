@@ -9,12 +9,17 @@ import { connect, type Socket } from 'node:net'
 import type { ConnectTarget } from 'mta-sts'
 import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
 import { Server } from './servers/server.js'
+import type { SinkSetup } from './servers/setup.js'
 
 export interface NetworkOptions {
   /** The MX hosts of every domain, and of every domain's policy */
   mxHosts: readonly string[]
   /** The domains with a policy host; all of them have a record */
   policyDomains?: readonly string[]
+  /** How many policy hosts share a certificate; default 1, as in the wild */
+  domainsPerCertificate?: number
+  /** Habits of the MX host */
+  sink?: Pick<SinkSetup, 'delay' | 'pipelining'>
 }
 
 export const POLICY_ID = '20260801T000000'
@@ -24,8 +29,8 @@ export const MAX_AGE = 604_800
 /** The senders' name in EHLO. */
 export const SENDER = 'mail.sender.example'
 
-/** A documentation address: every sender accepts it, and it leads nowhere. */
-const ADDRESS = '192.0.2.1'
+/** Of the documentation ranges: it is let through by every sender, and leads nowhere. */
+export const ADDRESS = '192.0.2.1'
 
 /** As of nearby resolvers; no run lasts as long. */
 const TTL = 300
@@ -33,30 +38,42 @@ const TTL = 300
 export class Network implements AsyncDisposable {
   /** The root of all certificates, PEM. */
   readonly ca: string
+  /** The certificate of all MX hosts, PEM. */
+  readonly mxCertificate: string
   readonly dns: Server<'dns'>
   readonly policyHosts: Server<'policy'>
   readonly sink: Server<'sink'>
   readonly #servers: readonly AsyncDisposable[]
 
-  private constructor(ca: string, servers: Pick<Network, 'dns' | 'policyHosts' | 'sink'>) {
+  private constructor(
+    { ca, mxCertificate }: Pick<Network, 'ca' | 'mxCertificate'>,
+    servers: Pick<Network, 'dns' | 'policyHosts' | 'sink'>,
+  ) {
     this.ca = ca
+    this.mxCertificate = mxCertificate
     this.dns = servers.dns
     this.policyHosts = servers.policyHosts
     this.sink = servers.sink
     this.#servers = [servers.dns, servers.policyHosts, servers.sink]
   }
 
-  static async start({ mxHosts, policyDomains = [] }: NetworkOptions): Promise<Network> {
+  static async start({
+    mxHosts,
+    policyDomains = [],
+    domainsPerCertificate = 1,
+    sink: habits,
+  }: NetworkOptions): Promise<Network> {
     const authority = await CertificateAuthority.create()
     const mx = await authority.issue({ san: mxHosts.map((host) => `DNS:${host}`) })
-    const credentials = await policyCredentials(authority, policyDomains)
+    const credentials = await policyCredentials(authority, policyDomains, domainsPerCertificate)
     const body = policyFile(mxHosts)
     const [dnsServer, policyHosts, sink] = await Promise.all([
       Server.start({ role: 'dns', txt: RECORD, mx: mxHosts, address: ADDRESS, ttl: TTL }),
       Server.start({ role: 'policy', body, credentials }),
-      Server.start({ role: 'sink', name: mxHosts[0] ?? '', ...mx }),
+      Server.start({ role: 'sink', name: mxHosts[0] ?? '', ...mx, ...habits }),
     ])
-    return new Network(authority.root, { dns: dnsServer, policyHosts, sink })
+    const certificates = { ca: authority.root, mxCertificate: mx.cert }
+    return new Network(certificates, { dns: dnsServer, policyHosts, sink })
   }
 
   /** A resolver that asks the DNS of this network. */
@@ -100,14 +117,16 @@ export function domainNames(count: number, prefix: string): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}${index}.example`)
 }
 
-/** A separate certificate for each policy host, as in reality. */
 async function policyCredentials(
   authority: CertificateAuthority,
   domains: readonly string[],
+  perCertificate: number,
 ): Promise<Record<string, Credentials>> {
-  const entries = domains.map(async (domain) => {
-    const host = `mta-sts.${domain}`
-    return [host, await authority.issue({ san: [`DNS:${host}`] })] as const
-  })
-  return Object.fromEntries(await Promise.all(entries))
+  const all: Record<string, Credentials> = {}
+  for (let from = 0; from < domains.length; from += perCertificate) {
+    const hosts = domains.slice(from, from + perCertificate).map((domain) => `mta-sts.${domain}`)
+    const credentials = await authority.issue({ san: hosts.map((host) => `DNS:${host}`) })
+    for (const host of hosts) all[host] = credentials
+  }
+  return all
 }

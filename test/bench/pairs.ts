@@ -25,26 +25,41 @@ const ONLY = process.env.BENCH_ONLY
 /** Does its work once, checks that it was done, and returns its figure: work per second, or ms. */
 export type Leg = () => number | Promise<number>
 
-/** Runs the legs alternately in the given order: ours, theirs, ours, theirs. */
+/** The figures of one leg, one for each round. */
+export interface Figures {
+  values: number[]
+  /** Milliseconds of processor time that this process spent on the leg */
+  cpu: number[]
+}
+
+/** Runs the legs in turn, in the order in which they are given: ours, theirs, ours, theirs. */
 export async function alternate<Name extends string>(
   legs: Record<Name, Leg>,
   { pairs, warmUps }: Plan,
-): Promise<Record<Name, number[]>> {
+): Promise<Record<Name, Figures>> {
   const names = Object.keys(legs) as Name[]
-  const figures = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<
-    Name,
-    number[]
-  >
+  const all = Object.fromEntries(
+    names.map((name) => [name, { values: [], cpu: [] }]),
+  ) as unknown as Record<Name, Figures>
   for (let round = -warmUps; round < pairs; round++) {
     for (const name of names) {
       if (ONLY !== undefined && name !== ONLY) continue
-      // The next leg must not collect the garbage of this one
+      // The garbage of one leg is not collected during the next
       globalThis.gc?.()
-      const figure = await legs[name]()
-      if (round >= 0) figures[name].push(figure)
+      const begin = cpuTime()
+      const value = await legs[name]()
+      if (round < 0) continue
+      all[name].values.push(value)
+      all[name].cpu.push(cpuTime() - begin)
     }
   }
-  return figures
+  return all
+}
+
+/** Milliseconds of processor time, user and system, that this process has used. */
+export function cpuTime(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 export function spread(figures: readonly number[]): Spread {
@@ -75,16 +90,10 @@ export async function perSecond(count: number, work: () => void | Promise<void>)
 }
 
 /**
- * Milliseconds: of the clock, or with `--cpu` of processor time in this process, for a busy
- * machine; waiting then costs nothing.
+ * Milliseconds: of the clock, or with `BENCH_CLOCK=cpu` those that the processor has spent on this
+ * process, for a machine that is busy with something else. Waiting costs nothing by that one.
  */
-const clock =
-  process.env.BENCH_CLOCK === 'cpu'
-    ? () => {
-        const { user, system } = process.cpuUsage()
-        return (user + system) / 1000
-      }
-    : () => performance.now()
+const clock = process.env.BENCH_CLOCK === 'cpu' ? cpuTime : () => performance.now()
 
 /** Calls `task` for 0 to `count` - 1, at most `limit` at once. */
 export async function inFlight(

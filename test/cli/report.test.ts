@@ -515,4 +515,15 @@ describe('other outputs', () => {
       '',
     ])
   })
+
+  it.each([
+    [' =1+1', "' =1+1"],
+    ['\uff1d1+1', "'\uff1d1+1"],
+    ['Sender;@SUM(1)', "Sender;'@SUM(1)"],
+    ['A-B', 'A-B'],
+  ])('[STS-58] writes the name %j so that no spreadsheet runs it', async (name, written) => {
+    const path = files({ 'a.json': formatReport(report(name, 0)) })
+    const { stdout } = await cli(['report', '--csv', path])
+    expect(stdout.split('\r\n')[1]?.split(',')[3]).toBe(written)
+  })
 })

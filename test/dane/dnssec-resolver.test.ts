@@ -287,6 +287,20 @@ describe('a truncated answer', () => {
     expect(server.asked.map(({ over }) => over)).toEqual(['udp', 'tcp'])
   })
 
+  it.each([
+    ['a part of the records', [a('mx.example', '192.0.2.1')]],
+    ['none of the records', []],
+  ])('[DANE-3] fails when TCP brings %s, truncated as well', async (_, answers) => {
+    const { resolver } = await resolverFor(
+      ({ query }) => reply(query, { flags: AD | TC, answers }),
+      { tries: 1 },
+    )
+    expect(await resolver.query('mx.example', 'A')).toMatchObject({
+      kind: 'failed',
+      error: { code: 'EBADRESP' },
+    })
+  })
+
   it('fails when TCP brings an answer to another question', async () => {
     const { resolver } = await resolverFor(({ query, over }) =>
       over === 'udp'
@@ -327,6 +341,10 @@ describe('bad input', () => {
     [
       'another type',
       ({ query }) => reply(query, { questions: [{ type: 'MX', name: 'mx.example' }] }),
+    ],
+    [
+      'another class',
+      ({ query }) => reply(query, { questions: [{ type: 'A', name: 'mx.example', class: 'CH' }] }),
     ],
     ['no question', ({ query }) => reply(query, { questions: [] })],
     ['a name that points to itself', ({ bytes }) => crafted(bytes, Buffer.from([0xc0, 28]))],

@@ -2,6 +2,7 @@ import { BlockList } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { dane } from '../../src/dane/create.js'
 import { defaultBlockedAddresses } from '../../src/net/blocked-addresses.js'
+import type { TlsaRecord } from '../../src/tls/security.js'
 import {
   bogus,
   EE,
@@ -349,6 +350,60 @@ describe('require', () => {
     }
     expect(dane({ resolver: fakeResolver({}), require: broken }).required(DOMAIN)).toBe(true)
     expect(dane({ resolver: fakeResolver({}), except: broken }).excepted(DOMAIN)).toBe(false)
+  })
+})
+
+describe('a resolver of the caller’s own', () => {
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['no object', 'absent'],
+    ['an answer of no kind', {}],
+    ['records that are no list', { kind: 'found', secure: true, name: 'x', records: 'x' }],
+    ['a list without records', { kind: 'found', secure: true, name: 'x', records: [] }],
+    ['records that are none', { kind: 'found', secure: true, name: 'x', records: [null] }],
+    ['records of no kind', { kind: 'found', secure: true, name: 'x', records: [{}] }],
+    ['a denial that says nothing of DNSSEC', { kind: 'absent', nxdomain: false, name: 'x' }],
+    ['a failure without an error', { kind: 'failed', bogus: false }],
+  ])('[DANE-3] that answers with %s: each lookup failed', async (_, junk) => {
+    const resolver = fakeResolver({})
+    const mx = await dane({ resolver: { ...resolver, query: async () => junk as never } }).mx(
+      DOMAIN,
+      1000,
+    )
+    expect(mx).toMatchObject({ kind: 'failed', error: { code: 'EBADRESP' } })
+
+    const good = fakeResolver({ [`A ${MX}`]: secure(ADDRESS), [`AAAA ${MX}`]: secure() })
+    const query: typeof good.query = async (name, type) =>
+      type === 'TLSA' ? (junk as never) : good.query(name, type)
+    const host = await dane({ resolver: { ...good, query } }).host(MX, {
+      domain: DOMAIN,
+      mx: { kind: 'found', secure: true, name: DOMAIN, records: [mxRecord] },
+      port: 25,
+      dnsTimeout: 1000,
+      blockedAddresses: defaultBlockedAddresses(),
+    })
+    expect(host.demand).toMatchObject({
+      kind: 'skip',
+      failure: { resultType: 'dnssec-invalid', reason: 'tlsa-lookup-failed' },
+    })
+  })
+
+  it('that hangs once is asked again by the next delivery', async () => {
+    const good = fakeResolver({ [`MX ${DOMAIN}`]: secure(mxRecord) })
+    let asked = 0
+    const query: typeof good.query = (name, type) =>
+      asked++ === 0 ? new Promise(() => undefined) : good.query(name, type)
+    const lookups = dane({ resolver: { ...good, query } })
+    expect(await lookups.mx(DOMAIN, 5)).toMatchObject({ kind: 'failed' })
+    expect(await lookups.mx(DOMAIN, 1000)).toMatchObject({ kind: 'found', secure: true })
+  })
+
+  it('that rotates the records makes no other proof', async () => {
+    const next: TlsaRecord = { ...EE, data: new Uint8Array(32).fill(2) }
+    const demands = await Promise.all(
+      [secure(EE, next), secure(next, EE)].map((entry) => lookUp({ [TLSA]: entry })),
+    )
+    expect(demands[1]?.demand).toEqual(demands[0]?.demand)
   })
 })
 

@@ -89,7 +89,12 @@ describe('a failed lookup', () => {
     })
   })
 
-  test('is no answer within the time', async () => {
+  test('[STS-56] a list with holes in it is no empty answer', async () => {
+    const isText = (record: unknown) => typeof record === 'string'
+    expect(await ask(async () => new Array(3), TIMEOUT, isText)).toMatchObject({ kind: 'failed' })
+  })
+
+  test('no answer within the time', async () => {
     const answer = await ask(() => new Promise<string[]>(() => {}), 20)
     expect(answer).toMatchObject({ kind: 'failed', error: { code: 'ETIMEOUT' } })
     expect(answer).toMatchObject({ error: { message: 'No DNS answer within 20 ms' } })

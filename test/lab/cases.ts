@@ -5,7 +5,9 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { CheckReport } from '../../src/cli/check/findings.js'
 import { judgeMessage, judgeRequests, judgeSessions, outcomeOf, type Sent } from './judge.js'
+import { judgeCheck } from './judge-check.js'
 import type { Lab } from './lab.js'
 import type { MxSession } from './mx-log.js'
 import type { PlacedDomain } from './placement.js'
@@ -28,10 +30,23 @@ export async function runCases(
   domains: readonly PlacedDomain[],
   tell: (what: string) => void,
 ): Promise<CaseResult[]> {
-  const sender = lab.sender()
+  const sender = lab.sender(STORE)
   const sent = new Map<PlacedDomain, Sent[]>()
+  const checked: Array<Map<string, CheckReport>> = []
+  const askedByCheck = new Map<string, number>()
   for (const round of [1, 2]) {
     if (round === 2) await change(lab, domains)
+    // Of the second message it can say something only where it sees what the sender has cached
+    if (round === 1 || STORE !== undefined) {
+      tell(`check --connect of ${domains.length} domains`)
+      const before = await lab.nginx.requests()
+      const names = domains.map(({ name }) => name)
+      checked.push(await lab.check(names, round === 1 ? undefined : STORE))
+      for (const [host, count] of await lab.nginx.requests()) {
+        const asked = count - (before.get(host) ?? 0)
+        askedByCheck.set(host, (askedByCheck.get(host) ?? 0) + asked)
+      }
+    }
     tell(`Message ${round} to each of ${domains.length} domains`)
     await atOnce(AT_ONCE, slowestFirst(domains), async (domain) => {
       const one = await send(sender, domain, round)
@@ -41,15 +56,19 @@ export async function runCases(
   const complaints = await endOf(lab, sender)
   const sessions = await endedSessions(lab)
   const requests = await lab.nginx.requests()
+  for (const [host, count] of askedByCheck) requests.set(host, (requests.get(host) ?? 0) - count)
   const results = await Promise.all(
     domains.map((domain) =>
-      judge(lab, domain, { sent: sent.get(domain) ?? [], sessions, requests }),
+      judge(lab, domain, { sent: sent.get(domain) ?? [], checked, sessions, requests }),
     ),
   )
   return [...results, endResult(complaints)]
 }
 
-/** Number of domains in parallel. */
+/** The sender's cache as a file, where this Node has SQLite: 22.13 and later. */
+const STORE = process.getBuiltinModule('node:sqlite') === undefined ? undefined : 'policies.sqlite'
+
+/** How many domains are sent to at the same time. */
 const AT_ONCE = 24
 
 async function atOnce<T>(
@@ -128,6 +147,8 @@ export function endedSessions(lab: Lab): Promise<MxSession[]> {
 
 interface Evidence {
   sent: Sent[]
+  /** What `check` said before the first message, and before the second; by domain */
+  checked: ReadonlyArray<ReadonlyMap<string, CheckReport>>
   sessions: MxSession[]
   /** By policy host */
   requests: ReadonlyMap<string, number>
@@ -136,7 +157,7 @@ interface Evidence {
 async function judge(
   lab: Lab,
   domain: PlacedDomain,
-  { sent, sessions, requests }: Evidence,
+  { sent, checked, sessions, requests }: Evidence,
 ): Promise<CaseResult> {
   await arrivals(lab, domain, sent)
   const mailbox = await lab.mail.read(domain.mailbox)
@@ -151,6 +172,10 @@ async function judge(
       ...sent.flatMap((one) => judgeMessage(one, domain, mailbox)),
       ...judgeSessions(domain, sent, own),
       ...judgeRequests(domain, requests.get(domain.policyHost) ?? 0),
+      ...checked.flatMap((reports, index) => {
+        const [one, report] = [sent[index], reports.get(domain.name)]
+        return one === undefined ? [] : judgeCheck(report, one, domain)
+      }),
     ],
   }
 }

@@ -34,6 +34,11 @@ const SPECS: Record<Certificate, (host: Named) => CertificateSpec> = {
   'ip-address': ({ ipv4 }) => ({ san: [`IP:${ipv4}`] }),
 }
 
+/** What the certificate of a host says. */
+export function certificateSpec(host: Named, certificate: Certificate): CertificateSpec {
+  return SPECS[certificate](host)
+}
+
 export class Certificates {
   /** The trusted root, as PEM */
   readonly rootFile: string
@@ -55,7 +60,7 @@ export class Certificates {
 
   /** The file with the key, the certificate and its chain, in this order. */
   async file(host: Named, certificate: Certificate): Promise<string> {
-    const { key, cert } = await this.#authority.issue(SPECS[certificate](host))
+    const { key, cert } = await this.#authority.issue(certificateSpec(host, certificate))
     const path = join(this.#directory, `${host.name}-${certificate}.pem`)
     // Servers read it before they drop root; it is not secret
     await writeFile(path, `${key.trim()}\n${cert}`)

@@ -8,6 +8,7 @@ import { chmod, mkdir, mkdtemp, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { CheckReport } from '../../src/cli/check/findings.js'
 import { Bind } from './bind.js'
 import { Certificates } from './certificates.js'
 import { Exim } from './exim.js'
@@ -26,7 +27,7 @@ import { installPackage } from './package.js'
 import { type PlacedDomain, place } from './placement.js'
 import { Postfix } from './postfix.js'
 import { Sender } from './sender.js'
-import { Daemon, endPrograms } from './shell.js'
+import { Daemon, endPrograms, run } from './shell.js'
 import { Unbound } from './unbound.js'
 import type { LabDomain } from './vocabulary.js'
 
@@ -107,10 +108,30 @@ export class Lab {
     await this.unbound.start()
   }
 
-  /** A new process with an empty cache. */
-  sender(): Sender {
+  /** A new process, with nothing in its cache; with `store`, it caches policies in this file too. */
+  sender(store?: string): Sender {
     const { rootFile } = this.#certificates
-    return new Sender(this.#network.sender, { folder: this.#package, rootFile })
+    return new Sender(this.#network.sender, { folder: this.#package, rootFile, store })
+  }
+
+  /** The reports of `mta-sts check --connect` where the sender is, by domain. */
+  async check(names: readonly string[], store?: string): Promise<Map<string, CheckReport>> {
+    const command = ['node_modules/mta-sts/dist/cli.js', 'check', '--connect', '--ndjson']
+    const options = ['--file', '-', '--concurrency', '64']
+    if (store !== undefined) options.push('--store', `sqlite:${store}`)
+    const [first = '', ...line] = this.#network.sender.command(process.execPath, ...command)
+    const { PATH, HOME } = process.env
+    const printed = await run(first, [...line, ...options], {
+      cwd: this.#package,
+      env: { PATH, HOME, NODE_EXTRA_CA_CERTS: this.#certificates.rootFile },
+      input: names.join('\n'),
+      statuses: [0, 1, 3],
+    })
+    const reports = printed
+      .split('\n')
+      .filter(Boolean)
+      .map((one): CheckReport => JSON.parse(one))
+    return new Map(reports.map((report) => [report.domain, report]))
   }
 
   /** The standard error of the senders, which should be empty. */

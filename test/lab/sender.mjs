@@ -7,7 +7,16 @@ import nodemailer from 'nodemailer'
 
 const NAME = 'mail.sender.example'
 
-const transporter = nodemailer.createTransport(mtaStsTransport({ name: NAME }))
+// Where it is set, the command can look into what this sender has cached
+const { STORE } = process.env
+const cached = STORE === undefined ? {} : { store: await openStore(STORE) }
+
+async function openStore(path) {
+  const { sqliteStore } = await import('mta-sts/sqlite')
+  return sqliteStore(path)
+}
+
+const transporter = nodemailer.createTransport(mtaStsTransport({ name: NAME, ...cached }))
 const smartHosts = new Map()
 
 function transporterFor(smartHost) {

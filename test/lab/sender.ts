@@ -34,6 +34,7 @@ export interface ReportedDelivery {
   tls?: false | { version: string; cipher: string }
   proved: 'nothing' | 'sts' | 'dane'
   failures: Array<{ resultType: string; reason?: string; mxHost?: string }>
+  policyFailure?: { resultType: string; reason?: string }
 }
 
 export interface SendReply {
@@ -41,7 +42,15 @@ export interface SendReply {
   error?: { text: string; code?: string; permanent?: boolean; responseCode?: number }
 }
 
-/** Time for which the process may run after its work is done, in milliseconds. */
+const QUIET = '--disable-warning=ExperimentalWarning'
+
+export interface SenderOptions {
+  folder: string
+  rootFile: string
+  store?: string | undefined
+}
+
+/** How long the process may go on when all it had to do is done, in milliseconds. */
 const END = 10_000
 
 export class Sender {
@@ -50,11 +59,14 @@ export class Sender {
   readonly #gone: Promise<unknown>
   #sent = 0
 
-  constructor(namespace: Namespace, options: { folder: string; rootFile: string }) {
-    const { folder, rootFile } = options
+  /** @param options with `store`, policies are cached in this SQLite file as well */
+  constructor(namespace: Namespace, options: SenderOptions) {
+    const { folder, rootFile, store } = options
     const [command = '', ...args] = namespace.command(process.execPath, 'sender.mjs')
     const { PATH, HOME } = process.env
-    const env = { PATH, HOME, NODE_EXTRA_CA_CERTS: rootFile }
+    // Node 22 warns of its own SQLite; the sender itself has nothing to complain about
+    const quiet = store === undefined ? {} : { NODE_OPTIONS: QUIET, STORE: store }
+    const env = { PATH, HOME, NODE_EXTRA_CA_CERTS: rootFile, ...quiet }
     const stderr = openSync(join(folder, 'stderr'), 'a')
     const child = spawn(command, args, { cwd: folder, env, stdio: ['pipe', 'pipe', stderr] })
     const { stdin, stdout } = child

@@ -14,6 +14,8 @@ export interface RunOptions {
   env?: NodeJS.ProcessEnv
   /** Standard input */
   input?: string
+  /** Exit statuses that are no failure; default: 0 */
+  statuses?: readonly number[]
 }
 
 /** Interval at which a condition is checked, in milliseconds. */
@@ -26,7 +28,7 @@ const running = new Set<ChildProcess>()
 export async function run(
   command: string,
   args: readonly string[],
-  { input = '', ...options }: RunOptions = {},
+  { input = '', statuses = [0], ...options }: RunOptions = {},
 ): Promise<string> {
   // A separate group, so that it can be ended with all its children
   const child = spawn(command, args, { ...options, detached: true, stdio: 'pipe' })
@@ -35,7 +37,7 @@ export async function run(
   child.once('close', () => running.delete(child))
   child.stdin.on('error', () => undefined).end(input)
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), gone])
-  if (child.exitCode === 0) return stdout
+  if (statuses.includes(child.exitCode ?? -1)) return stdout
   const said = `${stderr}${stdout}`.trim()
   throw new Error(
     `${command} ${args.join(' ')} ended with ${child.exitCode ?? child.signalCode}: ${said}`,

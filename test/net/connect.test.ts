@@ -73,8 +73,38 @@ function byHand<T>() {
   return { promise, ...settle }
 }
 
-describe('the first connection', () => {
-  test('is used: the second is not started when the first answers', async () => {
+describe('what the hook returns', () => {
+  test('may be a promise of another library', async () => {
+    const socket = await openedTo(await servers.tcp())
+    const then = (done: (socket: Socket) => void) => done(socket)
+    const thenable = Object.defineProperty({}, 'then', { value: then })
+    const connect = () => thenable as unknown as Promise<Socket>
+    const result = await connectFirst([targetOf('192.0.2.1')], { connect, timeout: 20_000 })
+    expect(result.socket).toBe(socket)
+    socket.destroy()
+  })
+
+  test('a socket that has closed already fails at once', async () => {
+    const socket = await openedTo(await servers.tcp())
+    socket.destroy()
+    await new Promise((resolve) => socket.once('close', resolve))
+    const options = { connect: () => socket, timeout: 2 ** 31 - 1 }
+    const error = await failureOf(connectFirst([targetOf('192.0.2.1')], options))
+    expect(error).toBeInstanceOf(ConnectError)
+    expect(String(error)).toContain('connection closed')
+  })
+
+  test('has all the time there is, with an endless timeout', async () => {
+    const socket = await openedTo(await servers.tcp())
+    const connect = () => new Promise<Socket>((resolve) => setTimeout(resolve, 20, socket))
+    const options = { connect, timeout: Number.POSITIVE_INFINITY }
+    expect((await connectFirst([targetOf('192.0.2.1')], options)).socket).toBe(socket)
+    socket.destroy()
+  })
+})
+
+describe('the first that answers is taken', () => {
+  test('the first is favoured: the second is not begun when it answers', async () => {
     const port = await servers.tcp()
     const { wire, result } = run({ '192.0.2.1': port, '192.0.2.2': port })
     const { socket, target, remaining } = await result

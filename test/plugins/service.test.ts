@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { MtaSts } from '../../src/mta-sts.js'
 import { PluginService } from '../../src/plugins/service.js'
 import type { PluginSettings, ReportSettings } from '../../src/plugins/settings.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
@@ -43,6 +44,12 @@ describe('settings when a server starts', () => {
     ['an option of the wrong kind', { options: { minimumSecurity: 'strict' as 'encrypted' } }],
     ['a store that is none', { store: 'mysql://localhost' }],
     ['a report store that is none', { reports: reports({ store: 'reports.db' }) }],
+    ['reports without a store', { reports: reports({ store: 'none' }) }],
+    ['a name that EHLO cannot say', { open: { name: 'my host' } }],
+    ['a time that is over at once', { open: { connectionTimeout: 0 } }],
+    ['a time that no timer has', { open: { commandTimeout: 2 ** 31 } }],
+    ['requireStore and no store', { options: { requireStore: true } }],
+    ['requireStore and the store `none`', { options: { requireStore: true }, store: 'none' }],
   ])('are refused with %s', (_, given) => {
     expect(() => PluginService.check({ settings: settings(given), logger })).toThrow(
       expect.objectContaining({ code: 'ECONFIG' }),
@@ -64,7 +71,14 @@ describe('settings when a server starts', () => {
     await expect(PluginService.checkRest(setup)).rejects.toThrow('"dkim"')
   })
 
-  it('are refused with invalid name servers', async () => {
+  it('closes what it has opened where another part cannot be opened', async () => {
+    const closed = vi.spyOn(MtaSts.prototype, 'close')
+    const given = settings({ reports: reports({ store: 'sqlite:/no/such/folder/reports.db' }) })
+    await expect(PluginService.start({ settings: given, logger })).rejects.toThrow()
+    expect(closed).toHaveBeenCalledOnce()
+  })
+
+  it('are refused with name servers that are none', async () => {
     const setup = { settings: settings({ dane: { servers: ['localhost'] } }), logger }
     await expect(PluginService.checkRest(setup)).rejects.toMatchObject({ code: 'ECONFIG' })
   })

@@ -85,6 +85,10 @@ describe('settings that are refused', () => {
       { overrides: { 'a.example': 'none' } },
       '[overrides] takes "off" for a.ex',
     ],
+    ['DANE that is neither on nor off', { dane: { servers: '::1' } }, '[dane] needs enabled'],
+    ['DANE without a section', { dane: true }, '[dane] must have settings'],
+    ['overrides as a list', { overrides: ['a.example'] }, '[overrides] must have settings'],
+    ['reports as text', { reports: 'yes' }, '[reports] must have settings'],
     ['an unknown name for DANE', { dane: { server: '::1' } }, '[dane] has no setting "server"'],
     [
       'reports without a submitter',

@@ -1,6 +1,10 @@
+import type { Socket } from 'node:net'
+import { PassThrough, Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DotStuffing } from '../../src/smtp/data.js'
+import { DotStuffing, sendBody } from '../../src/smtp/data.js'
+import { SmtpDialogue } from '../../src/smtp/dialogue.js'
+import { smtpRejection } from './support.js'
 
 /** The bytes before the final dot, computed as plainly as possible. */
 function reference(message: Buffer): Buffer {
@@ -64,4 +68,17 @@ describe('[SMTP-4] dots and line ends', () => {
     const chunk = Buffer.from('Subject: x\r\n\r\ntext\r\n')
     expect(new DotStuffing().encode(chunk)).toBe(chunk)
   })
+})
+
+test('[STS-57] a stream that stalls is ESTREAM when the time for a message is over', async () => {
+  const wire = new PassThrough()
+  const dialogue = new SmtpDialogue(wire as unknown as Socket, undefined, { greeting: false })
+  const stalled = new Readable({ read() {} })
+  stalled.push('Subject: half\r\n')
+  const error = await smtpRejection(
+    Promise.resolve(sendBody(dialogue, stalled, { block: 60_000, message: 20 })),
+  )
+  expect(error).toMatchObject({ code: 'ESTREAM', permanent: false })
+  expect(error.message).toContain('nothing came for 20 ms')
+  expect([stalled.destroyed, wire.destroyed, dialogue.ended]).toEqual([true, true, true])
 })

@@ -553,6 +553,25 @@ describe('an abort signal', () => {
     expect(seen.dials).toEqual([])
   })
 
+  test.each([0, 1, 2, 3, 4])(
+    'that is aborted %i promises after TCP stands ends the opening',
+    async (promises) => {
+      const controller = new AbortController()
+      await using mx = await ScriptedMx.open(async () => undefined)
+      const connect = () => {
+        const socket = mx.dial()
+        socket.once('connect', async () => {
+          for (let settled = 0; settled < promises; settled++) await undefined
+          controller.abort(reason)
+        })
+        return socket
+      }
+      const spec = { signal: controller.signal, settings: { connect } }
+      const { target, settings } = openingTo(mx, spec)
+      expect(await rejection(openSmtp(target, settings))).toBe(reason)
+    },
+  )
+
   const MOMENTS: Array<[string, (peer: Peer, abort: () => void) => Promise<void>]> = [
     ['before the greeting', async (_, abort) => abort()],
     [

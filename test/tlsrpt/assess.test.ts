@@ -5,6 +5,7 @@ import {
   type DomainAssessment,
   type FailureDetails,
   type ReportedPolicy,
+  readReports,
   type TlsReport,
 } from '../../src/tlsrpt/index.js'
 
@@ -63,7 +64,41 @@ describe('the verdict', () => {
     })
   })
 
-  it('names the failures that enforce would have deferred: where, why and when last', () => {
+  it('is not ready after days on which no session was reported', () => {
+    const none = policy([], { totalSuccessfulSessionCount: 0 })
+    const reports = month(30, (day) => [day > 20 ? policy() : none])
+    const { verdict, policies } = only(assess(reports))
+    expect(verdict.text).toBe('not yet: only 10 days of data (30 wanted)')
+    expect(policies[0]?.days).toMatchObject({ covered: 10, missing: 0 })
+  })
+
+  it('takes a report of more than a month for one of its first day', () => {
+    const long = {
+      ...report(1, [policy()]),
+      dateRange: { start: new Date(FIRST), end: new Date(FIRST + 40 * DAY) },
+    }
+    const { verdict, policies } = only(assess([long]))
+    expect(verdict.text).toBe('not yet: only 1 day of data (30 wanted)')
+    expect(policies[0]?.days).toMatchObject({ first: '2026-08-01', last: '2026-08-01' })
+  })
+
+  it('is not ready where a failure is told of without a count', () => {
+    const bytes = JSON.stringify({
+      'report-id': 'x',
+      'date-range': { 'start-datetime': '2026-08-31', 'end-datetime': '2026-08-31' },
+      policies: [
+        {
+          policy: { 'policy-type': 'sts', 'policy-domain': 'bob.example' },
+          summary: { 'total-successful-session-count': 9, 'total-failure-session-count': 0 },
+          'failure-details': [{ 'result-type': 'certificate-expired' }],
+        },
+      ],
+    })
+    const reports = [...month(30, () => [policy()]), ...readReports(bytes)]
+    expect(only(assess(reports)).verdict.answer).toBe('would-defer')
+  })
+
+  it('names what enforce would have deferred, where, why and when last', () => {
     const days = month(30, (day) => [policy(day === 30 ? [{ failedSessionCount: 1234 }] : [])])
     expect(only(assess(days)).verdict).toEqual({
       answer: 'would-defer',
@@ -278,8 +313,8 @@ describe('the counts of an assessment', () => {
     ['is a week', '2026-08-01T00:00:00Z', '2026-08-07T23:59:59Z', 7],
     ['ends when it begins', '2026-08-01T00:00:00Z', '2026-08-01T00:00:00Z', 1],
     ['ends before it begins', '2026-08-01T00:00:00Z', '2026-07-01T00:00:00Z', 1],
-    ['lasts for thousands of years', '2026-08-01T00:00:00Z', '8999-01-01T00:00:00Z', 366],
-  ])('[RPT-6] cover the days of a range that %s', (_, start, end, covered) => {
+    ['lasts for thousands of years', '2026-08-01T00:00:00Z', '8999-01-01T00:00:00Z', 1],
+  ])('[RPT-6] covers the days of a range that %s', (_, start, end, covered) => {
     const dateRange = { start: new Date(start), end: new Date(end) }
     const [first] = only(assess([{ ...report(1, [policy()]), dateRange }])).policies
     expect(first).toMatchObject({ sessions: 90, days: { first: '2026-08-01', covered } })

@@ -166,6 +166,22 @@ describe('several reports', () => {
     ])
     expect(errors).toMatchObject([{ code: 'EREPORTSYNTAX', looksLikeReport: true }])
   })
+
+  it.each([
+    ['last', 'acd', ['a', 'c', 'd']],
+    ['first', 'bacd', ['a', 'c', 'd']],
+    ['in the middle', 'abcd', ['a', 'c', 'd']],
+  ])('[RPT-17] tells of a line that was cut off, wherever: %s', (_, order, readable) => {
+    const whole = [...(order.includes('b') ? order : `${order}b`)]
+    const { length } = json('b')
+    for (let end = 1; end < length; end += 10) {
+      const errors: ReportSyntaxError[] = []
+      const bytes = whole.map((id) => (id === 'b' ? json(id).slice(0, end) : json(id))).join('\n')
+      const reports = readReports(bytes, { onUnreadable: (error) => errors.push(error) })
+      expect([end, reports.map(({ reportId }) => reportId)]).toEqual([end, readable])
+      expect(errors).toMatchObject([{ looksLikeReport: true }])
+    }
+  })
 })
 
 describe('mails', () => {
@@ -222,6 +238,18 @@ describe('mails', () => {
           'Content-Disposition: attachment; filename=report.eml',
           '',
           mail(multipart('report', part('a'))),
+        ),
+      ),
+    ],
+    [
+      'a mail as an attachment of no type',
+      multipart(
+        'mixed',
+        lines(
+          'Content-Type: application/octet-stream; name="Report.EML"',
+          'Content-Transfer-Encoding: base64',
+          '',
+          base64(mail(multipart('report', part('a')))),
         ),
       ),
     ],
@@ -349,9 +377,28 @@ describe('incomplete reports', () => {
       ['no-result-type'],
     ],
     ['no policy-type', json('a', {}, { 'policy-type': null }), [90, 10], ['no-policy-type']],
+    [
+      'a failure without a count that its summary leaves out',
+      json(
+        'a',
+        {},
+        {
+          summary: { 'total-successful-session-count': 90, 'total-failure-session-count': 0 },
+          'failure-details': [{ 'result-type': 'certificate-expired' }],
+        },
+      ),
+      [90, 0],
+      ['counts-differ'],
+    ],
   ])('[RPT-3] keeps the totals of a report with %s', (_, text, expected, notes) => {
     const report = one(text)
     expect([counts(report), codes(report)]).toEqual([expected, notes])
+  })
+
+  it('[RPT-3] reads names of fields that are escaped', () => {
+    const escaped = json('a').replaceAll(/-(?=[a-z-]+":)/g, '\\u002d')
+    expect(escaped).toContain('failed\\u002dsession\\u002dcount')
+    expect(readReports(escaped)).toEqual(readReports(json('a')))
   })
 
   it.each<[string, Fields, string]>([
@@ -393,6 +440,12 @@ describe('incomplete reports', () => {
       '2026-08-01T23:59:59.000Z',
     ],
     ['without an end', '2026-08-01T00:00:00Z', '', '2026-08-01T23:59:59.000Z'],
+    [
+      'with a leap second',
+      '2026-08-01T00:00:00Z',
+      '2026-08-01T23:59:60Z',
+      '2026-08-01T23:59:59.000Z',
+    ],
   ] as ReadonlyArray<[string, unknown, string, string]>)(
     '[RPT-6] reads dates %s',
     (_, start, end, meant) => {

@@ -5,7 +5,7 @@
  */
 import { getPolicy } from 'mailauth/lib/mta-sts.js'
 import { MtaSts } from 'mta-sts'
-import { type Benchmark, pairedRow, planFor, type Row } from '../benchmark.js'
+import { atMost, type Benchmark, pairedRow, planFor, type Row } from '../benchmark.js'
 import { Network } from '../network.js'
 import { alternate, spread } from '../pairs.js'
 import { leadRequestsTo, resolverFunction } from '../peers/mailauth.js'
@@ -55,7 +55,7 @@ export const burst: Benchmark = async (mode) => {
     unit: '',
     ours: spread(us),
     theirs: spread(them),
-    target: { of: 'ours', bound: 'at-most', value: 1 },
+    target: atMost(1),
   })
   return {
     rows: [

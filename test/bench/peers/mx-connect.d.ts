@@ -7,7 +7,7 @@ declare module 'mx-connect' {
   interface Options {
     /** An address or a domain */
     target: string
-    dnsOptions: { resolve: Resolver['resolve']; blockLocalAddresses: boolean }
+    dnsOptions?: { resolve: Resolver['resolve']; blockLocalAddresses: boolean }
     mtaSts: {
       enabled: boolean
       cache: {
@@ -15,7 +15,7 @@ declare module 'mx-connect' {
         set(domain: string, policy: MTASTSPolicy): Promise<unknown>
       }
     }
-    connectHook(
+    connectHook?(
       delivery: unknown,
       options: { host: string; port: number },
       done: (error?: Error) => void,

@@ -10,6 +10,10 @@ import type { Credentials } from '../../../src/testing/authority.js'
 export interface SinkSetup extends Credentials {
   role: 'sink'
   name: string
+  /** Milliseconds by which every reply is late; default 0 */
+  delay?: number
+  /** Whether PIPELINING is offered; default true */
+  pipelining?: boolean
 }
 
 /** The DNS: the same TXT record, MX records and IPv4 address for every name, and no IPv6. */
