@@ -47,7 +47,7 @@ export function parseTlsRptRecord(txt: string): TlsRptRecord {
   const rua = [...new Set(value.split(',').map(trimWhiteSpace))].filter(isUsable)
   if (rua.length === 0) {
     throw new RecordSyntaxError(
-      `The TLSRPT record names no place that takes reports: it needs rua= with a mailto: or https: URI, but it is "${escapeRemoteText(txt)}"`,
+      `The TLSRPT record names no destination of reports: it needs rua= with a mailto: or https: URI, but it is "${escapeRemoteText(txt)}"`,
     )
   }
   const extensions = fields.filter(({ name }) => name !== 'v' && name !== 'rua')

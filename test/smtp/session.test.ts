@@ -98,7 +98,7 @@ describe('handOver', () => {
     const arrived = once(connection.socket, 'data')
     mx.peers[0]?.socket.write('250-')
     await arrived
-    expect(() => connection.handOver()).toThrow('before it was asked')
+    expect(() => connection.handOver()).toThrow('unexpected reply')
     expect(connection.closed).toBe(true)
   })
 })
