@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { ask, type Resolver } from '../dns/resolver.js'
+import { ask, isTextRecord, type Resolver } from '../dns/resolver.js'
 import {
   type Field,
   firstOfEach,
@@ -77,12 +77,13 @@ export type ReportingLookup =
   | { kind: 'none' }
   | { kind: 'failed'; error: Error }
 
-/** Asks for the record of a Policy Domain (A-labels). Rejects only for a resolver that is none. */
+/** Asks for the record of a Policy Domain (A-labels). Never rejects. */
 export async function lookupDestinations(
   domain: string,
   { resolver, dnsTimeout }: { resolver: Resolver; dnsTimeout: number },
 ): Promise<ReportingLookup> {
-  const answer = await ask(() => resolver.resolveTxt(`_smtp._tls.${domain}`), dnsTimeout)
+  const name = `_smtp._tls.${domain}`
+  const answer = await ask(() => resolver.resolveTxt(name), dnsTimeout, isTextRecord)
   if (answer.kind === 'failed') return answer
   const record = answer.kind === 'found' ? selectTlsRptRecord(answer.records) : undefined
   if (record === undefined) return { kind: 'none' }

@@ -13,7 +13,7 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import type { MtaStsError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
 import { publish, type TlsReportOutcome, type TlsReportsEvent } from '../events.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 import { Attempts } from './attempt.js'
@@ -34,12 +34,17 @@ const CONCURRENCY = 8
 /** Outcomes that an event names. */
 const MAX_OUTCOMES = 10_000
 
-/** Reports that a run claims though the store says that they cannot be read. */
+/** Reports that a run claims though they cannot be read, or were claimed just before. */
 const MAX_UNREADABLE = 1000
+
+/** In milliseconds: nobody may claim a report for less, whether it is postponed or being sent. */
+const SHORTEST_CLAIM = 60_000
 
 interface Run {
   summary: SendSummary
   reports: TlsReportOutcome[]
+  /** When each report was last claimed, by the clock of `performance` */
+  claimed: Map<string, number>
   unreadable: number
 }
 
@@ -69,6 +74,7 @@ export class Sender {
     const run: Run = {
       summary: { sent: 0, postponed: 0, abandoned: 0, unwanted: 0 },
       reports: [],
+      claimed: new Map(),
       unreadable: 0,
     }
     // A day that cannot be closed is no reason to keep reports of other days
@@ -112,7 +118,14 @@ export class Sender {
   async #claim(run: Run, early: boolean): Promise<ClaimedReport | 'unreadable' | undefined> {
     const now = this.#settings.now()
     try {
-      return await this.#store.claim({ now, until: now + CLAIM_TIME, early })
+      const report = await this.#store.claim({ now, until: now + CLAIM_TIME, early })
+      // null is what many a database has for "nothing"
+      if (!report) return undefined
+      const ticks = performance.now()
+      const before = run.claimed.get(report.id) ?? Number.NEGATIVE_INFINITY
+      if (ticks - before < SHORTEST_CLAIM) throw claimedAgain(report)
+      run.claimed.set(report.id, ticks)
+      return report
     } catch (error) {
       // A store of others may reject for one report; the next claim is about the next one
       const isOne = error instanceof Error && 'code' in error && error.code === 'ESTOREVALUE'
@@ -212,4 +225,10 @@ export class Sender {
         : `it is tried again at ${new Date(next).toISOString()}`,
     )
   }
+}
+
+/** A store that keeps no claim, or a clock that was set: the report must not be sent twice. */
+function claimedAgain({ id }: ClaimedReport): MtaStsError {
+  const message = `The report ${escapeRemoteText(String(id))} was claimed, and can be claimed again`
+  return new MtaStsError(message, 'ESTOREVALUE')
 }

@@ -276,6 +276,36 @@ describe('what cannot be read or added', () => {
   })
 })
 
+describe('a store of others', () => {
+  it.each([true, false])(
+    '[RPT-13] that keeps no claim has no report sent twice in a run (save says %s)',
+    async (saved) => {
+      const report: ClaimedReport = {
+        id: 'a1',
+        ...counts('a.example', TODAY),
+        progress: { attempts: 0, done: [] },
+        claim: 'c',
+      }
+      const store: ReportStore = {
+        ...memoryReportStore(),
+        claim: async () => report,
+        save: async () => saved,
+        remove: async () => true,
+      }
+      const failures = heardOn<StoreFailureEvent>('mta-sts:store-failure')
+      const { reporter, transporter } = setUp({ store })
+      await expect(reporter.sendReports()).rejects.toMatchObject({ code: 'ESTOREVALUE' })
+      expect(transporter.sent).toHaveLength(saved ? 1 : 0)
+      expect(failures.length).toBeGreaterThan(0)
+    },
+  )
+
+  it('that has null for no report has none', async () => {
+    const store: ReportStore = { ...memoryReportStore(), claim: async () => null as never }
+    expect(await setUp({ store }).reporter.sendReports()).toEqual(NOTHING)
+  })
+})
+
 describe('slow destinations', () => {
   /** Takes each mail after so long, by the fake clock. */
   function slowTransporter(delay: number) {
