@@ -258,6 +258,8 @@ class Conversation {
     const abort = () => (secured ?? socket).destroy(errorOfThrown(signal.reason))
     signal.addEventListener('abort', abort, { once: true })
     try {
+      // Aborted between the connection and here, when nobody listened
+      signal.throwIfAborted()
       secured = connectTls({ socket, ...handshakeOptions(request.host, options) })
       await this.#handshake(secured, request.host, options.inspect ?? false)
       const response = await this.#ask(secured, request)

@@ -5,7 +5,7 @@
  * @module
  */
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { MtaStsError } from '../errors.js'
 import { type EventName, publish } from '../events.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
@@ -24,6 +24,9 @@ const LOOK_INTERVAL = 60_000
 
 /** How long `close()` waits for the last counts to be stored, in milliseconds. */
 const LAST_FLUSH_TIME = 5000
+
+/** Waits of `close()` between tries to store the last counts, in milliseconds. */
+const FLUSH_AGAIN = [50, 250, 1000]
 
 /** How long `close()` waits for reports that are under way, in milliseconds. */
 const LAST_SENDING_TIME = 3000
@@ -137,11 +140,26 @@ export class TlsReporter implements AsyncDisposable {
     clearTimeout(this.#sendTimer)
     this.#sender.stop()
     try {
-      await withinTime(LAST_FLUSH_TIME, 'add', this.flush())
+      await withinTime(LAST_FLUSH_TIME, 'add', this.#lastFlush())
     } finally {
       await withinTime(LAST_SENDING_TIME, 'send', this.#sending).catch(ignore)
       await this.#store.close(CLOSE_TIME)
     }
+  }
+
+  /** A store that fails for a moment must not lose the last counts. */
+  async #lastFlush(): Promise<void> {
+    for (const wait of FLUSH_AGAIN) {
+      if (
+        await this.flush().then(
+          () => true,
+          () => false,
+        )
+      )
+        return
+      await sleep(wait)
+    }
+    await this.flush()
   }
 
   /** One run at a time: the next begins when the one before is over. */

@@ -121,6 +121,18 @@ describe('the end of a connection', () => {
     expect(closed).toHaveBeenCalledTimes(1)
   })
 
+  test('a listener that throws keeps no other from being called', async () => {
+    await using mx = await ScriptedMx.open(secured)
+    const connection = await open(mx)
+    const closed = vi.fn()
+    connection.onClose(() => {
+      throw new Error('broken')
+    })
+    connection.onClose(closed)
+    connection.close()
+    expect(closed).toHaveBeenCalledTimes(1)
+  })
+
   test('onClose is called as soon as the connection begins to end from this side', async () => {
     await using mx = await ScriptedMx.open(secured)
     for (const end of ['close', 'quit', 'handOver'] as const) {

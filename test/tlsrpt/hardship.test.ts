@@ -465,6 +465,20 @@ describe('close', () => {
     expect(steps).toEqual(['added', 'closed'])
   })
 
+  it('[RPT-18] a store that fails for a moment loses no counts', async () => {
+    const store = memoryReportStore()
+    let failures = 2
+    const add: ReportStore['add'] = async (...args) => {
+      if (failures-- > 0) throw new Error('busy')
+      return store.add(...args)
+    }
+    const { reporter } = setUp({ store: { ...store, add } })
+    publishSession()
+    await reporter.close()
+    const stored = store.list?.()[Symbol.asyncIterator]()
+    expect(await stored?.next()).toMatchObject({ value: { domain: 'bob.example' } })
+  })
+
   it.each(['add', 'seal', 'claim', 'save', 'close'] as const)(
     '[RPT-18] ends within ten seconds though %s of the store never answers',
     async (method) => {
