@@ -25,7 +25,7 @@ const policy: Policy = {
   maxAge: 86_400,
 }
 
-/** What comes of options of any shape: they come from configuration files. */
+/** Returns the error for options of any shape: they come from configuration files. */
 function errorFor(options: Record<string, unknown>): unknown {
   try {
     resolveOptions(options as MtaStsOptions)
@@ -47,7 +47,7 @@ const AT_LEAST_ONE = ['maxPolicies', 'maxNegatives', 'fetchTimeout', 'dnsTimeout
 const NUMBERS = [...new Set([...DURATIONS, ...AT_LEAST_ONE])]
 
 describe('the defaults', () => {
-  test('are those of the design', () => {
+  test('are the documented ones', () => {
     expect(resolveOptions({})).toMatchObject({
       store: undefined,
       maxPolicies: 100_000,
@@ -67,7 +67,7 @@ describe('the defaults', () => {
     })
   })
 
-  test('undefined is as good as nothing', () => {
+  test('apply to undefined as well', () => {
     const names = Object.keys(resolveOptions({})).map((name) => (name === 'roots' ? 'ca' : name))
     const {
       resolver: _,
@@ -78,15 +78,15 @@ describe('the defaults', () => {
     expect(settings).toEqual(defaults)
   })
 
-  test('addresses of one’s own network are blocked, those of documentation are not', () => {
+  test('block addresses of internal networks, but not of documentation', () => {
     const { blockedAddresses } = resolveOptions({})
     expect(isBlocked('127.0.0.1', blockedAddresses)).toBe(true)
     expect(isBlocked('192.0.2.1', blockedAddresses)).toBe(false)
   })
 })
 
-describe('what is given is taken', () => {
-  test('numbers, functions, lists', () => {
+describe('accepted options', () => {
+  test('are numbers, functions, lists', () => {
     const given = {
       ...Object.fromEntries(NUMBERS.map((name, i) => [name, i + 1])),
       blockedAddresses: new BlockList(),
@@ -100,20 +100,20 @@ describe('what is given is taken', () => {
   })
 
   test.each(['recheckInterval', 'negativeTtl', 'fetchBackoff', 'refreshInterval'])(
-    '%s may be 0',
+    'include 0 for %s',
     (field) => {
       expect(resolveOptions({ [field]: 0 })).toMatchObject({ [field]: 0 })
     },
   )
 
-  test('the resolver is asked', async () => {
+  test('include a resolver, which is used', async () => {
     const { resolver } = resolveOptions({ resolver: resolverOf({ a: ['192.0.2.1'] }) })
     expect(await resolver.resolve4('any.example')).toEqual(['192.0.2.1'])
     expect(errorFor({ resolver: new dns.Resolver() })).toBeUndefined()
     expect(errorFor({ resolver: dns })).toBeUndefined()
   })
 
-  test('passes each call on to the logger; false is no logger', () => {
+  test('include a logger, which gets each call; false is no logger', () => {
     const lines: unknown[][] = []
     const at =
       (level: string) =>
@@ -135,12 +135,12 @@ describe('what is given is taken', () => {
     expect(resolveOptions({ logger: false }).logger).toBeUndefined()
   })
 
-  test('a store', () => {
+  test('include a store', () => {
     const store = { get: () => {}, set: () => {}, delete: () => {} }
     expect(errorFor({ store })).toBeUndefined()
   })
 
-  test('overrides, by the A-labels of their domains', () => {
+  test('include overrides, by the A-labels of their domains', () => {
     const { overrides } = resolveOptions({
       overrides: { 'Off.Example.': 'off', 'müller.example': policy },
     })
@@ -150,7 +150,7 @@ describe('what is given is taken', () => {
     ])
   })
 
-  test('ca: who is not in it is not trusted', async () => {
+  test('include ca: other roots are not trusted', async () => {
     const servers = new Servers()
     const root = await issue({ subject: 'CN=Root', authority: {} })
     const other = await issue({ subject: 'CN=Other', authority: {} })
@@ -191,7 +191,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     ['now', [null, 0, Date.now(), new Date(), 'now', {}]],
   ]
 
-  test.each(wrong)('%s', (field, values) => {
+  test.each(wrong)('is refused: %s', (field, values) => {
     for (const value of values) {
       const error = errorFor({ [field]: value })
       expect(error, String(value)).toBeInstanceOf(TypeError)
@@ -203,7 +203,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
   })
 
   test.each(['resolver', 'store', 'ca', 'overrides', 'connect', 'now', 'port'])(
-    '%s: false is no default',
+    'is refused: false for %s',
     (field) => {
       const error = errorFor({ [field]: false })
       expect(error).toBeInstanceOf(TypeError)
@@ -214,10 +214,13 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     },
   )
 
-  test.each<unknown>([null, 'example.com', 25, true, undefined])('the options: %j', (options) => {
-    expect(() => resolveOptions(options as MtaStsOptions)).toThrow(TypeError)
-    expect(() => resolveOptions(options as MtaStsOptions)).toThrow('"options" must be an object')
-  })
+  test.each<unknown>([null, 'example.com', 25, true, undefined])(
+    'is refused as options: %j',
+    (options) => {
+      expect(() => resolveOptions(options as MtaStsOptions)).toThrow(TypeError)
+      expect(() => resolveOptions(options as MtaStsOptions)).toThrow('"options" must be an object')
+    },
+  )
 
   test.each<[domain: string, override: unknown]>([
     ['', 'off'],
@@ -242,7 +245,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     ['example.com', { ...policy, mx: 'mx.example.com' }],
     ['example.com', { ...policy, maxAge: -1 }],
     ['example.com', { ...policy, maxAge: '86400' }],
-  ])('overrides: %j: %j', (domain, override) => {
+  ])('is refused in overrides: %j: %j', (domain, override) => {
     const error = errorFor({ overrides: { [domain]: override } })
     expect(error).toBeInstanceOf(TypeError)
     expect(error).toMatchObject({
@@ -251,14 +254,14 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     })
   })
 
-  test('which override it is, is said', () => {
+  test('is refused with the name of the override', () => {
     const overrides = { 'good.example': 'off', 'bad.example': { ...policy, mode: 'strict' } }
     expect(errorFor({ overrides })).toMatchObject({
       message: expect.stringContaining('bad.example'),
     })
   })
 
-  test('what it must be, and what it is, is said; a long value is cut', () => {
+  test('is refused with the accepted and the given value, a long one truncated', () => {
     expect(errorFor({ port: '25' })).toMatchObject({
       message: 'The option "port" must be a whole number, 1 to 65535, but it is "25"',
     })
@@ -270,7 +273,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     })
   })
 
-  test('by the constructor, before anything else happens', () => {
+  test('is refused by the constructor, before anything else happens', () => {
     const dials: unknown[] = []
     const connect = (target: unknown) => {
       dials.push(target)
@@ -282,7 +285,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
   })
 })
 
-describe('a name that is no option is a TypeError with the nearest one', () => {
+describe('an unknown option is a TypeError with the nearest known name', () => {
   test.each([
     ['negativeTTL', 'negativeTtl'],
     ['minimumSecurty', 'minimumSecurity'],
@@ -301,7 +304,7 @@ describe('a name that is no option is a TypeError with the nearest one', () => {
     })
   })
 
-  test('a name that is like none: all that are known', () => {
+  test('or with all known names if none is near', () => {
     expect(errorFor({ hallelujah: 1 })).toMatchObject({
       message: expect.stringMatching(/"hallelujah" .*known are .*negativeTtl.*dane/),
     })
@@ -314,7 +317,7 @@ describe('a name that is no option is a TypeError with the nearest one', () => {
     })
   })
 
-  test('undefined counts as left out; one object may serve a transport too', () => {
+  test('unless it is undefined; one object may serve a transport too', () => {
     expect(errorFor({ negativeTTL: undefined })).toBeUndefined()
     expect(errorFor({ name: 'mail.sender.example' })).toBeUndefined()
   })
@@ -358,7 +361,7 @@ describe('messages name the field, what it takes and what it got', () => {
     expect(errorFor(options)).toMatchObject({ code: 'ECONFIG', message })
   })
 
-  test('a class above Map with methods of its own is a store', () => {
+  test('accept a subclass of Map with its own methods as a store', () => {
     class Kept extends Map {
       override get = (): undefined => undefined
     }
@@ -417,7 +420,7 @@ function loose(call: (...args: never[]) => unknown): (...args: unknown[]) => unk
 // A timer of Node counts to 2147483647 ms; one that is set to more fires after 1 ms
 describe('durations of more than 24 days', () => {
   test.each(['fetchTimeout', 'dnsTimeout'])(
-    '%s: refused by name, or kept within what a timer can count to',
+    "%s: refused by name, or limited to a timer's maximum",
     (field) => {
       const taken: unknown[] = []
       const errors: unknown[] = []
@@ -434,7 +437,7 @@ describe('durations of more than 24 days', () => {
 })
 
 describe('number', () => {
-  test('takes whole numbers in the bounds, both ends among them', () => {
+  test('accepts whole numbers within the bounds, both ends included', () => {
     const bounds = { default: 5, min: 1, max: 10 }
     const of = (n?: number) => number(n === undefined ? {} : { n }, 'n', bounds)
     expect([of(), of(1), of(10)]).toEqual([5, 1, 10])
@@ -444,8 +447,16 @@ describe('number', () => {
   })
 })
 
+test('[STS-54] a clock that throws shows the time of the machine instead', () => {
+  const now = () => {
+    throw new Error('no clock')
+  }
+  const before = Date.now()
+  expect(guarded(resolveOptions({ now })).now()).toBeGreaterThanOrEqual(before)
+})
+
 test.each([Number.NaN, Number.POSITIVE_INFINITY, undefined])(
-  '[STS-54] a clock that answers %s shows the time of the machine instead',
+  "[STS-54] a clock that answers %s is replaced by the machine's",
   (time) => {
     const before = Date.now()
     const shown = guarded(resolveOptions({ now: () => time as number })).now()

@@ -1,5 +1,5 @@
 /**
- * A bound on what is under way at once; the rest waits its turn.
+ * A bound on concurrent work; the rest waits.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export class Gate {
       return await work()
     } finally {
       const next = this.#waiting.shift()
-      // The place is handed on, and not free in between
+      // The slot is passed on without becoming free in between
       if (next) next()
       else this.#free++
     }

@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { setMaxListeners } from 'node:events'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { TlsDemand } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
+import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
 import { errorOfThrown } from '../text.js'
 import type { MailNode, MailToSend } from './types.js'
@@ -44,11 +44,7 @@ export class Message {
 
   #follow(signal: AbortSignal): AbortSignal {
     const controller = new AbortController()
-    setMaxListeners(0, controller.signal)
-    const onAbort = () => controller.abort(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.#release = () => signal.removeEventListener('abort', onAbort)
+    this.#release = onAbort(signal, () => controller.abort(signal.reason))
     return controller.signal
   }
 

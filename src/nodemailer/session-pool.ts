@@ -8,6 +8,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Candidate } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
+import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { isTooManyConnections } from '../smtp/reply.js'
 import type { Security } from '../tls/security.js'
@@ -269,16 +270,17 @@ export class SessionPool {
   /** Resolves when it is this message's turn, or when the signal is aborted. */
   #waitTurn(queue: Set<Waiting>, mxHost: string, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
+      let release: (() => void) | undefined
       const waiting: Waiting = {
         mxHost,
         wake: () => {
           queue.delete(waiting)
-          signal?.removeEventListener('abort', waiting.wake)
+          release?.()
           resolve()
         },
       }
       queue.add(waiting)
-      signal?.addEventListener('abort', waiting.wake, { once: true })
+      release = onAbort(signal, waiting.wake)
     })
   }
 }

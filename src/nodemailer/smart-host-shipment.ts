@@ -9,7 +9,7 @@ import type { Candidate } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { meets, type Turn } from './smart-host-connect.js'
-import { settledError } from './smart-host-errors.js'
+import { settledError, settledInfo } from './smart-host-errors.js'
 import type { Mail } from './smart-host-types.js'
 
 type Info = object
@@ -73,7 +73,7 @@ export class Shipment {
       this.#dispatch(this, (error, info) => {
         if (error && this.#barred) resolve({ barred: true })
         else if (error) resolve({ error: settledError(error) })
-        else resolve({ info: info ?? {} })
+        else resolve({ info: settledInfo(info ?? {}) })
       })
     })
   }

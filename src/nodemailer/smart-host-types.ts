@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 
@@ -30,7 +31,10 @@ export interface SmtpOptions {
   greetingTimeout?: number | undefined
   tls?: ConnectionOptions | undefined
   servername?: string | false | undefined
-  socket?: unknown
+  /** A socket that is connected */
+  connection?: Socket | undefined
+  /** A socket that is to be connected */
+  socket?: Socket | undefined
 }
 
 /** A mail as `sendMail` hands it to a transport. */

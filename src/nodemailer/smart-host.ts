@@ -21,7 +21,7 @@ import { errorOf, settle } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { demandOf } from './message.js'
 import { meets, openedFor, SmartHostConnector, type Turn } from './smart-host-connect.js'
-import { failSession, settledError } from './smart-host-errors.js'
+import { asConnectionError, failSession, settledError } from './smart-host-errors.js'
 import { adopt, isMail, smtpTransportOf, type Wrapped } from './smart-host-mail.js'
 import { Shipment } from './smart-host-shipment.js'
 import type {
@@ -242,7 +242,7 @@ class SmartHost {
     } catch (thrown) {
       shipment.abandon(thrown)
       await shipment.ended()
-      const error = errorOf(thrown, signal)
+      const error = asConnectionError(errorOf(thrown, signal))
       throw Object.assign(error, { deliveries: [describe(error)] })
     }
   }
@@ -271,11 +271,13 @@ class SmartHost {
           this.#asking = undefined
         }
       })
-    const verified = this.#sts.sts.deliver(
-      this.#host,
-      (candidate, context) => attempt({ candidate, context }),
-      { route: 'smart-host' },
-    )
+    const verified = this.#sts.sts
+      .deliver(this.#host, (candidate, context) => attempt({ candidate, context }), {
+        route: 'smart-host',
+      })
+      .catch((error) => {
+        throw asConnectionError(errorOf(error, undefined))
+      })
     if (!callback) return verified
     settle(verified, callback)
     return undefined

@@ -1,6 +1,6 @@
 /**
- * The work of a plugin that has nothing to do with its mail server: one `MtaSts`, its stores, and the
- * reporter where reports are configured.
+ * The part of a plugin that does not depend on its mail server: one `MtaSts`, its stores, and the
+ * reporter if reports are configured.
  *
  * @module
  */
@@ -20,14 +20,14 @@ import { checkStoreCanOpen, checkStoreName, openPolicyStore, openReportStore } f
 export interface ServiceSetup {
   settings: PluginSettings
   logger: Logger
-  /** The mail server's own store, used where the settings name none */
+  /** The mail server's own store, used if the settings name none */
   ownStore?: PolicyStore | undefined
 }
 
-/** The name by which an operator declines the mail server's own store. */
+/** The name with which an operator declines the mail server's own store. */
 const NO_STORE = 'none'
 
-/** The part of a plugin that has nothing to do with the mail server it runs in. */
+/** The part of a plugin that does not depend on its mail server. */
 export class PluginService {
   readonly sts: MtaSts
   readonly #ends: Array<() => unknown>
@@ -38,10 +38,10 @@ export class PluginService {
   }
 
   /**
-   * Checks what can be checked at once, so that a mistake stops the server when it starts and not at
-   * its first message. Nothing is opened.
+   * Checks the settings without opening anything, so that a mistake stops the server when it starts
+   * and not at its first message.
    *
-   * @throws an error that says which setting is wrong
+   * @throws an error that names the wrong setting
    */
   static check({ settings, logger, ownStore }: ServiceSetup): void {
     const { store = ownStore ? undefined : NO_STORE, reports, options, open } = settings
@@ -55,9 +55,9 @@ export class PluginService {
   }
 
   /**
-   * Checks what needs parts of the package that are loaded on demand: stores, DANE and reports.
+   * Checks settings that need parts of the package loaded on demand: stores, DANE and reports.
    *
-   * @throws an error that says which setting is wrong
+   * @throws an error that names the wrong setting
    */
   static async checkRest({ settings, logger }: ServiceSetup): Promise<void> {
     const { reports, options } = settings
@@ -73,7 +73,7 @@ export class PluginService {
     await reporter.close()
   }
 
-  /** @throws an error that says which setting is wrong, or which store cannot be opened */
+  /** @throws an error that names the wrong setting, or the store that cannot be opened */
   static async start(setup: ServiceSetup): Promise<PluginService> {
     const ends: Array<() => unknown> = []
     try {
@@ -115,7 +115,7 @@ export class PluginService {
     return sts
   }
 
-  /** Writes what has been counted for reports, closes stores and connections. Never rejects. */
+  /** Writes the counts for reports, closes stores and connections. Never rejects. */
   async close(): Promise<void> {
     await endAll(this.#ends)
   }
@@ -156,7 +156,7 @@ async function makeReporter(
   return new Reporter({ ...reports, store, transporter, logger, ca })
 }
 
-/** Of an optional package that cannot be loaded. */
+/** Returns the error for an optional package that cannot be loaded. */
 function missing(what: string, name: string, cause: unknown): MtaStsError {
   const message = `For ${what}, install the package ${name}: npm install ${name}`
   return new MtaStsError(message, 'ECONFIG', { cause })

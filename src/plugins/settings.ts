@@ -1,6 +1,6 @@
 /**
- * The settings of a mail server's plugin, as its configuration file gives them: checked, and turned
- * into the options of `MtaSts`, of single connections and of reports.
+ * The settings of a mail server's plugin in its configuration file: checked, and converted to the
+ * options of `MtaSts`, of connections and of reports.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export type Section = Readonly<Record<string, unknown>>
 export interface SettingsSource {
   /** Names the file in messages: `config/mta-sts.ini` */
   file: string
-  /** Relative paths in the file start here */
+  /** Base of relative paths in the file */
   folder: string
   main: Section
   overrides: unknown
@@ -42,9 +42,9 @@ export interface ReportSettings {
 export interface PluginSettings {
   options: MtaStsOptions
   open: OpenOptions
-  /** `sqlite:PATH`, `redis://HOST` or `none`; undefined: the server's own, where it has one */
+  /** `sqlite:PATH`, `redis://HOST` or `none`; undefined: the server's own, if it has one */
   store?: string
-  /** Begins the names of all keys in Redis */
+  /** Prefix of all keys in Redis */
   prefix?: string
   dane?: { servers?: string[]; trustAd?: boolean; timeout?: number }
   reports?: ReportSettings
@@ -54,7 +54,7 @@ export interface PluginSettings {
 
 type Kind = 'number' | 'flag' | 'text' | 'file' | 'list'
 
-/** Options that have a section of their own, or that are not of a kind that a file can hold */
+/** Options with a section of their own, or of a kind that a file cannot hold */
 type SetOtherwise =
   | 'resolver'
   | 'store'
@@ -108,7 +108,7 @@ const REPORTS = {
   dkimKey: 'file',
 } as const
 
-/** @throws MtaStsError `ECONFIG` that names the file, the setting and what is wrong with it */
+/** @throws MtaStsError `ECONFIG` that names the file, the setting and its fault */
 export function readSettings(source: SettingsSource): PluginSettings {
   const read = new Reader(source)
   const main = read.section('main', { ...OPTIONS, ...OPEN_OPTIONS, ...OWN })
@@ -203,7 +203,7 @@ class Reader {
     throw this.error(name, 'must have settings, each with its name')
   }
 
-  /** Domains with `off`, or a pinned policy where the format of the file allows one. */
+  /** Reads domains with `off`, or a pinned policy where the format of the file allows one. */
   overrides(): NonNullable<MtaStsOptions['overrides']> {
     const found: NonNullable<MtaStsOptions['overrides']> = {}
     for (const [domain, value] of Object.entries(this.#section('overrides'))) {

@@ -9,10 +9,10 @@ import { type Day, dayOf } from './day.js'
 const HOUR = 60 * 60 * 1000
 const DAY = 24 * HOUR
 
-/** A range up to this long is one day, in whichever time zone its sender counts. */
+/** A range up to this long is one day, in any time zone of the sender. */
 const ONE_DAY = 26 * HOUR
 
-/** Weeks and months are reported; a longer range says little of each of its days. */
+/** Bound of a range: weeks and months are reported; a longer range says little of each day. */
 const MAX_DAYS = 31
 
 /** A day as its number since 1970. */
@@ -26,7 +26,7 @@ export function dayNumber(time: number): DayNumber {
   return Math.floor(time / DAY)
 }
 
-/** Returns the days that a report covers, the first of which its sessions are counted on. */
+/** Returns the days that a report covers; its sessions are counted on the first. */
 export function daysOf({ start, end }: { start: Date; end: Date }): DayNumber[] {
   const length = end.getTime() - start.getTime()
   if (!(length > 0)) return [dayNumber(start.getTime())]

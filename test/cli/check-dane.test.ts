@@ -24,7 +24,12 @@ describe('DANE', () => {
     domain.dane()
     const { report, status, text } = await look(domain)
     expect(status).toBe(0)
-    expect(report.mx.hosts[0].dane).toEqual({ signed: true, records: 1, problem: null })
+    expect(report.mx.hosts[0].dane).toEqual({
+      signed: true,
+      records: 1,
+      problem: null,
+      outcome: 'proved',
+    })
     expect(report.mx.hosts[0].sessions[0].tlsaMatches).toBe(true)
     expect(text).toContain('DANE: 1 TLSA record, one of which matches')
     expect(adviceCodes(report)).toEqual([])

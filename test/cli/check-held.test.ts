@@ -1,9 +1,9 @@
 /** The second verdict of `mta-sts check`: what senders do that hold a policy of the domain. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openRun } from '../../src/cli/check/command.js'
 import { examine } from '../../src/cli/check/examine.js'
 import type { CheckReport } from '../../src/cli/check/findings.js'
+import { openRun } from '../../src/cli/check/open-run.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import { useWorld } from './support.js'

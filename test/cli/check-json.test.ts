@@ -90,6 +90,7 @@ describe('mta-sts check --json', () => {
                     certificate: certificate(`mx.${name}`),
                     problem: null,
                     tlsaMatches: null,
+                    daneProblem: null,
                     error: null,
                     noRoute: false,
                     milliseconds: MILLISECONDS,

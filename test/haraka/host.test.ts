@@ -13,7 +13,7 @@ function host(parts: Partial<ReturnType<typeof modules>> = modules()) {
 }
 
 describe('Haraka as the plugin knows it', () => {
-  it('is accepted with everything that is used of it', () => {
+  it('is accepted with every used part', () => {
     expect(host().outbound()).toEqual({ local_mx_ok: true })
   })
 

@@ -63,7 +63,7 @@ describe('settings when a server starts', () => {
     )
   })
 
-  it('are refused with a key that signs no reports', async () => {
+  it('are refused with a key that cannot sign reports', async () => {
     const { privateKey } = generateKeyPairSync('ed25519')
     const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
     const dkim = { domainName: 'sender.example', keySelector: 'reports', privateKey: pem }
@@ -105,12 +105,12 @@ describe('the store of the mail server', () => {
     return { service, get }
   }
 
-  it('is used where the settings name none', async () => {
+  it('is used if the settings name none', async () => {
     const { service } = await start({})
     expect(await service.sts.getPolicy('b.example')).toMatchObject({ status: 'found', id: '1' })
   })
 
-  it('is left alone with `none`', async () => {
+  it('is not used with `none`', async () => {
     const { service, get } = await start({ store: 'none' })
     expect(await service.sts.getPolicy('b.example')).toMatchObject({ status: 'none' })
     expect(get).not.toHaveBeenCalled()

@@ -179,13 +179,14 @@ export interface MxHostCheck {
   /** One for each address; `null` without `--connect` */
   sessions: MxSession[] | null
   /**
-   * What a sender does with it under mode `enforce`: `proved` (with `--connect`), `refused`,
-   * `unknown` where it could not be connected to, `not-tried` without `--connect`
+   * What a sender does with it under mode `enforce`, with `--dane` a sender with DANE: `proved`
+   * (with `--connect`), `refused`, `unknown` where it could not be connected to, `not-tried`
+   * without `--connect`
    */
   outcome: 'proved' | 'refused' | 'unknown' | 'not-tried'
 }
 
-/** What DANE makes of an MX host (RFC 7672). */
+/** An MX host by DANE (RFC 7672). */
 export interface DaneCheck {
   /** The MX records of the domain are proved by DNSSEC */
   signed: boolean
@@ -193,6 +194,11 @@ export interface DaneCheck {
   records: number
   /** Why a sender with DANE does not use the host, or cannot use its records */
   problem: Problem | null
+  /**
+   * What a sender with DANE does with the host where no policy of mode `enforce` applies; `null`:
+   * DANE demands nothing of it
+   */
+  outcome: MxHostCheck['outcome'] | null
 }
 
 /** A connection to an MX host: EHLO, STARTTLS, QUIT. */
@@ -205,6 +211,8 @@ export interface MxSession {
   problem: Problem | null
   /** Whether one of the TLSA records matches; `null` without any, or without a handshake */
   tlsaMatches: boolean | null
+  /** What it does not prove of what DANE demands; `null` also where DANE demands nothing */
+  daneProblem: Problem | null
   /** Why nothing can be said of it: no connection, or the host did not want to talk */
   error: string | null
   noRoute: boolean

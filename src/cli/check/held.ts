@@ -19,7 +19,7 @@ import type {
   Problem,
   Verdict,
 } from './findings.js'
-import { outcomeOf } from './outcome.js'
+import { isOfPolicy, outcomeUnderEnforce } from './outcome.js'
 import { hostProblem, underPolicy } from './verdict.js'
 
 type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
@@ -157,6 +157,6 @@ function asUnder({ mx }: Pick<Policy, 'mx'>, check: MxHostCheck): MxHostCheck {
     } as const
     return { ...check, inPolicy: false, problem: mismatch, outcome: 'refused' }
   }
-  const other = problem?.reason === 'mx-mismatch' ? null : problem
-  return { ...check, inPolicy: true, problem: other, outcome: outcomeOf(other, check.sessions) }
+  const named = { ...check, inPolicy: true, problem: isOfPolicy(problem) ? null : problem }
+  return { ...named, outcome: outcomeUnderEnforce(named) }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Deadline } from '../../net/deadline.js'
+import { Deadline, onAbort, unlessAborted } from '../../net/deadline.js'
 import { escapeRemoteText } from '../../text.js'
 import { noDomain } from '../arguments.js'
 import { type CliContext, EXIT, type ExitStatus, worstOf } from '../context.js'
@@ -95,17 +95,20 @@ class Many {
     const { run, deadline: milliseconds } = this.#options
     const stop = new AbortController()
     const { signal } = this.#options.context
-    const interrupt = () => {
+    const release = onAbort(signal, () => {
       if (this.#interrupted()) stop.abort(signal?.reason)
-    }
-    signal?.addEventListener('abort', interrupt, { once: true })
+    })
     const deadline = new Deadline(milliseconds, `the look at ${domain}`, stop.signal)
     const onStep = (what: string) => {
       this.#steps.set(domain, what)
       this.#show()
     }
     try {
-      return await orAborted(examine(domain, run, { onStep, signal: deadline.signal }), deadline)
+      return await unlessAborted(
+        // The work may be in a step that does not look at the signal
+        examine(domain, run, { onStep, signal: deadline.signal }),
+        deadline.signal,
+      )
     } catch (error) {
       if (!deadline.signal.aborted) throw error
       if (stop.signal.aborted) return undefined
@@ -113,7 +116,7 @@ class Many {
       return noReport(domain, `no result within ${span(milliseconds)} (${step})`)
     } finally {
       deadline.clear()
-      signal?.removeEventListener('abort', interrupt)
+      release()
       this.#steps.delete(domain)
     }
   }
@@ -141,21 +144,5 @@ class Many {
     const total = this.#list.length
     const count = total > 1 ? `${grouped(this.#done)} of ${grouped(total)}, ` : ''
     this.#progress.show(`${count}${escapeRemoteText(domain)}: ${step}`)
-  }
-}
-
-/** The work may be in a step that does not look at the signal. */
-async function orAborted<T>(work: Promise<T>, { signal }: Deadline): Promise<T> {
-  let onAbort: (() => void) | undefined
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    work.catch(() => undefined)
-    if (onAbort) signal.removeEventListener('abort', onAbort)
   }
 }

@@ -7,7 +7,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { domainOfMailbox, toALabels } from '../../dns/domain-name.js'
 import { MtaStsError, PolicySyntaxError, RecordSyntaxError } from '../../errors.js'
-import { policyHost, policyUrl, recordName } from '../../policy/names.js'
+import { policyHost, policyUrl, recordName, tlsRptName } from '../../policy/names.js'
 import {
   formatPolicy,
   type Policy,
@@ -17,7 +17,6 @@ import {
 import { formatRecord, parseRecord, type StsRecord } from '../../policy/record.js'
 import { escapeRemoteText } from '../../text.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
-import { tlsRptName } from '../check/records.js'
 import { UsageError } from '../context.js'
 
 /** In characters of the A-label form, without the root dot */

@@ -113,6 +113,10 @@ const PROTECTION = {
 }
 
 const SOON = {
+  'no-policy-beside-dane': soon(
+    ({ domain }) =>
+      `DANE protects the mail of senders that validate DNSSEC, and of nobody else. For the others, publish a policy as well: "mta-sts generate ${domain}" writes what it takes.`,
+  ),
   'policy-host-certificate-expires': soon(
     ({ host, detail }) =>
       `The certificate of ${host} expires in ${detail}: renew it. With an expired one nobody gets the policy.`,
