@@ -4,7 +4,7 @@
  * @module
  */
 import { Deadline } from '../../net/deadline.js'
-import { escapeRemoteText } from '../../text.js'
+import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { noDomain } from '../arguments.js'
 import { type CliContext, EXIT, type ExitStatus, worstOf } from '../context.js'
 import { progressOn } from '../terminal.js'
@@ -13,6 +13,7 @@ import type { Listed } from './domains.js'
 import { examine, type Run } from './examine.js'
 import type { CheckReport } from './findings.js'
 import { InOrder } from './in-order.js'
+import { orAborted } from './interrupt.js'
 import { noReport } from './no-report.js'
 import { type CheckPrinter, grouped } from './outputs.js'
 
@@ -105,9 +106,12 @@ class Many {
       this.#show()
     }
     try {
-      return await orAborted(examine(domain, run, { onStep, signal: deadline.signal }), deadline)
+      return await orAborted(
+        examine(domain, run, { onStep, signal: deadline.signal }),
+        deadline.signal,
+      )
     } catch (error) {
-      if (!deadline.signal.aborted) throw error
+      if (!deadline.signal.aborted) return this.#failed(domain, error)
       if (stop.signal.aborted) return undefined
       const step = this.#steps.get(domain) ?? 'DNS'
       return noReport(domain, `no result within ${span(milliseconds)} (${step})`)
@@ -116,6 +120,12 @@ class Many {
       signal?.removeEventListener('abort', interrupt)
       this.#steps.delete(domain)
     }
+  }
+
+  /** One domain that throws must not end the others. */
+  #failed(domain: string, error: unknown): CheckReport {
+    if (this.#list.length === 1) throw error
+    return noReport(domain, `it could not be looked at: ${escapeRemoteText(textOfThrown(error))}`)
   }
 
   /** Tells whether Ctrl-C was pressed. A closed pipe is no such end: the status is still found out. */
@@ -141,21 +151,5 @@ class Many {
     const total = this.#list.length
     const count = total > 1 ? `${grouped(this.#done)} of ${grouped(total)}, ` : ''
     this.#progress.show(`${count}${escapeRemoteText(domain)}: ${step}`)
-  }
-}
-
-/** The work may be in a step that does not look at the signal. */
-async function orAborted<T>(work: Promise<T>, { signal }: Deadline): Promise<T> {
-  let onAbort: (() => void) | undefined
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    work.catch(() => undefined)
-    if (onAbort) signal.removeEventListener('abort', onAbort)
   }
 }
