@@ -8,7 +8,7 @@ import { InOrder } from '../../src/cli/check/in-order.js'
 import { checkMany } from '../../src/cli/check/many.js'
 import { openRun } from '../../src/cli/check/open-run.js'
 import { MAX_SOCKETS } from '../../src/cli/check/sessions.js'
-import { Slots } from '../../src/cli/check/slots.js'
+import { Gate } from '../../src/net/gate.js'
 import { useWorld } from './support.js'
 
 const stage = useWorld()
@@ -277,7 +277,7 @@ describe('connections', () => {
   })
 
   it('free their place when a task fails', async () => {
-    const slots = new Slots(1)
+    const slots = new Gate(1)
     await expect(slots.run(() => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await slots.run(async () => 'next')).toBe('next')
   })

@@ -1,6 +1,6 @@
 /**
- * The table, played: a message to every domain, then what is to change between, then a second
- * message to every domain; all by one sender.
+ * Plays the table: a message to every domain, the changes in between, then a second message to
+ * every domain; all by one sender.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface CaseResult {
   /** Of the first message and of the second */
   expected: string[]
   got: string[]
-  /** The MX hosts' own words */
+  /** Lines from the logs of the MX hosts */
   log: string[]
   wrong: string[]
 }
@@ -83,7 +83,7 @@ async function atOnce<T>(
   await Promise.all(Array.from({ length: limit }, worker))
 }
 
-/** What runs into timeouts is begun first, so that the rest is done beside it. */
+/** Starts domains with timeouts first, so that the others run in parallel. */
 function slowestFirst(domains: readonly PlacedDomain[]): PlacedDomain[] {
   const isSlow = ({ spec: { txt, mx, policy }, hosts }: PlacedDomain) =>
     txt === 'dead' ||
@@ -112,7 +112,7 @@ async function send(sender: Sender, domain: PlacedDomain, round: number): Promis
   return { messageId, expected, reply }
 }
 
-/** Closes the sender's transports. What its operator would have to complain about. */
+/** Closes the sender's transports, and returns the complaints. */
 async function endOf(lab: Lab, sender: Sender): Promise<string[]> {
   const late = await sender.end().then(
     () => [],
@@ -122,10 +122,10 @@ async function endOf(lab: Lab, sender: Sender): Promise<string[]> {
   return said === '' ? late : [...late, `it said on its standard error: ${said}`]
 }
 
-/** What the table says is different from the second message on. */
+/** Makes the table's changes before the second message. */
 async function change(lab: Lab, domains: readonly PlacedDomain[]): Promise<void> {
   await lab.mortalNginx.stop()
-  // A policy that is meant to have expired by the second message
+  // A policy that should have expired by the second message
   const lifetimes = domains.flatMap(({ spec }) => spec.policy?.maxAge ?? [])
   await delay(1000 * Math.max(0, ...lifetimes))
   for (const domain of domains) {
@@ -137,7 +137,7 @@ async function change(lab: Lab, domains: readonly PlacedDomain[]): Promise<void>
   }
 }
 
-/** Every session, once all of them are over: the sender has ended. */
+/** Every session, after the sender has ended. */
 export function endedSessions(lab: Lab): Promise<MxSession[]> {
   return until('all SMTP sessions are over', async () => {
     const sessions = await lab.sessions()
@@ -180,14 +180,14 @@ async function judge(
   }
 }
 
-/** A server may still be busy with what it has taken: its mailbox is waited for. */
+/** A server may still be busy with an accepted message: its mailbox is awaited. */
 async function arrivals(lab: Lab, { mailbox }: PlacedDomain, sent: readonly Sent[]): Promise<void> {
   const due = sent.filter(({ reply }) => reply.deliveries.some((one) => one.status === 'delivered'))
   const arrived = async () => {
     const ids = (await lab.mail.read(mailbox)).map(({ messageId }) => messageId)
     return due.every(({ messageId }) => ids.includes(messageId))
   }
-  // What has not come by then is for the judge
+  // The judge decides about missing messages
   await until('the mail is there', arrived, 10_000).catch(() => undefined)
 }
 

@@ -1,6 +1,6 @@
 /**
- * The sender, from the outside: a process in its own namespace, with the system's resolver and
- * nothing but `NODE_EXTRA_CA_CERTS` that a user would not have. See `sender.mjs` for its inside.
+ * The sender's process in its own namespace, with the system's resolver; only `NODE_EXTRA_CA_CERTS`
+ * differs from a user's environment. `sender.mjs` is its program.
  *
  * @module
  */
@@ -21,11 +21,11 @@ export interface SendRequest {
     messageId: string
     dsn?: { notify: string }
   }
-  /** To be handed to this smart host, and not to the recipient's MX hosts */
+  /** Send to this smart host, not to the recipient's MX hosts */
   smartHost?: string
 }
 
-/** What of `DomainDelivery` is of interest here. */
+/** The used fields of `DomainDelivery`. */
 export interface ReportedDelivery {
   policyDomain: string
   status: 'delivered' | 'refused' | 'failed'
@@ -86,9 +86,9 @@ export class Sender {
   }
 
   /**
-   * Has it close its transports, after which nothing should keep it alive.
+   * Closes its transports, after which nothing should keep it alive.
    *
-   * @throws when something does
+   * @throws if something does
    */
   async end(): Promise<void> {
     this.#child.stdin.end()

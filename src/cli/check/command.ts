@@ -3,11 +3,12 @@
  *
  * @module
  */
+
+import { unlessAborted } from '../../net/deadline.js'
 import { COMMON_HELP, NETWORK_HELP, parseArguments, wholeNumber } from '../arguments.js'
 import { type Command, UsageError } from '../context.js'
 import { openStore } from '../store.js'
 import { listDomains } from './domains.js'
-import { orAborted } from './interrupt.js'
 import { checkMany } from './many.js'
 import { LIMITS, openRun, RUN_OPTIONS } from './open-run.js'
 import { type Form, printerOf } from './outputs.js'
@@ -104,7 +105,7 @@ export const check: Command = {
     const { values, positionals } = parseArguments(argv, OPTIONS)
     const form = formOf(values)
     const { signal } = context
-    const list = await orAborted(listDomains(positionals, values.file, context), signal)
+    const list = await unlessAborted(listDomains(positionals, values.file, context), signal)
     const deadline = list.length > 1 ? LIMITS.deadlineOfMany : LIMITS.deadline
     const limits = {
       concurrency: numberOr(LIMITS.concurrency, '--concurrency', values.concurrency, 1000),
@@ -113,11 +114,11 @@ export const check: Command = {
     const opened =
       values.store === undefined
         ? undefined
-        : await orAborted(openStore(values.store, values.prefix), signal)
+        : await unlessAborted(openStore(values.store, values.prefix), signal)
     try {
       const run = {
-        ...(await orAborted(openRun(values, context, opened?.store), signal)),
-        assessments: await orAborted(assessmentsIn(values.reports ?? [], context), signal),
+        ...(await unlessAborted(openRun(values, context, opened?.store), signal)),
+        assessments: await unlessAborted(assessmentsIn(values.reports ?? [], context), signal),
       }
       const printer = printerOf(form, context, run.settings.now)
       return await checkMany(list, { run, context, printer, ...limits })

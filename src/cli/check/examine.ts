@@ -7,6 +7,7 @@ import { domainToUnicode } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import type { Dane } from '../../dane/dane.js'
 import { ask } from '../../dns/resolver.js'
+import type { Gate } from '../../net/gate.js'
 import type { Settings } from '../../options.js'
 import { CachedPolicy } from '../../policy/cached-policy.js'
 import { noPolicy, type PolicyLookup } from '../../policy/lookup.js'
@@ -29,13 +30,12 @@ import { inspectPolicyHost, type PolicyHostInspection } from './policy-host.js'
 import { checkRecord, checkTlsRpt } from './records.js'
 import type { Assessments } from './reports.js'
 import type { Sessions } from './sessions.js'
-import type { Slots } from './slots.js'
 import { verdictOn } from './verdict.js'
 
 /** The surroundings that all domains of a run share. */
 export interface Run {
   settings: Settings & { resolver: ReturnType<typeof remembering> }
-  slots: Slots
+  slots: Gate
   /** undefined: MX hosts are not connected to */
   sessions: Sessions | undefined
   /** undefined: TLSA records are not asked for */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Deadline } from '../../net/deadline.js'
+import { Deadline, onAbort, unlessAborted } from '../../net/deadline.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { noDomain } from '../arguments.js'
 import { type CliContext, EXIT, type ExitStatus, worstOf } from '../context.js'
@@ -13,7 +13,6 @@ import type { Listed } from './domains.js'
 import { examine, type Run } from './examine.js'
 import type { CheckReport } from './findings.js'
 import { InOrder } from './in-order.js'
-import { orAborted } from './interrupt.js'
 import { noReport } from './no-report.js'
 import { type CheckPrinter, grouped } from './outputs.js'
 
@@ -96,17 +95,17 @@ class Many {
     const { run, deadline: milliseconds } = this.#options
     const stop = new AbortController()
     const { signal } = this.#options.context
-    const interrupt = () => {
+    const release = onAbort(signal, () => {
       if (this.#interrupted()) stop.abort(signal?.reason)
-    }
-    signal?.addEventListener('abort', interrupt, { once: true })
+    })
     const deadline = new Deadline(milliseconds, `the look at ${domain}`, stop.signal)
     const onStep = (what: string) => {
       this.#steps.set(domain, what)
       this.#show()
     }
     try {
-      return await orAborted(
+      return await unlessAborted(
+        // The work may be in a step that does not look at the signal
         examine(domain, run, { onStep, signal: deadline.signal }),
         deadline.signal,
       )
@@ -117,7 +116,7 @@ class Many {
       return noReport(domain, `no result within ${span(milliseconds)} (${step})`)
     } finally {
       deadline.clear()
-      signal?.removeEventListener('abort', interrupt)
+      release()
       this.#steps.delete(domain)
     }
   }

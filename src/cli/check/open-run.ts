@@ -6,6 +6,7 @@
 import { hostname } from 'node:os'
 import type { Dane } from '../../dane/dane.js'
 import { isHostName } from '../../dns/domain-name.js'
+import { Gate } from '../../net/gate.js'
 import type { PolicyStore } from '../../policy/store.js'
 import { escapeRemoteText } from '../../text.js'
 import { COMMON_OPTIONS, NETWORK_OPTIONS } from '../arguments.js'
@@ -14,7 +15,7 @@ import { remembering } from '../name-servers.js'
 import { type NetworkArguments, nameServer, openNetwork } from '../network.js'
 import type { Run } from './examine.js'
 import { MAX_SOCKETS, Sessions } from './sessions.js'
-import { boundedConnect, Slots } from './slots.js'
+import { boundedConnect } from './slots.js'
 
 export const RUN_OPTIONS = {
   ...COMMON_OPTIONS,
@@ -52,7 +53,7 @@ export async function openRun(
   const { settings: found, smtp, shortened } = await openNetwork(values, context)
   const connect = boundedConnect(found.connect, MAX_SOCKETS)
   const settings = { ...found, connect, resolver: remembering(found.resolver) }
-  const slots = new Slots(MAX_SOCKETS)
+  const slots = new Gate(MAX_SOCKETS)
   const sessions = values.connect
     ? new Sessions({ settings, smtp, name, shortened }, slots)
     : undefined

@@ -5,13 +5,13 @@
  */
 import { lookupAddresses } from '../../dns/addresses.js'
 import { exchangeAt, type HttpsExchange } from '../../https/exchange.js'
+import type { Gate } from '../../net/gate.js'
 import type { Settings } from '../../options.js'
 import { fetchPolicy, type PolicyFetch, policyOf, policyRequest } from '../../policy/fetch.js'
 import { policyHost } from '../../policy/names.js'
 import { certificateFacts } from './certificate.js'
 import type { PolicyAddressCheck, PolicyHostCheck } from './findings.js'
 import { isNoRoute, isTimeout, problemOf } from './problem.js'
-import type { Slots } from './slots.js'
 
 /** A policy host, and the policy that a sender gets from it. */
 export interface PolicyHostInspection {
@@ -24,7 +24,7 @@ export interface PolicyHostInspection {
 
 export interface InspectOptions {
   settings: Settings
-  slots: Slots
+  slots: Gate
   signal: AbortSignal | undefined
 }
 

@@ -8,6 +8,7 @@ import { X509Certificate } from 'node:crypto'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import type { Dane, DaneDemand } from '../../dane/dane.js'
 import type { Candidate } from '../../delivery/plan.js'
+import type { Gate } from '../../net/gate.js'
 import type { Settings } from '../../options.js'
 import { openSmtp } from '../../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../../tls/failures.js'
@@ -19,7 +20,6 @@ import type { SmtpTimeouts } from '../network.js'
 import { certificateFacts } from './certificate.js'
 import type { MxSession } from './findings.js'
 import { causeOf, isNoRoute, isTimeout, problemOf } from './problem.js'
-import type { Slots } from './slots.js'
 
 export interface SessionOptions {
   settings: Settings
@@ -56,11 +56,11 @@ export const MAX_SOCKETS = 64
  */
 export class Sessions {
   readonly #options: SessionOptions
-  readonly #slots: Slots
+  readonly #slots: Gate
   /** The sessions with each address, one after the other; by the name of the MX host */
   readonly #seen = new Map<string, Promise<ReadonlyMap<string, Seen>>>()
 
-  constructor(options: SessionOptions, slots: Slots) {
+  constructor(options: SessionOptions, slots: Gate) {
     this.#options = options
     this.#slots = slots
   }
