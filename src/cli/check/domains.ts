@@ -44,14 +44,10 @@ export async function listDomains(
     const text = file === '-' ? await readInput(context) : await readList(file)
     written.push(...linesOf(text))
   }
-<<<<<<< HEAD
   if (written.length === 0) {
     const isList = file !== undefined || positionals.length > 0
-    throw new UsageError(isList ? 'The list names no domain.' : 'Which domain? Name one, or more.')
+    throw new UsageError(isList ? 'The list names no domain.' : 'Which domain? Name one or more.')
   }
-=======
-  if (written.length === 0) throw new UsageError('Which domain? Name one or more.')
->>>>>>> main
   return eachOnce(written)
 }
 
