@@ -31,14 +31,14 @@ export class PolicyServer {
 
   /** It never listens: connections are brought to it. */
   async accept(socket: Socket, site: PolicySite): Promise<void> {
-    const { requestCert, rejectUnauthorized, ...context } = await site.secure(this.#setup.family)
-    const secureContext = createSecureContext(context)
+    const settings = await site.secure(this.#setup.family)
+    const secureContext = createSecureContext(settings)
     if (socket.destroyed) return
     // A server of node:https takes no socket that it has not accepted itself on every runtime
     const secure = new TLSSocket(socket, {
+      ...settings,
       isServer: true,
       secureContext,
-      ...(requestCert ? { requestCert, rejectUnauthorized } : {}),
       ALPNProtocols: ['http/1.1'],
       SNICallback: (servername, done) => {
         if (servername.toLowerCase() === site.name) return done(null, secureContext)

@@ -1,6 +1,6 @@
 /**
- * Compiles the benchmarks together with the source that they measure. A loader such as tsx would be
- * measured along: it wraps every function for its name.
+ * Compiles the benchmarks together with the measured source. A loader such as tsx would distort the
+ * measurement: it wraps every function for its name.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { build } from 'tsup'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Below node_modules, so that what is imported from there is found. */
+/** Below node_modules, so that its imports are found. */
 const OUTPUT = `${ROOT}node_modules/.bench`
 
 /** @returns the path of the compiled `one.ts` */
@@ -24,7 +24,7 @@ export async function compile(): Promise<string> {
     format: 'esm',
     target: 'node20.19',
     tsconfig: `${ROOT}tsconfig.json`,
-    // What is installed stays where it is; esbuild would bundle development dependencies
+    // Installed packages are not bundled; esbuild would include development dependencies
     skipNodeModulesBundle: true,
     removeNodeProtocol: false,
     clean: true,
