@@ -127,8 +127,11 @@ export class Conversation {
     const { signal } = options
     this.#reached('connected')
     let secured: TLSSocket | undefined
-    const release = onAbort(signal, () => (secured ?? socket).destroy(errorOfThrown(signal.reason)))
+    let release: (() => void) | undefined
     try {
+      // It may have been aborted since the connection was made
+      signal.throwIfAborted()
+      release = onAbort(signal, () => (secured ?? socket).destroy(errorOfThrown(signal.reason)))
       secured = connectTls({ socket, ...handshakeOptions(request.host, options) })
       await this.#handshake(secured, request.host, options.inspect ?? false)
       const response = await this.#ask(secured, request)
@@ -139,7 +142,7 @@ export class Conversation {
     } catch (error) {
       return { ...this.#seen, ok: false, failure: failureOf(error, signal) }
     } finally {
-      release()
+      release?.()
       discard(secured)
       discard(socket)
     }

@@ -49,27 +49,35 @@ export class DotStuffing {
 
   /** Returns the length of the chunk as it must be sent; undefined if it does not change. */
   #lengthIfChanged(chunk: Uint8Array): number | undefined {
-    let length = 0
+    const { length } = chunk
+    let added = 0
     let changed = false
-    let atLineStart = this.#atLineStart
-    let afterCr = this.#afterCr
-    for (let index = 0; index < chunk.length; index++) {
-      const byte = chunk[index]
+    for (let index = 0; index < length; index++) {
+      const byte = chunk[index] ?? 0
+      // Most bytes are letters
+      if (byte > DOT) continue
       if (byte === LF) {
-        if (!afterCr) length += 2
+        const afterCr = index === 0 ? this.#afterCr : chunk[index - 1] === CR
         // A CR that ended the previous chunk already has its LF
-        if (!afterCr || index === 0) changed = true
-      } else if (byte === CR) {
-        length += 2
-        if (chunk[index + 1] !== LF) changed = true
-      } else if (byte === DOT && atLineStart) {
-        length += 2
+        if (afterCr && index > 0) continue
         changed = true
-      } else length++
-      afterCr = byte === CR
-      atLineStart = afterCr || byte === LF
+        added += afterCr ? -1 : 1
+      } else if (byte === CR) {
+        if (chunk[index + 1] === LF) continue
+        changed = true
+        added++
+      } else if (byte === DOT && this.#isLineStart(chunk, index)) {
+        changed = true
+        added++
+      }
     }
-    return changed ? length : undefined
+    return changed ? length + added : undefined
+  }
+
+  #isLineStart(chunk: Uint8Array, index: number): boolean {
+    if (index === 0) return this.#atLineStart
+    const before = chunk[index - 1]
+    return before === LF || before === CR
   }
 
   #copy(chunk: Uint8Array, out: Buffer): Buffer {
