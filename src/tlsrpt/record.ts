@@ -92,7 +92,15 @@ export async function lookupDestinations(
   if (answer.kind === 'failed') return answer
   const record = answer.kind === 'found' ? selectTlsRptRecord(answer.records) : undefined
   if (record === undefined) return { kind: 'none' }
-  return { kind: 'found', destinations: record.rua.flatMap((uri) => destinationOf(uri) ?? []) }
+  const destinations = record.rua.flatMap((uri) => destinationOf(uri) ?? [])
+  // One place may be written in several ways
+  const places = destinations.map(placeOf)
+  const each = destinations.filter((one, index) => places.indexOf(placeOf(one)) === index)
+  return { kind: 'found', destinations: each }
+}
+
+function placeOf(destination: Destination): string {
+  return destination.kind === 'mail' ? destination.mailbox : destination.url.href
 }
 
 function isUsable(uri: string): boolean {

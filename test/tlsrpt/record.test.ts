@@ -136,6 +136,20 @@ describe('the lookup', () => {
     expect(resolver.questions).toEqual(['_smtp._tls.bob.example'])
   })
 
+  it('[RPT-13] finds a place once that is written in several ways', async () => {
+    const rua =
+      'mailto:a@r.example,https://R.example/x,MAILTO:%61@R.example,mailto:b@r.example,https://r.example:443/x'
+    const resolver = new FakeResolver({ 'bob.example': rua })
+    const found = await lookupDestinations('bob.example', { resolver, dnsTimeout: 1000 })
+    expect(found).toMatchObject({
+      destinations: [
+        { uri: 'mailto:a@r.example' },
+        { uri: 'https://R.example/x' },
+        { uri: 'mailto:b@r.example' },
+      ],
+    })
+  })
+
   it('[RPT-2] distinguishes "no record" from "unknown"', async () => {
     const resolver = new FakeResolver()
     resolver.txt.set('_smtp._tls.broken.example', 'SERVFAIL')

@@ -44,7 +44,7 @@ export async function listDomains(
     const text = file === '-' ? await readInput(context) : await readList(file)
     written.push(...linesOf(text))
   }
-  if (written.length === 0) throw new UsageError('Which domain? mta-sts check DOMAIN...')
+  if (written.length === 0) throw new UsageError('Which domain? Name one or more.')
   return eachOnce(written)
 }
 
