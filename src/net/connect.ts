@@ -147,7 +147,7 @@ function connectOne(
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
       if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
-      // Nothing will be heard of it any more
+      // It will not emit any more events
       if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))
       socket = opened
       const ready = () => settle(() => resolve(opened))

@@ -114,7 +114,7 @@ export function checkEhloName(name: string | undefined): string | undefined {
   throw optionError('name', 'must be a host name or an address literal, for EHLO', name)
 }
 
-/** @throws TypeError that names the option which is wrong */
+/** @throws TypeError that names the wrong option */
 export function checkOpenOptions(options: OpenOptions): void {
   checkEhloName(options.name)
   for (const field of ['connectionTimeout', 'greetingTimeout', 'commandTimeout'] as const) {

@@ -49,7 +49,7 @@ export class PolicyTally {
   readonly #policyType: string
   readonly #senders = new Map<string, Seen>()
   readonly #days = new Map<DayNumber, { sessions: number; failed: number }>()
-  /** Days with sessions: a report of none says nothing of them */
+  /** Days with sessions */
   readonly #covered = new Set<DayNumber>()
   readonly #modes = new Map<ModeSeen['mode'], Mode>()
   readonly #groups = new Map<string, Group>()
