@@ -301,15 +301,17 @@ export function smtpUtf8Error(
 
 /** Returns the error for a message whose recipients were all refused. */
 export function allRejectedError(rejectedErrors: readonly SmtpError[]): SmtpError {
-  const last = rejectedErrors.at(-1)
-  const why = last === undefined ? '' : `: ${last.message}`
+  // The reply to a recipient that may be accepted later, for those who look at the code alone
+  const deferred = rejectedErrors.find(({ responseCode }) => Number(responseCode) < 500)
+  const reply = deferred ?? rejectedErrors.at(-1)
+  const why = reply === undefined ? '' : `: ${reply.message}`
   const error = new SmtpError(`Can't send mail - all recipients were rejected${why}`, {
     code: 'EENVELOPE',
     step: 'RCPT TO',
     permanent: true,
   })
-  if (last?.responseCode !== undefined) {
-    Object.assign(error, { responseCode: last.responseCode, response: last.response })
+  if (reply?.responseCode !== undefined) {
+    Object.assign(error, { responseCode: reply.responseCode, response: reply.response })
   }
   return withRejections(error, rejectedErrors)
 }

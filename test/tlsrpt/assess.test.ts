@@ -72,6 +72,20 @@ describe('the verdict', () => {
     expect(policies[0]?.days).toMatchObject({ covered: 10, missing: 0 })
   })
 
+  it.each([
+    [
+      'no sender could fetch the policy',
+      policy([{ resultType: 'sts-policy-fetch-error' }], { totalSuccessfulSessionCount: 0 }),
+    ],
+    ['the policy was of mode none', policy([], { policyString: ['version: STSv1', 'mode: none'] })],
+  ])('is not ready where %s', (_, reported) => {
+    const { verdict } = only(assess(month(30, () => [reported])))
+    expect(verdict).toEqual({
+      answer: 'not-yet',
+      text: 'not yet: no session that met the policy was reported',
+    })
+  })
+
   it('counts a report of more than a month on its first day', () => {
     const long = {
       ...report(1, [policy()]),

@@ -58,8 +58,14 @@ export async function openRun(
     ? new Sessions({ settings, smtp, name, shortened }, slots)
     : undefined
   const dane = values.dane ? await openDane(values.resolver, context) : undefined
+  if (dane !== undefined && !(await dane.probe())) context.stderr.write(NO_VALIDATION)
   return { settings, slots, sessions, dane, store, shortened, assessments: new Map() }
 }
+
+const NO_VALIDATION = `\
+mta-sts: --dane: the name server does not validate DNSSEC, or does not answer,
+and no TLSA record counts. Name one that does: --resolver H[:P]
+`
 
 /** Most users of the command have no use for this part of the package. */
 async function openDane(resolver: string | undefined, context: CliContext): Promise<Dane> {

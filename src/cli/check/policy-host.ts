@@ -13,10 +13,10 @@ import { certificateFacts } from './certificate.js'
 import type { PolicyAddressCheck, PolicyHostCheck } from './findings.js'
 import { isNoRoute, isTimeout, problemOf } from './problem.js'
 
-/** What a policy host is like, and what a sender gets from it. */
+/** A policy host, and the policy that a sender gets from it. */
 export interface PolicyHostInspection {
   check: PolicyHostCheck
-  /** As with a sender: from the first address that gives a policy, or else the last failure */
+  /** The policy of the first address that gives one, or else a failure */
   fetch: PolicyFetch
   /** The policy file, valid or not */
   body: string | undefined
@@ -93,7 +93,7 @@ async function inspectAddress(
   }
 }
 
-/** Of a response that is no policy file at all, there is nothing to show line by line. */
+/** Returns the text of the policy file; undefined for a response that is no such file. */
 function bodyOf(exchange: HttpsExchange, fetch: PolicyFetch): string | undefined {
   if (fetch.kind === 'fetched') return fetch.body
   const unreadable = exchange.ok && fetch.failure.resultType === 'sts-policy-invalid'

@@ -1,5 +1,5 @@
 /**
- * Bounds on what goes on at once.
+ * Bounds on the number of tasks and sockets at a time.
  *
  * @module
  */
