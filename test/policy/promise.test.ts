@@ -753,6 +753,24 @@ describe('[STS-61] a shared store', () => {
     expect(store.calls).toHaveLength(length)
   })
 
+  it.each([true, false])(
+    'gets an entry that it has lost at the next look, if it tells removals: %s',
+    async (tellsRemovals) => {
+      const store = sharedStore(stage.clock.now)
+      if (!tellsRemovals) Object.assign(store, { removedAt: undefined })
+      const under = stage.cache({ store })
+      await under.cache.get(bob.name)
+      store.entries.clear()
+      for (const wait of [RECHECK, 2 * MINUTE]) {
+        stage.clock.advance(wait)
+        await under.cache.get(bob.name)
+        await settled(under)
+        await turns()
+      }
+      expect(store.entries.has(bob.name)).toBe(tellsRemovals)
+    },
+  )
+
   it('refuses an entry of an earlier fetch; the writer takes over what the store has', async () => {
     const store = sharedStore(stage.clock.now)
     bob.policy({ mode: 'testing', id: 'n1' })
