@@ -86,7 +86,7 @@ export class PolicyCache {
     this.#options = options
     this.#now = now
     this.#closing = closing
-    this.#memory = new PolicyMemory(options)
+    this.#memory = new PolicyMemory({ ...options, onEvicted: this.#onEvicted })
     this.#slots = new Slots(options.maxFetches, closing, closedError)
     this.#updater = new Updater({
       ...options,
@@ -235,6 +235,11 @@ export class PolicyCache {
       case 'unchanged':
         return 'kept'
     }
+  }
+
+  /** What the store could not take, or does not know, it gets before memory forgets it. */
+  readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
+    if (policy.isSaveDue()) this.#runBeside(this.#updater.save(policyDomain, policy))
   }
 
   /** Records that a policy is used, and begins in the background what is due. */
