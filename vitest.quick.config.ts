@@ -17,7 +17,6 @@ export const SLOW: readonly string[] = [
   'e2e/traffic',
   'examples/',
   'nodemailer/contract',
-  'nodemailer/smart-host-contract',
   'package/',
   'policy/cache-faults',
   'policy/model',

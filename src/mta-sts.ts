@@ -88,15 +88,16 @@ export class MtaSts implements AsyncDisposable {
       brokenTls: new BrokenTls(),
     }
     this.#planOptions = {
-      policy: { ...plans, demand: 'policy' },
-      require: { ...plans, demand: 'require' },
-      optional: { ...plans, demand: 'optional' },
+      policy: { ...plans, demand: 'policy', shared: new WeakMap() },
+      require: { ...plans, demand: 'require', shared: new WeakMap() },
+      optional: { ...plans, demand: 'optional', shared: new WeakMap() },
     }
     this.#settings = settings
     this.connect = settings.connect
     this.#store = new GuardedStore(settings.store, {
       timeout: STORE_TIMEOUT,
       now: settings.now,
+      closing: this.#closing.signal,
       report: (operation, error) => this.#reportStore(operation, error),
     })
     this.#cache = new PolicyCache({
@@ -258,8 +259,9 @@ export class MtaSts implements AsyncDisposable {
     const mxHosts =
       destination.kind === 'domain'
         ? this.#lookups.mx(destination.name, this.#usesDane(destination, demand))
-        : Promise.resolve({ kind: 'absent', nxdomain: false } as const)
-    const lookup = await this.#lookupFor(destination)
+        : ({ kind: 'absent', nxdomain: false } as const)
+    const found = this.#lookupFor(destination)
+    const lookup = found instanceof Promise ? await found : found
     record.begin(lookup)
     if (lookup.status === 'none' && lookup.reason === 'store-failure')
       throw storeError(destination.name)

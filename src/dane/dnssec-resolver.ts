@@ -4,10 +4,11 @@
  *
  * @module
  */
+
+import { Gate } from '../net/gate.js'
 import { checkKnown, MAX_TIMER, number, optionError } from '../option-checks.js'
 import { DnsError, type DnsErrorCode } from './dns-error.js'
 import { exchange } from './exchange.js'
-import { Gate } from './gate.js'
 import { expandedName, recordsOf } from './records.js'
 import {
   isLoopback,

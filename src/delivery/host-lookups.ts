@@ -57,7 +57,7 @@ export class HostLookups {
    *
    * @param withDane whether DANE applies to the domain
    */
-  async mx(domain: string, withDane: boolean): Promise<MxAnswer> {
+  mx(domain: string, withDane: boolean): MxAnswer | Promise<MxAnswer> {
     const { dane } = this.#options
     if (!this.#secureMx || !withDane || dane?.excepted(domain)) return this.#plain.mx(domain)
     return this.#secureMx.of(domain)

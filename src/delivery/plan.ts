@@ -77,6 +77,8 @@ export interface PlanOptions {
   demand: TlsDemand
   /** Treats mode `enforce` as `testing` */
   reportOnly: boolean
+  /** Plans made with these options */
+  shared?: SharedPlans
   /** Judges proofs by DANE; undefined without the option `dane` */
   judgeDane?: DaneJudge | undefined
 }
@@ -94,8 +96,14 @@ export interface PlanInput {
   destination: Destination
   lookup: PolicyLookup
   /** The MX lookup of a domain, started together with the policy's */
-  mxHosts: Promise<MxAnswer>
+  mxHosts: MxAnswer | Promise<MxAnswer>
 }
+
+/**
+ * Plans that overlapping deliveries to a domain share, by the MX answer they were made from, which
+ * is forgotten within a second.
+ */
+export type SharedPlans = WeakMap<MxAnswer, DeliveryPlan>
 
 /**
  * Plans a delivery.
@@ -112,24 +120,36 @@ export async function planDelivery(
     case 'smart-host':
       return planForSmartHost(destination.name, lookup, options)
     case 'domain':
-      return planForDomain(destination.name, lookup, { ...options, answer: await mxHosts })
+      return planForDomain({ policyDomain: destination.name, mx: await mxHosts }, lookup, options)
   }
 }
 
 async function planForDomain(
-  policyDomain: string,
+  { policyDomain, mx }: { policyDomain: string; mx: MxAnswer },
   lookup: PolicyLookup,
-  { answer, ...options }: PlanOptions & { answer: MxAnswer },
+  options: PlanOptions,
 ): Promise<DeliveryPlan> {
-  const hosts = mxHostsOf(policyDomain, answer, lookup)
-  const from = { domain: policyDomain, mx: answer, port: options.port }
+  const known = options.shared?.get(mx)
+  if (known?.lookup === lookup && known.policyDomain === policyDomain) return copyOf(known)
+  const hosts = mxHostsOf(policyDomain, mx, lookup)
+  const from = { domain: policyDomain, mx, port: options.port }
   const considered = await Promise.all(
     hosts.map((host) => consider({ ...host, ...from }, lookup, options)),
   )
   const candidates = considered.flatMap((entry) => entry.candidate ?? [])
   const refused = considered.flatMap((entry) => entry.refused)
   if (candidates.length === 0) requireExistence(policyDomain, lookup, refused)
-  return { policyDomain, lookup, candidates, refused }
+  const plan = { policyDomain, lookup, candidates, refused }
+  // What failed is looked up again by the next delivery
+  const isSound = refused.length === 0 && candidates.every(({ failure }) => failure === undefined)
+  if (isSound) options.shared?.set(mx, plan)
+  return isSound ? copyOf(plan) : plan
+}
+
+/** Returns a plan of one's own; hosts of equal preference come in another order. */
+function copyOf(plan: DeliveryPlan): DeliveryPlan {
+  const candidates = plan.candidates.map((one) => ({ ...one, tls: { ...one.tls } }))
+  return { ...plan, candidates: candidates.length > 1 ? inOrder(candidates) : candidates }
 }
 
 /**
@@ -206,7 +226,7 @@ function nullMx(policyDomain: string, mayBeForged: boolean): RoutingError {
   })
 }
 
-function inOrder(hosts: readonly MxHost[]): MxHost[] {
+function inOrder<T extends MxHost>(hosts: readonly T[]): T[] {
   const sorted = shuffled(hosts).sort((a, b) => a.preference - b.preference)
   const seen = new Set<string>()
   return sorted.filter(({ mxHost }) => !seen.has(mxHost) && seen.add(mxHost))

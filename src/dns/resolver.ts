@@ -63,6 +63,11 @@ export async function ask<T>(
   }
 }
 
+/** Whether a record of `resolveTxt` is a list of strings. */
+export function isTextRecord(record: unknown): boolean {
+  return Array.isArray(record) && [...record].every((text) => typeof text === 'string')
+}
+
 function timeoutError(timeout: number): Error {
   return Object.assign(new Error(`No DNS answer within ${timeout} ms`), { code: 'ETIMEOUT' })
 }

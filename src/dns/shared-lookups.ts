@@ -45,11 +45,11 @@ export class Lookups {
   }
 
   /** Looks up the MX records of a domain, unsorted. */
-  async mx(domain: string): Promise<Answer<MxRecord>> {
+  mx(domain: string): Answer<MxRecord> | Promise<Answer<MxRecord>> {
     return this.#mx.of(domain)
   }
 
-  async addresses(host: string): Promise<AddressLookup> {
+  addresses(host: string): AddressLookup | Promise<AddressLookup> {
     return this.#addresses.of(host)
   }
 

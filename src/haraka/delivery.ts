@@ -77,7 +77,7 @@ export class HarakaDelivery {
 
   #next(): void {
     if (this.#begun) {
-      this.#attempt?.reject(new Error('The MX host did not take the message'))
+      this.#attempt?.reject(new Error('The MX host did not accept the message'))
       return
     }
     this.#begun = true

@@ -122,7 +122,7 @@ export function knownHost(plugin: Pick<HarakaPlugin, 'haraka_require'>): HarakaH
   for (const [module, path, text] of EXPECTED) {
     const found = memberOf(load(plugin, module), path)
     if (typeof found === 'function' && codeOf(found).includes(text)) continue
-    throw unknown(version, `${module}: ${path} is not what it was in the versions that are known`)
+    throw unknown(version, `${module}: ${path} differs from the known versions`)
   }
   const pool = load(plugin, 'outbound/client_pool') as ClientPool
   const { HarakaMx, ip_in_list } = memberOf(load(plugin, 'outbound'), 'net_utils') as {
@@ -150,7 +150,7 @@ function checkVersion(version: string): void {
   const [oldMajor, oldMinor, oldPatch] = OLDEST
   const isNewEnough = minor > oldMinor || (minor === oldMinor && patch >= oldPatch)
   if (major === oldMajor && isNewEnough) return
-  throw unknown(version, `known are the versions from ${OLDEST.join('.')} up to 4`)
+  throw unknown(version, `the known versions are from ${OLDEST.join('.')} up to 4`)
 }
 
 function load(plugin: Pick<HarakaPlugin, 'haraka_require'>, module: string): unknown {

@@ -76,7 +76,7 @@ function settingsOf(plugin: HarakaPlugin, host: HarakaHost) {
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new MtaStsError(
-      `config/${FILE}: unknown section [${unknown}]. Known are: [overrides], [dane], [reports]`,
+      `config/${FILE}: unknown section [${unknown}]. Known sections: [overrides], [dane], [reports]`,
       'ECONFIG',
     )
   }

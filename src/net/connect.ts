@@ -92,7 +92,8 @@ export function connectFirst(
       clearTimeout(timer)
       release()
       settle()
-      giveUp.abort()
+      // Where one address was tried, there is nothing to give up
+      if (begun > 1) giveUp.abort()
     }
     const beginNext = () => {
       clearTimeout(timer)

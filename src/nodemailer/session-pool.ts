@@ -179,19 +179,30 @@ export class SessionPool {
     const index = host?.idle.findIndex((kept) => fits(kept, candidate)) ?? -1
     const [kept] = index < 0 ? [] : (host?.idle.splice(index, 1) ?? [])
     if (!kept) return undefined
-    clearTimeout(kept.timer)
-    kept.connection.ref()
+    if (kept.timer !== undefined) {
+      clearTimeout(kept.timer)
+      kept.timer = undefined
+      kept.connection.ref()
+    }
     kept.messages++
     this.#leased.set(kept.connection, kept)
     return kept
   }
 
   #keep(kept: Kept): void {
+    this.#host(kept.connection.mxHost).idle.push(kept)
+    this.#wakeNext()
+    // A message that was woken takes the connection first: for a busy one this would be for nothing
+    queueMicrotask(() => this.#rest(kept))
+  }
+
+  /** Bounds the time of a connection that nobody has taken. */
+  #rest(kept: Kept): void {
     const { connection } = kept
+    const idle = this.#hosts.get(connection.mxHost)?.idle
+    if (kept.timer !== undefined || !idle?.includes(kept)) return
     kept.timer = setTimeout(() => void connection.quit(), this.#limits.idleTimeout).unref()
     connection.unref()
-    this.#host(connection.mxHost).idle.push(kept)
-    this.#wakeNext()
   }
 
   /** Whether another connection to the host may be opened, once something idle has given way. */

@@ -20,6 +20,7 @@ import { TlsFailureError } from '../tls/failures.js'
 import { checkServerIdentity } from '../tls/identity.js'
 import type { Security } from '../tls/security.js'
 import type { GetSocket, SmtpOptions, SocketOptions } from './smart-host-types.js'
+import { TransactionLogger } from './transaction-log.js'
 
 /** Under this key the options of an SMTP session hold the connection that was opened for it. */
 const OPENED = Symbol('connection')
@@ -41,9 +42,11 @@ export interface ConnectSettings {
 /** Opens the connections of one smart host. */
 export class SmartHostConnector {
   readonly #settings: ConnectSettings
+  readonly #log: TransactionLogger
 
   constructor(settings: ConnectSettings) {
     this.#settings = settings
+    this.#log = new TransactionLogger(settings.options())
   }
 
   /**
@@ -139,6 +142,7 @@ export class SmartHostConnector {
       ...(localAddress === undefined ? {} : { localAddress }),
       connectionTimeout: connectionTimeout || CONNECTION_TIMEOUT,
       greetingTimeout: greetingTimeout || GREETING_TIMEOUT,
+      ...this.#log.forSession(),
     }
   }
 

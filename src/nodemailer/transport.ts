@@ -327,6 +327,8 @@ async function mapBounded<T, R>(
   limit: number,
   map: (item: T) => Promise<R>,
 ): Promise<R[]> {
+  const [only] = items
+  if (items.length === 1 && only !== undefined) return [await map(only)]
   if (items.length <= limit) return Promise.all(items.map(map))
   const results = new Array<R>(items.length)
   const entries = items.entries()

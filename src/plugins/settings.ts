@@ -189,7 +189,7 @@ class Reader {
       const kind = key === undefined ? undefined : kinds[key]
       if (key === undefined || kind === undefined) {
         const list = Object.keys(kinds).join(', ')
-        throw this.error(name, `has no setting "${given}". Known are: ${list}`)
+        throw this.error(name, `has no setting "${given}". Known settings: ${list}`)
       }
       found[key] = this.#value(value, kind, { section: name, key: given })
     }

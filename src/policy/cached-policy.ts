@@ -259,9 +259,9 @@ export interface ReadPolicy {
  */
 export function fromStored(stored: StoredPolicy, now: number): ReadPolicy {
   const { id, body, fetchedAt, usedAt, recordSeenAt } = stored
-  if (typeof id !== 'string' || !isPolicyId(id)) throw new TypeError('its id is no policy id')
-  if (typeof body !== 'string') throw new TypeError('its body is no text')
-  if (!Number.isFinite(fetchedAt)) throw new TypeError('its fetchedAt is no time')
+  if (typeof id !== 'string' || !isPolicyId(id)) throw new TypeError('its id is not a policy id')
+  if (typeof body !== 'string') throw new TypeError('its body is not text')
+  if (!Number.isFinite(fetchedAt)) throw new TypeError('its fetchedAt is not a time')
   const begun = startOf(stored)
   const end = Math.min(fetchedAt, now)
   const start = Number.isFinite(begun) ? Math.min(begun, end) : end

@@ -74,7 +74,7 @@ export function policyOf(exchange: HttpsExchange): PolicyFetch {
   }
   const problem = headProblem(exchange.status, exchange.headers)
   if (problem) {
-    const message = `The answer of the policy host is not usable: ${problem}`
+    const message = `The policy host's answer cannot be used: ${problem}`
     return failed('sts-policy-fetch-error', problem, new MtaStsError(message, 'EPOLICYFETCH'))
   }
   try {

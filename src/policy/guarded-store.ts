@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
 import { type TimeLimit, withinTime } from '../net/deadline.js'
@@ -15,6 +16,8 @@ export interface GuardedStoreOptions {
   /** Limit of each call, in milliseconds */
   timeout: number
   now: () => number
+  /** Once aborted, nothing is listed any more */
+  closing?: AbortSignal
   /** Called with failures, once a minute at most */
   report: (operation: string, error: unknown) => void
 }
@@ -42,6 +45,9 @@ const REPORT_INTERVAL = 60_000
 
 /** Distance in the future above which an entry is reported: one of the clocks is wrong. */
 const CLOCK_SKEW = 3_600_000
+
+/** Entries that are listed in one turn of the event loop. */
+const ENTRIES_A_TURN = 100
 
 const NOTHING = { kind: 'nothing' } as const
 const NO_ANSWER = { kind: 'no-answer' } as const
@@ -108,9 +114,12 @@ export class GuardedStore {
       return store.list?.()[Symbol.asyncIterator]()
     })
     if (!entries) return
-    for (;;) {
+    for (let read = 1; ; read++) {
       const next = await this.#attempt('list', () => entries.next())
-      if (!next || next.done) return
+      if (typeof next !== 'object' || next === null || next.done) return
+      // A list without an end, of promises that are resolved already, must not stop the process
+      if (read % ENTRIES_A_TURN === 0) await nextTurn()
+      if (this.#options.closing?.aborted) return
       const entry = this.#checkEntry(next.value)
       if (entry) yield entry
     }

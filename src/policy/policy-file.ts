@@ -143,7 +143,7 @@ function policyText(body: string | Uint8Array): string {
 
 function decodeUtf8(bytes: Uint8Array): string {
   if (!isUtf8(bytes)) {
-    throw new PolicySyntaxError('The policy file must be UTF-8, and it is not', WHOLE_FILE)
+    throw new PolicySyntaxError('The policy file is not UTF-8', WHOLE_FILE)
   }
   const { buffer, byteOffset, byteLength } = bytes
   return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, byteLength)).toString()
@@ -214,7 +214,7 @@ function checkPolicy({ version, mode, mx, maxAge, extensions }: Policy): void {
   }
   if (mx.length === 0 && mode !== 'none') missing('mx')
   if (new Set(mx).size < mx.length) {
-    throw new PolicySyntaxError('An mx pattern of the policy is there twice', line)
+    throw new PolicySyntaxError('The policy lists an mx pattern twice', line)
   }
   if (!Number.isInteger(maxAge) || maxAge < 0 || maxAge > MAX_AGE_LIMIT) {
     throw wrong('max_age', `must be whole seconds from 0 to ${MAX_AGE_LIMIT}`, {
@@ -230,13 +230,13 @@ function checkExtensions(extensions: readonly Field[]): void {
     const problem = fieldProblem({ name, value })
     if (problem !== undefined) throw new PolicySyntaxError(problem, WHOLE_FILE)
     if (isDefined(name)) {
-      throw wrong(name, 'is no extension', { value, line: WHOLE_FILE })
+      throw wrong(name, 'is not an extension', { value, line: WHOLE_FILE })
     }
     if (value !== trimWhiteSpace(value)) {
       throw wrong(name, 'must not have white space at its ends', { value, line: WHOLE_FILE })
     }
   }
   if (firstOfEach(extensions).length < extensions.length) {
-    throw new PolicySyntaxError('An extension of the policy is there twice', WHOLE_FILE)
+    throw new PolicySyntaxError('The policy has an extension twice', WHOLE_FILE)
   }
 }

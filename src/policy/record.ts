@@ -123,11 +123,11 @@ function checkExtensions(extensions: readonly Field[]): void {
     const problem = fieldProblem(extension)
     if (problem !== undefined) throw new RecordSyntaxError(problem)
     if (isDefined(extension.name)) {
-      throw new RecordSyntaxError(`"${extension.name}" is no extension of an MTA-STS record`)
+      throw new RecordSyntaxError(`"${extension.name}" is not an extension of an MTA-STS record`)
     }
   }
   if (firstOfEach(extensions).length < extensions.length) {
-    throw new RecordSyntaxError('An extension of an MTA-STS record is there twice')
+    throw new RecordSyntaxError('The MTA-STS record has an extension twice')
   }
 }
 

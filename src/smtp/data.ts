@@ -9,6 +9,7 @@ import { MAX_TIMER } from '../option-checks.js'
 import { textOfThrown } from '../text.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
+import type { ReplyTimeouts } from './timeouts.js'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -48,27 +49,35 @@ export class DotStuffing {
 
   /** Returns the length of the chunk as it must be sent; undefined if it does not change. */
   #lengthIfChanged(chunk: Uint8Array): number | undefined {
-    let length = 0
+    const { length } = chunk
+    let added = 0
     let changed = false
-    let atLineStart = this.#atLineStart
-    let afterCr = this.#afterCr
-    for (let index = 0; index < chunk.length; index++) {
-      const byte = chunk[index]
+    for (let index = 0; index < length; index++) {
+      const byte = chunk[index] ?? 0
+      // Most bytes are letters
+      if (byte > DOT) continue
       if (byte === LF) {
-        if (!afterCr) length += 2
+        const afterCr = index === 0 ? this.#afterCr : chunk[index - 1] === CR
         // A CR that ended the previous chunk already has its LF
-        if (!afterCr || index === 0) changed = true
-      } else if (byte === CR) {
-        length += 2
-        if (chunk[index + 1] !== LF) changed = true
-      } else if (byte === DOT && atLineStart) {
-        length += 2
+        if (afterCr && index > 0) continue
         changed = true
-      } else length++
-      afterCr = byte === CR
-      atLineStart = afterCr || byte === LF
+        added += afterCr ? -1 : 1
+      } else if (byte === CR) {
+        if (chunk[index + 1] === LF) continue
+        changed = true
+        added++
+      } else if (byte === DOT && this.#isLineStart(chunk, index)) {
+        changed = true
+        added++
+      }
     }
-    return changed ? length : undefined
+    return changed ? length + added : undefined
+  }
+
+  #isLineStart(chunk: Uint8Array, index: number): boolean {
+    if (index === 0) return this.#atLineStart
+    const before = chunk[index - 1]
+    return before === LF || before === CR
   }
 
   #copy(chunk: Uint8Array, out: Buffer): Buffer {
@@ -95,10 +104,12 @@ export class DotStuffing {
 /** A message: text and bytes are sent at once, a stream is read block by block. */
 export type MessageSource = string | Uint8Array | Readable
 
+type BodyTimeouts = Pick<ReplyTimeouts, 'block' | 'message'>
+
 /**
  * Sends a message with its final dot, which only a complete message gets.
  *
- * @param timeout milliseconds for the host to accept one block, and for a stream to bring one
+ * @param timeouts milliseconds: `block` for the host to accept one, `message` for a stream to go on
  * @returns the bytes that were sent, dots stuffed, without the final dot
  * @throws SmtpError when the connection ended, or the host replied before the end; `ESTREAM` when
  * the stream failed or was closed before its end. The connection is closed in each case
@@ -106,12 +117,12 @@ export type MessageSource = string | Uint8Array | Readable
 export function sendBody(
   dialogue: SmtpDialogue,
   message: MessageSource,
-  timeout: number,
+  timeouts: BodyTimeouts,
 ): number | Promise<number> {
   const body = new Body(dialogue)
-  if (isStream(message)) return sendStream(body, message, timeout)
+  if (isStream(message)) return sendStream(body, message, timeouts)
   const bytes = typeof message === 'string' ? Buffer.from(message) : message
-  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeout)
+  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeouts.block)
   return body.whole(bytes)
 }
 
@@ -127,18 +138,23 @@ async function sendBlocks(body: Body, bytes: Uint8Array, timeout: number): Promi
   return body.finish()
 }
 
-async function sendStream(body: Body, stream: Readable, timeout: number): Promise<number> {
+async function sendStream(
+  body: Body,
+  stream: Readable,
+  { block, message }: BodyTimeouts,
+): Promise<number> {
   // Ends the loop when the connection ends during the wait for the stream
   const onEnd = () => stream.destroy()
   body.dialogue.onEnd(onEnd)
-  const late = () => body.fault(`nothing came for ${timeout} ms`)
-  const waiting = () => setTimeout(late, Math.min(timeout, MAX_TIMER))
+  // A stream that stalls would keep the connection for as long as the host lets it
+  const late = () => body.fault(`nothing came for ${message} ms`)
+  const waiting = () => setTimeout(late, Math.min(message, MAX_TIMER))
   let timer = waiting()
   try {
     for await (const chunk of stream) {
       clearTimeout(timer)
       const taken = body.add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-      if (!taken) await body.drained(timeout)
+      if (!taken) await body.drained(block)
       timer = waiting()
     }
     return body.finish()

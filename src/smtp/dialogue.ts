@@ -126,7 +126,7 @@ export class SmtpDialogue {
   assertQuiet(step: SmtpStep): void {
     if (this.#spokeEarly && !this.#fault) {
       const text = escapeRemoteText([...this.#lines, this.#partial].join(' '))
-      this.fail((at) => protocolError(at, `The host replied before it was asked: ${text}`))
+      this.fail((at) => protocolError(at, `The host sent an unexpected reply: ${text}`))
     }
     if (this.#fault) throw this.#fault(step)
   }
@@ -278,7 +278,7 @@ export class SmtpDialogue {
     const code = Number(match?.[1])
     if (!match || (this.#lines.length > 0 && code !== this.#code)) {
       const text = escapeRemoteText(line)
-      this.fail((step) => protocolError(step, `The host sent what is no reply: ${text}`))
+      this.fail((step) => protocolError(step, `The host sent an invalid reply: ${text}`))
       return
     }
     this.#code = code

@@ -106,8 +106,12 @@ const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}<>]/u
 /** A local part in quotes, which may hold spaces (RFC 5321 §4.1.2). */
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/
 
+/** Most addresses, which are sent as they are. */
+const PLAIN = /^[\w!#$%&'*+/=?^`{|}~.-]+@[\w.-]*\w$/
+
 /** Returns the address as written between the angle brackets (RFC 5321 §4.1.2). */
 function path(address: unknown, recipient?: string): string {
+  if (typeof address === 'string' && PLAIN.test(address)) return address
   const invalid = (why: string) =>
     envelopeError(
       `The address ${escapeRemoteText(JSON.stringify(address) ?? String(address))} ${why}`,

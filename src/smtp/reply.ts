@@ -222,7 +222,7 @@ export function replyError(
 ): SmtpError {
   const said = `: ${escapeRemoteText(reply.lines.join(' '))}`
   if (reply.code < 400)
-    return protocolError(step, `The reply to ${step} makes no sense${said}`, reply)
+    return protocolError(step, `The reply to ${step} is out of order${said}`, reply)
   return new SmtpError(`${FAILED[step]}${said}`, {
     // RFC 5321 §3.8: the host ends the session
     code: reply.code === 421 && !FINAL_STEPS.has(step) ? 'ECONNECTION' : codeOfStep(step),
@@ -237,7 +237,7 @@ export function replyError(
 export function earlyReplyError(step: SmtpStep, reply: Reply): SmtpError {
   const said = escapeRemoteText(reply.lines.join(' '))
   if (reply.code < 400) {
-    return protocolError(step, `The host replied before it was asked: ${said}`, reply)
+    return protocolError(step, `The host sent an unexpected reply: ${said}`, reply)
   }
   const what = step === 'message' ? 'before the end of the message' : 'and ended the session'
   return new SmtpError(`The host replied ${what}: ${said}`, {
@@ -301,15 +301,17 @@ export function smtpUtf8Error(
 
 /** Returns the error for a message whose recipients were all refused. */
 export function allRejectedError(rejectedErrors: readonly SmtpError[]): SmtpError {
-  const last = rejectedErrors.at(-1)
-  const why = last === undefined ? '' : `: ${last.message}`
+  // The reply to a recipient that may be accepted later, for those who look at the code alone
+  const deferred = rejectedErrors.find(({ responseCode }) => Number(responseCode) < 500)
+  const reply = deferred ?? rejectedErrors.at(-1)
+  const why = reply === undefined ? '' : `: ${reply.message}`
   const error = new SmtpError(`Can't send mail - all recipients were rejected${why}`, {
     code: 'EENVELOPE',
     step: 'RCPT TO',
     permanent: true,
   })
-  if (last?.responseCode !== undefined) {
-    Object.assign(error, { responseCode: last.responseCode, response: last.response })
+  if (reply?.responseCode !== undefined) {
+    Object.assign(error, { responseCode: reply.responseCode, response: reply.response })
   }
   return withRejections(error, rejectedErrors)
 }

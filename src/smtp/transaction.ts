@@ -82,7 +82,7 @@ export class Transaction {
       this.#checkBefore(check)
       const sent = performance.now()
       const { timeouts } = this.#host
-      const body = sendBody(this.#dialogue, message, timeouts.block)
+      const body = sendBody(this.#dialogue, message, timeouts)
       const messageSize = typeof body === 'number' ? body : await body
       this.#dialogue.log('client', `<${messageSize} bytes of message>`)
       const reply = await this.#dialogue.reply('message', timeouts.message)
@@ -168,32 +168,36 @@ export class Transaction {
     }
   }
 
-  /** Yields the commands in groups; each is sent in one write before its replies are read. */
-  *#groups(): Generator<Command[]> {
+  /** Returns the commands in groups; each is sent in one write before its replies are read. */
+  #groups(): Command[][] {
     const pipelining = this.#host.secured && this.#host.extensions.has('PIPELINING')
+    const groups: Command[][] = []
     let group: Command[] = []
     let bytes = 0
     for (const command of this.#sequence()) {
       const full = group.length >= MAX_GROUP || bytes + command.text.length > MAX_GROUP_BYTES
       if (group.length > 0 && (!pipelining || full)) {
-        yield group
+        groups.push(group)
         group = []
         bytes = 0
       }
       group.push(command)
       bytes += command.text.length + 2
     }
-    yield group
+    groups.push(group)
+    return groups
   }
 
-  *#sequence(): Generator<Command> {
+  #sequence(): Command[] {
     const { timeouts } = this.#host
-    yield { step: 'MAIL FROM', text: this.#commands.mail, timeout: timeouts.mail }
-    for (const [index, { command }] of this.#commands.recipients.entries()) {
+    const { mail, recipients } = this.#commands
+    const sequence: Command[] = [{ step: 'MAIL FROM', text: mail, timeout: timeouts.mail }]
+    for (const [index, { command }] of recipients.entries()) {
       if (command === undefined) continue
-      yield { step: 'RCPT TO', text: command, timeout: timeouts.recipient, index }
+      sequence.push({ step: 'RCPT TO', text: command, timeout: timeouts.recipient, index })
     }
-    yield { step: 'DATA', text: 'DATA', timeout: timeouts.data }
+    sequence.push({ step: 'DATA', text: 'DATA', timeout: timeouts.data })
+    return sequence
   }
 
   /** Creates the error for a reply; 421, or an impossible reply, also ends the connection. */

@@ -219,7 +219,7 @@ function openError(error: unknown, path: string): MtaStsError {
     case SQLITE_ERROR:
       return formatError(path, `is damaged (${why}). Move it away or name another file`, error)
     case SQLITE_BUSY:
-      return cannotOpen(path, why, 'Another process holds it for too long', error)
+      return cannotOpen(path, why, 'Another process has locked it for too long', error)
     default:
       return cannotOpen(
         path,

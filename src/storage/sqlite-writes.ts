@@ -167,7 +167,7 @@ export class SharedFile<S> {
 
   #tellReplaced(path: string): void {
     const error = new MtaStsError(
-      `The store ${path} was deleted or replaced while it was open. It is opened anew; what it held is lost. Find out who removes it.`,
+      `The store ${path} was deleted or replaced while it was open. It is opened again; its content is lost. Find out who removes it.`,
       'ESTORE',
     )
     publish('mta-sts:store-failure', () => ({ operation: 'open', error }))
@@ -191,7 +191,7 @@ function rollBack(database: { exec(sql: string): void }): void {
 function operationError(error: unknown, path: string): unknown {
   if (error instanceof MtaStsError && !isBusy(error)) return error
   const hint = isBusy(error)
-    ? 'Another process holds it for too long.'
+    ? 'Another process has locked it for too long.'
     : 'Check the disk and who else writes there.'
   const message = `The store ${path} failed: ${textOfThrown(error)}. ${hint}`
   const cause = error instanceof MtaStsError ? error.cause : error

@@ -23,7 +23,7 @@ export function checkServerIdentity(host: string, cert: PeerCertificate): Error 
   // checkHost would read '.example.com' as "any host below", so only host names are passed to it
   if (name === undefined || !isHostName(name))
     return mismatch(`${escapeRemoteText(String(host))} is not a host name`, host, cert)
-  if (!cert?.raw) return mismatch('the peer showed no certificate', host, cert)
+  if (!cert?.raw) return mismatch('the peer sent no certificate', host, cert)
   if (hasDnsId(cert.raw, name)) return undefined
   const names = escapeRemoteText(cert.subjectaltname || 'no DNS name at all')
   return mismatch(`the certificate is for ${names}, not for ${host}`, host, cert)

@@ -155,9 +155,13 @@ function readFile(report: ClaimedReport, { mail }: ReporterSettings): ReportFile
   } catch (error) {
     return error instanceof MtaStsError
       ? error
-      : new MtaStsError(`its counts make no report: ${textOfThrown(error)}`, 'ESTOREVALUE', {
-          cause: error,
-        })
+      : new MtaStsError(
+          `no report can be made of its counts: ${textOfThrown(error)}`,
+          'ESTOREVALUE',
+          {
+            cause: error,
+          },
+        )
   }
 }
 

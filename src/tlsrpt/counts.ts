@@ -187,7 +187,7 @@ class Sum {
 export function readCounts(text: string): PolicyCounts[] {
   const value = parseJson(text)
   if (Array.isArray(value) && value.every(isCounts)) return value
-  throw unreadable('it is no list of counts')
+  throw unreadable('it is not a list of counts')
 }
 
 /** Reads the JSON of a policy. Throws as {@link readCounts}. */
@@ -208,7 +208,7 @@ function parseJson(text: string): unknown {
 /** Returns the error for an invalid value in a store. */
 export function unreadable(what: string, cause?: unknown): MtaStsError {
   return new MtaStsError(
-    `What the report store holds cannot be read (${what}). Find out what else writes to this store.`,
+    `An entry of the report store cannot be read (${what}). Find out what else writes to this store.`,
     'ESTOREVALUE',
     { cause },
   )

@@ -70,7 +70,7 @@ function requestOf(url: URL, body: Buffer): HttpsRequest {
 
 function problem(url: URL, why: string, cause?: unknown): MtaStsError {
   return new MtaStsError(
-    `The report was not taken by ${escapeRemoteText(url.origin)}: ${escapeRemoteText(why)}`,
+    `The report was not accepted by ${escapeRemoteText(url.origin)}: ${escapeRemoteText(why)}`,
     'EREPORTPOST',
     { cause },
   )

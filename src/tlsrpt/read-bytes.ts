@@ -44,7 +44,7 @@ function unpackLayer(data: Buffer, budget: SizeBudget): Buffer | undefined {
   const other = OTHERS.find(([, magic]) => data.subarray(0, magic.length).equals(magic))
   if (other === undefined) return undefined
   throw new ReportSyntaxError(
-    `it is compressed with ${other[0]}, which is not read: unpack it first`,
+    `it is compressed with ${other[0]}, which is not supported: unpack it first`,
     {
       looksLikeReport: true,
     },

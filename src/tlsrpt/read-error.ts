@@ -20,7 +20,7 @@ export class ReportSyntaxError extends MtaStsError {
   readonly looksLikeReport: boolean
 
   constructor(message: string, options: ReportSyntaxErrorOptions = {}) {
-    super(`This is no TLS report: ${message}`, 'EREPORTSYNTAX', options)
+    super(`This is not a TLS report: ${message}`, 'EREPORTSYNTAX', options)
     this.name = 'ReportSyntaxError'
     this.looksLikeReport = options.looksLikeReport ?? false
   }

@@ -108,7 +108,7 @@ export function readReport(json: Json, hints: ReportHints): Report {
     return new Reading(hints).report(report)
   } catch (error) {
     if (!(error instanceof ReportSyntaxError)) throw error
-    throw new ReportSyntaxError(error.message.replace(/^This is no TLS report: /, ''), {
+    throw new ReportSyntaxError(error.message.replace(/^This is not a TLS report: /, ''), {
       cause: error,
       looksLikeReport: true,
     })

@@ -223,7 +223,7 @@ function looksPacked(data: Buffer): boolean {
 
 function declared(error: ReportSyntaxError): ReportSyntaxError {
   if (error.looksLikeReport) return error
-  const message = error.message.replace(/^This is no TLS report: /, '')
+  const message = error.message.replace(/^This is not a TLS report: /, '')
   return new ReportSyntaxError(message, { cause: error, looksLikeReport: true })
 }
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { ask, type Resolver } from '../dns/resolver.js'
+import { ask, isTextRecord, type Resolver } from '../dns/resolver.js'
 import {
   type Field,
   firstOfEach,
@@ -47,7 +47,7 @@ export function parseTlsRptRecord(txt: string): TlsRptRecord {
   const rua = [...new Set(value.split(',').map(trimWhiteSpace))].filter(isUsable)
   if (rua.length === 0) {
     throw new RecordSyntaxError(
-      `The TLSRPT record names no place that takes reports: it needs rua= with a mailto: or https: URI, but it is "${escapeRemoteText(txt)}"`,
+      `The TLSRPT record names no destination of reports: it needs rua= with a mailto: or https: URI, but it is "${escapeRemoteText(txt)}"`,
     )
   }
   const extensions = fields.filter(({ name }) => name !== 'v' && name !== 'rua')
@@ -79,12 +79,12 @@ export type ReportingLookup =
   | { kind: 'none' }
   | { kind: 'failed'; error: Error }
 
-/** Looks up the record of a Policy Domain (A-labels). Rejects only for an invalid resolver. */
+/** Looks up the record of a Policy Domain (A-labels). Never rejects. */
 export async function lookupDestinations(
   domain: string,
   { resolver, dnsTimeout }: { resolver: Resolver; dnsTimeout: number },
 ): Promise<ReportingLookup> {
-  const answer = await ask(() => resolver.resolveTxt(tlsRptName(domain)), dnsTimeout)
+  const answer = await ask(() => resolver.resolveTxt(tlsRptName(domain)), dnsTimeout, isTextRecord)
   if (answer.kind === 'failed') return answer
   const record = answer.kind === 'found' ? selectTlsRptRecord(answer.records) : undefined
   if (record === undefined) return { kind: 'none' }

@@ -83,5 +83,5 @@ function policiesOf(hash: ReadonlyMap<string, string>): PolicyCounts[] {
 
 function sessions(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw unreadable('a count is no number')
+  throw unreadable('a count is not a number')
 }

@@ -85,7 +85,7 @@ export function redisReportStore(
       if (wrong === 0) return
       const what = counts[wrong - 1]
       if (what === undefined) throw wrongType(keys.days)
-      throw unreadable(`the counts of ${what.domain} on ${what.day} are no hash`)
+      throw unreadable(`the counts of ${what.domain} on ${what.day} are not a hash`)
     },
 
     async seal(day, plan) {
@@ -95,7 +95,7 @@ export function redisReportStore(
         const names = [keys.days, keys.counted(of, domain), keys.waiting, keys.report(id)]
         const args = [member(of, domain), id, of, domain, String(notBefore)]
         const reply = numberReply('EVAL', await evaluate(command, SEAL, names, args))
-        if (reply === 0) problem ??= unreadable(`the counts of ${domain} on ${of} are no hash`)
+        if (reply === 0) problem ??= unreadable(`the counts of ${domain} on ${of} are not a hash`)
       }
       for await (const page of endedDays(command, keys.days, startOf(day) / DAY)) {
         await Promise.all(page.map(sealOne))

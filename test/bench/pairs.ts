@@ -89,6 +89,13 @@ export async function perSecond(count: number, work: () => void | Promise<void>)
   return (count * 1000) / (clock() - begin)
 }
 
+/** How long a piece of work takes, in milliseconds. */
+export async function elapsed(work: () => Promise<void>): Promise<number> {
+  const begin = clock()
+  await work()
+  return clock() - begin
+}
+
 /**
  * Milliseconds: of the clock, or with `BENCH_CLOCK=cpu` those that the processor has spent on this
  * process, for a machine that is busy with something else. Waiting costs nothing by that one.

@@ -337,14 +337,14 @@ describe('files', () => {
     expect(status).toBe(3)
     expect(totals.reports).toBe(1)
     expect(stderr).toContain('mta-sts: 3 look like reports but cannot be read:\n')
-    expect(stderr).toContain(`half.json: This is no TLS report: its JSON is damaged`)
-    expect(stderr).toContain(`half.json.gz: This is no TLS report: its gzip is damaged`)
+    expect(stderr).toContain(`half.json: This is not a TLS report: its JSON is damaged`)
+    expect(stderr).toContain(`half.json.gz: This is not a TLS report: its gzip is damaged`)
     expect(stderr).toContain(`passed over: ${join(path, 'package.json')}\n`)
   })
 
   it.each([
     ['is not there', () => join(folder, 'nowhere.json'), 'ENOENT'],
-    ['is no report', () => join(files({ x: 'rubbish' }), 'x'), 'This is no TLS report'],
+    ['is no report', () => join(files({ x: 'rubbish' }), 'x'), 'This is not a TLS report'],
   ])('names a file that %s: status 3, and reads the rest', async (_, path, error) => {
     const good = files({ 'good.json': formatReport(report('G', 0)) })
     const { status, stdout, stderr } = await cli(['report', path(), good])

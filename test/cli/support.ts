@@ -137,8 +137,9 @@ export function longestLine(text: string): number {
   return Math.max(...text.split('\n').map((line) => line.length))
 }
 
+/** The codes of the advice, but for IPv6: the hosts of a world have IPv4 addresses only. */
 export function adviceCodes({ advice }: CheckReport): string[] {
-  return advice.map(({ code }) => code)
+  return advice.map(({ code }) => code).filter((code) => code !== 'mx-ipv6-missing')
 }
 
 /** What SQLite stores need: Node 22.13. */

@@ -19,7 +19,7 @@ describe('Haraka as the plugin knows it', () => {
 
   it.each(['2.8.28', '3.0.3', '4.0.0', 'undefined'])('is refused as version %s', (version) => {
     expect(() => host(modules(version))).toThrow(
-      `mta-sts does not know Haraka ${version}: known are the versions from 3.0.4 up to 4. Install`,
+      `mta-sts does not know Haraka ${version}: the known versions are from 3.0.4 up to 4. Install`,
     )
   })
 
@@ -45,7 +45,9 @@ describe('Haraka as the plugin knows it', () => {
     expect(() => host(parts)).toThrow(
       expect.objectContaining({
         code: 'EHOST',
-        message: expect.stringContaining(`outbound/hmail: prototype.${method} is not what it was`),
+        message: expect.stringContaining(
+          `outbound/hmail: prototype.${method} differs from the known versions`,
+        ),
       }),
     )
   })
@@ -53,6 +55,8 @@ describe('Haraka as the plugin knows it', () => {
   it('is refused with another get_client', () => {
     const parts = modules()
     parts['outbound/client_pool'].get_client = async () => undefined
-    expect(() => host(parts)).toThrow('outbound/client_pool: get_client is not what it was')
+    expect(() => host(parts)).toThrow(
+      'outbound/client_pool: get_client differs from the known versions',
+    )
   })
 })

@@ -2,11 +2,10 @@
  * The table "What the cache promises" of docs/control-flow.md, row by row, with every query and GET
  * counted.
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { PolicyLookup } from '../../src/policy/lookup.js'
 import { memoryStore } from '../../src/policy/stores/memory.js'
-import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,
   type CacheUnderTest,
@@ -21,7 +20,7 @@ import {
   noConnect,
   SECOND,
   SMALL,
-  Stage,
+  type Stage,
   said,
   scriptedResolver,
   storedPolicy,
@@ -29,20 +28,9 @@ import {
   WEEK,
   watchedStore,
 } from './scripted-network.js'
+import { bob, stage, useStage } from './stage.js'
 
-let stage: Stage
-/** A working domain in mode enforce, with the id `n1`: a new one for each test */
-let bob: MailDomain
-let domains = 0
-
-beforeAll(async () => {
-  stage = await Stage.open()
-})
-afterAll(() => stage.close())
-beforeEach(() => {
-  bob = stage.domain(`bob${++domains}.example`, { mode: 'enforce', id: 'n1' })
-  stage.world.forget()
-})
+useStage()
 
 const NOTHING = { txt: 0, gets: 0 }
 const RECHECK = 5 * MINUTE

@@ -181,6 +181,28 @@ describe('GuardedStore', () => {
     })
   })
 
+  it.each<[string, object]>([
+    ['what is no entry', { value: ['x'] }],
+    ['a policy that nobody uses', { value: ['x.example', { ...storedPolicy(0), usedAt: 0 }] }],
+  ])(
+    '[STS-57] a list of %s without an end stops neither the process nor close()',
+    async (...of) => {
+      const [, next] = of
+      const list = () => ({ [Symbol.asyncIterator]: () => ({ next: async () => next as never }) })
+      const { due: _, ...store } = storeOf({ list })
+      const sts = new MtaSts({ store, resolver: emptyResolver(), connect: noConnect })
+      const pass = sts.refresh()
+      expect(await isPending(pass)).toBe(true)
+      await sts.close()
+      await pass
+    },
+  )
+
+  it('ends a list whose steps are no results', async () => {
+    const list = () => ({ [Symbol.asyncIterator]: () => ({ next: async () => 5 as never }) })
+    expect(await listed(guard(storeOf({ list })).guarded)).toEqual([])
+  })
+
   it('ends a list that throws before it begins', async () => {
     const { guarded, reports } = guard(storeOf({ list: explosive }))
     expect(await listed(guarded)).toEqual([])

@@ -366,7 +366,7 @@ describe('parsePolicy', () => {
     ]
     for (const value of broken) {
       const body = Buffer.concat([bytes(`${file(VALID)}x: `), Buffer.from(value), bytes('\n')])
-      expect(() => parsePolicy(body)).toThrow(/must be UTF-8/)
+      expect(() => parsePolicy(body)).toThrow(/is not UTF-8/)
     }
     const utf16 = Buffer.from(`\u{feff}${file(VALID)}`, 'utf16le')
     expect(() => parsePolicy(utf16)).toThrow(PolicySyntaxError)
@@ -500,11 +500,11 @@ describe('formatPolicy', () => {
     [{ maxAge: 1.5 }, /"max_age"/],
     [{ maxAge: Number.NaN }, /"max_age"/],
     [{ maxAge: MAX_AGE_LIMIT + 1 }, /"max_age" .* 0 to 31557600/],
-    [{ extensions: [{ name: 'mx', value: 'a.example' }] }, /"mx" in a policy is no extension/],
+    [{ extensions: [{ name: 'mx', value: 'a.example' }] }, /"mx" in a policy is not an extension/],
     [{ extensions: [{ name: 'x', value: ' y' }] }, /white space at its ends/],
     [{ extensions: [{ name: 'x', value: 'y\nmx: a.example' }] }, /control characters/],
     [{ extensions: [{ name: 'x:', value: 'y' }] }, /field name must be/],
-    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /there twice/],
+    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /extension twice/],
     [{ extensions: [{ name: 'x', value: 'x'.repeat(MAX_POLICY_BYTES) }] }, /longer than 65536/],
   ])('refuses %j', (part, message) => {
     const format = () => formatPolicy({ ...parsePolicy(file(VALID)), ...part })

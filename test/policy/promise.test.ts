@@ -1,6 +1,6 @@
 /** A known policy under races, clock changes, failures of the store, floods and closing. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
 import {
@@ -9,7 +9,6 @@ import {
   type StoredPolicy,
   startOf,
 } from '../../src/policy/store.js'
-import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,
   type CacheUnderTest,
@@ -26,28 +25,18 @@ import {
   noConnect,
   policyText,
   SECOND,
-  Stage,
   said,
   scriptedResolver,
   storedPolicy,
   turns,
   WEEK,
 } from './scripted-network.js'
+import { bob, stage, useStage } from './stage.js'
 
-let stage: Stage
-/** A working domain in mode enforce, with the id `n1`: a new one for each test */
-let bob: MailDomain
-let domains = 0
+useStage()
+
 const opened: MtaSts[] = []
 
-beforeAll(async () => {
-  stage = await Stage.open()
-})
-afterAll(() => stage.close())
-beforeEach(() => {
-  bob = stage.domain(`bob${++domains}.example`, { mode: 'enforce', id: 'n1' })
-  stage.world.forget()
-})
 afterEach(async () => {
   vi.useRealTimers()
   await Promise.all(opened.splice(0).map((sts) => sts.close()))

@@ -253,12 +253,12 @@ describe('formatRecord', () => {
     [{ id: 'a; x=1' }, /id .* must be 1 to 32/],
     [{ id: undefined as unknown as string }, /id .* must be 1 to 32/],
     [{ version: 'STSv2' as 'STSv1' }, /version .* must be STSv1/],
-    [{ extensions: [{ name: 'id', value: 'b' }] }, /"id" is no extension/],
-    [{ extensions: [{ name: 'v', value: 'STSv1' }] }, /"v" is no extension/],
+    [{ extensions: [{ name: 'id', value: 'b' }] }, /"id" is not an extension/],
+    [{ extensions: [{ name: 'v', value: 'STSv1' }] }, /"v" is not an extension/],
     [{ extensions: [{ name: 'x', value: 'a;b' }] }, /visible ASCII/],
     [{ extensions: [{ name: 'x', value: '' }] }, /no value/],
     [{ extensions: [{ name: 'x=y', value: 'a' }] }, /field name must be/],
-    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /there twice/],
+    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /extension twice/],
   ])('refuses %j', (part, message) => {
     const format = () => formatRecord({ version: 'STSv1', id: 'a', ...part })
     expect(format).toThrow(RecordSyntaxError)

@@ -1,12 +1,11 @@
 /** Renewal before the expiry: its times, its owner, its frequency, and the operator's reports. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
 import { memoryStore } from '../../src/policy/stores/memory.js'
-import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,
   DAY,
@@ -23,7 +22,6 @@ import {
   noConnect,
   recordingLogger,
   SMALL,
-  Stage,
   said,
   scriptedResolver,
   storedPolicy,
@@ -31,21 +29,15 @@ import {
   WEEK,
   watchedStore,
 } from './scripted-network.js'
+import { bob, sibling, stage, useStage } from './stage.js'
 
-let stage: Stage
-/** A working domain in mode enforce, with the id `n1`: a new one for each test */
-let bob: MailDomain
-let domains = 0
+useStage()
+
 let failures: Listener<'mta-sts:policy-failure'>
 /** Objects to close after the test */
 const opened: MtaSts[] = []
 
-beforeAll(async () => {
-  stage = await Stage.open()
-})
-afterAll(() => stage.close())
 beforeEach(() => {
-  bob = stage.domain(`bob${++domains}.example`, { mode: 'enforce', id: 'n1' })
   failures = listen('mta-sts:policy-failure')
 })
 afterEach(async () => {
@@ -129,9 +121,9 @@ describe('one pass', () => {
   })
 
   it('counts each domain exactly once', async () => {
-    const carol = stage.domain(`carol${domains}.example`, { mode: 'enforce', id: 'c1' })
-    const dave = stage.domain(`dave${domains}.example`, { mode: 'testing', id: 'd1' })
-    const erin = stage.domain(`erin${domains}.example`, { mode: 'enforce', maxAge: HOUR / 1000 })
+    const carol = stage.domain(sibling('carol'), { mode: 'enforce', id: 'c1' })
+    const dave = stage.domain(sibling('dave'), { mode: 'testing', id: 'd1' })
+    const erin = stage.domain(sibling('erin'), { mode: 'enforce', maxAge: HOUR / 1000 })
     const sts = await holding()
     for (const { name } of [carol, dave, erin]) await sts.getPolicy(name)
     await sts.getPolicy('nobody.example')
@@ -361,7 +353,7 @@ describe('a failure in a pass', () => {
 
   it('one failing domain does not delay the others', async () => {
     const sts = await holding()
-    const others = ['x', 'y', 'z'].map((label) => stage.domain(`${label}${domains}.example`))
+    const others = ['x', 'y', 'z'].map((label) => stage.domain(sibling(label)))
     for (const { name } of others) await sts.getPolicy(name)
     bob.policyHost.fails('down')
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 4, renewed: 3, failed: 1 })
@@ -442,7 +434,7 @@ describe('with a store', () => {
 
   it('[STS-33] two processes make one GET for each policy, and share its result', async () => {
     const store = memoryStore({ now: stage.clock.now })
-    const carol = stage.domain(`carol${domains}.example`)
+    const carol = stage.domain(sibling('carol'))
     const one = open({ store })
     const two = open({ store })
     for (const sts of [one, two]) {
@@ -500,7 +492,7 @@ describe('with a store', () => {
       locks.push({ name, ttl })
       return lock(name, ttl)
     }
-    const carol = stage.domain(`carol${domains}.example`)
+    const carol = stage.domain(sibling('carol'))
     const sts = await holding({ store, dnsTimeout: 1000, fetchTimeout: 10_000 })
     await sts.getPolicy(carol.name)
     await sts.refresh()

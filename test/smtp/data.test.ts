@@ -70,12 +70,14 @@ describe('[SMTP-4] dots and line ends', () => {
   })
 })
 
-test('[STS-57] a stream that stalls is ESTREAM when the time for a block is over', async () => {
+test('[STS-57] a stream that stalls is ESTREAM when the time for a message is over', async () => {
   const wire = new PassThrough()
   const dialogue = new SmtpDialogue(wire as unknown as Socket, undefined, { greeting: false })
   const stalled = new Readable({ read() {} })
   stalled.push('Subject: half\r\n')
-  const error = await smtpRejection(Promise.resolve(sendBody(dialogue, stalled, 20)))
+  const error = await smtpRejection(
+    Promise.resolve(sendBody(dialogue, stalled, { block: 60_000, message: 20 })),
+  )
   expect(error).toMatchObject({ code: 'ESTREAM', permanent: false })
   expect(error.message).toContain('nothing came for 20 ms')
   expect([stalled.destroyed, wire.destroyed, dialogue.ended]).toEqual([true, true, true])

@@ -98,7 +98,7 @@ describe('handOver', () => {
     const arrived = once(connection.socket, 'data')
     mx.peers[0]?.socket.write('250-')
     await arrived
-    expect(() => connection.handOver()).toThrow('before it was asked')
+    expect(() => connection.handOver()).toThrow('unexpected reply')
     expect(connection.closed).toBe(true)
   })
 })
@@ -121,6 +121,18 @@ describe('the end of a connection', () => {
     expect(connection.socket.destroyed).toBe(true)
     connection.close()
     await connection.quit()
+    expect(closed).toHaveBeenCalledTimes(1)
+  })
+
+  test('calls every listener of the close, also behind one that throws', async () => {
+    await using mx = await ScriptedMx.open(secured)
+    const connection = await open(mx)
+    const closed = vi.fn()
+    connection.onClose(() => {
+      throw new Error('broken')
+    })
+    connection.onClose(closed)
+    connection.close()
     expect(closed).toHaveBeenCalledTimes(1)
   })
 

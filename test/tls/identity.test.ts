@@ -260,7 +260,7 @@ describe('the error', () => {
   test('names a missing certificate', () => {
     for (const certificate of [{}, undefined, { subject: { CN: 'mx.example.com' } }]) {
       const error = checkServerIdentity('mx.example.com', certificate as PeerCertificate)
-      expect(error).toMatchObject({ reason: 'the peer showed no certificate' })
+      expect(error).toMatchObject({ reason: 'the peer sent no certificate' })
     }
   })
 

@@ -4,70 +4,38 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaStsError } from '../../src/errors.js'
 import type { StoreFailureEvent, TlsReportsEvent } from '../../src/events.js'
-import type { Logger } from '../../src/logger.js'
 import {
   type ClaimedReport,
   memoryReportStore,
   type ReportMail,
   type ReportStore,
-  TlsReporter,
   type TlsReporterOptions,
 } from '../../src/tlsrpt/index.js'
+import { LIMITS, MINUTE, NOTHING, setUp as setUpReporter } from './reporter-setup.js'
 import {
   counts,
   DAY,
-  FakeResolver,
-  FakeTransporter,
   failedSession,
   HOUR,
   OtherProcess,
   plainSession,
   publishSession,
-  reporterOptions,
   session,
   TODAY,
   TODAY_NOON,
 } from './support.js'
 
-const MINUTE = 60_000
-const LIMITS = { maxPolicies: 16, maxFailures: 1000 }
-const NOTHING = { sent: 0, postponed: 0, abandoned: 0, unwanted: 0 }
-const reporters: TlsReporter[] = []
+const DOMAINS = ['a.example', 'b.example', 'bob.example', 'c.example']
 const cleanups: (() => void)[] = []
 
-afterEach(async () => {
+afterEach(() => {
   vi.useRealTimers()
   for (const cleanup of cleanups.splice(0)) cleanup()
-  for (const reporter of reporters.splice(0)) await reporter.close().catch(() => undefined)
 })
 
+/** A reporter for four domains, whose store may fail when it is closed. */
 function setUp(overrides: Partial<TlsReporterOptions> = {}) {
-  const clock = { time: TODAY_NOON }
-  const transporter = new FakeTransporter()
-  const domains = ['a', 'b', 'bob', 'c'].map((name) => `${name}.example`)
-  const resolver = new FakeResolver(
-    Object.fromEntries(domains.map((domain) => [domain, `mailto:reports@${domain}`])),
-  )
-  const store = overrides.store ?? memoryReportStore()
-  const logged: string[] = []
-  const log = (_: object, message: string, ...args: unknown[]) => {
-    logged.push(message.replace(/%[sd]/g, () => String(args.shift())))
-  }
-  const logger: Logger = { debug: log, info: log, warn: log, error: log }
-  const options = reporterOptions({
-    transporter,
-    resolver,
-    logger,
-    now: () => clock.time,
-    ...overrides,
-    store,
-  })
-  const reporter = new TlsReporter(options)
-  reporters.push(reporter)
-  const passing = (ms: number) => {
-    clock.time += ms
-  }
-  return { clock, passing, transporter, resolver, store, logged, reporter, options }
+  return setUpReporter(overrides, { domains: DOMAINS, onCloseError: () => undefined })
 }
 
 function heardOn<T>(name: 'mta-sts:tlsrpt' | 'mta-sts:store-failure'): T[] {
@@ -276,6 +244,36 @@ describe('invalid data', () => {
   })
 })
 
+describe('a store of others', () => {
+  it.each([true, false])(
+    '[RPT-13] that keeps no claim has no report sent twice in a run (save says %s)',
+    async (saved) => {
+      const report: ClaimedReport = {
+        id: 'a1',
+        ...counts('a.example', TODAY),
+        progress: { attempts: 0, done: [] },
+        claim: 'c',
+      }
+      const store: ReportStore = {
+        ...memoryReportStore(),
+        claim: async () => report,
+        save: async () => saved,
+        remove: async () => true,
+      }
+      const failures = heardOn<StoreFailureEvent>('mta-sts:store-failure')
+      const { reporter, transporter } = setUp({ store })
+      await expect(reporter.sendReports()).rejects.toMatchObject({ code: 'ESTOREVALUE' })
+      expect(transporter.sent).toHaveLength(saved ? 1 : 0)
+      expect(failures.length).toBeGreaterThan(0)
+    },
+  )
+
+  it('that has null for no report has none', async () => {
+    const store: ReportStore = { ...memoryReportStore(), claim: async () => null as never }
+    expect(await setUp({ store }).reporter.sendReports()).toEqual(NOTHING)
+  })
+})
+
 describe('slow destinations', () => {
   /** Accepts each mail after this time, by the fake clock. */
   function slowTransporter(delay: number) {
@@ -433,6 +431,20 @@ describe('close', () => {
     await vi.advanceTimersByTimeAsync(10_000)
     await closing
     expect(steps).toEqual(['added', 'closed'])
+  })
+
+  it('[RPT-18] a store that fails for a moment loses no counts', async () => {
+    const store = memoryReportStore()
+    let failures = 2
+    const add: ReportStore['add'] = async (...args) => {
+      if (failures-- > 0) throw new Error('busy')
+      return store.add(...args)
+    }
+    const { reporter } = setUp({ store: { ...store, add } })
+    publishSession()
+    await reporter.close()
+    const stored = store.list?.()[Symbol.asyncIterator]()
+    expect(await stored?.next()).toMatchObject({ value: { domain: 'bob.example' } })
   })
 
   it.each(['add', 'seal', 'claim', 'save', 'close'] as const)(

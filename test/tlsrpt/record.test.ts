@@ -159,4 +159,13 @@ describe('the lookup', () => {
     expect(await lookup('other.example')).toEqual({ kind: 'none' })
     expect(await lookup('broken.example')).toMatchObject({ kind: 'failed' })
   })
+
+  it.each([[[null]], [[[null]]], [['v=TLSRPTv1']], [[new Array(2)]], [new Array(1)]])(
+    '[RPT-17] %j is no answer: nobody knows',
+    async (junk) => {
+      const resolver = { ...new FakeResolver(), resolveTxt: async () => junk as never }
+      const options = { resolver: resolver as unknown as FakeResolver, dnsTimeout: 1000 }
+      expect(await lookupDestinations('bob.example', options)).toMatchObject({ kind: 'failed' })
+    },
+  )
 })

@@ -75,7 +75,8 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
         "lines": [ { "number", "text", "problem" } ] },
       "mx": { "status", "problem", "hosts": [ { "host", "cname", "preference",
         "inPolicy", "addresses", "blocked", "problem", "outcome",
-        "dane": null or { "signed", "records", "problem", "outcome" },
+        "dane": null or { "signed", "records", "problem", "outcome",
+          "tlsrpt" },
         "sessions": null or [ { "address", "tlsVersion", "cipher",
           "certificate", "problem", "tlsaMatches", "daneProblem", "error",
           "noRoute", "milliseconds" } ] } ] },
@@ -91,7 +92,7 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
   "verdict.status" is fine, refused, unprotected or unknown. A "problem" is
   null, a text, or { "resultType", "reason", "detail" } in the terms of RFC 8460
   4.3. A "certificate" is null or { "names", "commonName", "issuer",
-  "notBefore", "notAfter" }. What was not looked at is null.
+  "notBefore", "notAfter", "rsaBits" }. What was not looked at is null.
 `
 
 export const check: Command = {

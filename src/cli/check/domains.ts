@@ -11,9 +11,9 @@ import { type CliContext, UsageError } from '../context.js'
 
 /** A domain of the list. */
 export interface Listed {
-  /** As it was written, within reason */
+  /** The text that the user wrote */
   written: string
-  /** In A-labels; undefined: it is no domain name */
+  /** A-labels; undefined: it is no domain name */
   domain: string | undefined
 }
 

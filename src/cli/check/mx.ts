@@ -40,7 +40,7 @@ interface MxRecord {
   preference: number
 }
 
-/** As many as a sender tries */
+/** The number of MX hosts that a sender tries. */
 const MAX_MX_HOSTS = 20
 
 export async function checkMx(
@@ -67,7 +67,7 @@ function statusOf({ code, permanent }: RoutingError): MxCheck['status'] {
   return permanent ? 'no-domain' : 'unknown'
 }
 
-/** What a sender would do. */
+/** Returns the plan of a sender's delivery. */
 async function planFor(
   policyDomain: string,
   lookup: PolicyLookup,
@@ -85,7 +85,7 @@ async function planFor(
   }
 }
 
-/** In an order that is always the same, where a sender shuffles equals. */
+/** Looks up the MX records, in an order that is always the same; a sender shuffles equals. */
 async function lookupRecords(
   policyDomain: string,
   { resolver, dnsTimeout }: Settings,
@@ -149,7 +149,7 @@ function isNamed(host: string, lookup: PolicyLookup): boolean | null {
   return matchesMx(host, lookup.policy.mx)
 }
 
-/** What the plan has against a host; single addresses that are blocked do not count. */
+/** Returns why the plan refuses a host; single addresses that are blocked do not count. */
 function objection(host: string, plan: DeliveryPlan): TlsFailure | undefined {
   const usable = plan.candidates.find(({ mxHost }) => mxHost === host)
   return usable ? usable.failure : plan.refused.find(({ mxHost }) => mxHost === host)

@@ -6,6 +6,7 @@
 import { hostname } from 'node:os'
 import type { Dane } from '../../dane/dane.js'
 import { isHostName } from '../../dns/domain-name.js'
+import { Gate } from '../../net/gate.js'
 import type { PolicyStore } from '../../policy/store.js'
 import { escapeRemoteText } from '../../text.js'
 import { COMMON_OPTIONS, NETWORK_OPTIONS } from '../arguments.js'
@@ -14,7 +15,7 @@ import { remembering } from '../name-servers.js'
 import { type NetworkArguments, nameServer, openNetwork } from '../network.js'
 import type { Run } from './examine.js'
 import { MAX_SOCKETS, Sessions } from './sessions.js'
-import { boundedConnect, Slots } from './slots.js'
+import { boundedConnect } from './slots.js'
 
 export const RUN_OPTIONS = {
   ...COMMON_OPTIONS,
@@ -52,13 +53,19 @@ export async function openRun(
   const { settings: found, smtp, shortened } = await openNetwork(values, context)
   const connect = boundedConnect(found.connect, MAX_SOCKETS)
   const settings = { ...found, connect, resolver: remembering(found.resolver) }
-  const slots = new Slots(MAX_SOCKETS)
+  const slots = new Gate(MAX_SOCKETS)
   const sessions = values.connect
     ? new Sessions({ settings, smtp, name, shortened }, slots)
     : undefined
   const dane = values.dane ? await openDane(values.resolver, context) : undefined
+  if (dane !== undefined && !(await dane.probe())) context.stderr.write(NO_VALIDATION)
   return { settings, slots, sessions, dane, store, shortened, assessments: new Map() }
 }
+
+const NO_VALIDATION = `\
+mta-sts: --dane: the name server does not validate DNSSEC, or does not answer,
+and no TLSA record counts. Name one that does: --resolver H[:P]
+`
 
 /** Most users of the command have no use for this part of the package. */
 async function openDane(resolver: string | undefined, context: CliContext): Promise<Dane> {

@@ -11,7 +11,7 @@ type Looked = Pick<MxHostCheck, 'problem' | 'sessions'>
 /** Returns the outcome under mode `enforce`. */
 export function outcomeUnderEnforce(host: Looked & Pick<MxHostCheck, 'dane'>): Outcome {
   const outcome = outcomeOf(host)
-  // With DANE, the host is not used while its lookups fail
+  // A sender with DANE does not use the host while its lookups fail
   return isSkipped(host) && outcome !== 'refused' ? 'refused' : outcome
 }
 
@@ -28,7 +28,7 @@ function outcomeOf({ problem, sessions }: Looked): Outcome {
   return sessions.some((session) => session.problem !== null) ? 'refused' : 'unknown'
 }
 
-/** Whether a sender with DANE must not use the host now (RFC 7672 §2.1). */
+/** Tells whether a sender with DANE must not use the host now (RFC 7672 §2.1). */
 export function isSkipped({ dane }: Pick<MxHostCheck, 'dane'>): boolean {
   return dane?.outcome === 'refused' && dane.problem !== null && dane.records === 0
 }
@@ -44,7 +44,7 @@ export function outcomeByDane(
   return outcomeOf({ problem: isOfPolicy(problem) ? null : problem, sessions: judged })
 }
 
-/** Whether a policy is what speaks against a host, and not the host itself. */
+/** Tells whether a policy refuses a host by its name. */
 export function isOfPolicy(problem: Problem | null): boolean {
   return problem?.reason === 'mx-mismatch'
 }

@@ -63,7 +63,7 @@ export function checkTlsRpt(domain: string, answer: TxtAnswer): TlsRptCheck {
   }
 }
 
-/** As senders report a record that they cannot use (RFC 8460 §4.3.2.2) */
+/** The failure that senders report for a record that they cannot use (RFC 8460 §4.3.2.2) */
 const INVALID = { resultType: 'sts-policy-invalid' } as const
 
 interface Failing {

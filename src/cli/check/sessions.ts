@@ -8,6 +8,7 @@ import { X509Certificate } from 'node:crypto'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import type { Dane, DaneDemand } from '../../dane/dane.js'
 import type { Candidate } from '../../delivery/plan.js'
+import type { Gate } from '../../net/gate.js'
 import type { Settings } from '../../options.js'
 import { openSmtp } from '../../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../../tls/failures.js'
@@ -19,12 +20,11 @@ import type { SmtpTimeouts } from '../network.js'
 import { certificateFacts } from './certificate.js'
 import type { MxSession } from './findings.js'
 import { causeOf, isNoRoute, isTimeout, problemOf } from './problem.js'
-import type { Slots } from './slots.js'
 
 export interface SessionOptions {
   settings: Settings
   smtp: SmtpTimeouts
-  /** What EHLO says */
+  /** The name in EHLO */
   name: string
   /** The timeouts are shorter than a sender's own */
   shortened: boolean
@@ -37,7 +37,7 @@ export interface Tried {
   dane?: { dane: Dane; demand: DaneDemand } | undefined
 }
 
-/** What a session showed beside what is printed of it. */
+/** A session, and the certificate that it showed. */
 interface Seen {
   session: MxSession
   certificate: PeerCertificate | undefined
@@ -56,11 +56,11 @@ export const MAX_SOCKETS = 64
  */
 export class Sessions {
   readonly #options: SessionOptions
-  readonly #slots: Slots
-  /** By address: what was seen there, one after the other */
+  readonly #slots: Gate
+  /** The sessions with each address, one after the other; by the name of the MX host */
   readonly #seen = new Map<string, Promise<ReadonlyMap<string, Seen>>>()
 
-  constructor(options: SessionOptions, slots: Slots) {
+  constructor(options: SessionOptions, slots: Gate) {
     this.#options = options
     this.#slots = slots
   }
@@ -78,7 +78,7 @@ export class Sessions {
       const seen = await this.#slots.run(() => this.#open(tried, address, signal))
       return new Map(known).set(mxHost, seen)
     })
-    // What one domain's deadline cut short says nothing to the next
+    // A session that one domain's deadline cut short says nothing about the next domain
     this.#seen.set(
       address,
       after.catch(() => before),
@@ -120,7 +120,7 @@ export class Sessions {
     const { error, ...rest } = ended
     const failure = error instanceof TlsFailureError ? error.failure : undefined
     const timedOut = isTimeout(failure === undefined ? error : failure.cause)
-    // Within a timeout that no sender has, nothing was found out
+    // A timeout shorter than a sender's says nothing about what a sender meets
     const unknown = failure === undefined || (timedOut && this.#options.shortened)
     if (!unknown) return this.#seenOf({ ...rest, failure })
     const { session, certificate } = this.#seenOf({ ...rest, failure: undefined })
@@ -162,7 +162,7 @@ interface Ended {
   witness: Witness
 }
 
-/** Whether DANE makes a connection to the host prove something. */
+/** Tells whether DANE makes a connection to the host prove something. */
 function demands({ dane }: Tried): boolean {
   return dane?.demand.kind === 'dane' || dane?.demand.kind === 'tls-required'
 }
@@ -200,7 +200,7 @@ class Witness {
       this.#refusedByDane = dane.dane.judge(socket, dane.demand.proof, this.#now())
       this.tlsaMatches = this.#refusedByDane === undefined
     }
-    // Where both apply, both must hold
+    // Both must hold where both apply
     const refusal = sts ?? this.#refusedByDane
     this.#refused = refusal !== undefined
     return refusal === undefined ? {} : { refusal }
@@ -222,10 +222,10 @@ function factsOf(certificate: PeerCertificate | undefined) {
   return raw === undefined ? null : certificateFacts(new X509Certificate(raw))
 }
 
-/** What happens before a host can know which name it is asked for, or whatever that is. */
+/** Failures that do not depend on the name that the host is asked for. */
 const NAMELESS: ReadonlySet<string | null> = new Set(['handshake-timeout', 'tls-version'])
 
-/** Whether the same would be seen under another name. */
+/** Tells whether a session under another name would show the same. */
 function isSame({ session, certificate }: Seen, mxHost: string): boolean {
   const { problem, error } = session
   if (error !== null) return true

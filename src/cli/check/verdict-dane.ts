@@ -8,7 +8,7 @@ import type { MxHostCheck, Problem } from './findings.js'
 import { isOfPolicy, isSkipped } from './outcome.js'
 import { blame, byOutcome, type Judgement, names } from './verdict-parts.js'
 
-/** Whether DANE demands something of one of the hosts. */
+/** Tells whether DANE demands something of one of the hosts. */
 export function isDemanded(hosts: readonly MxHostCheck[]): boolean {
   return hosts.some(isUnderDane)
 }
@@ -17,14 +17,16 @@ function isUnderDane({ dane }: MxHostCheck): boolean {
   return dane !== null && dane.outcome !== null
 }
 
-/** TLSA records exist, and none is usable: TLS is a must, and authenticates nobody. */
+/** Tells whether TLSA records exist and none is usable: TLS is a must, and authenticates nobody. */
 function isEncryptedOnly({ dane }: MxHostCheck): boolean {
   return dane?.problem?.reason === 'tlsa-unusable'
 }
 
 /**
+ * Judges the hosts by DANE alone.
+ *
  * @param cause why no policy decides
- * @param more what else there is to say
+ * @param more another part of the sentence
  */
 export function underDane(cause: string, hosts: readonly MxHostCheck[], more = ''): Judgement {
   const outcomes = byOutcome(hosts, ({ dane }) => dane?.outcome ?? null)

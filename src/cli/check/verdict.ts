@@ -38,11 +38,11 @@ export function verdictOn(findings: Findings, options: VerdictOptions): Verdict 
   return { status, exitStatus: EXIT_STATUS[status], mode, text }
 }
 
-/** There is no host that mail could be handed to, or it is not known whether there is one. */
+/** Judges a domain without a host that takes mail, or whose hosts could not be looked up. */
 function nowhere({ mx, record, policy }: Findings): Judgement | undefined {
   switch (mx.status) {
     case 'null-mx': {
-      // Under a policy that is known, the record may be forged
+      // The record may be forged to get round a policy that is known
       const hasPolicy = record.status === 'found' && policy?.valid === true
       const note = hasPolicy ? '; senders that know its policy defer mail and do not return it' : ''
       return { status: 'fine', text: `the domain takes no mail (null MX record, RFC 7505)${note}` }
@@ -62,12 +62,12 @@ function nowhere({ mx, record, policy }: Findings): Judgement | undefined {
 
 const UNREACHABLE = new Set(['nxdomain', 'no-address', 'blocked-address', 'invalid-mx-host'])
 
-/** Such a host takes no mail, with or without a policy. */
+/** Tells whether a host takes no mail, with or without a policy. */
 function hasNoAddress({ problem }: MxHostCheck): boolean {
   return problem !== null && problem.reason !== null && UNREACHABLE.has(problem.reason)
 }
 
-/** Without a policy to go by, DANE decides where it demands something. */
+/** Judges a domain without a usable policy: DANE decides where it demands something. */
 function judgeWithoutPolicy(findings: Findings, options: VerdictOptions): Judgement | undefined {
   const lack = withoutPolicy(findings, options)
   if (lack === undefined) return undefined
@@ -133,7 +133,7 @@ export function hostProblem({ problem, addresses }: PolicyHostCheck): Problem | 
   return problem ?? reached?.problem ?? undefined
 }
 
-/** Our own network, name server or impatience is in the way. */
+/** Tells whether it is our own network, name server or timeout that is in the way. */
 function isUnknown(
   { problem, addresses }: PolicyHostCheck,
   { shortened }: VerdictOptions,
@@ -145,7 +145,7 @@ function isUnknown(
   )
 }
 
-/** The MX hosts under a policy of this mode. */
+/** Judges the MX hosts under a policy of this mode. */
 export function underPolicy(
   mode: PolicyMode,
   hosts: readonly MxHostCheck[],
@@ -162,7 +162,7 @@ function judge(mode: PolicyMode, hosts: readonly MxHostCheck[]): Judgement {
   return { status: 'unprotected', text: `${cause}${AND_UNPROTECTED}${unreached(hosts)}` }
 }
 
-/** Mail is delivered to any host that answers; of none that did, the verdict says so. */
+/** Says that no MX host could be reached; nothing where one was. */
 function unreached(hosts: readonly MxHostCheck[]): string {
   const { unknown } = byOutcome(hosts)
   return unknown.length < hosts.length ? '' : `; could not find out about ${names(unknown)}`

@@ -112,7 +112,7 @@ async function watchAll(list: readonly Listed[], options: WatchOptions): Promise
   }
 }
 
-/** Each round asks anew: nothing of the last one is remembered but what it came to. */
+/** Looks at all domains; DNS answers and sessions of the last round are not used again. */
 async function look(list: readonly Listed[], options: WatchOptions): Promise<CheckReport[]> {
   const { context, values } = options
   const reports: CheckReport[] = []
@@ -144,7 +144,7 @@ async function tell(domain: string, change: Change, options: WatchOptions): Prom
   if (command !== undefined) await runCommand(command, { domain, change, context })
 }
 
-/** What the command prints goes where the output of `watch` goes. */
+/** Runs the command of `--run`; its output goes to that of `watch`. */
 function runCommand(
   command: string,
   { domain, change, context }: { domain: string; change: Change; context: CliContext },

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
+import { format } from 'node:util'
 import type { Transporter } from 'nodemailer'
 import { vi } from 'vitest'
 import { LINE } from './differences.js'
@@ -151,6 +152,18 @@ const IN_ORDER: Record<string, Case> = {
       options: object
     }
     return { name, version, keys: Object.keys(options).sort() }
+  },
+  'transactionLog: the commands that are logged': async ({ make }) => {
+    const words: string[] = []
+    const log = ({ tnx }: { tnx?: string }, message: string, ...values: unknown[]) => {
+      const [word = ''] = format(message, ...values).split(/[ :]/)
+      // EHLO is said once more where the connection is opened here
+      if (tnx === 'client' && !words.includes(word)) words.push(word)
+    }
+    const none = () => {}
+    const logger = { trace: none, debug: log, info: none, warn: none, error: none, fatal: none }
+    await make({ logger, transactionLog: true }).sendMail(MESSAGE)
+    return words
   },
   'a callback that throws is logged': async ({ make, transport }) => {
     if (transport !== 'pool') return undefined

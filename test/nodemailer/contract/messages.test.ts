@@ -114,6 +114,26 @@ const EVERYWHERE: Record<string, Case> = {
     fails = false
     return [first, await outcome(transporter.sendMail(MESSAGE))]
   },
+  'a plugin that throws, then a good message': async ({ make }) => {
+    const transporter = make()
+    let fails = true
+    transporter.use('stream', (_, done) => {
+      if (fails) throw new Error('thrown by a plugin')
+      done()
+    })
+    const send = async () => transporter.sendMail(MESSAGE)
+    const first = await outcome(send())
+    fails = false
+    return [first, await outcome(send())]
+  },
+  'a plugin that changes the envelope': ({ make }) => {
+    const transporter = make()
+    transporter.use('stream', (mail, done) => {
+      mail.message.setEnvelope({ from: 'other@sender.example', to: ['other@example.com'] })
+      done()
+    })
+    return outcome(transporter.sendMail(MESSAGE))
+  },
   'three messages, one after the other': async ({ make }) => {
     const transporter = make()
     const sent: unknown[] = []
@@ -230,4 +250,9 @@ const SIGNALS: Record<string, Case> = {
   'not a signal': ({ make }) => outcome(make().sendMail({ ...MESSAGE, signal: 'no' } as never)),
 }
 
-if (ABORTS) contract('an aborted signal', SIGNALS, { sideBySide: true })
+if (ABORTS) {
+  contract('an aborted signal', SIGNALS, {
+    transports: ['single', 'pool', 'direct'],
+    sideBySide: true,
+  })
+}

@@ -4,7 +4,15 @@
  */
 import { connect } from 'node:net'
 import { Proxies, SOCKS } from './proxies.js'
-import { type Case, contract, MESSAGE, outcome, type Run, type SmartHost } from './smart-host.js'
+import {
+  type Case,
+  contract,
+  MESSAGE,
+  outcome,
+  type Run,
+  type SmartHost,
+  until,
+} from './smart-host.js'
 
 /** A callback of `getSocket`. */
 type Done = (error: Error | null, options?: object | false) => void
@@ -37,6 +45,27 @@ const PROXIES: Record<string, Case> = {
     const second = await outcome(transporter.sendMail(MESSAGE))
     return [first, second, await transporter.verify()]
   }),
+  'a connection that is reset while it is idle': behind(
+    async ({ make, host }, proxies, options) => {
+      const transporter = make({ ...options, maxConnections: 1, proxy: await proxies.http() })
+      const first = await outcome(transporter.sendMail(MESSAGE))
+      proxies.reset()
+      await until(0, () => host.connections)
+      return [first, await outcome(transporter.sendMail(MESSAGE))]
+    },
+  ),
+  'a connection that is reset before the message is answered': behind(
+    async ({ make, host }, proxies, options) => {
+      const transporter = make({ ...options, proxy: await proxies.http(), maxRequeues: 0 })
+      const release = host.hold()
+      const sending = outcome(transporter.sendMail(MESSAGE))
+      await until(1, () => host.got.length)
+      proxies.reset()
+      const first = await sending
+      release()
+      return [first, await outcome(transporter.sendMail(MESSAGE))]
+    },
+  ),
   'an HTTP proxy that refuses, then does not': behind(async ({ make }, proxies, options) => {
     const transporter = make({ ...options, proxy: await proxies.http() })
     proxies.refuses = true

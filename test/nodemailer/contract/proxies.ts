@@ -76,6 +76,12 @@ export class Proxies {
     const socket = this.#upstream(() => onConnect(socket))
   }
 
+  /** Resets every connection, on both sides of the proxies. */
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy()
+    this.#sockets.clear()
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     for (const server of this.#servers) await new Promise((resolve) => server.close(resolve))

@@ -1,7 +1,9 @@
 /** What `withMtaSts` takes, and what becomes of what a wrapped transporter was made with. */
 import nodemailer, { type Transporter } from 'nodemailer'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MtaSts, type MtaStsOptions } from '../../../src/index.js'
 import { withMtaSts } from '../../../src/nodemailer/index.js'
+import { errorOf } from '../../e2e/support.js'
 import { AUTH, type Identity, MESSAGE, newIdentity, SmartHost, stsOptions } from './smart-host.js'
 
 const identity: Promise<Identity> = newIdentity()
@@ -92,5 +94,45 @@ describe('the account of the policy', () => {
         deliveries: [{ mode, status: 'delivered', proved, failures: [] }],
       })
     }
+  })
+})
+
+describe('after close()', () => {
+  it('a single transport answers ECLOSED, and sends nothing', async () => {
+    const transporter = sender(smartHost())
+    await transporter.sendMail(MESSAGE)
+    transporter.close()
+    expect(await errorOf(transporter.sendMail(MESSAGE))).toMatchObject({ code: 'ECLOSED' })
+    expect(host.got).toHaveLength(1)
+  })
+
+  it('a single transport with a shared MtaSts sends, as the plain one does', async () => {
+    const { resolver, ca, ...options } = stsOptions(host, 'enforce')
+    const sts = new MtaSts({ resolver, ca, ...options } as MtaStsOptions)
+    const transport = withMtaSts(smartHost() as never, { resolver, ca, sts })
+    const transporter = nodemailer.createTransport(transport)
+    transporter.close()
+    expect(await transporter.sendMail(MESSAGE)).toMatchObject({ deliveries: [{ proved: 'sts' }] })
+    await sts.close()
+  })
+
+  it('a pool answers ECONNECTION, and sends nothing', async () => {
+    const transporter = sender(smartHost({ pool: true }))
+    transporter.close()
+    expect(await errorOf(transporter.sendMail(MESSAGE))).toMatchObject({
+      code: 'ECONNECTION',
+      message: 'Connection pool was closed',
+    })
+    expect(host.got).toEqual([])
+  })
+})
+
+describe.each([false, true])('pool %s: an aborted signal', (pool) => {
+  it('ends a message before it is sent, with every version', async () => {
+    const transporter = sender(smartHost({ pool }))
+    const signal = AbortSignal.abort()
+    const error = await errorOf(transporter.sendMail({ ...MESSAGE, signal } as never))
+    expect(error).toMatchObject({ name: 'AbortError', code: 'EABORT' })
+    expect(host.got).toEqual([])
   })
 })

@@ -31,7 +31,7 @@ function countOf(texts: readonly string[]): number {
   return texts.filter((text) => VERSION.test(text)).length
 }
 
-/** A record that was meant to be one says more than "there is none". */
+/** Finds a record with a mistake in its version, which senders do not see as a record. */
 function withoutRecord(findings: Findings): Finding[] {
   const { record, policy, domain, mx } = findings
   const meant = record.texts.find((text) => /v\s*=\s*["']?sts/i.test(text))
