@@ -1,6 +1,14 @@
 /** Overlapping deliveries to a domain share a plan; what each of them gets is its own. */
 import { afterEach, expect, test } from 'vitest'
-import { type Candidate, type DeliveryPlan, MtaSts, type Policy } from '../../src/index.js'
+import {
+  type Candidate,
+  type DeliveryPlan,
+  formatPolicy,
+  MtaSts,
+  type MtaStsOptions,
+  type Policy,
+  type StoredPolicy,
+} from '../../src/index.js'
 
 const DOMAIN = 'bob.example'
 const HOSTS = ['a.bob.example', 'b.bob.example', 'c.bob.example']
@@ -11,7 +19,10 @@ const opened: MtaSts[] = []
 afterEach(() => Promise.all(opened.splice(0).map((sts) => sts.close())))
 
 /** A DNS that counts its address lookups; its hosts share a preference. */
-function open(addressOf: (host: string) => Promise<string[]> = async () => ['192.0.2.1']) {
+function open(
+  addressOf: (host: string) => Promise<string[]> = async () => ['192.0.2.1'],
+  options: MtaStsOptions = { overrides: { [DOMAIN]: policy } },
+) {
   const asked: string[] = []
   const sts = new MtaSts({
     resolver: {
@@ -23,7 +34,7 @@ function open(addressOf: (host: string) => Promise<string[]> = async () => ['192
       },
       resolve6: async () => [],
     },
-    overrides: { [DOMAIN]: policy },
+    ...options,
   })
   opened.push(sts)
   return { sts, asked }
@@ -100,4 +111,19 @@ test('a message with a demand of its own gets the plan for that demand', async (
     await sts.deliver(DOMAIN, inner)
   })
   expect(levels).toEqual(['authenticated', 'opportunistic', 'authenticated', 'authenticated'])
+})
+
+test('[STS-51] a policy that is known since the plan was made leads to another plan', async () => {
+  let stored: StoredPolicy | undefined
+  const store = { get: async () => stored, set: async () => true, delete: async () => {} }
+  const { sts } = open(undefined, { store, negativeTtl: 0 })
+  const levels: string[] = []
+  await sts.deliver(DOMAIN, async (first) => {
+    levels.push(first.security.level)
+    const fetchedAt = Date.now()
+    const times = { fetchedAt, usedAt: fetchedAt, expiresAt: fetchedAt + 86_400_000 }
+    stored = { id: 'n1', body: formatPolicy(policy), ...times }
+    await sts.deliver(DOMAIN, async ({ security }) => void levels.push(security.level))
+  })
+  expect(levels).toEqual(['opportunistic', 'authenticated'])
 })
