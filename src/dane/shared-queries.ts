@@ -1,12 +1,13 @@
 /**
- * Questions of deliveries that run side by side: what one of them is asking already is asked once.
+ * Questions shared by concurrent deliveries: a question under way is not asked again.
  *
  * @module
  */
+import { isMxRecord } from '../dns/shared-lookups.js'
 import { DnsError } from './dns-error.js'
 import type { DnssecResolver, RecordData, SecureAnswer } from './secure-answer.js'
 
-/** Asks one question, and waits no longer than `timeout` milliseconds. Never rejects. */
+/** Asks one question, for at most `timeout` milliseconds. Never rejects. */
 export type AskSecure = <T extends keyof RecordData>(
   name: string,
   type: T,
@@ -26,23 +27,33 @@ export function sharedQueries(resolver: DnssecResolver): AskSecure {
     const flights: UnderWay<T> = underWay[type]
     const known = flights.get(name)
     if (known) return known
-    const asked = asking(resolver, name, type).finally(() => flights.delete(name))
+    const asked = asking(resolver, name, type).finally(() => {
+      if (flights.get(name) === asked) flights.delete(name)
+    })
     flights.set(name, asked)
     return asked
   }
-  return (name, type, timeout) => within(share(name, type), { name, type, timeout })
+  return async (name, type, timeout) => {
+    const asked = share(name, type)
+    const answer = await within(asked, { name, type, timeout })
+    // A question that hangs is not waited for again
+    if (answer.kind === 'failed' && underWay[type].get(name) === asked) underWay[type].delete(name)
+    return answer
+  }
 }
 
 type UnderWay<T extends keyof RecordData> = Map<string, Promise<SecureAnswer<RecordData[T]>>>
 
-/** A resolver of the caller's own may throw, for all that its interface says. */
+/** Asks a resolver of the caller's own, which may throw or answer anything in spite of its interface. */
 async function asking<T extends keyof RecordData>(
   resolver: DnssecResolver,
   name: string,
   type: T,
 ): Promise<SecureAnswer<RecordData[T]>> {
   try {
-    return await resolver.query(name, type)
+    const answer = await resolver.query(name, type)
+    if (isAnswer(answer, type)) return answer
+    throw new TypeError('The resolver returned something else')
   } catch (cause) {
     return {
       kind: 'failed',
@@ -50,6 +61,23 @@ async function asking<T extends keyof RecordData>(
       bogus: false,
     }
   }
+}
+
+function isAnswer(answer: unknown, type: keyof RecordData): boolean {
+  const { kind, error, secure, name, records } = Object(answer)
+  if (kind === 'failed') return error instanceof Error
+  if (typeof secure !== 'boolean' || typeof name !== 'string') return false
+  if (kind === 'absent') return true
+  if (kind !== 'found' || !Array.isArray(records) || records.length === 0) return false
+  return [...records].every(IS_RECORD[type] ?? isText)
+}
+
+const isText = (record: unknown) => typeof record === 'string'
+
+const IS_RECORD: { [T in keyof RecordData]?: (record: unknown) => boolean } = {
+  MX: isMxRecord,
+  TLSA: (record) => Object(record).data instanceof Uint8Array,
+  TXT: Array.isArray,
 }
 
 function within<T>(
@@ -66,7 +94,7 @@ function within<T>(
   })
 }
 
-/** The records, or an error as `node:dns` has it: without any, ENOTFOUND or ENODATA. */
+/** Returns the records; without any, throws an error as in `node:dns`: ENOTFOUND or ENODATA. */
 export function recordsOrThrow<T>(
   answer: SecureAnswer<T>,
   query: { name: string; type: string },

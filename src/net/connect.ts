@@ -1,20 +1,21 @@
 /**
- * Opens TCP connections: to each address of a host in turn, the next one begun before
- * the first has run into its timeout (RFC 8305), and through the caller's own `connect`.
+ * Opens TCP connections to the addresses of a host in turn, the next one started before the
+ * previous one times out (RFC 8305), or through the caller's `connect`.
  *
  * @module
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { MtaStsError } from '../errors.js'
+import { MAX_TIMER } from '../option-checks.js'
 import { errorOfThrown } from '../text.js'
 import { onAbort } from './deadline.js'
 
-/** One address that is about to be connected to. */
+/** An address to connect to. */
 export interface ConnectTarget {
   /** A policy host (HTTPS), an MX host (SMTP), or a collector of TLS reports (HTTPS) */
   purpose: 'policy' | 'smtp' | 'report'
-  /** The name that the address belongs to */
+  /** The name of the host with this address */
   host: string
   /** An IPv4 or IPv6 address, as text */
   address: string
@@ -23,8 +24,8 @@ export interface ConnectTarget {
 }
 
 /**
- * Opens a TCP connection, or begins to: a proxy client, a source address, a test's loopback.
- * The socket may still be connecting when it is returned.
+ * Opens a TCP connection, or starts to: a proxy client, a source address, a test's loopback. The
+ * returned socket may still be connecting.
  */
 export type Connect = (target: ConnectTarget) => Socket | Promise<Socket>
 
@@ -32,7 +33,7 @@ export const connectDirectly: Connect = ({ address, port }) => connectTcp({ host
 
 export interface ConnectOptions {
   connect: Connect
-  /** For each address, in milliseconds */
+  /** Limit for each address, in milliseconds */
   timeout: number
   signal?: AbortSignal | undefined
 }
@@ -40,9 +41,9 @@ export interface ConnectOptions {
 export interface Connected {
   socket: Socket
   target: ConnectTarget
-  /** The targets that are worth another try if this one turns out to be of no use */
+  /** The targets left to try if this one fails later */
   remaining: ConnectTarget[]
-  /** The targets that could not be connected to before this one could */
+  /** The targets that failed before this one connected */
   failed: ReadonlyArray<{ target: ConnectTarget; error: Error }>
 }
 
@@ -50,7 +51,7 @@ export interface Connected {
 export class ConnectError extends MtaStsError {
   /** Not `true`: the host may be back later */
   readonly permanent: false
-  /** One for each address */
+  /** One error for each address */
   readonly errors: ReadonlyArray<{ target: ConnectTarget; error: Error }>
 
   constructor(errors: ReadonlyArray<{ target: ConnectTarget; error: Error }>) {
@@ -67,12 +68,12 @@ export class ConnectError extends MtaStsError {
   }
 }
 
-/** The delay before the next address is tried beside the one under way (RFC 8305 §5). */
+/** Delay before the next address is tried in parallel (RFC 8305 §5). */
 const ATTEMPT_DELAY = 250
 
 /**
- * Connects to the first of the targets that answers. The first is favoured: the next is begun
- * when it fails, or after 250 ms, and whichever is there first is taken.
+ * Connects to the first target that answers. The next one is started when the one before fails, or
+ * after 250 ms; the first connection is used.
  *
  * @throws ConnectError when none of them answers; the signal's reason when it is aborted
  */
@@ -119,7 +120,7 @@ export function connectFirst(
   })
 }
 
-/** One address, from the call of `connect` to the open connection; bounded from the first moment. */
+/** Connects to one address. The time limit includes the call of `connect`. */
 function connectOne(
   target: ConnectTarget,
   { connect, timeout, signal }: ConnectOptions,
@@ -142,11 +143,13 @@ function connectOne(
         reject(error)
       })
     const onClose = () => fail(new Error('connection closed'))
-    const timer = setTimeout(() => fail(timeoutError(timeout)), timeout)
+    const timer = setTimeout(() => fail(timeoutError(timeout)), Math.min(timeout, MAX_TIMER))
     const release = onAbort(signal, () => fail(signal?.reason))
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
       if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
+      // Nothing will be heard of it any more
+      if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))
       socket = opened
       const ready = () => settle(() => resolve(opened))
       if (opened.readyState === 'open') return ready()
@@ -154,16 +157,16 @@ function connectOne(
     }
     try {
       const opened = connect(target)
-      // Not awaited: a socket that fails at once must find its error handler attached
-      if (opened instanceof Promise) opened.then(take, fail)
-      else take(opened)
+      // Not awaited: the error handler must be attached before a socket fails at once
+      if ('then' in Object(opened)) Promise.resolve(opened).then(take, fail)
+      else take(opened as Socket)
     } catch (error) {
       fail(error)
     }
   })
 }
 
-/** Destroys a socket, if there is one, whose events are no longer handled. */
+/** Destroys a socket, if any, whose events are no longer handled. */
 export function discard(socket: Socket | undefined): void {
   socket?.on('error', ignore).destroy()
 }

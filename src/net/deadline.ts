@@ -1,5 +1,5 @@
 /**
- * A bound in time for work of several steps.
+ * Time limits.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { setMaxListeners } from 'node:events'
 import { MtaStsError } from '../errors.js'
 
 /**
- * A signal that is aborted after some milliseconds, or with another signal. `clear()` it when the
+ * A signal that is aborted after some milliseconds, or with another signal. Call `clear()` when the
  * work is done.
  */
 export class Deadline {
@@ -17,7 +17,7 @@ export class Deadline {
   readonly #unfollow: () => void
   #timer: NodeJS.Timeout | undefined
 
-  /** @param what named by the error: "The deadline of {what} has passed" */
+  /** @param what subject of the error: "The deadline of {what} has passed" */
   constructor(milliseconds: number, what: string, parent?: AbortSignal) {
     this.#what = what
     this.#end = performance.now() + milliseconds
@@ -29,12 +29,12 @@ export class Deadline {
     return this.#controller.signal
   }
 
-  /** Milliseconds until the end that was set first; 0 when it has passed. */
+  /** Milliseconds until the original end; 0 when it has passed. */
   get left(): number {
     return Math.max(0, this.#end - performance.now())
   }
 
-  /** Aborts after this many milliseconds from now, but never later than the end that was set first. */
+  /** Aborts after this many milliseconds from now, but never later than the original end. */
   shorten(milliseconds: number): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#expire(), Math.min(milliseconds, this.left))
@@ -66,9 +66,34 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
   return () => signal.removeEventListener('abort', listener)
 }
 
+export interface TimeLimit {
+  milliseconds: number
+  /** Creates the error when the limit has passed */
+  late: () => Error
+  /** Whether the process may end during the call */
+  background?: boolean
+}
+
+/** Settles as a call does. Rejects if it takes longer than the limit; the call itself goes on. */
+export async function withinTime<T>(
+  { milliseconds, late, background = false }: TimeLimit,
+  call: () => T | PromiseLike<T>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), milliseconds)
+    if (background) timer.unref()
+  })
+  try {
+    return await Promise.race([call(), limit])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /**
- * Waits for a promise, but no longer than until a signal is aborted; then rejects with the error
- * that `reason` makes, or with the signal's own. The work goes on: others may wait for it.
+ * Waits for a promise until a signal is aborted; then rejects with the error that `reason` creates,
+ * or the signal's own. The work itself goes on: others may wait for it.
  */
 export function unlessAborted<T>(
   promise: Promise<T>,

@@ -21,7 +21,7 @@ import { errorOf, settle } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { demandOf } from './message.js'
 import { meets, openedFor, SmartHostConnector, type Turn } from './smart-host-connect.js'
-import { failSession, settledError } from './smart-host-errors.js'
+import { asConnectionError, failSession, settledError } from './smart-host-errors.js'
 import { adopt, isMail, smtpTransportOf, type Wrapped } from './smart-host-mail.js'
 import { Shipment } from './smart-host-shipment.js'
 import type {
@@ -109,6 +109,7 @@ class SmartHost {
     if (HELD in transport) {
       throw new TypeError('withMtaSts() was given a transport that is held to its policy already')
     }
+    if (Number.parseInt(transport.version, 10) < OLDEST) throw unknownNodemailer()
     this.#transport = transport
     this.#mail = mail
     this.#host = policyDomainOf(transport.options)
@@ -242,7 +243,7 @@ class SmartHost {
     } catch (thrown) {
       shipment.abandon(thrown)
       await shipment.ended()
-      const error = errorOf(thrown, signal)
+      const error = asConnectionError(errorOf(thrown, signal))
       throw Object.assign(error, { deliveries: [describe(error)] })
     }
   }
@@ -271,11 +272,13 @@ class SmartHost {
           this.#asking = undefined
         }
       })
-    const verified = this.#sts.sts.deliver(
-      this.#host,
-      (candidate, context) => attempt({ candidate, context }),
-      { route: 'smart-host' },
-    )
+    const verified = this.#sts.sts
+      .deliver(this.#host, (candidate, context) => attempt({ candidate, context }), {
+        route: 'smart-host',
+      })
+      .catch((error) => {
+        throw asConnectionError(errorOf(error, undefined))
+      })
     if (!callback) return verified
     settle(verified, callback)
     return undefined
@@ -307,6 +310,8 @@ class SmartHost {
     if (!asking) throw unknownNodemailer()
     const turn =
       asking instanceof Shipment ? (asking.now ?? (await asking.turn)) : await asking.turn
+    // The message may have waited in the queue since it was planned: no login under an old policy
+    turn.context.assertCurrent()
     const given = await this.#connector.open(turn, options)
     if (asking instanceof Shipment) asking.opened = openedFor(given)
     return given
@@ -350,10 +355,13 @@ class SmartHost {
 
 type Asking = Shipment | { turn: Promise<Turn> }
 
-/** A later Nodemailer may keep its pool in another way: nothing is sent then. */
+/** The oldest version of Nodemailer that the tests run with. */
+const OLDEST = 8
+
+/** Another Nodemailer may keep its pool in another way: nothing is sent then. */
 function unknownNodemailer(): Error {
   return new MtaStsError(
-    'withMtaSts() does not know the pool of this version of Nodemailer: use version 8, 9 or 10',
+    'withMtaSts() does not know this version of Nodemailer: use version 8, 9 or 10',
     'ENODEMAILER',
   )
 }

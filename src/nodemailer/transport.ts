@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { EventEmitter } from 'node:events'
+import { EventEmitter, setMaxListeners } from 'node:events'
 import { isIP } from 'node:net'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
+import { unlessAborted } from '../net/deadline.js'
 import {
   configError,
   MAX_TIMER,
@@ -133,6 +134,8 @@ class MtaStsTransport extends EventEmitter {
   readonly #open: OpenOptions
   readonly #log: TransactionLogger
   readonly #maxConnections: number
+  /** Aborted when the transport is closed by force */
+  readonly #forced = new AbortController()
   #sending = 0
   #closed = false
 
@@ -146,6 +149,8 @@ class MtaStsTransport extends EventEmitter {
     this.#sts = stsOf(stsOptions(options))
     this.#maxConnections = limits.maxConnections
     this.#pool = new SessionPool(limits)
+    // One listener for each message whose content is being read
+    setMaxListeners(0, this.#forced.signal)
     // As Nodemailer's pool does, once there can be listeners
     setImmediate(() => this.#emitIdle())
   }
@@ -176,6 +181,7 @@ class MtaStsTransport extends EventEmitter {
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     this.#pool.close(options)
+    if (options.force) this.#forced.abort()
     // Messages under way may still need the policy lookup
     if (this.#sending === 0 || options.force) this.#sts.close()
     this.emit('close')
@@ -194,7 +200,7 @@ class MtaStsTransport extends EventEmitter {
   }
 
   async #send(mail: MailToSend): Promise<SentInfo> {
-    if (this.#closed) throw new MtaStsError('The transport was closed', 'ECONNECTION')
+    if (this.#closed) throw closedError()
     const message = new Message(mail)
     try {
       const groups = groupByDomain(message.envelope.to)
@@ -235,7 +241,7 @@ class MtaStsTransport extends EventEmitter {
     { group, message }: Share,
   ): Promise<SendResult> {
     const { signal } = message
-    await message.source.prepare()
+    await this.#prepare(message)
     for (let fresh = false; ; fresh = true) {
       const { connection, reused } = await this.#pool.acquire(candidate, {
         open: () => context.open({ ...this.#open, signal, ...this.#log.forSession() }),
@@ -263,12 +269,22 @@ class MtaStsTransport extends EventEmitter {
       }
     }
   }
+
+  /** Waits for the content, which may come from a stream that stalls. */
+  #prepare({ source, signal }: Message): Promise<void> {
+    const ready = unlessAborted(source.prepare(), this.#forced.signal, closedError)
+    return signal ? unlessAborted(ready, signal, () => signal.reason) : ready
+  }
 }
 
 /** One domain's share of a message. */
 interface Share {
   group: DomainGroup
   message: Message
+}
+
+function closedError(): MtaStsError {
+  return new MtaStsError('The transport was closed', 'ECONNECTION')
 }
 
 function poolLimits(options: MtaStsTransportOptions): PoolLimits {

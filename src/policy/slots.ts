@@ -1,6 +1,6 @@
 /**
- * A bound on work that is under way at once. What exceeds it waits in line, in the order in which
- * it came; what a delivery waits for goes before background work.
+ * A bound on concurrent work. Further work waits in order of arrival; deliveries go before
+ * background work.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export class Slots {
   readonly #closing: AbortSignal
   readonly #reason: () => Error
 
-  /** @param closing rejects what waits in line, each with an error that `reason` makes */
+  /** @param closing rejects the waiting work, each with its own error from `reason` */
   constructor(max: number, closing: AbortSignal, reason: () => Error) {
     this.#free = max
     this.#closing = closing

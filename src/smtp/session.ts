@@ -13,10 +13,10 @@ import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, replyError } from './reply.js'
 import { Transaction, type TransactionHost, watchStream } from './transaction.js'
 
-/** How long a host may take to answer QUIT, in milliseconds. */
+/** Limit of the reply to QUIT, in milliseconds. */
 const QUIT_TIMEOUT = 2000
 
-/** What is known of a connection when it is ready. */
+/** The state of a ready connection. */
 export interface SessionState extends TransactionHost {
   readonly port: number
   readonly tls: false | { version: string; cipher: string }
@@ -40,7 +40,7 @@ export class SmtpSession implements SmtpConnection {
   readonly #dialogue: SmtpDialogue
   readonly #host: TransactionHost
   #busy = false
-  /** The last transaction was left open: RSET comes before the next MAIL */
+  /** The last transaction is still open: RSET must precede the next MAIL */
   #mustReset = false
   #ending = false
   #onClose: Array<() => void> = []
@@ -99,7 +99,7 @@ export class SmtpSession implements SmtpConnection {
     dialogue.assertQuiet('API')
     if (this.#busy || this.#ending) throw new Error('The connection is in use, or being closed')
     const socket = dialogue.detach()
-    // Until the next client listens, an error must not end the process
+    // Before the next client listens, an error must not end the process
     socket.on('error', ignore)
     socket.unshift(Buffer.from(`220 ${this.mxHost} ready\r\n`))
     this.#ended()
@@ -122,14 +122,14 @@ export class SmtpSession implements SmtpConnection {
   async quit(): Promise<void> {
     if (this.closed) return
     const dialogue = this.#dialogue
-    // In the middle of a message QUIT would be part of it
+    // Within a message QUIT would be part of it
     if (this.#busy) return this.close()
     this.ref()
     this.#ended()
     try {
       await dialogue.command('QUIT', 'QUIT', QUIT_TIMEOUT)
     } catch {
-      // The host hung up, or was silent: the connection has ended either way
+      // The host closed the connection or did not reply: it has ended either way
     }
     dialogue.close()
   }
@@ -152,17 +152,23 @@ export class SmtpSession implements SmtpConnection {
     this.#ending = true
     const listeners = this.#onClose
     this.#onClose = []
-    for (const listener of listeners) listener()
+    for (const listener of listeners) {
+      try {
+        listener()
+      } catch {
+        // The user's listener is not part of the session
+      }
+    }
   }
 }
 
-/** Bytes of a message, where they are known (RFC 1870 §5: an estimate is enough). */
+/** Returns the size of a message in bytes, if known; an estimate is enough (RFC 1870 §5). */
 function sizeOf({ size }: SmtpEnvelope, message: MessageSource): number | undefined {
   if (isStream(message)) return size
   return typeof message === 'string' ? Buffer.byteLength(message) : message.byteLength
 }
 
-/** A signal may be aborted with any value; the caller decides what to make of it. */
+/** Returns the abort reason, which may be any value, as an error. */
 function abortedError(signal: AbortSignal | undefined): Error {
   return new Error('The signal was aborted', { cause: signal?.reason })
 }

@@ -59,6 +59,8 @@ interface Keys {
   privateKey: KeyObject
   publicKey: Buffer
   pem: string
+  /** RFC 5280 §4.2.1.2, the first method; of the whole key, which serves as well */
+  id: Buffer
 }
 
 interface Issuer {
@@ -221,8 +223,8 @@ function makeCertificate({ subject, issuer, keys, days, extensions }: Contents):
       sequence(
         ...extensions,
         // RFC 5280 §4.2.1.1: strict verifiers, Python's among them, go by the two identifiers
-        extension(SUBJECT_KEY, octetString(keyIdentifier(keys))),
-        extension(AUTHORITY_KEY, sequence(tagged(0, false, keyIdentifier(issuer.keys)))),
+        extension(SUBJECT_KEY, octetString(keys.id)),
+        extension(AUTHORITY_KEY, sequence(tagged(0, false, issuer.keys.id))),
       ),
     ),
   )
@@ -249,16 +251,13 @@ function makeAuthority(cn: string, parent: Issuer | undefined): Issuer {
 
 function makeKeys(): Keys {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const bytes = publicKey.export({ type: 'spki', format: 'der' })
   return {
     privateKey,
-    publicKey: publicKey.export({ type: 'spki', format: 'der' }),
+    publicKey: bytes,
+    id: createHash('sha1').update(bytes).digest(),
     pem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   }
-}
-
-/** RFC 5280 §4.2.1.2, the first method; of the whole key, which serves as well. */
-function keyIdentifier({ publicKey }: Keys): Buffer {
-  return createHash('sha1').update(publicKey).digest()
 }
 
 function distinguishedName(cn: string | undefined): Buffer {

@@ -7,7 +7,7 @@ import { MtaStsError } from '../errors.js'
 import { type Duration, milliseconds } from './clock.js'
 import type { WorldLog } from './log.js'
 import type { ReceivedMessage } from './message.js'
-import { checkKeys, shown } from './named.js'
+import { checkKeys, checkText, matchesText, shown } from './named.js'
 import { type AddressPattern, checkPattern, matchesAddress } from './rules.js'
 import { checkCount } from './standing.js'
 import { timers } from './timers.js'
@@ -166,6 +166,15 @@ export function checkMatch(field: string, match: MailMatch, others: readonly str
   checkKeys(field, match, [...MATCH_KEYS, ...others])
   checkPattern(`${field}: from`, match.from)
   checkPattern(`${field}: to`, match.to)
+  for (const key of ['subject', 'text', 'html'] as const) {
+    checkText(`${field}: ${key}`, match[key])
+  }
+  const { headers } = match
+  if (headers === undefined) return
+  if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
+    throw new TypeError(`${field}: headers must be an object, but it is ${shown(headers)}`)
+  }
+  for (const [name, value] of Object.entries(headers)) checkText(`${field}: headers.${name}`, value)
 }
 
 /** Returns whether a message fits. Throws a TypeError that names what is wrong with the filter. */
@@ -205,9 +214,7 @@ export function titleOf({ envelope, raw }: ReceivedMessage): string {
 
 function inText(wanted: string | RegExp | undefined, text: () => string | undefined): boolean {
   if (wanted === undefined) return true
-  const found = text() ?? ''
-  if (typeof wanted === 'string') return found.includes(wanted)
-  return new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, '')).test(found)
+  return matchesText(wanted, text() ?? '')
 }
 
 /** The addresses of the header, which without postal-mime are not known. */

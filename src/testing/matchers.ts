@@ -6,7 +6,7 @@
 import { checkMatch, described, filterOf, type MailMatch, titleOf } from './inbox.js'
 import { type Judged, judgedOf } from './judged.js'
 import type { Line } from './log.js'
-import { checkKeys } from './named.js'
+import { checkKeys, checkText, matchesText } from './named.js'
 import { type AddressPattern, checkPattern, matchesAddress } from './rules.js'
 import { checkCount } from './standing.js'
 
@@ -56,6 +56,7 @@ export function toHaveRefused(received: unknown, expected: Refused = {}): Verdic
   const { to, from, reply, times } = expected
   checkPattern('toHaveRefused(): to', to)
   checkPattern('toHaveRefused(): from', from)
+  checkText('toHaveRefused(): reply', reply)
   checkCount('toHaveRefused(): times', times, 0)
   const { times: _, ...which } = expected
   const found = judged.connections
@@ -63,11 +64,7 @@ export function toHaveRefused(received: unknown, expected: Refused = {}): Verdic
     .filter((one) => {
       if (to !== undefined && !one.to.some((address) => matchesAddress(to, address))) return false
       if (from !== undefined && !matchesAddress(from, one.from)) return false
-      if (typeof reply === 'string') return one.reply.includes(reply)
-      return (
-        reply === undefined ||
-        new RegExp(reply.source, reply.flags.replace(/[gy]/g, '')).test(one.reply)
-      )
+      return reply === undefined || matchesText(reply, one.reply)
     })
   return verdict(judged, { what: `refused mail${described(which)}`, times, count: found.length })
 }
@@ -134,7 +131,8 @@ function refusals(lines: readonly Line[]): Refusal[] {
     }
     const refused = /^[45]/.test(text)
     if (isRcpt && !refused) accepted.push(address)
-    const counts = isMail || isRcpt || /^DATA$|^\(a message/i.test(command)
+    // Behind recipients that were all refused, a pipelined DATA is refused for want of them
+    const counts = isMail || isRcpt || (accepted.length > 0 && /^DATA$|^\(a message/i.test(command))
     if (refused && counts) found.push({ from, to: isRcpt ? [address] : accepted, reply: text })
   }
   return found

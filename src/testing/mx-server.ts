@@ -35,9 +35,16 @@ import {
   type Rule,
   RuleBook,
   ruleTitle,
+  sequenceOf,
 } from './rules.js'
 import type { SmtpSession, SmtpSessionSetup } from './smtp-session.js'
-import { checkFaultOptions, type FaultHandle, type FaultOptions, Standing } from './standing.js'
+import {
+  checkFaultOptions,
+  type FaultHandle,
+  type FaultOptions,
+  joined,
+  Standing,
+} from './standing.js'
 
 /** A recipient whose mail is taken and then bounced. */
 export interface Bounce {
@@ -85,23 +92,26 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
       return this.addFault(fault, options)
     }
     checkRule('fails()', fault)
-    const { times } = fault
-    const standing = this.addFault(fault, times === undefined ? options : { times, ...options })
-    this.#rules.add(standing, deciding(fault, this.surroundings.random))
-    return standing
+    const rules = sequenceOf(fault)
+    const standings: Standing[] = []
+    // The newest fault of a place is played first: the first of a sequence is set last
+    for (const [index, rule] of [...rules.entries()].reverse()) {
+      const bounds = index === 0 ? options : { ...options, times: undefined }
+      standings.unshift(this.addFault(rule, withTimes(rule, bounds)))
+    }
+    return this.#follow(rules, standings)
   }
 
   rule(rule: Rule): FaultHandle {
     checkRule('rule()', rule)
-    const options = rule.times === undefined ? {} : { times: rule.times }
-    const standing = new Standing({
-      title: ruleTitle(rule),
-      clock: this.surroundings.clock,
-      options,
+    const { clock, register } = this.surroundings
+    const rules = sequenceOf(rule)
+    const standings = rules.map((one) => {
+      const standing = new Standing({ title: ruleTitle(one), clock, options: withTimes(one) })
+      register.add(this.name, standing)
+      return standing
     })
-    this.surroundings.register.add(this.name, standing)
-    this.#rules.add(standing, deciding(rule, this.surroundings.random))
-    return standing
+    return this.#follow(rules, standings)
   }
 
   greylists(options: GreylistOptions = {}): FaultHandle {
@@ -116,7 +126,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     const { clock } = this.surroundings
     const limits = this.#habit('limits()', limiting(options, { clock, open: () => this.open }))
     if (options.size === undefined) return limits
-    return joined(limits, this.offers({ SIZE: options.size }))
+    return joined([limits, this.offers({ SIZE: options.size })])
   }
 
   bounces(options: BounceOptions = {}): FaultHandle {
@@ -240,6 +250,18 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return Object.assign({}, ...inForce.map(({ offers }) => offers))
   }
 
+  /** Adds rules that take over from each other. */
+  #follow(rules: readonly Rule[], standings: readonly Standing[]): FaultHandle {
+    for (const [index, standing] of standings.entries()) {
+      const rule = rules[index]
+      if (rule === undefined) continue
+      // The last that is added is asked first: one that waits does not begin at the same moment
+      const begun = () => standings[index - 1]?.spent ?? true
+      this.#rules.add(standing, deciding(rule, this.surroundings.random, begun))
+    }
+    return joined(standings)
+  }
+
   #habit(title: string, decide: Decide): Standing {
     const standing = this.standing(title, () => undefined)
     this.#rules.add(standing, decide)
@@ -264,22 +286,7 @@ function atConnect(arrival: Arrival): Parameters<RuleBook['ask']>[0] {
   }
 }
 
-/** Two that are set together and end together. */
-function joined(one: FaultHandle, other: FaultHandle): FaultHandle {
-  return {
-    get met() {
-      return one.met
-    },
-    get over() {
-      return one.over
-    },
-    title: one.title,
-    stop() {
-      one.stop()
-      other.stop()
-    },
-    [Symbol.dispose]() {
-      this.stop()
-    },
-  }
+/** The bounds of a rule: those it is set with, and how often it is applied. */
+function withTimes({ times }: Rule, options: FaultOptions = {}): FaultOptions {
+  return { ...options, times: options.times ?? times }
 }

@@ -34,6 +34,18 @@ export function checkKeys(
   }
 }
 
+/** Throws unless the value is absent, a string or a RegExp. */
+export function checkText(field: string, value: unknown): void {
+  if (value === undefined || typeof value === 'string' || value instanceof RegExp) return
+  throw new TypeError(`${field} must be a string or a RegExp, but it is ${shown(value)}`)
+}
+
+/** Whether a text has a string in it, or matches. Where a RegExp is sticky or global, it is not. */
+export function matchesText(wanted: string | RegExp, text: string): boolean {
+  if (typeof wanted === 'string') return text.includes(wanted)
+  return new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, '')).test(text)
+}
+
 /** Returns the value for a message: JSON where it has one, cut. */
 export function shown(value: unknown): string {
   if (typeof value === 'function') return 'a function'

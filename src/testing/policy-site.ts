@@ -17,7 +17,7 @@ import { checkKeys, checkName } from './named.js'
 import type { PolicyServer } from './policy-server.js'
 import type { FaultHandle, FaultOptions } from './standing.js'
 import { timers } from './timers.js'
-import { type TlsSettings, tlsServerOptions } from './tls-settings.js'
+import { type TlsServerOptions, tlsServerOptions } from './tls-settings.js'
 
 const POLICY_PATH = '/.well-known/mta-sts.txt'
 const ELSEWHERE = '/elsewhere/mta-sts.txt'
@@ -54,17 +54,12 @@ export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost 
     return super.fails(fault, options)
   }
 
-  override tls(settings: TlsSettings = {}): FaultHandle {
-    if (settings.clientCertificate === undefined) return super.tls(settings)
-    throw new TypeError('tls(): clientCertificate is for MX hosts, a policy host asks for none')
-  }
-
   get gets(): PolicyGet[] {
     return this.surroundings.log.of('get').filter(({ host }) => host === this.name)
   }
 
-  /** What a TLS context of it is made of. */
-  async secure(family: 4 | 6): Promise<SecureContextOptions> {
+  /** What its TLS is made of. */
+  async secure(family: 4 | 6): Promise<SecureContextOptions & TlsServerOptions> {
     const arrival = { address: family === 4 ? this.ipv4 : this.ipv6, port: 443 }
     inSlot(this.playedOn(arrival), 'certificate')?.standing.meet()
     return { ...(await this.credentials(arrival)), ...tlsServerOptions(this.tlsSettings) }

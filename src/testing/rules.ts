@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type Duration, milliseconds, type WorldClock } from './clock.js'
-import { checkKeys, checkName, shown } from './named.js'
+import { type Duration, milliseconds } from './clock.js'
+import { checkKeys, checkName, matchesText, shown } from './named.js'
 import { parseReply } from './replies.js'
-import { checkCount, Standing } from './standing.js'
+import { checkCount, type Standing } from './standing.js'
 
 /** The stages of an SMTP session, in order. `data` is the command, `message` the end of the message. */
 export const STAGES = [
@@ -52,8 +52,11 @@ export interface Rule {
   act?: Act
   /** How long the host waits first, in real time; a number is milliseconds */
   delay?: Duration | number
-  /** What is done with the connection after the reply */
-  then?: Exclude<Act, 'refuse'>
+  /**
+   * What is done with the connection after the reply; or the rule that takes over when this one has
+   * been applied `times` times, without `times` once
+   */
+  then?: Exclude<Act, 'refuse'> | NextRule
   /** How often it is applied; then it is over */
   times?: number
   /** How many that it would concern pass first */
@@ -61,6 +64,9 @@ export interface Rule {
   /** How likely it is applied, 0 to 1; by the seed of `world.chaos()` or a fixed one */
   probability?: number
 }
+
+/** A rule that takes over from another. `at`, `to`, `from` and `user` are those of the other by default. */
+export type NextRule = Omit<Rule, 'at'> & { at?: Stage }
 
 const RULE_KEYS = [
   'at',
@@ -91,8 +97,10 @@ export function checkRule(field: string, rule: Rule): void {
   }
   if (reply !== undefined) parseReply(reply)
   if (act !== undefined) checkName(`${field}: act`, act, ACTS)
-  if (then !== undefined) checkName(`${field}: then`, then, ACTS.slice(0, 3))
-  if (at === 'connect' && (reply !== undefined || then !== undefined)) {
+  const next = nextOf(rule)
+  if (next !== undefined) checkRule(`${field}: then`, next)
+  else if (then !== undefined) checkName(`${field}: then`, then, ACTS.slice(0, 3))
+  if (at === 'connect' && (reply !== undefined || typeof then === 'string')) {
     throw new TypeError(`${field}: nothing is said at "connect": use act, or the stage "greeting"`)
   }
   if (act === 'refuse' && at !== 'connect') {
@@ -107,6 +115,22 @@ export function checkRule(field: string, rule: Rule): void {
   for (const key of ['to', 'from', 'user'] as const) checkPattern(`${field}: ${key}`, rule[key])
 }
 
+/** Returns the rules that follow each other, the first one first. */
+export function sequenceOf(rule: Rule): Rule[] {
+  const next = nextOf(rule)
+  if (next === undefined) return [rule]
+  const { then: _, times = 1, ...first } = rule
+  return [{ ...first, times }, ...sequenceOf(next)]
+}
+
+/** Returns the rule that takes over from another, with what it has of that one. */
+function nextOf({ at, to, from, user, then }: Rule): Rule | undefined {
+  if (typeof then !== 'object' || then === null) return undefined
+  const whom = { to, from, user }
+  const given = Object.entries(whom).filter(([, pattern]) => pattern !== undefined)
+  return { at, ...Object.fromEntries(given), ...then }
+}
+
 /** Throws unless the value is absent, a string or a RegExp. */
 export function checkPattern(field: string, value: unknown): void {
   if (value === undefined || value instanceof RegExp) return
@@ -117,8 +141,7 @@ export function checkPattern(field: string, value: unknown): void {
 /** Whether an address is one of those that are meant. */
 export function matchesAddress(pattern: AddressPattern | undefined, address: string): boolean {
   if (pattern === undefined) return true
-  if (pattern instanceof RegExp)
-    return new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')).test(address)
+  if (pattern instanceof RegExp) return matchesText(pattern, address)
   const [one, other] = [pattern.toLowerCase(), address.toLowerCase()]
   return one.startsWith('@') ? other.endsWith(one) : one === other
 }
@@ -183,13 +206,14 @@ export class RuleBook {
   }
 }
 
-/** Returns how a rule decides. */
-export function deciding(rule: Rule, random: () => number): Decide {
-  const { at, reply, act, then, after = 0, probability = 1 } = rule
+/** Returns how a rule decides; `begun`: whether the rule before it has been applied often enough. */
+export function deciding(rule: Rule, random: () => number, begun = () => true): Decide {
+  const { at, reply, act, after = 0, probability = 1 } = rule
+  const then = typeof rule.then === 'string' ? rule.then : undefined
   const delay = milliseconds('delay', rule.delay ?? 0)
   let passed = 0
   return ({ stage, from, to, user }) => {
-    if (stage !== at) return undefined
+    if (stage !== at || !begun()) return undefined
     if (rule.to !== undefined && !to.some((one) => matchesAddress(rule.to, one))) return undefined
     if (!concernsText(rule.from, from) || !concernsText(rule.user, user)) return undefined
     if (passed < after) {
@@ -199,13 +223,6 @@ export function deciding(rule: Rule, random: () => number): Decide {
     if (probability < 1 && random() >= probability) return undefined
     return { reply, act, then, delay }
   }
-}
-
-/** Returns the standing of a rule. */
-export function standingOf(rule: Rule, clock: WorldClock, onStop?: () => void): Standing {
-  const { times } = rule
-  const options = times === undefined ? {} : { times }
-  return new Standing({ title: ruleTitle(rule), clock, options, onStop })
 }
 
 /** Returns a rule in words. */

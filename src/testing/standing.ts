@@ -64,8 +64,13 @@ export class Standing implements FaultHandle {
     return this.#met
   }
 
+  /** Whether it has been met as often as it may be. */
+  get spent(): boolean {
+    return this.#met >= this.#times
+  }
+
   get over(): boolean {
-    return this.#stopped || this.#met >= this.#times || this.#clock.now() >= this.#until
+    return this.#stopped || this.spent || this.#clock.now() >= this.#until
   }
 
   /** Whether it is in force for a connection of this family. */
@@ -90,6 +95,27 @@ export class Standing implements FaultHandle {
 
   [Symbol.dispose](): void {
     this.stop()
+  }
+}
+
+/** Returns one handle of several that are set together: it ends all of them. */
+export function joined(handles: readonly FaultHandle[]): FaultHandle {
+  const [first] = handles
+  if (first !== undefined && handles.length === 1) return first
+  return {
+    get met() {
+      return handles.reduce((sum, { met }) => sum + met, 0)
+    },
+    get over() {
+      return handles.every(({ over }) => over)
+    },
+    title: handles.map(({ title }) => title).join(', then '),
+    stop() {
+      for (const handle of handles) handle.stop()
+    },
+    [Symbol.dispose]() {
+      this.stop()
+    },
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * Reads what others report (RFC 8460 §4.4, §5): JSON, compressed or not, one report or many; and
- * mails with reports in them, also inside other mails, and mailboxes of such mails.
+ * Reads reports (RFC 8460 §4.4, §5): JSON, compressed or not, one report or many; and mails with
+ * reports in them, also inside other mails, and mailboxes of such mails.
  *
- * What is too large, nested too deeply or in too many pieces is refused before it costs much:
- * whatever comes, within {@link ReadOptions.maxSize} it takes about a second and 200 MiB at most.
+ * Input that is too large, nested too deeply or in too many pieces is refused early: within {@link
+ * ReadOptions.maxSize}, any input takes about a second and 200 MiB at most.
  *
  * @module
  */
@@ -17,9 +17,9 @@ export type { NoteCode, Report, ReportNote } from './read-fields.js'
 export type { ParseReportOptions, ReadOptions } from './read-search.js'
 
 /**
- * Reads every report in the bytes of a file or a mail. Texts are as they were sent: escape them
- * before you show them. DKIM signatures are not verified; a report without a signature of the
- * submitter's must be ignored (RFC 8460 §3).
+ * Reads every report in the bytes of a file or a mail. Texts are as sent: escape them before you
+ * show them. DKIM signatures are not verified; a report without a signature of the submitter must
+ * be ignored (RFC 8460 §3).
  *
  * ```ts
  * const reports = readReports(await readFile('2026-08.mbox'))
@@ -27,8 +27,8 @@ export type { ParseReportOptions, ReadOptions } from './read-search.js'
  *
  * Mails need the package `postal-mime`.
  *
- * @throws ReportSyntaxError if there is no report that can be read; MtaStsError of code `EPEER` if
- *   there is a mail, and `postal-mime` is not installed
+ * @throws ReportSyntaxError if there is no readable report; MtaStsError of code `EPEER` if there is
+ * a mail, and `postal-mime` is not installed
  */
 export function readReports(bytes: Uint8Array | string, options: ReadOptions = {}): Report[] {
   const search = new Search(options)

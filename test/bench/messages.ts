@@ -1,5 +1,5 @@
 /**
- * The message that is sent, and the check that it was taken.
+ * The sent message, and the check that it was accepted.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Everything that a sender meets, on loopback, each server in a process of its own: the DNS, the
- * policy hosts, and one SMTP server that all MX hosts are.
+ * The network of a sender on loopback, each server in a separate process: the DNS, the policy
+ * hosts, and one SMTP server for all MX hosts.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { SinkSetup } from './servers/setup.js'
 export interface NetworkOptions {
   /** The MX hosts of every domain, and of every domain's policy */
   mxHosts: readonly string[]
-  /** The domains that have a policy host; the others have a record all the same */
+  /** The domains with a policy host; all of them have a record */
   policyDomains?: readonly string[]
   /** How many policy hosts share a certificate; default 1, as in the wild */
   domainsPerCertificate?: number
@@ -26,13 +26,13 @@ export const POLICY_ID = '20260801T000000'
 export const RECORD = `v=STSv1; id=${POLICY_ID};`
 export const MAX_AGE = 604_800
 
-/** The name that senders say in EHLO. */
+/** The senders' name in EHLO. */
 export const SENDER = 'mail.sender.example'
 
 /** Of the documentation ranges: it is let through by every sender, and leads nowhere. */
 export const ADDRESS = '192.0.2.1'
 
-/** As of resolvers near by, which go on counting down; nothing that runs here lives as long. */
+/** As of nearby resolvers; no run lasts as long. */
 const TTL = 300
 
 export class Network implements AsyncDisposable {
@@ -83,7 +83,7 @@ export class Network implements AsyncDisposable {
     return resolver
   }
 
-  /** What `MtaSts` and the transport need to live here. */
+  /** Options of `MtaSts` and the transport for this network. */
   senderOptions() {
     return {
       name: SENDER,
@@ -112,7 +112,7 @@ export function policyFile(mxHosts: readonly string[]): string {
   return lines.map((line) => `${line}\r\n`).join('')
 }
 
-/** `prefix0.example`, `prefix1.example` and so on. */
+/** Returns `prefix0.example`, `prefix1.example` and so on. */
 export function domainNames(count: number, prefix: string): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}${index}.example`)
 }

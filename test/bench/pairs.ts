@@ -1,15 +1,15 @@
 /**
- * Alternating pairs and what is made of them. On a machine that is shared with others absolute
- * figures drift by the minute; two legs that follow each other meet about the same conditions, so
- * it is the ratio of each pair that counts, and the median of those.
+ * Alternating pairs and their comparison. On a shared machine absolute figures drift by the minute;
+ * two legs in sequence have about the same conditions, so the ratio of each pair counts, and the
+ * median of the ratios.
  *
  * @module
  */
 
 export interface Plan {
-  /** How often every leg runs and is counted */
+  /** Number of counted runs of every leg */
   pairs: number
-  /** How often every leg runs before, uncounted */
+  /** Number of uncounted runs of every leg before */
   warmUps: number
 }
 
@@ -19,10 +19,10 @@ export interface Spread {
   max: number
 }
 
-/** For a profile of one side alone: `BENCH_ONLY=ours node --cpu-prof ...` */
+/** For a profile of one side: `BENCH_ONLY=ours node --cpu-prof ...` */
 const ONLY = process.env.BENCH_ONLY
 
-/** Does its work once, checks that it was done, and returns its figure: so much a second, or ms. */
+/** Does its work once, checks that it was done, and returns its figure: work per second, or ms. */
 export type Leg = () => number | Promise<number>
 
 /** The figures of one leg, one for each round. */
@@ -73,7 +73,7 @@ export function spread(figures: readonly number[]): Spread {
   }
 }
 
-/** Pair by pair: what `compare` makes of the two figures of each. */
+/** Returns the comparison of each pair of figures. */
 export function perPair(
   ours: readonly number[],
   theirs: readonly number[],
@@ -82,11 +82,18 @@ export function perPair(
   return spread(ours.map((figure, index) => compare(figure, theirs[index] ?? Number.NaN)))
 }
 
-/** How many a second, where `work` does `count` of them. */
+/** Returns the rate of `work`, which does `count` items. */
 export async function perSecond(count: number, work: () => void | Promise<void>): Promise<number> {
   const begin = clock()
   await work()
   return (count * 1000) / (clock() - begin)
+}
+
+/** How long a piece of work takes, in milliseconds. */
+export async function elapsed(work: () => Promise<void>): Promise<number> {
+  const begin = clock()
+  await work()
+  return clock() - begin
 }
 
 /**
@@ -95,7 +102,7 @@ export async function perSecond(count: number, work: () => void | Promise<void>)
  */
 const clock = process.env.BENCH_CLOCK === 'cpu' ? cpuTime : () => performance.now()
 
-/** Calls `task` for 0 to `count` - 1, with no more than `limit` of them under way. */
+/** Calls `task` for 0 to `count` - 1, at most `limit` at once. */
 export async function inFlight(
   count: number,
   limit: number,

@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: what enforcement costs, side by side with what people use today.
+ * `npm run bench`: the cost of enforcement, compared with other libraries.
  *
  *     npm run bench                 everything
  *     npm run bench -- pool cold    these
@@ -63,7 +63,7 @@ if (values.json) {
   console.log([...lines, '', ...skipped.map((line) => `Skipped: ${line}`)].join('\n'))
 }
 
-/** Nothing that one benchmark leaves behind, in the heap or in compiled code, is there for the next. */
+/** Runs one benchmark without leftovers of others in the heap or in compiled code. */
 async function inItsProcess(name: string): Promise<Findings> {
   const child = fork(compiled.entry, [name, mode], { execArgv: ['--expose-gc'] })
   let findings: Findings | undefined

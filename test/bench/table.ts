@@ -12,7 +12,7 @@ export function tableHead(): string {
   return [columns(['Name', 'Ours', 'Beside it', 'Ratio', 'To reach']), '-'.repeat(80)].join('\n')
 }
 
-/** The rows of one benchmark: medians, below them minimum and maximum, and what was done. */
+/** The rows of one benchmark: medians, below them minimum and maximum, and the work. */
 export function tableRows({ rows, skipped = [] }: Findings, mode: Mode): string {
   return [...rows.map((row) => rowText(row, mode)), ...skipped.map((line) => fold(line))].join('\n')
 }
@@ -85,7 +85,7 @@ function unitText(unit: Unit): string {
   return unit === '/s' || unit === '' ? unit : ` ${unit}`
 }
 
-/** Three digits that mean something, and no more of them behind the point than two. */
+/** Formats three significant digits, at most two of them behind the point. */
 function number(value: number): string {
   const size = Math.abs(value)
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2
@@ -102,7 +102,7 @@ function columns(cells: readonly string[]): string {
     .trimEnd()
 }
 
-/** Under the figures, behind the column of names, in lines of no more than 80 columns. */
+/** Folds to 80 columns, under the figures, behind the column of names. */
 function fold(text: string): string {
   const indent = ' '.repeat((WIDTHS[0] ?? 0) + 1)
   const lines = ['']

@@ -81,15 +81,25 @@ describe('the diagram', () => {
   })
 })
 
-describe('the first screen of the README', () => {
-  it('shows lines of the demo, which docs/control-flow.md has whole', () => {
-    const [shown, ...others] = BLOCKS.filter(
-      ({ page, language }) => page === 'README.md' && language === 'text',
-    )
-    expect(others).toEqual([])
+describe('the README', () => {
+  const shown = BLOCKS.filter(({ page, language }) => page === 'README.md' && language === 'text')
+
+  it('begins with lines of the demo', () => {
     const demo = BLOCKS.find(({ code }) => readScreen(code).command === 'npm run demo')
-    expect(shown?.code.split('\n').length).toBeGreaterThan(3)
-    expect(demo?.code).toContain(shown?.code)
+    expect(demo?.code).toContain(shown[0]?.code)
+    expect(shown[0]?.line).toBeLessThan(10)
+  })
+
+  it('shows four lines of a screen each time; another page has it whole', () => {
+    const whole = BLOCKS.filter(({ language }) => language === 'console').map(({ code }) => code)
+    expect(shown).toHaveLength(2)
+    for (const { code } of shown) {
+      expect(code.trimEnd().split('\n')).toHaveLength(4)
+      expect(whole.filter((screen) => screen.includes(code))).toHaveLength(1)
+    }
+    expect(
+      BLOCKS.filter(({ page, language }) => page === 'README.md' && language === 'console'),
+    ).toEqual([])
   })
 })
 

@@ -23,6 +23,10 @@ import {
 
 const stage = useWorld()
 
+interface Closing {
+  close(options: { force: boolean }): void
+}
+
 describe('info', () => {
   test('of a message that was delivered', async () => {
     const domain = stage.domain({ mode: 'enforce' })
@@ -230,6 +234,31 @@ describe('a message with a stream', () => {
       expect(only(domain.inbox).raw).toContain(encoded(TEXT))
       expectWhole(only(domain.inbox).raw)
     }
+  })
+
+  test.each([
+    ['a signal', (_: Closing, abort: () => void) => abort(), /^EABORT$/],
+    [
+      'close by force',
+      (sender: Closing) => sender.close({ force: true }),
+      /^ECONNECTION$|^ECLOSED$/,
+    ],
+  ])('%s ends a message to two domains whose stream stalls', async (_, end, code) => {
+    const domains = [stage.domain({ mode: 'enforce' }), stage.domain()]
+    const controller = new AbortController()
+    const content = new Readable({ read() {} })
+    content.push('half of it')
+    const sender = stage.sender({})
+    const sending = errorOf(
+      sender.sendMail({
+        ...messageTo(...domains),
+        attachments: [{ filename: 'a', content }],
+        signal: controller.signal,
+      }),
+    )
+    while (!content.readableDidRead) await turn()
+    end(sender.transporter as unknown as Closing, () => controller.abort())
+    expect((await sending).code).toMatch(code)
   })
 
   test('a stream that fails is an error, and nothing arrives', async () => {

@@ -11,9 +11,9 @@ import { type CliContext, UsageError } from '../context.js'
 
 /** A domain of the list. */
 export interface Listed {
-  /** As it was written, within reason */
+  /** The text that the user wrote */
   written: string
-  /** In A-labels; undefined: it is no domain name */
+  /** A-labels; undefined: it is no domain name */
   domain: string | undefined
 }
 
@@ -44,7 +44,7 @@ export async function listDomains(
     const text = file === '-' ? await readInput(context) : await readList(file)
     written.push(...linesOf(text))
   }
-  if (written.length === 0) throw new UsageError('Which domain? mta-sts check DOMAIN...')
+  if (written.length === 0) throw new UsageError('Which domain? Name one or more.')
   return eachOnce(written)
 }
 

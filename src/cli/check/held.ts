@@ -1,6 +1,6 @@
 /**
- * What senders do that hold a policy of the domain: they keep it until its `max_age` is over,
- * whatever becomes of the record, unless they fetch a new one (RFC 8461 §3.3, §5.1).
+ * The verdict of senders that have a policy of the domain cached. They keep it until its `max_age` is
+ * over, whatever becomes of the record, unless they fetch a new one (RFC 8461 §3.3, §5.1).
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type {
   Problem,
   Verdict,
 } from './findings.js'
-import { outcomeOf } from './outcome.js'
+import { isOfPolicy, outcomeUnderEnforce } from './outcome.js'
 import { hostProblem, underPolicy } from './verdict.js'
 
 type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
@@ -37,7 +37,7 @@ export interface StoredHold {
   expiresAt: number
 }
 
-/** Returns the unexpired policy of a store; undefined where there is none that can be read. */
+/** Returns the unexpired policy of a store; undefined where it has none that can be read. */
 export async function heldIn(
   store: PolicyStore,
   policyDomain: string,
@@ -55,7 +55,7 @@ export async function heldIn(
   }
 }
 
-/** With a store: the verdict of a sender that has its policy cached. */
+/** Returns the verdict of a sender that has the policy of a store cached. */
 export function verdictOfHolder(
   findings: Findings,
   lookup: PolicyLookup,
@@ -79,7 +79,7 @@ export function verdictOfHolder(
   return { ...common, ...judged, text }
 }
 
-/** Without a store: what can be said of senders that hold the present policy, or an earlier one. */
+/** Returns the verdict of senders that have the present policy cached, or an earlier one. */
 export function verdictOnHolders(
   findings: Findings,
   lookup: PolicyLookup,
@@ -113,7 +113,7 @@ export function verdictOnHolders(
   return { ...earlier(until), problem: reportedBy(findings, undefined), text }
 }
 
-/** Under the id that it holds, a sender does not look at the policy host. */
+/** Returns the failure that such a sender reports; it fetches no policy under the id that it has. */
 function reportedBy({ record, policyHost }: Findings, id: string | undefined): Problem | null {
   const { status, resultType, reason } = record
   if (status === 'none') {
@@ -157,6 +157,6 @@ function asUnder({ mx }: Pick<Policy, 'mx'>, check: MxHostCheck): MxHostCheck {
     } as const
     return { ...check, inPolicy: false, problem: mismatch, outcome: 'refused' }
   }
-  const other = problem?.reason === 'mx-mismatch' ? null : problem
-  return { ...check, inPolicy: true, problem: other, outcome: outcomeOf(other, check.sessions) }
+  const named = { ...check, inPolicy: true, problem: isOfPolicy(problem) ? null : problem }
+  return { ...named, outcome: outcomeUnderEnforce(named) }
 }

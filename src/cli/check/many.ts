@@ -26,7 +26,7 @@ export interface ManyOptions {
   deadline: number
 }
 
-/** How long results wait for those in front of them, in milliseconds. */
+/** The time for which results wait for those in front of them, in milliseconds. */
 const PATIENCE = 150
 
 /** Looks at all domains, and prints each as soon as possible. Resolves to the worst status. */
@@ -89,7 +89,7 @@ class Many {
     }
   }
 
-  /** Undefined: Ctrl-C came first. */
+  /** Returns undefined where Ctrl-C came first. */
   async #look({ domain, written }: Listed): Promise<CheckReport | undefined> {
     if (domain === undefined) return noReport(written, noDomain(written).replace(/\.$/, ''))
     const { run, deadline: milliseconds } = this.#options
@@ -121,7 +121,7 @@ class Many {
     }
   }
 
-  /** By Ctrl-C. Where only the reader has gone, what is under way is finished for the status. */
+  /** Tells whether Ctrl-C was pressed. A closed pipe is no such end: the status is still found out. */
   #interrupted(): boolean {
     const { signal } = this.#options.context
     const reason: unknown = signal?.reason

@@ -1,5 +1,5 @@
 /**
- * How fast is what every delivery asks first, when it has been asked before?
+ * The speed of a cached policy lookup, the first step of every delivery.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export const cached: Benchmark = async (mode) => {
   const lru = new LRUCache<string, object>({ max: 100_000 })
   for (const name of names) {
     await sts.getPolicy(name)
-    // Without a date of expiry, with which it would be fetched anew
+    // Without an expiry date, which would make it refetch
     const policy = { id: POLICY_ID, ...parsePolicy(policyBody(ownMxHosts(name))) }
     theirCache.set(name, policy)
     lru.set(name, policy)
@@ -107,8 +107,8 @@ async function checkSame(
 const AT_A_TIME = 1000
 
 /**
- * Asks for one domain after the other, in another order than that in which they came into the
- * caches, and by strings of its own, as they come out of addresses. To make those is not counted.
+ * Looks up one domain after the other, in another order than that of caching, and with new strings,
+ * as they come out of addresses. Making the strings is not counted.
  */
 function legOf(
   domains: number,

@@ -1,5 +1,5 @@
 /**
- * How fast are policies found out about that nobody has asked for yet: DNS, TLS, HTTP and all?
+ * The speed of discovering new policies, with DNS, TLS and HTTP.
  *
  * @module
  */

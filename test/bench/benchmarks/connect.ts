@@ -1,6 +1,6 @@
 /**
- * What a program pays that opens a connection for every message, as one does that has only a
- * library which finds the MX host and looks at its policy.
+ * The cost for a program that opens a connection for every message, as one with only a library that
+ * finds the MX host and its policy.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { DOMAIN, IN_FLIGHT, LIMITS, MX_HOST, RECIPIENT } from './pool.js'
 
 export const connect: Benchmark = async (mode) => {
   const count = mode === 'quick' ? 50 : 3000
-  // It is the rate that is compared
+  // The rate is compared
   const theirCount = mode === 'quick' ? 10 : 250
   await using network = await Network.start({ mxHosts: [MX_HOST], policyDomains: [DOMAIN] })
   const transporter = createTransport(
@@ -125,8 +125,8 @@ function sender(network: Network): () => Promise<void> {
       mtaSts: {
         enabled: true,
         cache: {
-          // As its README has it. A policy that is kept like this is fetched anew for every message
-          // until it has expired: mailauth 4.13 looks at the date the wrong way round
+          // As in its README. A policy cached in this way is fetched again for every message until
+          // it has expired: mailauth 4.13 compares the date the wrong way round
           get: async (domain) => cache.get(domain) ?? false,
           set: async (domain, policy) => cache.set(domain, policy),
         },

@@ -1,6 +1,6 @@
 /**
- * What enforcement costs where every message goes to another domain: with policies and without
- * them, over the same transport and the same connections that are kept.
+ * The cost of enforcement where every message goes to another domain: with policies and without,
+ * over the same transport and reused connections.
  *
  * @module
  */

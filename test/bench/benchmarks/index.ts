@@ -22,6 +22,7 @@ import { read } from './read.js'
 import { report } from './report.js'
 import { start } from './start.js'
 import { match, parse } from './syntax.js'
+import { world } from './world.js'
 
 export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   pool,
@@ -43,4 +44,5 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   check,
   start,
   make,
+  world,
 }

@@ -1,5 +1,5 @@
 /**
- * What a cached policy weighs, with all that is there to find it, keep it in order and let it go.
+ * The memory of a cached policy, with everything that finds, orders and evicts it.
  *
  * @module
  */
@@ -107,7 +107,7 @@ function nameOf(index: number): string {
   return Buffer.from(`domain${index}.example`).toString()
 }
 
-/** Once all is done and collected that was only on its way through. */
+/** Returns the memory in use after temporary data was collected. */
 async function bytesInUse(): Promise<number> {
   for (let turn = 0; turn < 3; turn++) {
     await new Promise((resolve) => setTimeout(resolve, 10))

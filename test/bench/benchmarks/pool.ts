@@ -1,6 +1,6 @@
 /**
- * What enforcement costs a message on connections that are kept: Nodemailer's own pool knows
- * nothing of policies, MX records or other hosts than one.
+ * The cost of enforcement for a message on reused connections, compared with Nodemailer's own pool
+ * without policies and MX lookups.
  *
  * @module
  */
@@ -15,10 +15,10 @@ export const MX_HOST = 'mx.fleet.example'
 export const DOMAIN = 'pool0.example'
 export const RECIPIENT = `someone@${DOMAIN}`
 
-/** Of a program with a queue: more than there are connections, so that none is ever idle. */
+/** As in a program with a queue: more than the connections, so that none is ever idle. */
 export const IN_FLIGHT = 50
 
-/** Of both. */
+/** Limits of both. */
 export const LIMITS = { maxConnections: 5, maxMessages: 100 }
 
 export const pool: Benchmark = async (mode) => {

@@ -1,5 +1,5 @@
 /**
- * What an import costs a program that is about to begin: time, and memory.
+ * The cost of an import for a starting program: time and memory.
  *
  * @module
  */
@@ -79,7 +79,7 @@ const PROGRAM = `
   process.stdout.write(JSON.stringify({ ms, bytes }))
 `
 
-/** In a process of its own, of a program that has the package installed. */
+/** In a separate process of a program with the installed package. */
 async function importing(
   modules: readonly string[],
   folder: string,

@@ -1,5 +1,5 @@
 /**
- * An MX host that takes every message, as fast as it can, and counts.
+ * An MX host that accepts every message as fast as it can, and counts.
  *
  * @module
  */
@@ -44,10 +44,10 @@ interface SinkSurroundings extends Pick<SinkSetup, 'name' | 'delay' | 'pipelinin
 class SinkSession {
   readonly #around: SinkSurroundings
   #socket: Socket
-  /** What has come and is not yet a whole line; in a message, its last bytes */
+  /** Bytes of an incomplete line; in a message, its last bytes */
   #held: Buffer = Buffer.alloc(0)
   #inMessage = false
-  /** To commands that came together, which are answered together (RFC 2920) */
+  /** Replies to commands that came together, which are sent together (RFC 2920) */
   #replies = ''
 
   constructor(socket: Socket, around: SinkSurroundings) {
@@ -72,7 +72,7 @@ class SinkSession {
     this.#flush()
   }
 
-  /** What is left behind the line; undefined when it is not yet whole. */
+  /** Returns the bytes behind the line; undefined if it is incomplete. */
   #readLine(bytes: Buffer): Buffer | undefined {
     const end = bytes.indexOf(END_OF_LINE)
     if (end < 0) {
