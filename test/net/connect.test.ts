@@ -1,5 +1,5 @@
 import { type EventEmitter, getEventListeners } from 'node:events'
-import { createServer, type Socket, connect as tcpConnect } from 'node:net'
+import { createServer, Socket, connect as tcpConnect } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { MtaStsError } from '../../src/errors.js'
 import {
@@ -560,4 +560,11 @@ describe('connectDirectly', () => {
     socket.destroy()
     await new Promise((resolve) => server.close(resolve))
   })
+})
+
+test('fails with the error of a socket that connect() destroyed before it returned it', async () => {
+  const error = Object.assign(new Error('no route'), { code: 'ENETUNREACH' })
+  const connect: Connect = () => new Socket().destroy(error)
+  const result = connectFirst([targetOf('192.0.2.1')], { connect, timeout: 20_000 })
+  expect(await failureOf(result)).toMatchObject({ errors: [{ error }] })
 })
