@@ -78,7 +78,7 @@ export class PolicyCache {
     this.#options = options
     this.#now = now
     this.#closing = closing
-    this.#memory = new PolicyMemory(options)
+    this.#memory = new PolicyMemory({ ...options, onEvicted: this.#onEvicted })
     this.#slots = new Slots(options.maxFetches, closing, closedError)
     this.#updater = new Updater({
       ...options,
@@ -195,6 +195,11 @@ export class PolicyCache {
       return 'failed'
     }
     return renewal
+  }
+
+  /** Saves a policy that the store could not take, or has lost, before memory evicts it. */
+  readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
+    if (policy.isSaveDue()) this.#runBeside(this.#updater.save(policyDomain, policy))
   }
 
   /** Records that a policy is used, and starts the background work that is due. */
