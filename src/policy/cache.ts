@@ -199,7 +199,7 @@ export class PolicyCache {
 
   /** Saves a policy that the store could not take, or has lost, before memory evicts it. */
   readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
-    if (policy.isSaveDue()) this.#runBeside(this.#updater.save(policyDomain, policy))
+    if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
   }
 
   /** Records that a policy is used, and starts the background work that is due. */
