@@ -25,8 +25,7 @@ const OTHER_WORDS = new Set(['EHLO', 'ENHANCEDSTATUSCODES', 'EVAL', 'EXISTS', 'E
 /** Codes of Node's and of Nodemailer's, which are read and never made. */
 const READ_ONLY = new Set([
   ...['ECONNRESET', 'EPIPE', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'],
-  ...['ENOENT'],
-  ...['ESOCKET', 'ETLS'],
+  ...['ESOCKET', 'ETLS', 'ENOENT'],
 ])
 
 /** Every text of the sources that is a code. */
