@@ -28,6 +28,8 @@ const OPENED = Symbol('connection')
 export interface Turn {
   candidate: Candidate
   context: DeliveryContext
+  /** The message's own */
+  signal?: AbortSignal | undefined
 }
 
 export interface ConnectSettings {
@@ -86,7 +88,7 @@ export class SmartHostConnector {
   }
 
   async #openProved(
-    { candidate, context }: Turn,
+    { candidate, context, signal }: Turn,
     security: Security,
     socketOptions: object,
   ): Promise<SocketOptions> {
@@ -101,7 +103,7 @@ export class SmartHostConnector {
       addresses: given?.connection ? [mxHost] : await this.#addresses(),
       ...this.#connectBy(given),
     }
-    const connection = await context.open(this.#openOptions, changes)
+    const connection = await context.open({ ...this.#openOptions, signal }, changes)
     return {
       connection: connection.handOver(),
       // TLS stands already: nothing of the transport's options may begin it again
@@ -231,7 +233,8 @@ export function meets(connection: SmtpConnection | undefined, security: Security
  * place for good when `getSocket` itself reports one.
  */
 export function brokenSocket(error: Error): SocketOptions {
-  const socket = new Socket()
+  // A session that has ended meanwhile does not listen any more, and nobody else would
+  const socket = new Socket().on('error', () => {})
   // After the session has begun to listen
   process.nextTick(() => socket.destroy(error))
   // The session is not to begin anything on it
