@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { configDefaults, defineConfig } from 'vitest/config'
 
@@ -34,6 +35,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // What compilers and linters say of the package is the same on each Node: `npm run test:package`
     exclude: [...configDefaults.exclude, 'test/package/{declarations,tarball}.test.ts'],
+    // Many tests wait for processes and timeouts: one more than there are processors
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

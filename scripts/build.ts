@@ -1,14 +1,14 @@
 /**
  * Builds `dist/`: one CommonJS program that every entry shares, thin ES modules around it, and the
- * declarations. The emitted code is what TypeScript makes of each file, comments included; it is
- * neither minified nor rewritten, so that it can be read and stack traces point into it.
+ * declarations. The emitted code is TypeScript's output for each file, with its comments; it is
+ * neither minified nor rewritten, so that it is readable and stack traces point into it.
  *
  * The program exists once, so that a class is the same for `import` and for `require`.
  */
 import { execFile } from 'node:child_process'
 import { chmod, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { type Plugin, rollup } from 'rollup'
 import { dts } from 'rollup-plugin-dts'
@@ -17,7 +17,7 @@ import { entries, modules } from './entries.js'
 
 const DIST = 'dist'
 
-/** Packages are not bundled: an installation brings its own. */
+/** Whether an import is external: installed packages are not bundled. */
 const external = (id: string) => isBuiltin(id) || /^[a-z@]/.test(id)
 
 /** Resolves `./x.js` to `./x.ts`, and compiles one file at a time. */
@@ -43,15 +43,36 @@ const compile: Plugin = {
   },
 }
 
-/** Entries of the program, which is CommonJS, and what ES modules take from it. */
+/** Entries of the CommonJS program, whose exports the ES modules use. */
 const programEntries = {
   ...entries,
   ...Object.fromEntries(Object.entries(modules).map(([name, parts]) => [partsOf(name), parts])),
 }
 
-/** The file of the program from which an ES module takes everything. */
+/** Returns the file of the program from which an ES module takes everything. */
 function partsOf(name: string): string {
   return `${name}-parts`
+}
+
+/**
+ * Files of the program that entries share, by the sources in them. What an entry does not need stays
+ * out of the files that it loads: `mta-sts` neither SQLite nor Redis, tests no reporter. Rollup
+ * divides the other sources by the entries that need them.
+ */
+const PARTS: readonly (readonly [name: string, sources: RegExp])[] = [
+  [
+    'common',
+    /^src\/(?:(?:errors|events|text|option-checks|version|policy\/store)\.ts|net\/|dns\/|tls\/failures)/,
+  ],
+  ['policy-stores', /^src\/(?:storage|policy\/stores)\//],
+  ['tlsrpt', /^src\/tlsrpt\/(?!counts)/],
+  ['dane', /^src\/dane\//],
+  ['plugins', /^src\/plugins\//],
+]
+
+function partOf(id: string): string | undefined {
+  const source = relative('.', id)
+  return PARTS.find(([, sources]) => sources.test(source))?.[0]
 }
 
 /** @returns the names that each entry exports */
@@ -68,8 +89,10 @@ async function buildProgram(): Promise<Map<string, string[]>> {
     interop: 'auto',
     entryFileNames: '[name].cjs',
     chunkFileNames: 'parts/[name].cjs',
+    manualChunks: partOf,
+    onlyExplicitManualChunks: true,
     generatedCode: 'es2015',
-    // Jest runs no `import()` in CommonJS; this Node can require ES modules
+    // Jest does not support `import()` in CommonJS; this Node can require ES modules
     dynamicImportInCjs: false,
     hoistTransitiveImports: false,
   })
@@ -98,9 +121,19 @@ async function buildModules(): Promise<void> {
   }
 }
 
+/**
+ * Leaves out what the comments on top of files say: declarations of many files are one, in which the
+ * comments would stand between types that they are not about.
+ */
+const withoutFileComments: Plugin = {
+  name: 'without-file-comments',
+  renderChunk: (code) =>
+    code.replace(/\/\*\*(?:(?!\*\/)[\s\S])*@module\b(?:(?!\*\/)[\s\S])*\*\/\n+/g, ''),
+}
+
 async function buildDeclarations(): Promise<void> {
   const { cli: _, ...input } = entries
-  const bundle = await rollup({ input, external, plugins: [dts()] })
+  const bundle = await rollup({ input, external, plugins: [dts(), withoutFileComments] })
   await bundle.write({
     dir: DIST,
     format: 'es',
@@ -126,7 +159,7 @@ async function writeModules(exported: ReadonlyMap<string, string[]>): Promise<vo
   }
 }
 
-/** Formats the emitted files as the sources are: TypeScript indents by four spaces. */
+/** Formats the emitted files like the sources: TypeScript indents by four spaces. */
 async function format(): Promise<void> {
   const biome = join('node_modules', '.bin', 'biome')
   const options = ['--vcs-use-ignore-file=false', '--files-max-size=10000000']
@@ -135,9 +168,8 @@ async function format(): Promise<void> {
 }
 
 /**
- * Loaded by the folder of the package only, by which Haraka loads a line `mta-sts` in its
- * config/plugins: that line must not do nothing. `require('mta-sts')` goes by "exports", and has no
- * `register`.
+ * Loaded only by Haraka, for a line `mta-sts` in its config/plugins, by the folder of the package.
+ * It must report the mistake: `require('mta-sts')` follows "exports" and has no `register`.
  */
 const MAIN = `'use strict'
 module.exports = { ...require('./index.cjs'), register: require('./haraka.cjs').register }

@@ -17,7 +17,7 @@ export const entries = {
 } as const
 
 /**
- * Entries that are ES modules of their own, since Vitest cannot be required; it says so itself. They
- * take everything of the program from one file of it.
+ * Entries that are separate ES modules, since Vitest cannot be required. They take everything of
+ * the program from one of its files.
  */
 export const modules = { 'testing/vitest': 'src/testing/runner-parts.ts' } as const

@@ -1,6 +1,6 @@
 /**
- * Makes docs/rules.md: each rule of the standards that a sender keeps, and the tests that hold it. The
- * texts are test/fixtures/rules.json; a test holds a rule whose number its title has: `[STS-12]`.
+ * Makes docs/rules.md: each rule of the standards for a sender, with the tests that hold it. The
+ * texts are test/fixtures/rules.json; a test holds a rule whose number is in its title: `[STS-12]`.
  *
  * @module
  */
@@ -10,18 +10,20 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 
-/** Where the page is, from the root. */
+/** Path of the page, from the root. */
 export const RULES_PAGE = 'docs/rules.md'
 
 /** One rule. */
 export interface Rule {
-  /** `STS-12`: by its prefix, of RFC 8461 (STS), 8460 (RPT), 7672 (DANE), 8689 (RTLS), 5321 (SMTP) */
+  /**
+   * `STS-12`: by its prefix, of RFC 8461 (STS), 8460 (RPT), 7672 (DANE), 8689 (RTLS), 5321 (SMTP)
+   */
   id: string
   /** `expected`: by operators; no RFC states it */
   level: 'must' | 'should' | 'expected'
-  /** RFC and section; left out where no RFC states the rule */
+  /** RFC and section; omitted if no RFC states the rule */
   section?: string
-  /** Heading that it stands under */
+  /** Heading of the rule */
   group: string
   text: string
 }
@@ -76,7 +78,7 @@ function entry({ id, level, section, text }: Rule, files: readonly string[]): st
   return `${rule}\n${wrapped(`  Tests: ${names || 'none'}`)}\n`
 }
 
-/** Returns a list entry in lines of up to 120 columns; those after the first are indented. */
+/** Returns a list entry in lines of up to 120 columns, the following ones indented. */
 function wrapped(text: string): string {
   const lines: string[] = []
   let line = ''

@@ -1,4 +1,4 @@
-/** `npm run docs:rules`: writes docs/rules.md anew. */
+/** `npm run docs:rules`: writes docs/rules.md. */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { RULES_PAGE, rules, rulesPage, testsOfRules } from './rules-page.js'

@@ -1,5 +1,5 @@
 /**
- * The base class of the errors, and those about the syntax of what a domain publishes.
+ * The base class of all errors, and the syntax errors in what a domain publishes.
  *
  * @module
  */
@@ -105,6 +105,11 @@ export class MtaStsError extends Error {
     this.name = 'MtaStsError'
     this.code = code
   }
+}
+
+/** Returns the error of every call to a closed `MtaSts`. */
+export function closedError(): MtaStsError {
+  return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
 }
 
 /**

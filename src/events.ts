@@ -1,6 +1,6 @@
 /**
- * What happens is published on `node:diagnostics_channel`; reports and metrics listen there, and
- * a channel that nobody listens to costs nothing.
+ * Events on `node:diagnostics_channel`, for reports and metrics. A channel without subscribers
+ * costs nothing.
  *
  * @example
  * import { subscribe } from 'node:diagnostics_channel'
@@ -11,105 +11,105 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 import type { TlsFailure } from './tls/failures.js'
 
-/** The policy under which something happened, in the terms of RFC 8460 §4.4. */
+/** The policy that applied, in the terms of RFC 8460 §4.4. */
 export interface AppliedPolicy {
   /** `policy-type` of RFC 8460 §4.4 */
   type: 'sts' | 'tlsa' | 'no-policy-found'
   /** The Policy Domain; of type `tlsa` the TLSA base domain */
   domain: string
-  /** Of the policy; `none` where there is no policy */
+  /** Mode of the policy; `none` without a policy */
   mode: 'enforce' | 'testing' | 'none'
-  /** The policy id; left out where there is no policy */
+  /** Id of the policy; omitted without a policy */
   id?: string
   /** The policy file's `mx` patterns */
   mxHosts: readonly string[]
-  /** The policy file as it was fetched; of type `tlsa` the records, one a line */
+  /** The text of the policy file; of type `tlsa` the records, one on each line */
   body?: string
 }
 
-/** One of several policies that a session was held to, and what it failed to meet of it. */
+/** One of several policies that applied to a session, with its failure. */
 export interface AppliedResult {
   /** The policy that was judged */
   policy: AppliedPolicy
-  /** undefined: the session met what it asks for */
+  /** undefined: the session met its demands */
   failure?: TlsFailure
 }
 
 /**
- * One connection to an MX host that got as far as STARTTLS, or should have; or the lack of one,
- * because the policy does not name the host.
+ * One connection to an MX host that reached STARTTLS, or should have; or a host that was not
+ * connected to, because the policy does not name it.
  */
 export interface SessionEvent {
-  /** What the session was held to */
+  /** The policy of the session */
   policy: AppliedPolicy
   /** The name in the MX record */
   mxHost: string
   /** undefined: no connection was made */
   address?: string
-  /** The address that the connection was made from, as text */
+  /** The local address of the connection, as text */
   localAddress?: string
-  /** What the MX host called itself in its greeting */
+  /** The MX host's own name in its greeting */
   helo?: string
-  /** undefined: the session met what the policy asks for */
+  /** undefined: the session met the demands of the policy */
   failure?: TlsFailure
   /**
-   * Where DANE applied: each policy that the session was held to, with its own failure, in place of
-   * `policy` and `failure` (RFC 8460 §4.4)
+   * Where DANE applied: each policy of the session with its own failure, in place of `policy` and
+   * `failure` (RFC 8460 §4.4)
    */
   applied?: readonly AppliedResult[]
 }
 
-/** A policy could not be found out about, or renewed. */
+/** A policy could not be fetched or renewed. */
 export interface PolicyFailureEvent {
   /** A-labels, lower case */
   policyDomain: string
-  /** What applies all the same */
+  /** The policy that still applies */
   policy: AppliedPolicy
-  /** Why: an `sts-` result type of RFC 8460 §4.3 */
+  /** The failure: an `sts-` result type of RFC 8460 §4.3 */
   failure: TlsFailure
 }
 
-/** A delivery to one Policy Domain came to its end, once it was known which hosts there are. */
+/** The end of a delivery to one Policy Domain, after its hosts were looked up. */
 export interface DeliveryEvent {
-  /** What the delivery was held to in the end */
+  /** The last policy of the delivery */
   policy: AppliedPolicy
   /** `refused`: no MX host proved what it had to; `failed`: any other error */
   outcome: 'delivered' | 'refused' | 'failed'
-  /** The MX host that took the message, or the last that was tried */
+  /** The MX host that accepted the message, or the last one tried */
   mxHost?: string
-  /** What went wrong on the way, in order; also what was let pass */
+  /** All failures in order, tolerated ones included */
   failures: readonly TlsFailure[]
 }
 
-/** A pass over the cached policies: how many there were, and what became of them. */
+/** The counts of a pass over the cached policies. */
 export interface RefreshEvent {
-  /** Policies that were looked at */
+  /** Policies examined */
   checked: number
-  /** Fetched anew, and the same as before */
+  /** Fetched again without a change */
   renewed: number
-  /** Fetched anew, and another id or another text */
+  /** Fetched again with another id or text */
   changed: number
-  /** Not to be had; what is held goes on applying */
+  /** Not fetched; the cached policies still apply */
   failed: number
-  /** Expired, and forgotten */
+  /** Expired and dropped */
   dropped: number
 }
 
-/** A policy store did not do what it was asked for; memory goes on alone. */
+/** A failed operation of a store; the cache in memory goes on alone. */
 export interface StoreFailureEvent {
-  /** What the store was to do: `get`, `set`; of a report store, `tlsrpt add`, `tlsrpt send` */
+  /** The operation: `get`, `set`; of a report store, `tlsrpt add`, `tlsrpt send` */
   operation: string
-  /** What it rejected with, or that it did not answer in time */
+  /** The store's error, or the error for a missing answer */
   error: unknown
 }
 
-/** DANE is turned on and cannot work: no answer of the DNS resolver is ever secure. */
+/** DANE is enabled but cannot work: no answer of the DNS resolver is ever secure. */
 export interface DaneEvent {
-  /** The resolver gives no AD bit that can be trusted, not even for the root */
+  /** The resolver gives no trusted AD bit, not even for the root */
   problem: 'resolver-does-not-validate'
 }
 
-/** A run over the TLS reports that were due: how many, and what became of each. */
+/** The outcomes of a run over the TLS reports that were due. */
 export interface TlsReportsEvent {
   /** Every destination has it */
   sent: number
@@ -117,39 +117,39 @@ export interface TlsReportsEvent {
   postponed: number
   /** It could not be delivered within 24 hours, and is not tried again */
   abandoned: number
-  /** The domain does not ask for reports, or nothing failed and only failures are reported */
+  /** The domain wants no reports, or nothing failed and only failures are reported */
   unwanted: number
   /** Each report, but the first 10,000 only */
   reports: readonly TlsReportOutcome[]
 }
 
-/** What became of one TLS report. */
+/** The outcome of one TLS report. */
 export interface TlsReportOutcome {
   /** The first part of its `report-id` */
   id: string
-  /** The UTC day that it is about */
+  /** The UTC day of the report */
   day: string
-  /** The Policy Domain that it is about */
+  /** The Policy Domain of the report */
   domain: string
-  /** What became of it */
+  /** Its outcome */
   outcome: 'sent' | 'postponed' | 'abandoned' | 'unwanted'
-  /** Why it was postponed or abandoned */
+  /** The reason why it was postponed or abandoned */
   error?: Error
-  /** When it is tried again */
+  /** The time of the next attempt */
   nextAttemptAt?: Date
 }
 
-/** The channels of `node:diagnostics_channel` by name, and what is published on each. */
+/** The channels of `node:diagnostics_channel` by name, with their events. */
 export interface EventMap {
-  /** For each connection, and each MX host that was not connected to for its name */
+  /** For each connection, and each MX host that was refused because of its name */
   'mta-sts:session': SessionEvent
-  /** When a policy could not be found out about or renewed */
+  /** For each policy that could not be fetched or renewed */
   'mta-sts:policy-failure': PolicyFailureEvent
   /** For each domain of a message */
   'mta-sts:delivery': DeliveryEvent
   /** For each pass of `MtaSts.refresh()` */
   'mta-sts:refresh': RefreshEvent
-  /** When a store failed; of policy stores once a minute at most */
+  /** For each failure of a store; for policy stores at most once a minute */
   'mta-sts:store-failure': StoreFailureEvent
   /** Once for each `dane()` whose resolver does not validate */
   'mta-sts:dane': DaneEvent
@@ -161,8 +161,8 @@ export interface EventMap {
 export type EventName = keyof EventMap
 
 /**
- * Held for good: Node keeps channels weakly, and one that was collected and made anew can lose its
- * subscribers to the late finalizer of the first.
+ * Kept in memory: Node keeps channels weakly, and a channel that was collected and created again
+ * can lose its subscribers to the late finalizer of the first.
  */
 const CHANNELS: ReadonlyMap<EventName, Channel> = new Map(
   (
@@ -178,7 +178,7 @@ const CHANNELS: ReadonlyMap<EventName, Channel> = new Map(
   ).map((name) => [name, channel(name)]),
 )
 
-/** Publishes what `describe` returns, which is called only when somebody listens. */
+/** Publishes the result of `describe`, which is called only if the channel has subscribers. */
 export function publish<K extends EventName>(name: K, describe: () => EventMap[K]): void {
   const target = CHANNELS.get(name)
   if (target?.hasSubscribers) target.publish(describe())

@@ -1,5 +1,31 @@
 /**
- * The sending side of MTA-STS (RFC 8461).
+ * The core: it caches the policies of recipients' domains, plans a delivery, and opens a connection
+ * to an MX host that has proved what the policy asks for. The other entries are made of it; a program
+ * that sends mail without Nodemailer uses it directly.
+ *
+ * ```ts
+ * import { MtaSts } from 'mta-sts'
+ *
+ * const sts = new MtaSts()
+ * const lookup = await sts.getPolicy('example.com')
+ * console.log(lookup.status === 'found' ? lookup.policy.mode : lookup.reason)
+ *
+ * const connection = await sts.open('example.com', { name: 'mail.sender.example' })
+ * console.log(connection.mxHost, connection.proved)
+ * await connection.quit()
+ * await sts.close()
+ * ```
+ *
+ * - {@link MtaSts} is the class, {@link MtaStsOptions} are its options.
+ * - {@link DeliveryContext} and {@link SmtpConnection} are what an attempt of `deliver` works with.
+ * - {@link MtaStsError} and {@link SmtpError} have a `code` and `permanent`;
+ *   [Errors](../docs/errors.md) says for each code whether to try again.
+ * - {@link EventMap} lists the channels of `node:diagnostics_channel` that events are published on.
+ * - {@link PolicyStore} is the interface of stores.
+ * - {@link parseRecord}, {@link parsePolicy} and {@link matchesMx} read what a domain publishes.
+ *
+ * Guides: [Your own sender](../docs/own-sender.md),
+ * [One delivery, step by step](../docs/control-flow.md), [Operating it](../docs/operating.md).
  *
  * @module mta-sts
  */

@@ -1,5 +1,5 @@
 /**
- * The logger of the caller's choice, and a guard around it: nothing that it throws reaches us.
+ * The caller's logger, and a guard around it: none of its errors reach the package.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 export interface Logger {
   /** Details that help to find a fault */
   debug(entry: object, message: string, ...args: unknown[]): void
-  /** Not used by this package, and part of every logger */
+  /** Required of every logger, but not used by this package */
   info(entry: object, message: string, ...args: unknown[]): void
   /** A policy that could not be fetched or renewed, a report that was not delivered */
   warn(entry: object, message: string, ...args: unknown[]): void
@@ -19,17 +19,17 @@ export interface Logger {
 /** The methods that a logger must have. */
 export const LOGGER_METHODS = ['debug', 'info', 'warn', 'error'] as const
 
-/** Returns a logger that passes everything on and never throws. */
+/** Returns a logger that never throws. */
 export function guardedLogger(logger: Logger): Logger {
   const call =
     (method: keyof Logger) =>
     (...args: Parameters<Logger['debug']>) => {
       try {
         const result: unknown = logger[method](...args)
-        // A logger that is asynchronous, and fails later
+        // An asynchronous logger may fail later
         if (result instanceof Promise) result.catch(() => {})
       } catch {
-        // A failure to log is no reason to lose mail
+        // A failure to log must not lose mail
       }
     }
   return { debug: call('debug'), info: call('info'), warn: call('warn'), error: call('error') }

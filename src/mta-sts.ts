@@ -1,10 +1,10 @@
 /**
- * The front of the package: one object that knows policies, plans deliveries and carries them out
- * around an attempt of the caller's.
+ * The front of the package: an object that looks up policies, plans deliveries and carries them out
+ * with the caller's attempts.
  *
  * @module
  */
-import { setMaxListeners } from 'node:events'
+
 import { type Attempt, deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
 import { storeError } from './delivery/errors.js'
@@ -18,24 +18,27 @@ import {
 } from './delivery/plan.js'
 import { DeliveryRecord, type DeliverySummary } from './delivery/record.js'
 import { ask } from './dns/resolver.js'
-import { MtaStsError } from './errors.js'
+import { closedError, MtaStsError } from './errors.js'
 import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
+import { withinTime } from './net/deadline.js'
+import { argumentError, checkKnown, namesOf, oneOf } from './option-checks.js'
 import { guarded, type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
 import { CachedPolicy } from './policy/cached-policy.js'
-import { GuardedStore } from './policy/guarded-store.js'
+import { GuardedStore, storeLimit } from './policy/guarded-store.js'
 import { appliedPolicy, isSamePolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
 import { recordName } from './policy/names.js'
 import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
 import { BrokenTls } from './smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
+import { checkOpenOptions } from './smtp/hello.js'
 import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
 import type { DaneJudge } from './tls/verdict.js'
 
-/** The time limit for an answer of the policy store, in milliseconds; after it, memory serves alone. */
+/** Limit of an answer of the policy store, in milliseconds; after it, only memory is used. */
 const STORE_TIMEOUT = 2000
 
 /** Options of {@link MtaSts.deliver}. */
@@ -44,10 +47,24 @@ export interface DeliverOptions {
   demand?: TlsDemand | undefined
   /** `smart-host`: the domain is the host itself, not a recipient's; default `mx` */
   route?: 'mx' | 'smart-host' | undefined
-  /** Ends the delivery: `deliver` rejects with its reason. An attempt has to watch it itself */
+  /** Ends the delivery: `deliver` rejects with its reason. An attempt must observe it itself */
   signal?: AbortSignal | undefined
-  /** Called once with the account of the delivery, before `deliver` settles */
+  /** Called once with the summary of the delivery, before `deliver` settles */
   onEnd?: ((summary: DeliverySummary) => void) | undefined
+}
+
+const DELIVER_NAMES = namesOf<keyof DeliverOptions>({
+  demand: true,
+  route: true,
+  signal: true,
+  onEnd: true,
+})
+
+/** @throws TypeError that names the option which is wrong */
+function checkDelivery(options: DeliverOptions, call: string) {
+  checkKnown(options, DELIVER_NAMES, { call })
+  const demand = oneOf(options, 'demand', ['policy', 'require', 'optional'])
+  return { ...options, demand, route: oneOf(options, 'route', ['mx', 'smart-host']) }
 }
 
 /**
@@ -71,10 +88,10 @@ export class MtaSts implements AsyncDisposable {
   readonly #cache: PolicyCache
   readonly #refresher: Refresher
   readonly #closing = new AbortController()
-  /** The operator's policies, which go before the domain's own */
+  /** The operator's policies, which take precedence */
   readonly #overrides: ReadonlyMap<string, PolicyLookup>
 
-  /** @throws TypeError that names the option which is wrong */
+  /** @throws TypeError that names the wrong option */
   constructor(options: MtaStsOptions = {}) {
     const settings = guarded(resolveOptions(options))
     this.#lookups = new HostLookups(settings)
@@ -88,12 +105,10 @@ export class MtaSts implements AsyncDisposable {
       brokenTls: new BrokenTls(),
     }
     this.#planOptions = {
-      policy: { ...plans, demand: 'policy' },
-      require: { ...plans, demand: 'require' },
-      optional: { ...plans, demand: 'optional' },
+      policy: { ...plans, demand: 'policy', shared: new WeakMap() },
+      require: { ...plans, demand: 'require', shared: new WeakMap() },
+      optional: { ...plans, demand: 'optional', shared: new WeakMap() },
     }
-    // One listener for each GET under way
-    setMaxListeners(0, this.#closing.signal)
     this.#settings = settings
     this.connect = settings.connect
     this.#store = new GuardedStore(settings.store, {
@@ -122,40 +137,44 @@ export class MtaSts implements AsyncDisposable {
 
   /**
    * Returns the policy of a domain: at once when it is cached, else after a TXT lookup and a GET
-   * (RFC 8461 §3). Never rejects for what a remote party does.
+   * (RFC 8461 §3). No action of a remote party makes it reject.
    *
    * @param domain the recipient's domain, in A-labels or U-labels, or an address literal
-   * @throws MtaStsError `EDOMAIN` when it is neither; `ECLOSED` when the object is closed, or is
-   *   closed before the policy is known
+   * @throws MtaStsError `EDOMAIN` for any other text; `ECLOSED` when the object is closed, also
+   * before the policy is known
    */
   async getPolicy(domain: string): Promise<PolicyLookup> {
     return this.#lookup(domain)
   }
 
   /**
-   * Returns the MX hosts of a domain in order, each with what it must prove (RFC 8461 §4, §5).
+   * Returns the MX hosts of a domain in order, each with the proof that it must give (RFC 8461 §4,
+   * §5).
    *
-   * @throws RoutingError when the domain has no host for mail, or that cannot be found out
+   * @throws RoutingError when the domain has no host for mail, or its lookup failed
    */
   async plan(
     domain: string,
-    { demand = 'policy', route = 'mx' }: Pick<DeliverOptions, 'demand' | 'route'> = {},
+    options: Pick<DeliverOptions, 'demand' | 'route'> = {},
   ): Promise<DeliveryPlan> {
+    const { demand, route } = checkDelivery(options, 'plan()')
     return this.#plan(new DeliveryRecord(parseDestination(domain, route)), demand)
   }
 
   /**
-   * Carries a delivery out (RFC 8461 §5.1): calls `attempt` for one candidate after the other until
-   * one succeeds, and resolves to what it resolved to. See {@link Attempt} for what its errors
-   * mean.
+   * Carries a delivery out (RFC 8461 §5.1): calls `attempt` for the candidates in turn until one
+   * succeeds, and returns its result. See {@link Attempt} for the meaning of its errors.
    *
    * @throws DeliveryRefusedError when no MX host proved what it had to; temporary: try again later
    * @throws RoutingError when there is no host to deliver to
-   * @throws MtaStsError `ECLOSED` when the object is closed, or is closed before the policy is known
+   * @throws MtaStsError `ECLOSED` when the object is closed, also before the policy is known
    * @throws the attempt's error, when that was final or nothing else is left
    */
   async deliver<T>(domain: string, attempt: Attempt<T>, options: DeliverOptions = {}): Promise<T> {
-    const { demand = 'policy', route, signal, onEnd } = options
+    if (typeof attempt !== 'function') {
+      throw argumentError(['deliver()', 'attempt'], 'must be a function', attempt)
+    }
+    const { demand, route, signal, onEnd } = checkDelivery(options, 'deliver()')
     const record = new DeliveryRecord(parseDestination(domain, route))
     const opener = new Opener(record, this.#openerOptions)
     const steps = {
@@ -173,7 +192,7 @@ export class MtaSts implements AsyncDisposable {
     }
   }
 
-  /** Calls back into the program that uses us; what it throws is logged and goes no further. */
+  /** Calls back into the user's program; logs its errors. */
   #callback(call: () => void): void {
     try {
       call()
@@ -185,7 +204,7 @@ export class MtaSts implements AsyncDisposable {
 
   /**
    * Connects to an MX host of the domain that has proved what it must: {@link MtaSts.deliver} with
-   * an attempt that only opens. Ask `getPolicy` again before each further message on it.
+   * an attempt that only opens. Call `getPolicy` again before each further message on it.
    *
    * @example
    * const connection = await sts.open('example.com')
@@ -193,18 +212,19 @@ export class MtaSts implements AsyncDisposable {
    * await connection.quit()
    *
    * @throws as {@link MtaSts.deliver} does; an unreachable host is an error with `code`
-   *   ECONNECTION, ETIMEDOUT or EPROTOCOL
+   * ECONNECTION, ETIMEDOUT or EPROTOCOL
    */
   async open(domain: string, options: OpenOptions & DeliverOptions = {}): Promise<SmtpConnection> {
     const { demand, route, onEnd, ...open } = options
+    checkOpenOptions(open)
     const attempt: Attempt<SmtpConnection> = (_, context) => context.open(open)
     return this.deliver(domain, attempt, { demand, route, onEnd, signal: open.signal })
   }
 
   /**
-   * Asks for a new policy now, however short ago the last look was (RFC 8461 §5.1): for programs
-   * that go through the MX hosts themselves, before they give up. A cached policy stays unless
-   * there is a new one.
+   * Looks for a new policy now, even directly after the last lookup (RFC 8461 §5.1): for programs
+   * that try the MX hosts themselves, before they give up. A cached policy stays unless there is a
+   * new one.
    *
    * @throws MtaStsError `EDOMAIN`, `ECLOSED`
    */
@@ -213,7 +233,7 @@ export class MtaSts implements AsyncDisposable {
   }
 
   /**
-   * Fetches every cached policy anew that was used in the last 30 days and is due. Runs by itself
+   * Fetches every cached policy that was used in the last 30 days and is due. Runs automatically
    * once in `refreshInterval`. Never rejects.
    */
   refresh(): Promise<RefreshSummary> {
@@ -221,9 +241,9 @@ export class MtaSts implements AsyncDisposable {
   }
 
   /**
-   * Checks whether the resolver and the store answer.
+   * Checks that the resolver and the store answer.
    *
-   * @throws MtaStsError `EDNS` when the resolver does not; the store's error when the store does not
+   * @throws MtaStsError `EDNS` for the resolver; the store's error for the store
    */
   async verify(): Promise<true> {
     const { resolver, dnsTimeout, store } = this.#settings
@@ -235,13 +255,13 @@ export class MtaSts implements AsyncDisposable {
         cause: error,
       })
     }
-    if (store) await withinTime(store.get('example.com'), STORE_TIMEOUT)
+    if (store) await withinTime(storeLimit(STORE_TIMEOUT), () => store.get('example.com'))
     return true
   }
 
   /**
-   * Ends the work in the background and closes the store. Lookups under way, and every later call,
-   * reject with `ECLOSED`; nothing is learnt any more.
+   * Ends the background work and closes the store. Running lookups and all later calls reject with
+   * `ECLOSED`; nothing more is cached.
    */
   async close(): Promise<void> {
     this.#closing.abort(closedError())
@@ -261,15 +281,18 @@ export class MtaSts implements AsyncDisposable {
     const mxHosts =
       destination.kind === 'domain'
         ? this.#lookups.mx(destination.name, this.#usesDane(destination, demand))
-        : Promise.resolve({ kind: 'absent', nxdomain: false } as const)
-    const lookup = await this.#lookupFor(destination)
+        : ({ kind: 'absent', nxdomain: false } as const)
+    const found = this.#lookupFor(destination)
+    const lookup = found instanceof Promise ? await found : found
     record.begin(lookup)
     if (lookup.status === 'none' && lookup.reason === 'store-failure')
       throw storeError(destination.name)
     return planDelivery({ destination, lookup, mxHosts }, this.#planOptions[demand])
   }
 
-  /** An override of the operator, and `TLS-Required: No` (RFC 8689 §3), set DANE aside. */
+  /**
+   * Whether DANE applies. The operator's override and `TLS-Required: No` (RFC 8689 §3) disable it.
+   */
   #usesDane({ name }: Destination, demand: TlsDemand): boolean {
     const override = this.#overrides.get(name)
     return demand !== 'optional' && override?.status !== 'none'
@@ -277,7 +300,7 @@ export class MtaSts implements AsyncDisposable {
 
   #lookup(domain: string): PolicyLookup | Promise<PolicyLookup> {
     this.#throwIfClosed()
-    // Most domains come in the form in which they are cached
+    // Most domains are given in the form in which they are cached
     const known = this.#overrides.get(domain) ?? this.#cache.known(domain)
     return known ?? this.#lookupFor(parseDestination(domain))
   }
@@ -304,7 +327,7 @@ export class MtaSts implements AsyncDisposable {
     return this.#overrides.get(name) ?? this.#cache.lookAgain(name, options)
   }
 
-  /** Whether memory knows no other policy than the one that the plan was made by. */
+  /** Whether memory still has the plan's policy. */
   #isCurrent({ kind, name }: Destination, { lookup }: DeliveryPlan): boolean {
     if (kind === 'literal') return true
     const now = this.#overrides.get(name) ?? this.#cache.peek(name)
@@ -332,27 +355,6 @@ export class MtaSts implements AsyncDisposable {
       operation,
       escapeRemoteText(textOfThrown(error)),
     )
-  }
-}
-
-function closedError(): MtaStsError {
-  return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
-}
-
-/** @throws Error when the promise takes longer */
-async function withinTime<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    const error = new MtaStsError(
-      `The policy store did not answer within ${milliseconds} ms`,
-      'ESTORE',
-    )
-    timer = setTimeout(() => reject(error), milliseconds)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
   }
 }
 

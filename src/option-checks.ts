@@ -1,5 +1,5 @@
 /**
- * Checks of options. Each names the field, what it got and what it takes.
+ * Checks of options. Their errors name the field, its value and the accepted values.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { escapeRemoteText } from './text.js'
 /** The longest time of a timer of Node, in milliseconds; a longer one fires at once. */
 export const MAX_TIMER = 2 ** 31 - 1
 
-/** Creates the error for an option that is wrong: its name, what it must be, and what it is. */
+/** Creates the error for a wrong option: its name, the accepted values, and its value. */
 export function optionError(field: string, must: string, value: unknown): TypeError {
   return configError(`The option ${quoted(field)} ${must}, but it is ${shown(value)}`)
 }
@@ -23,13 +23,13 @@ export function argumentError(
   return configError(`${call}: the argument "${argument}" ${must}, but it is ${shown(value)}`)
 }
 
-/** Creates a TypeError with the code of all faults in what a program gives. */
+/** Creates a TypeError with the code of all faults in a program's options and arguments. */
 export function configError(message: string, cause?: unknown): TypeError {
   const error = cause === undefined ? new TypeError(message) : new TypeError(message, { cause })
   return Object.assign(error, { code: 'ECONFIG' as const })
 }
 
-/** Names the call whose options are checked, and options that are known to belong elsewhere. */
+/** The call whose options are checked, and known options that belong elsewhere. */
 export interface CheckedCall {
   /** The call as the user writes it, such as `new MtaSts()` */
   call: string
@@ -38,8 +38,8 @@ export interface CheckedCall {
 }
 
 /**
- * Throws for an option that is not known: a misspelt one would otherwise be passed over, and with it
- * the protection that it asks for. Values that are undefined count as left out.
+ * Throws for an unknown option: a misspelt one would otherwise be ignored, together with the
+ * protection that it enables. Undefined values count as absent.
  *
  * @throws TypeError that names the option and the nearest known one
  */
@@ -69,11 +69,11 @@ export function namesOf<K extends string>(table: Readonly<Record<K, true>>): rea
 }
 
 /**
- * Returns the candidate with the fewest edits to the word, letter case ignored; of two that are as
- * near, the one with the same first letter. Undefined when all are further than `limit` edits.
+ * Returns the candidate with the fewest edits to the word, ignoring case; of two equally near ones,
+ * the one with the same first letter. Undefined if all are further than `limit` edits.
  *
  * @param limit default: 2, and 1 for candidates of fewer than four characters, since every other
- *   short word is two edits away
+ * short word is two edits away
  */
 export function nearest(
   word: string,
@@ -92,7 +92,7 @@ export function nearest(
 
 /** Counts the characters to insert, delete, replace or swap with their neighbour. */
 function editsBetween(from: string, to: string): number {
-  // A hint for longer words is of no use, and would cost time
+  // A hint for longer words is pointless, and would cost time
   if (from.length > 100) return Number.POSITIVE_INFINITY
   let before: number[] = []
   let row = Array.from({ length: to.length + 1 }, (_, column) => column)
@@ -114,7 +114,7 @@ function at(row: readonly number[], index: number): number {
   return row[index] ?? Number.POSITIVE_INFINITY
 }
 
-/** Returns a whole number in its bounds, or the default. */
+/** Returns a whole number within its bounds, or the default. */
 export function number<K extends string>(
   options: { [P in K]?: number | undefined },
   field: K,
@@ -130,7 +130,7 @@ export function number<K extends string>(
   throw optionError(field, `must be a whole number, ${upTo}`, value)
 }
 
-/** Returns a whole number in its bounds, or undefined. */
+/** Returns a whole number within its bounds, or undefined. */
 export function optionalNumber<K extends string>(
   options: { [P in K]?: number | undefined },
   field: K,
@@ -150,7 +150,18 @@ export function flag<K extends string>(
   throw optionError(field, 'must be true or false', value)
 }
 
-/** Returns a value as a message shows it: short text as it is, of anything else the kind. */
+/** Returns one of the words, by default the first. */
+export function oneOf<K extends string, const V extends string>(
+  options: { [P in K]?: NoInfer<V> | undefined },
+  field: K,
+  words: readonly [V, ...V[]],
+): V {
+  const value = options[field]
+  if (value === undefined || words.includes(value)) return value ?? words[0]
+  throw optionError(field, `must be one of ${words.join(', ')}`, value)
+}
+
+/** Returns a value for a message: short text unchanged, otherwise its kind. */
 function shown(value: unknown): string {
   if (typeof value === 'string') return quoted(value)
   if (value === null) return 'null'
@@ -171,7 +182,7 @@ function classOf(value: unknown): string | undefined {
     const name: unknown = Object.getPrototypeOf(value)?.constructor?.name
     return typeof name === 'string' && /^\w{1,40}$/.test(name) ? name : undefined
   } catch {
-    // A proxy may refuse
+    // A proxy may throw
     return undefined
   }
 }

@@ -28,28 +28,31 @@ import { type TrustedRoots, trustedRoots } from './tls/options.js'
 
 /** Durations are in milliseconds. */
 export interface MtaStsOptions {
-  /** Default: a new `dns.promises.Resolver`, with the system's name servers */
+  /**
+   * Resolver for all DNS lookups; default: a new `dns.promises.Resolver`, with the system's name
+   * servers
+   */
   resolver?: Resolver | undefined
-  /** Keeps policies beyond the process; default: none, they are cached in memory */
+  /** Preserves policies beyond the process; default: none, they are cached in memory */
   store?: PolicyStore | undefined
   /** Trusted roots for policy hosts and MX hosts, as PEM; default: those of Node */
   ca?: string | Buffer | Array<string | Buffer> | undefined
-  /** Bound of the cached policies; default 100000 */
+  /** Maximum number of cached policies; default 100000 */
   maxPolicies?: number | undefined
-  /** Bound of the cached absences of a record; default 100000 */
+  /** Maximum number of cached domains without a record; default 100000 */
   maxNegatives?: number | undefined
-  /** Bound of what is cached in memory, in bytes, beside the two counts; default 268435456 */
+  /** Bound of the cache in memory, in bytes, besides the two numbers; default 268435456 */
   maxCacheBytes?: number | undefined
-  /** Bound of the policies that are looked up at once, the others wait in line; default 64 */
+  /** Maximum number of policy lookups at once, others wait; default 64 */
   maxFetches?: number | undefined
   /**
-   * Defers mail to domains that memory does not know when the store does not answer; default
-   * false: such a domain counts as one without a policy, for the moment
+   * Defers mail to domains without a cached policy when the store does not answer; default false:
+   * such a domain counts as one without a policy for now
    */
   requireStore?: boolean | undefined
-  /** For the whole GET of a policy, from DNS to the last byte; default 30000 */
+  /** Limit of the whole GET of a policy, from DNS to the last byte; default 30000 */
   fetchTimeout?: number | undefined
-  /** For a DNS query; default 5000 */
+  /** Limit of a DNS query; default 5000 */
   dnsTimeout?: number | undefined
   /** The age of a TXT answer after which the record is looked up again; default 300000 */
   recheckInterval?: number | undefined
@@ -57,21 +60,23 @@ export interface MtaStsOptions {
   negativeTtl?: number | undefined
   /** The wait after a failed policy fetch; default 300000, doubling */
   fetchBackoff?: number | undefined
-  /** From one pass over the cached policies to the next; 0: only by `refresh()`; default 86400000 */
+  /** Time between passes over the cached policies; 0: only by `refresh()`; default 86400000 */
   refreshInterval?: number | undefined
-  /** Addresses that are never connected to; default: loopback, private and the like (README) */
+  /** Addresses that are never connected to; default: loopback, private and others (README) */
   blockedAddresses?: BlockList | undefined
   /** By Policy Domain: `'off'` exempts it, a policy is pinned. Exact names, not their subdomains */
   overrides?: Record<string, 'off' | Policy> | undefined
-  /** The least that a connection must prove, where no policy applies; default `'opportunistic'` */
+  /** The minimum that a connection must prove without a policy; default `'opportunistic'` */
   minimumSecurity?: MinimumSecurity | undefined
   /** Treats every policy of mode `enforce` as `testing`: for a roll-out; default false */
   reportOnly?: boolean | undefined
-  /** For all connecting of one delivery, waiting for a free place not counted; default 300000 */
+  /**
+   * Limit of all connecting of one delivery, without waits for a free connection; default 300000
+   */
   deliveryTimeout?: number | undefined
   /** SMTP port of MX hosts; default 25 */
   port?: number | undefined
-  /** DANE beside MTA-STS: `dane()` of `mta-sts/dane`, which brings its own resolver */
+  /** DANE in addition to MTA-STS: `dane()` of `mta-sts/dane`, which has its own resolver */
   dane?: Dane | undefined
   /** Opens TCP connections: for proxies, source addresses, tests; default `net.connect` */
   connect?: ((target: ConnectTarget) => Socket | Promise<Socket>) | undefined
@@ -137,13 +142,14 @@ export const OPTION_NAMES = namesOf<keyof MtaStsOptions>({
   now: true,
 })
 
-/** The transport's EHLO name, let through elsewhere: one object of options may serve them all. */
+/** The transport's EHLO name, accepted elsewhere: one object of options may serve them all. */
 export const SHARED_NAME = 'name'
 
 /** Options of SMTP sessions, which an `MtaSts` object does not open by itself. */
 const ELSEWHERE = {
   sts: 'it is an option of mtaStsTransport() and withMtaSts(), which share an MtaSts object',
   tls: 'the TLS settings are decided by the policy; for trusted roots use "ca"',
+  host: 'it belongs to withMtaSts(), the transport for a smart host',
   timeout: 'use "dnsTimeout", "fetchTimeout" or "deliveryTimeout"',
 }
 
@@ -195,7 +201,7 @@ const DANE_METHODS = ['mx', 'host', 'judge', 'probe', 'required', 'excepted'] as
 
 const RESOLVER_METHODS = ['resolveTxt', 'resolveMx', 'resolve4', 'resolve6'] as const
 
-/** Returns an object with these methods, or undefined; `logger: false` counts as none. */
+/** Returns an object with these methods, or undefined; `logger: false` counts as absent. */
 function object<K extends keyof MtaStsOptions>(
   options: MtaStsOptions,
   field: K,
@@ -217,7 +223,7 @@ function object<K extends keyof MtaStsOptions>(
   )
 }
 
-/** A Map has methods of the same names, and would drop what a store keeps beside the policy. */
+/** Returns the store. A Map has methods of the same names, but would drop all but the policy. */
 function storeOf(options: MtaStsOptions): PolicyStore | undefined {
   const store = object(options, 'store', ['get', 'set', 'delete'])
   const get: unknown = store?.get
@@ -227,7 +233,7 @@ function storeOf(options: MtaStsOptions): PolicyStore | undefined {
   throw optionError('store', must, store)
 }
 
-/** DANE brings its own resolver, so that all answers come from one source. */
+/** Returns the resolver of DANE, if enabled, so that all answers come from one source. */
 function resolverOf(options: MtaStsOptions, dane: Dane | undefined, dnsTimeout: number): Resolver {
   const { resolver } = options
   if (dane === undefined) {
@@ -238,13 +244,16 @@ function resolverOf(options: MtaStsOptions, dane: Dane | undefined, dnsTimeout: 
   throw optionError('resolver', must, resolver)
 }
 
-/** Returns the settings with guards around what is the caller's: a logger that throws, a clock that fails. */
+/**
+ * Returns the settings with guards around the caller's parts: a logger that throws, a clock that
+ * fails.
+ */
 export function guarded<T extends Pick<Settings, 'logger' | 'now'>>(settings: T): T {
   const { logger, now } = settings
   return { ...settings, logger: logger && guardedLogger(logger), now: guardedClock(now) }
 }
 
-/** Returns a clock that shows the time of the machine where the given one fails. */
+/** Returns a clock that shows the machine's time if the given one fails. */
 function guardedClock(now: () => number): () => number {
   if (now === Date.now) return now
   return () => {
@@ -295,7 +304,8 @@ function minimumSecurity(value: MtaStsOptions['minimumSecurity']): MinimumSecuri
 function overrides(value: MtaStsOptions['overrides']): ReadonlyMap<string, 'off' | Policy> {
   const map = new Map<string, 'off' | Policy>()
   if (value === undefined) return map
-  if (typeof value !== 'object' || value === null) {
+  // The entries of a Map would be passed over
+  if (typeof value !== 'object' || value === null || Symbol.iterator in value) {
     throw optionError('overrides', 'must be an object with a key for each Policy Domain', value)
   }
   for (const [domain, override] of Object.entries(value)) {
@@ -309,9 +319,18 @@ function overrides(value: MtaStsOptions['overrides']): ReadonlyMap<string, 'off'
   return map
 }
 
+const POLICY_FIELDS = namesOf<keyof Policy>({
+  version: true,
+  mode: true,
+  mx: true,
+  maxAge: true,
+  extensions: true,
+})
+
 function checkPinned(domain: string, policy: unknown): asserts policy is Policy {
   const must = `must have 'off' or a policy for ${escapeRemoteText(domain)}`
   if (typeof policy !== 'object' || policy === null) throw optionError('overrides', must, policy)
+  checkKnown(policy, POLICY_FIELDS, { call: `the policy for ${escapeRemoteText(domain)}` })
   try {
     formatPolicy(policy as Policy)
   } catch (cause) {

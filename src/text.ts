@@ -1,5 +1,5 @@
 /**
- * Text of remote parties and of thrown values, made fit for messages and logs.
+ * Text of remote parties and of thrown values, for messages and logs.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export function textOfThrown(thrown: unknown): string {
   }
 }
 
-/** Returns the error that was thrown, or wraps anything else that was thrown in one. */
+/** Returns the thrown error, or wraps any other thrown value in one. */
 export function errorOfThrown(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(textOfThrown(thrown))
 }
@@ -22,8 +22,8 @@ export function errorOfThrown(thrown: unknown): Error {
 const REMOTE_TEXT_LIMIT = 200
 
 /**
- * Makes text of a remote party fit for a message or a log: escapes control characters,
- * bidirectional overrides and line separators, and cuts it after 200 characters.
+ * Makes text of a remote party safe for a message or a log: escapes control characters,
+ * bidirectional overrides and line separators, and truncates it to 200 characters.
  */
 export function escapeRemoteText(text: string): string {
   const cut = text.length > REMOTE_TEXT_LIMIT ? `${text.slice(0, REMOTE_TEXT_LIMIT)}…` : text

@@ -1,2 +1,2 @@
-/** What the transports call themselves in Nodemailer's log and X-Mailer header. */
+/** Version in Nodemailer's log and X-Mailer header. */
 export const VERSION = '0.1.0'

@@ -1,9 +1,10 @@
-/** The structure of src: which files import which, and which facts are decided in one place only. */
+/** The structure of src: imports between files, and facts that are decided in one place only. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
+import { SLOW } from '../vitest.quick.config.js'
 
 const SOURCE = fileURLToPath(new URL('../src/', import.meta.url))
 
@@ -182,7 +183,7 @@ function commentsOf(tree: ts.SourceFile): string[] {
 }
 
 describe('imports', () => {
-  it('are read from every file, with the types among them', () => {
+  it('are read from every file, including type imports', () => {
     expect(files.length).toBeGreaterThan(200)
     expect(imports.length).toBeGreaterThan(700)
     expect(imports).toContainEqual({ from: 'events.ts', to: 'tls/failures.ts', typeOnly: true })
@@ -204,13 +205,13 @@ describe('imports', () => {
     expect(imports.filter(({ to }) => /(?:^|\/)index\.ts$/.test(to))).toEqual([])
   })
 
-  it('do not go in a circle at run time', () => {
+  it('form no circle at run time', () => {
     expect(findCircle(imports.filter(({ typeOnly }) => !typeOnly))).toBeUndefined()
     const edge = (from: string, to: string) => ({ from, to, typeOnly: false })
     expect(findCircle([edge('a', 'b'), edge('b', 'c'), edge('c', 'b')])).toEqual(['b', 'c', 'b'])
   })
 
-  it('do not go in a circle among types either, but for those that are listed', () => {
+  it('form no circle of types, except for the listed ones', () => {
     const others = imports.filter(({ from, to }) => !(`${from} -> ${to}` in TYPES_IN_A_CIRCLE))
     expect(findCircle(others)).toBeUndefined()
     const listed = imports.filter(({ from, to }) => `${from} -> ${to}` in TYPES_IN_A_CIRCLE)
@@ -222,11 +223,11 @@ describe('imports', () => {
 describe('one owner', () => {
   it('`permanent` is set for replies, for routing, and by errors that are never final', () => {
     const found = filesWith((node) => sets(node, 'permanent'))
-    // The mail world's own mailer says how a message went: nothing decides by it
+    // The mail world's own mailer reports the outcome of a message: nothing decides by it
     expect(found.filter((name) => !name.startsWith('testing/'))).toEqual(SETS_PERMANENT)
   })
 
-  it('`rejectUnauthorized` is set to false, or to a variable, in tls/options.ts only', () => {
+  it('`rejectUnauthorized` is false, or a variable, in tls/options.ts only', () => {
     const found = filesWith(
       (node) =>
         ts.isPropertyAssignment(node) &&
@@ -252,7 +253,7 @@ describe('one owner', () => {
   })
 })
 
-it('comments cite RFCs, and no paper that is not in the repository', () => {
+it('comments cite RFCs, and no document outside the repository', () => {
   const citing = files.flatMap(({ name, tree }) =>
     commentsOf(tree)
       .filter((comment) => /\bDESIGN\b|\bD\d{1,2}\b/.test(comment))
@@ -261,4 +262,14 @@ it('comments cite RFCs, and no paper that is not in the repository', () => {
   expect(citing).toEqual([])
   const [file] = files
   expect(file && commentsOf(file.tree).length).toBeGreaterThan(0)
+})
+
+it('`npm run test:quick` leaves out every test file that starts processes', () => {
+  const tests = new URL('./', import.meta.url)
+  const starting = readdirSync(tests, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .filter((name) => /node:child_process/.test(readFileSync(new URL(name, tests), 'utf8')))
+    .filter((name) => name !== 'architecture.test.ts')
+  expect(starting).not.toEqual([])
+  expect(starting.filter((name) => !SLOW.some((start) => name.startsWith(start)))).toEqual([])
 })

@@ -16,11 +16,11 @@ describe('escapeRemoteText', () => {
     'mx.example.com',
     '250 2.0.0 OK: queued as "4Xyz" <a@b> \\ %00 ~',
     'Grüße, 世界 😀 👩‍👩',
-  ])('leaves text alone, but for what joins it: %j', (text) => {
+  ])('does not change plain text: %j', (text) => {
     expect(escapeRemoteText(text)).toBe(text.replaceAll('\u{200d}', '\\u{200d}'))
   })
 
-  test('every control character', () => {
+  test('escapes every control character', () => {
     const controls = [...Array(0x20).keys(), ...Array.from({ length: 0x21 }, (_, i) => 0x7f + i)]
     for (const code of controls) {
       const escaped = `a\\u{${code.toString(16)}}b`
@@ -45,25 +45,25 @@ describe('escapeRemoteText', () => {
     ['tag', '\u{e0041}'],
     ['half a surrogate pair', '\u{d83d}'],
     ['its other half', '\u{de00}'],
-  ])('%s', (_, char) => {
+  ])('escapes %s', (_, char) => {
     const code = (char.codePointAt(0) ?? 0).toString(16)
     expect(escapeRemoteText(`a${char}b`)).toBe(`a\\u{${code}}b`)
   })
 
-  test('a forged line of a log stays in its line', () => {
+  test('keeps a forged log line within its line', () => {
     expect(escapeRemoteText('no\r\n2025-01-01 INFO delivered')).toBe(
       'no\\u{d}\\u{a}2025-01-01 INFO delivered',
     )
   })
 
-  test('200 characters are kept, what is more is cut', () => {
+  test('truncates to 200 characters', () => {
     expect(escapeRemoteText('x'.repeat(200))).toBe('x'.repeat(200))
     expect(escapeRemoteText('x'.repeat(201))).toBe(`${'x'.repeat(200)}…`)
     expect(escapeRemoteText(`${'x'.repeat(200)}\n`)).toBe(`${'x'.repeat(200)}…`)
     expect(escapeRemoteText('\n'.repeat(10_000))).toBe(`${'\\u{a}'.repeat(200)}…`)
   })
 
-  test('a cut through a surrogate pair leaves no half of it', () => {
+  test('leaves no half of a surrogate pair at the cut', () => {
     const text = escapeRemoteText(`${'x'.repeat(199)}😀`)
     expect(text).toBe(`${'x'.repeat(199)}\\u{d83d}…`)
     expect(text).not.toMatch(/\p{Cs}/u)
@@ -100,7 +100,7 @@ describe('DeliveryRefusedError', () => {
     { resultType: 'starttls-not-supported', reason: 'not-offered', mxHost: 'mx2.example.com' },
   ] as const
 
-  test('[STS-47] says what happened, where, and what to do; and is temporary', () => {
+  test('[STS-47] names the event, the place and the remedy; it is temporary', () => {
     const cause = new Error('certificate has expired')
     const error = new DeliveryRefusedError({
       policyDomain: 'example.com',
@@ -130,17 +130,14 @@ describe('DeliveryRefusedError', () => {
     })
   })
 
-  test.each(['none', 'testing'] as const)(
-    'in mode %s it was the operator who asked for it',
-    (mode) => {
-      const error = new DeliveryRefusedError({ policyDomain: 'example.com', mode, failures })
-      expect(error.message).toContain('minimumSecurity')
-      expect(error.message).not.toContain('MTA-STS policy')
-      expect(error.policyId).toBeUndefined()
-    },
-  )
+  test.each(['none', 'testing'] as const)("in mode %s names the operator's demand", (mode) => {
+    const error = new DeliveryRefusedError({ policyDomain: 'example.com', mode, failures })
+    expect(error.message).toContain('minimumSecurity')
+    expect(error.message).not.toContain('MTA-STS policy')
+    expect(error.policyId).toBeUndefined()
+  })
 
-  test('remote text in it is escaped and cut', () => {
+  test('escapes and truncates remote text', () => {
     const { message } = new DeliveryRefusedError({
       policyDomain: `a\n${'b'.repeat(300)}`,
       mode: 'enforce',
@@ -152,7 +149,7 @@ describe('DeliveryRefusedError', () => {
     expect(message).toContain('(x\\u{d}\\u{a}: validation-failure (\\u{1b}))')
   })
 
-  test('the list of failures is a copy', () => {
+  test('has a copy of the list of failures', () => {
     const list = [...failures]
     const error = new DeliveryRefusedError({
       policyDomain: 'example.com',
@@ -186,7 +183,7 @@ describe('the other errors', () => {
     }
   })
 
-  test('each has its name, its code and MtaStsError above it', () => {
+  test('have their name, their code and MtaStsError as their base', () => {
     const failure = { resultType: 'certificate-expired', cause: new Error('x') } as const
     const routing = { code: 'EDNS', permanent: true, policyDomain: 'example.com' } as const
     const errors: Array<[error: MtaStsError, name: string, code: string]> = [
@@ -207,7 +204,7 @@ describe('the other errors', () => {
     expect(new RoutingError('m', routing)).toMatchObject({ policyDomain: 'example.com' })
   })
 
-  test('[STS-47] a failed connection is never permanent, and keeps what happened', () => {
+  test('[STS-47] of a failed connection is never permanent, and has the cause', () => {
     const cause = new Error('x')
     const failure = { resultType: 'certificate-expired', mxHost: 'mx.example.com', cause } as const
     const error = new TlsFailureError(failure)
@@ -215,7 +212,7 @@ describe('the other errors', () => {
     expect(error.message).toBe('mx.example.com: certificate-expired')
   })
 
-  test('the result types are those of RFC 8460 §4.3', () => {
+  test('use the result types of RFC 8460 §4.3', () => {
     expect(RESULT_TYPES).toEqual([
       'starttls-not-supported',
       'certificate-host-mismatch',

@@ -1,4 +1,4 @@
-/** The front: what `getPolicy` takes, what it never does, and the options it is made with. */
+/** The front: inputs and guarantees of `getPolicy`, and the options. */
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../src/mta-sts.js'
@@ -48,7 +48,7 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map((sts) => sts.close()))
 })
 
-/** One that knows no network but the scripted one. */
+/** An object whose only network is the scripted one. */
 function open(options: MtaStsOptions = {}): MtaSts {
   const scripted = { ...SMALL, resolver: emptyResolver(), connect: noConnect, refreshInterval: 0 }
   const sts = new MtaSts({ ...scripted, ...options })
@@ -69,13 +69,13 @@ describe('getPolicy: the domain', () => {
     ['localhost', 'localhost'],
     ['under_score.example', 'under_score.example'],
     [`${'a'.repeat(63)}.example`, `${'a'.repeat(63)}.example`],
-  ])('[STS-1] %s is asked for as %s', async (domain, asked) => {
+  ])('[STS-1] %s is looked up as %s', async (domain, asked) => {
     const resolver = emptyResolver()
     expect(said(await open({ resolver }).getPolicy(domain))).toBe('no-record')
     expect(resolver.asked).toEqual([`TXT _mta-sts.${asked}`])
   })
 
-  it('[STS-31] all spellings of a domain share what is known of it', async () => {
+  it('[STS-31] all spellings of a domain share its cached policy', async () => {
     const resolver = emptyResolver()
     const sts = open({ resolver })
     for (const spelling of ['bücher.example', 'BÜCHER.EXAMPLE.', 'xn--bcher-kva.example']) {
@@ -145,15 +145,15 @@ describe('getPolicy: the domain', () => {
   ]
 
   it.each(nonsense.map((domain) => [describeValue(domain), domain]))(
-    '%s is no domain: EDOMAIN, and nobody is asked',
+    '%s is not a domain: EDOMAIN, without a lookup',
     async (_, domain) => {
       const resolver = emptyResolver()
       const store = watchedStore()
-      // Rejects, and does not throw
+      // Rejects instead of throwing
       const lookup = open({ resolver, store }).getPolicy(domain as string)
       const error: unknown = await lookup.catch((reason: unknown) => reason)
       expect(error).toMatchObject({ name: 'MtaStsError', code: 'EDOMAIN' })
-      // Fit for a log: what the sender wrote is escaped and cut
+      // Safe for a log: the sender's text is escaped and truncated
       const message = error instanceof Error ? error.message : ''
       expect(message).toMatch(/is not a domain name/)
       expect(message).not.toMatch(/[\p{Cc}\u200b\u202e]/u)
@@ -163,7 +163,7 @@ describe('getPolicy: the domain', () => {
     },
   )
 
-  it('any text at all: a lookup or EDOMAIN', async () => {
+  it('any text gives a lookup or EDOMAIN', async () => {
     const sts = open()
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
@@ -190,7 +190,7 @@ function describeValue(value: unknown): string {
   return `${typeof value} ${String(value)}`
 }
 
-describe('getPolicy never rejects for what others do', () => {
+describe('getPolicy never rejects because of others', () => {
   const STRANGE: Array<[string, unknown]> = [
     ['undefined', undefined],
     ['null', null],
@@ -202,12 +202,12 @@ describe('getPolicy never rejects for what others do', () => {
     ['an array', []],
   ]
 
-  it.each(STRANGE)('a resolver that rejects with %s', async (_, reason) => {
+  it.each(STRANGE)('for a resolver that rejects with %s', async (_, reason) => {
     const resolver = scriptedResolver(() => Promise.reject(reason))
     expect(said(await open({ resolver }).getPolicy('bob.example'))).toBe('dns-failure')
   })
 
-  it('a resolver that throws', async () => {
+  it('for a resolver that throws', async () => {
     const resolver = emptyResolver()
     resolver.resolveTxt = () => {
       throw new Error('not even a promise')
@@ -215,7 +215,7 @@ describe('getPolicy never rejects for what others do', () => {
     expect(said(await open({ resolver }).getPolicy('bob.example'))).toBe('dns-failure')
   })
 
-  it('[STS-24] a resolver that never answers: after dnsTimeout', async () => {
+  it('[STS-24] for a resolver that never answers: it resolves after dnsTimeout', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     try {
       const resolver = scriptedResolver(() => new Promise(() => undefined))
@@ -240,13 +240,13 @@ describe('getPolicy never rejects for what others do', () => {
     ['records of null', [[null]]],
     ['records of symbols', [[Symbol('x')]]],
     ['records of bare objects', [[Object.create(null)]]],
-  ])('a resolver that answers with %s', async (_, answer) => {
+  ])('for a resolver that answers with %s', async (_, answer) => {
     const resolver = scriptedResolver(() => answer)
     const lookup = await open({ resolver }).getPolicy('bob.example')
     expect(lookup.status).toBe('none')
   })
 
-  it('a resolver that answers with anything', async () => {
+  it('for a resolver that answers with anything', async () => {
     await fc.assert(
       fc.asyncProperty(fc.anything(), fc.anything(), async (txt, addresses) => {
         const resolver = scriptedResolver((question) => {
@@ -261,7 +261,7 @@ describe('getPolicy never rejects for what others do', () => {
     )
   })
 
-  it('TXT records of any text', async () => {
+  it('for TXT records of any text', async () => {
     const record = fc.array(
       fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constant('v=STSv1; id=')),
     )
@@ -287,7 +287,7 @@ describe('getPolicy never rejects for what others do', () => {
     ['objects', [{ address: '192.0.2.1', ttl: 5 }]],
     ['symbols', [Symbol('x')]],
     ['addresses by the thousand', Array.from({ length: 5000 }, (_, n) => `192.0.2.${n % 256}`)],
-  ])('addresses of a policy host that are %s', async (_, addresses) => {
+  ])('for addresses of a policy host that are %s', async (_, addresses) => {
     const resolver = scriptedResolver((question) =>
       question.startsWith('TXT') ? announcing('n1') : addresses,
     )
@@ -301,7 +301,7 @@ describe('getPolicy never rejects for what others do', () => {
     ['returns nothing', () => undefined],
     ['returns null', () => null],
   ])(
-    'a connect that %s',
+    'for a connect that %s',
     async (_, connect) => {
       const resolver = scriptedResolver((question) =>
         question.startsWith('TXT') ? announcing('n1') : ['192.0.2.1'],
@@ -314,34 +314,31 @@ describe('getPolicy never rejects for what others do', () => {
     10_000,
   )
 
-  it.each(STRANGE)(
-    '[STS-22] a look beside a delivery that fails with %s crashes nothing',
-    async (_, reason) => {
-      const clock = new ManualClock()
-      const store = watchedStore({ now: clock.now })
-      await store.inner.set('bob.example', storedPolicy(clock.now()))
-      for (const answer of [() => Promise.reject(reason), () => reason, () => [reason]]) {
-        // An end to a look that begins itself again without end
-        const resolver = scriptedResolver(() =>
-          resolver.asked.length > 100 ? new Promise(() => undefined) : answer(),
-        )
-        const sts = open({ resolver, store, now: clock.now })
-        expect(said(await sts.getPolicy('bob.example'))).toBe('enforce stored1')
-        await turns()
-        clock.advance(HOUR)
-        expect(said(await sts.getPolicy('bob.example'))).toBe('enforce stored1')
-        await turns()
-        clock.advance(-HOUR)
-        expect(resolver.asked).toHaveLength(2)
-      }
-      // Node ends a process for a rejection that nobody handles
-      expect(unhandled).not.toHaveBeenCalled()
-    },
-  )
+  it.each(STRANGE)('[STS-22] for a background recheck that fails with %s', async (_, reason) => {
+    const clock = new ManualClock()
+    const store = watchedStore({ now: clock.now })
+    await store.inner.set('bob.example', storedPolicy(clock.now()))
+    for (const answer of [() => Promise.reject(reason), () => reason, () => [reason]]) {
+      // Stops a recheck that would otherwise repeat forever
+      const resolver = scriptedResolver(() =>
+        resolver.asked.length > 100 ? new Promise(() => undefined) : answer(),
+      )
+      const sts = open({ resolver, store, now: clock.now })
+      expect(said(await sts.getPolicy('bob.example'))).toBe('enforce stored1')
+      await turns()
+      clock.advance(HOUR)
+      expect(said(await sts.getPolicy('bob.example'))).toBe('enforce stored1')
+      await turns()
+      clock.advance(-HOUR)
+      expect(resolver.asked).toHaveLength(2)
+    }
+    // Node ends a process for an unhandled rejection
+    expect(unhandled).not.toHaveBeenCalled()
+  })
 })
 
-describe('what is told', () => {
-  it('a policy that cannot be had: published and logged, with a cause', async () => {
+describe('reported failures', () => {
+  it('include a policy that could not be fetched: published and logged, with a cause', async () => {
     const { logger, lines } = recordingLogger()
     const sts = open({ resolver: scriptedResolver(() => dnsError('ESERVFAIL')), logger })
     const failures = listen('mta-sts:policy-failure')
@@ -367,7 +364,7 @@ describe('what is told', () => {
     expect(lines[0]?.text).toContain('no policy applies')
   })
 
-  it('a domain without a record is no news', async () => {
+  it('exclude a domain without a record', async () => {
     const { logger, lines } = recordingLogger()
     const failures = listen('mta-sts:policy-failure')
     expect(said(await open({ logger }).getPolicy('bob.example'))).toBe('no-record')
@@ -389,13 +386,16 @@ describe('options', () => {
     'maxNegatives',
   ] as const
 
-  it.each(DURATIONS)('%s: a TypeError that names it where it is no whole number', (field) => {
-    for (const value of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '60', null, {}]) {
-      const options = { [field]: value } as MtaStsOptions
-      expect(() => new MtaSts(options)).toThrow(TypeError)
-      expect(() => new MtaSts(options)).toThrow(`"${field}"`)
-    }
-  })
+  it.each(DURATIONS)(
+    'refuse %s with a TypeError that names it if it is not a whole number',
+    (field) => {
+      for (const value of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '60', null, {}]) {
+        const options = { [field]: value } as MtaStsOptions
+        expect(() => new MtaSts(options)).toThrow(TypeError)
+        expect(() => new MtaSts(options)).toThrow(`"${field}"`)
+      }
+    },
+  )
 
   it.each([
     ['resolver', {}],
@@ -405,13 +405,13 @@ describe('options', () => {
     ['connect', {}],
     ['now', 5],
     ['logger', { warn: () => undefined }],
-  ])('%s: a TypeError that names it', (field, value) => {
+  ])('refuse %s with a TypeError that names it', (field, value) => {
     const options = { [field]: value } as MtaStsOptions
     expect(() => new MtaSts(options)).toThrow(TypeError)
     expect(() => new MtaSts(options)).toThrow(`"${field}"`)
   })
 
-  it('the defaults: a look every five minutes, "none" for five', async () => {
+  it('have defaults: a recheck every five minutes, "no policy" for five', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     await store.inner.set('bob.example', storedPolicy(clock.now()))
@@ -432,7 +432,7 @@ describe('options', () => {
     expect(await askBoth()).toEqual(both)
   })
 
-  it('connect is called for policy hosts with name, address and port', async () => {
+  it('include connect, called for policy hosts with name, address and port', async () => {
     const targets: ConnectTarget[] = []
     const { connect } = stage.options()
     const sts = new MtaSts(
@@ -451,7 +451,7 @@ describe('options', () => {
     ])
   })
 
-  it('the system clock where none is given', async () => {
+  it('use the system clock by default', async () => {
     const before = Date.now()
     const sts = new MtaSts({ ...stage.options(), now: undefined })
     opened.push(sts)
@@ -463,7 +463,7 @@ describe('options', () => {
 })
 
 describe('close', () => {
-  it('is asynchronous disposal, too', async () => {
+  it('works by asynchronous disposal, too', async () => {
     const store = watchedStore()
     {
       await using sts = new MtaSts({ ...SMALL, store, resolver: emptyResolver() })
@@ -479,7 +479,7 @@ describe('close', () => {
     expect(await sts.refresh()).toMatchObject({ checked: 0 })
   })
 
-  it('ends a GET that is under way: nobody waits for its timeout', async () => {
+  it('aborts a running GET without waiting for its timeout', async () => {
     bob.policyHost.fails('drip')
     try {
       stage.world.forget()
@@ -489,7 +489,7 @@ describe('close', () => {
       const attempts: string[] = []
       const delivery = sts.deliver(bob.name, async ({ mxHost }) => attempts.push(mxHost))
       await sts.close()
-      // Not "there is no policy": what goes by that would go unprotected
+      // Not "no policy": a caller that acts on it would send unprotected
       await expect(lookup).rejects.toMatchObject({ code: 'ECLOSED' })
       await expect(delivery).rejects.toMatchObject({ code: 'ECLOSED' })
       expect(attempts).toEqual([])
@@ -531,11 +531,11 @@ describe('close', () => {
         errors.add(error)
       }
     }
-    // Each caller has an error of its own
+    // Each caller has its own error
     expect(errors.size).toBe(12)
   })
 
-  it('does not wait for a look beside a delivery that never comes back', async () => {
+  it('does not wait for a background recheck that never ends', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     await store.inner.set('bob.example', storedPolicy(clock.now()))

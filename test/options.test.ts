@@ -1,20 +1,32 @@
 import { promises as dns } from 'node:dns'
 import { BlockList } from 'node:net'
+import { inspect } from 'node:util'
+import nodemailer from 'nodemailer'
 import { describe, expect, test } from 'vitest'
-import { dane } from '../src/dane/index.js'
+import { dane, verifyPeer } from '../src/dane/index.js'
+import { MtaStsError, PolicySyntaxError, RecordSyntaxError } from '../src/errors.js'
 import type { Logger } from '../src/logger.js'
 import { MtaSts } from '../src/mta-sts.js'
 import { isBlocked } from '../src/net/blocked-addresses.js'
 import { connectDirectly } from '../src/net/connect.js'
+import { mtaStsTransport, withMtaSts } from '../src/nodemailer/index.js'
 import { number } from '../src/option-checks.js'
 import { guarded, type MtaStsOptions, resolveOptions } from '../src/options.js'
 import { matchesMx } from '../src/policy/mx-pattern.js'
-import { type Policy, parsePolicy } from '../src/policy/policy-file.js'
-import { parseRecord } from '../src/policy/record.js'
+import { formatPolicy, type Policy, parsePolicy } from '../src/policy/policy-file.js'
+import { formatRecord, parseRecord, selectRecord } from '../src/policy/record.js'
 import { redisStore } from '../src/redis.js'
 import { sqliteStore } from '../src/sqlite.js'
 import { verifiedTls } from '../src/tls/options.js'
 import { failedHandshake } from '../src/tls/verdict.js'
+import {
+  assess,
+  formatReport,
+  memoryReportStore,
+  parseTlsRptRecord,
+  readReports,
+  selectTlsRptRecord,
+} from '../src/tlsrpt/index.js'
 import { resolveReporterOptions } from '../src/tlsrpt/options.js'
 import { errorOf, handshake, issue, resolverOf, Servers, socketOf } from './tls/support.js'
 
@@ -25,7 +37,7 @@ const policy: Policy = {
   maxAge: 86_400,
 }
 
-/** What comes of options of any shape: they come from configuration files. */
+/** Returns the error for options of any shape: they come from configuration files. */
 function errorFor(options: Record<string, unknown>): unknown {
   try {
     resolveOptions(options as MtaStsOptions)
@@ -47,7 +59,7 @@ const AT_LEAST_ONE = ['maxPolicies', 'maxNegatives', 'fetchTimeout', 'dnsTimeout
 const NUMBERS = [...new Set([...DURATIONS, ...AT_LEAST_ONE])]
 
 describe('the defaults', () => {
-  test('are those of the design', () => {
+  test('are the documented ones', () => {
     expect(resolveOptions({})).toMatchObject({
       store: undefined,
       maxPolicies: 100_000,
@@ -67,7 +79,7 @@ describe('the defaults', () => {
     })
   })
 
-  test('undefined is as good as nothing', () => {
+  test('apply to undefined as well', () => {
     const names = Object.keys(resolveOptions({})).map((name) => (name === 'roots' ? 'ca' : name))
     const {
       resolver: _,
@@ -78,15 +90,15 @@ describe('the defaults', () => {
     expect(settings).toEqual(defaults)
   })
 
-  test('addresses of one’s own network are blocked, those of documentation are not', () => {
+  test('block addresses of internal networks, but not of documentation', () => {
     const { blockedAddresses } = resolveOptions({})
     expect(isBlocked('127.0.0.1', blockedAddresses)).toBe(true)
     expect(isBlocked('192.0.2.1', blockedAddresses)).toBe(false)
   })
 })
 
-describe('what is given is taken', () => {
-  test('numbers, functions, lists', () => {
+describe('accepted options', () => {
+  test('are numbers, functions, lists', () => {
     const given = {
       ...Object.fromEntries(NUMBERS.map((name, i) => [name, i + 1])),
       blockedAddresses: new BlockList(),
@@ -100,20 +112,20 @@ describe('what is given is taken', () => {
   })
 
   test.each(['recheckInterval', 'negativeTtl', 'fetchBackoff', 'refreshInterval'])(
-    '%s may be 0',
+    'include 0 for %s',
     (field) => {
       expect(resolveOptions({ [field]: 0 })).toMatchObject({ [field]: 0 })
     },
   )
 
-  test('the resolver is asked', async () => {
+  test('include a resolver, which is used', async () => {
     const { resolver } = resolveOptions({ resolver: resolverOf({ a: ['192.0.2.1'] }) })
     expect(await resolver.resolve4('any.example')).toEqual(['192.0.2.1'])
     expect(errorFor({ resolver: new dns.Resolver() })).toBeUndefined()
     expect(errorFor({ resolver: dns })).toBeUndefined()
   })
 
-  test('passes each call on to the logger; false is no logger', () => {
+  test('include a logger, which gets each call; false is no logger', () => {
     const lines: unknown[][] = []
     const at =
       (level: string) =>
@@ -135,12 +147,12 @@ describe('what is given is taken', () => {
     expect(resolveOptions({ logger: false }).logger).toBeUndefined()
   })
 
-  test('a store', () => {
+  test('include a store', () => {
     const store = { get: () => {}, set: () => {}, delete: () => {} }
     expect(errorFor({ store })).toBeUndefined()
   })
 
-  test('overrides, by the A-labels of their domains', () => {
+  test('include overrides, by the A-labels of their domains', () => {
     const { overrides } = resolveOptions({
       overrides: { 'Off.Example.': 'off', 'müller.example': policy },
     })
@@ -150,7 +162,7 @@ describe('what is given is taken', () => {
     ])
   })
 
-  test('ca: who is not in it is not trusted', async () => {
+  test('include ca: other roots are not trusted', async () => {
     const servers = new Servers()
     const root = await issue({ subject: 'CN=Root', authority: {} })
     const other = await issue({ subject: 'CN=Other', authority: {} })
@@ -191,7 +203,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     ['now', [null, 0, Date.now(), new Date(), 'now', {}]],
   ]
 
-  test.each(wrong)('%s', (field, values) => {
+  test.each(wrong)('is refused: %s', (field, values) => {
     for (const value of values) {
       const error = errorFor({ [field]: value })
       expect(error, String(value)).toBeInstanceOf(TypeError)
@@ -203,7 +215,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
   })
 
   test.each(['resolver', 'store', 'ca', 'overrides', 'connect', 'now', 'port'])(
-    '%s: false is no default',
+    'is refused: false for %s',
     (field) => {
       const error = errorFor({ [field]: false })
       expect(error).toBeInstanceOf(TypeError)
@@ -214,10 +226,13 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     },
   )
 
-  test.each<unknown>([null, 'example.com', 25, true, undefined])('the options: %j', (options) => {
-    expect(() => resolveOptions(options as MtaStsOptions)).toThrow(TypeError)
-    expect(() => resolveOptions(options as MtaStsOptions)).toThrow('"options" must be an object')
-  })
+  test.each<unknown>([null, 'example.com', 25, true, undefined])(
+    'is refused as options: %j',
+    (options) => {
+      expect(() => resolveOptions(options as MtaStsOptions)).toThrow(TypeError)
+      expect(() => resolveOptions(options as MtaStsOptions)).toThrow('"options" must be an object')
+    },
+  )
 
   test.each<[domain: string, override: unknown]>([
     ['', 'off'],
@@ -242,7 +257,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     ['example.com', { ...policy, mx: 'mx.example.com' }],
     ['example.com', { ...policy, maxAge: -1 }],
     ['example.com', { ...policy, maxAge: '86400' }],
-  ])('overrides: %j: %j', (domain, override) => {
+  ])('is refused in overrides: %j: %j', (domain, override) => {
     const error = errorFor({ overrides: { [domain]: override } })
     expect(error).toBeInstanceOf(TypeError)
     expect(error).toMatchObject({
@@ -251,14 +266,14 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     })
   })
 
-  test('which override it is, is said', () => {
+  test('is refused with the name of the override', () => {
     const overrides = { 'good.example': 'off', 'bad.example': { ...policy, mode: 'strict' } }
     expect(errorFor({ overrides })).toMatchObject({
       message: expect.stringContaining('bad.example'),
     })
   })
 
-  test('what it must be, and what it is, is said; a long value is cut', () => {
+  test('is refused with the accepted and the given value, a long one truncated', () => {
     expect(errorFor({ port: '25' })).toMatchObject({
       message: 'The option "port" must be a whole number, 1 to 65535, but it is "25"',
     })
@@ -270,7 +285,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
     })
   })
 
-  test('by the constructor, before anything else happens', () => {
+  test('is refused by the constructor, before anything else happens', () => {
     const dials: unknown[] = []
     const connect = (target: unknown) => {
       dials.push(target)
@@ -282,7 +297,7 @@ describe('an option of the wrong type is a TypeError with the code ECONFIG that 
   })
 })
 
-describe('a name that is no option is a TypeError with the nearest one', () => {
+describe('an unknown option is a TypeError with the nearest known name', () => {
   test.each([
     ['negativeTTL', 'negativeTtl'],
     ['minimumSecurty', 'minimumSecurity'],
@@ -301,7 +316,7 @@ describe('a name that is no option is a TypeError with the nearest one', () => {
     })
   })
 
-  test('a name that is like none: all that are known', () => {
+  test('or with all known names if none is near', () => {
     expect(errorFor({ hallelujah: 1 })).toMatchObject({
       message: expect.stringMatching(/"hallelujah" .*known are .*negativeTtl.*dane/),
     })
@@ -314,7 +329,7 @@ describe('a name that is no option is a TypeError with the nearest one', () => {
     })
   })
 
-  test('undefined counts as left out; one object may serve a transport too', () => {
+  test('unless it is undefined; one object may serve a transport too', () => {
     expect(errorFor({ negativeTTL: undefined })).toBeUndefined()
     expect(errorFor({ name: 'mail.sender.example' })).toBeUndefined()
   })
@@ -358,7 +373,7 @@ describe('messages name the field, what it takes and what it got', () => {
     expect(errorFor(options)).toMatchObject({ code: 'ECONFIG', message })
   })
 
-  test('a class above Map with methods of its own is a store', () => {
+  test('accept a subclass of Map with its own methods as a store', () => {
     class Kept extends Map {
       override get = (): undefined => undefined
     }
@@ -409,15 +424,211 @@ describe('messages name the field, what it takes and what it got', () => {
   })
 })
 
+describe('arguments of functions and options inside of options are checked too', () => {
+  const BODY = 'version: STSv1\nmode: none\nmax_age: 60\n'
+  const sts = new MtaSts()
+  const attempt = async () => undefined
+  const reports = [{ reportId: '1' }]
+
+  test.each(
+    readable<() => unknown>([
+      [
+        () => new MtaSts(loosely({ overrides: new Map([['a.example', 'off']]) })),
+        'The option "overrides" must be an object with a key for each Policy Domain, but it is a Map',
+      ],
+      [
+        () => new MtaSts(loosely({ overrides: ['a.example'] })),
+        'The option "overrides" must be an object with a key for each Policy Domain, but it is an array',
+      ],
+      [
+        () => new MtaSts(loosely({ overrides: { 'a.example': { ...policy, max_age: 5 } } })),
+        'The option "max_age" of the policy for a.example is unknown; did you mean "maxAge"?',
+      ],
+      [
+        () => new MtaSts(loosely({ host: 'smtp.example.com' })),
+        'The option "host" of new MtaSts() is unknown: it belongs to withMtaSts(), the transport for a smart host',
+      ],
+      [
+        () => loose(mtaStsTransport)({ name: 'my host' }),
+        'The option "name" must be a host name or an address literal, for EHLO, but it is "my host"',
+      ],
+      [
+        () => loose(mtaStsTransport)({ name: 'https://mail.sender.example' }),
+        'The option "name" must be a host name or an address literal, for EHLO, but it is "https://mail.sender.example"',
+      ],
+      [
+        () => loose(mtaStsTransport)({ debug: 'yes' }),
+        'The option "debug" must be true or false, but it is "yes"',
+      ],
+      [
+        () => loose(mtaStsTransport)({ transactionLog: 1 }),
+        'The option "transactionLog" must be true or false, but it is 1',
+      ],
+      [
+        () => loose(withMtaSts)({ sendmail: true }),
+        'withMtaSts(): the argument "transport" must be an smtp: URL, options of an SMTP transport, or a transporter made of them, but its transport is Sendmail, which makes no SMTP connections of its own',
+      ],
+      [
+        () => loose(withMtaSts)({ host: 5 }),
+        'The option "host" must be a host name or an address, but it is 5',
+      ],
+      [
+        () => withMtaSts(loosely(withMtaSts({ host: 'smtp.example.com' }))),
+        'withMtaSts() was given a transport that is held to its policy already',
+      ],
+      [
+        () => loose(matchesMx)('mx.example.com', [5]),
+        'matchesMx(): the argument "patterns" must be an array of mx patterns, such as a policy\'s mx, but it is an array',
+      ],
+      [
+        () => loose(selectRecord)('v=STSv1; id=1;'),
+        'selectRecord(): the argument "rrset" must be the TXT records as resolveTxt() returns them, but it is "v=STSv1; id=1;"',
+      ],
+      [
+        () => loose(selectTlsRptRecord)(['v=TLSRPTv1; rua=mailto:a@b.example']),
+        'selectTlsRptRecord(): the argument "rrset" must be the TXT records as resolveTxt() returns them, but it is an array',
+      ],
+      [
+        () => loose(parseTlsRptRecord)(),
+        'parseTlsRptRecord(): the argument "txt" must be the text of a TXT record, but it is undefined',
+      ],
+      [
+        () => loose(formatPolicy)(BODY),
+        `formatPolicy(): the argument "policy" must be a policy, but it is ${JSON.stringify(BODY)}`,
+      ],
+      [
+        () => loose(formatRecord)(),
+        'formatRecord(): the argument "record" must be a record, but it is undefined',
+      ],
+      [
+        () => loose(readReports)(),
+        'readReports(): the argument "bytes" must be the bytes of a file, or its text, but it is undefined',
+      ],
+      [
+        () => loose(readReports)('{}', { maxsize: 5 }),
+        'The option "maxsize" of readReports() is unknown; did you mean "maxSize"?',
+      ],
+      [
+        () => loose(assess)(reports[0]),
+        'assess(): the argument "reports" must be an array of reports, as readReports() returns it, but it is of type object',
+      ],
+      [
+        () => loose(assess)([], { day: 30 }),
+        'The option "day" of assess() is unknown; did you mean "days"?',
+      ],
+      [
+        () => loose(formatReport)({}),
+        'formatReport(): the argument "report" must be a report, but it is of type object',
+      ],
+      [
+        () => loose(memoryReportStore)({ maxdomains: 5 }),
+        'The option "maxdomains" of memoryReportStore() is unknown; did you mean "maxDomains"?',
+      ],
+      [
+        () => loose(redisStore)({ sendCommand: attempt }, { prefix: 5 }),
+        'The option "prefix" must be text, but it is 5',
+      ],
+      [
+        () => loose(sqliteStore)({ path: 'mta-sts.db' }),
+        'sqliteStore(): the argument "path" must be the path of a file, but it is of type object',
+      ],
+      [
+        () => loose(verifyPeer)(),
+        'verifyPeer(): the argument "socket" must be a tls.TLSSocket, but it is undefined',
+      ],
+    ]),
+  )('%s', (message, call) => {
+    expect(call).toThrow(expect.objectContaining({ name: 'TypeError', code: 'ECONFIG', message }))
+  })
+
+  test.each(
+    readable<(sts: MtaSts) => Promise<unknown>>([
+      [
+        (sts) => loose(sts.deliver.bind(sts))('a.example') as Promise<unknown>,
+        'deliver(): the argument "attempt" must be a function, but it is undefined',
+      ],
+      [
+        (sts) => sts.deliver('a.example', attempt, loosely({ sginal: 1 })),
+        'The option "sginal" of deliver() is unknown; did you mean "signal"?',
+      ],
+      [
+        (sts) => sts.deliver('a.example', attempt, loosely({ route: 'smarthost' })),
+        'The option "route" must be one of mx, smart-host, but it is "smarthost"',
+      ],
+      [
+        (sts) => sts.plan('a.example', loosely({ demand: 'none' })),
+        'The option "demand" must be one of policy, require, optional, but it is "none"',
+      ],
+      [
+        (sts) => sts.open('a.example', loosely({ tls: { rejectUnauthorized: false } })),
+        'The option "tls" of open() is unknown: the policy decides what TLS must prove',
+      ],
+      [
+        (sts) => sts.open('a.example', { name: 'my host' }),
+        'The option "name" must be a host name or an address literal, for EHLO, but it is "my host"',
+      ],
+      [
+        (sts) => sts.open('a.example', loosely({ connectTimeout: 5 })),
+        'The option "connectTimeout" of open() is unknown; did you mean "connectionTimeout"?',
+      ],
+    ]),
+  )('%s', async (message, call) => {
+    await expect(call(sts)).rejects.toThrow(
+      expect.objectContaining({ name: 'TypeError', code: 'ECONFIG', message }),
+    )
+  })
+
+  test.each([mtaStsTransport, withMtaSts])('createTransport(%o), not called', async (transport) => {
+    const transporter = nodemailer.createTransport(loosely(transport))
+    const message = { from: 'a@sender.example', to: 'b@a.example', text: 'Hello' }
+    const { name } = transport
+    await expect(transporter.sendMail(message)).rejects.toMatchObject({
+      name: 'TypeError',
+      code: 'ECONFIG',
+      message: expect.stringMatching(`^The transport is the function ${name} itself: .*${name}\\(`),
+    })
+  })
+
+  test('a domain that is no text is named by its type', async () => {
+    const message = "A value of type undefined is not a domain name: check the recipient's address"
+    await expect(loose(sts.getPolicy.bind(sts))()).rejects.toMatchObject({
+      code: 'EDOMAIN',
+      message,
+    })
+  })
+
+  test('no error shows a cause that there is not', () => {
+    const errors = [
+      errorFor({ port: 0 }),
+      errorFor({ ca: 5 }),
+      errorFor({ overrides: { a: 'none' } }),
+      new MtaStsError('Text', 'EDNS', { cause: undefined }),
+      new RecordSyntaxError('Text'),
+      new PolicySyntaxError('Text', 0),
+    ]
+    for (const error of errors) expect(inspect(error)).not.toContain('[cause]')
+  })
+})
+
+/** Cases with the message in front, which becomes the title. */
+function readable<C>(cases: readonly [call: C, message: string][]): [message: string, call: C][] {
+  return cases.map(([call, message]) => [message, call])
+}
+
 /** Calls a function as JavaScript does, with arguments of any type. */
 function loose(call: (...args: never[]) => unknown): (...args: unknown[]) => unknown {
   return (...args) => Reflect.apply(call, undefined, args)
 }
 
+/** Passes a value for one of another type, as JavaScript lets everybody do. */
+function loosely<T>(value: unknown): T {
+  return value as T
+}
+
 // A timer of Node counts to 2147483647 ms; one that is set to more fires after 1 ms
 describe('durations of more than 24 days', () => {
   test.each(['fetchTimeout', 'dnsTimeout'])(
-    '%s: refused by name, or kept within what a timer can count to',
+    "%s: refused by name, or limited to a timer's maximum",
     (field) => {
       const taken: unknown[] = []
       const errors: unknown[] = []
@@ -434,7 +645,7 @@ describe('durations of more than 24 days', () => {
 })
 
 describe('number', () => {
-  test('takes whole numbers in the bounds, both ends among them', () => {
+  test('accepts whole numbers within the bounds, both ends included', () => {
     const bounds = { default: 5, min: 1, max: 10 }
     const of = (n?: number) => number(n === undefined ? {} : { n }, 'n', bounds)
     expect([of(), of(1), of(10)]).toEqual([5, 1, 10])
@@ -444,7 +655,7 @@ describe('number', () => {
   })
 })
 
-test('[STS-54] a clock that throws shows the time of the machine instead', () => {
+test('[STS-54] a clock that throws is replaced by the machine clock', () => {
   const now = () => {
     throw new Error('no clock')
   }
@@ -453,7 +664,7 @@ test('[STS-54] a clock that throws shows the time of the machine instead', () =>
 })
 
 test.each([Number.NaN, Number.POSITIVE_INFINITY, undefined])(
-  '[STS-54] a clock that answers %s shows the time of the machine instead',
+  "[STS-54] a clock that answers %s is replaced by the machine's",
   (time) => {
     const before = Date.now()
     const shown = guarded(resolveOptions({ now: () => time as number })).now()

@@ -1,5 +1,5 @@
 /**
- * What the public types say, to those who write programs against them. `npm run check` judges: this
+ * The public types, as programs use them. `npm run check` judges: this
  * file compiles only while all of it holds, and a `@ts-expect-error` with nothing to expect is an
  * error too. Nothing here runs; the functions are never called.
  */
@@ -75,18 +75,18 @@ import {
 import nodemailer, { type Transporter } from 'nodemailer'
 import { describe, expectTypeOf, it } from 'vitest'
 
-/** What may be left out. */
+/** A type whose fields are optional. */
 type Optional<T> = {
   [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never
 }[keyof T]
 
-/** What may be left out and may not be undefined: `exactOptionalPropertyTypes` tells them apart. */
+/** Optional fields that must not be undefined, as `exactOptionalPropertyTypes` distinguishes. */
 type LeftOutOnly<T> = {
   [K in Optional<T>]: undefined extends Required<T>[K] ? never : K
 }[Optional<T>]
 
 describe('mta-sts', () => {
-  it('the status of a lookup tells a policy from the lack of one', () => {
+  it('the status of a lookup distinguishes a policy from none', () => {
     expectTypeOf<PolicyLookup['status']>().toEqualTypeOf<'found' | 'none'>()
     expectTypeOf<Extract<PolicyLookup, { status: 'found' }>>().toEqualTypeOf<FoundPolicy>()
     expectTypeOf<Extract<PolicyLookup, { status: 'none' }>>().toEqualTypeOf<NoPolicy>()
@@ -108,7 +108,7 @@ describe('mta-sts', () => {
     expectTypeOf<PolicyLookup['policy']>().toBeObject()
   })
 
-  it('what a connection must prove is one of four', () => {
+  it('the required proof is one of four', () => {
     expectTypeOf<Security['level']>().toEqualTypeOf<
       'opportunistic' | 'encrypted' | 'authenticated'
     >()
@@ -122,7 +122,7 @@ describe('mta-sts', () => {
     expectTypeOf<{ level: 'none' }>().not.toExtend<Security>()
   })
 
-  it('a candidate has what a connection is made and judged by', () => {
+  it('a candidate has the data to make and to judge a connection', () => {
     expectTypeOf<Candidate>().toEqualTypeOf<{
       mxHost: string
       preference: number
@@ -137,7 +137,7 @@ describe('mta-sts', () => {
     expectTypeOf<DeliveryPlan['lookup']>().toEqualTypeOf<PolicyLookup>()
   })
 
-  it('MtaSts gives what the attempt resolves to', () => {
+  it('MtaSts returns the result of the attempt', () => {
     expectTypeOf(MtaSts).constructorParameters.toEqualTypeOf<
       [options?: MtaStsOptions | undefined]
     >()
@@ -149,7 +149,7 @@ describe('mta-sts', () => {
     expectTypeOf(deliver).returns.resolves.toEqualTypeOf<{ port: number }>()
   })
 
-  it('every option of MtaSts may be left out or undefined, also for those who tell them apart', () => {
+  it('every option of MtaSts may be omitted or undefined, also with exactOptionalPropertyTypes', () => {
     expectTypeOf<Optional<MtaStsOptions>>().toEqualTypeOf<keyof MtaStsOptions>()
     expectTypeOf<LeftOutOnly<MtaStsOptions>>().toEqualTypeOf<never>()
     expectTypeOf<MtaStsOptions['blockedAddresses']>().toEqualTypeOf<BlockList | undefined>()
@@ -162,7 +162,7 @@ describe('mta-sts', () => {
     expectTypeOf<Console>().toExtend<Logger>()
   })
 
-  it('parsers and the check of a certificate', () => {
+  it('parsers and the check of a certificate are exported', () => {
     expectTypeOf(parseRecord).returns.toEqualTypeOf<StsRecord>()
     expectTypeOf(parsePolicy).toBeCallableWith(Buffer.of())
     expectTypeOf(parsePolicy).returns.toEqualTypeOf<Policy>()
@@ -175,7 +175,7 @@ describe('mta-sts', () => {
     expectTypeOf(checkServerIdentity).toExtend<ConnectionOptions['checkServerIdentity']>()
   })
 
-  it('a refusal is temporary, and says why', () => {
+  it('a refusal is temporary, and has reasons', () => {
     expectTypeOf<DeliveryRefusedError>().toExtend<MtaStsError>()
     expectTypeOf<DeliveryRefusedError['code']>().toEqualTypeOf<'EMTASTS'>()
     expectTypeOf<DeliveryRefusedError['permanent']>().toEqualTypeOf<false>()
@@ -184,7 +184,7 @@ describe('mta-sts', () => {
     expectTypeOf(DeliveryRefusedError).instance.toExtend<Error>()
   })
 
-  it('each channel has its own message', () => {
+  it('each channel has its own message type', () => {
     expectTypeOf<EventMap>().toEqualTypeOf<{
       'mta-sts:session': SessionEvent
       'mta-sts:policy-failure': PolicyFailureEvent
@@ -202,7 +202,7 @@ describe('mta-sts', () => {
 })
 
 describe('mta-sts/nodemailer', () => {
-  it('createTransport takes the transport, and sendMail gives its info', () => {
+  it('createTransport accepts the transport, and sendMail returns its info', () => {
     const direct = () => nodemailer.createTransport(mtaStsTransport({ name: 'mail.a.example' }))
     const send = () => direct().sendMail({ to: 'b@b.example' })
     type Sent = Awaited<ReturnType<typeof send>>
@@ -213,7 +213,7 @@ describe('mta-sts/nodemailer', () => {
     expectTypeOf(direct).returns.toExtend<Transporter<SentInfo>>()
   })
 
-  it('what became of a domain: false is plaintext, undefined is not known', () => {
+  it('the outcome of a domain: false is plaintext, undefined is unknown', () => {
     expectTypeOf<DomainDelivery['tls']>().toEqualTypeOf<
       false | { version: string; cipher: string } | undefined
     >()
@@ -234,7 +234,7 @@ describe('mta-sts/nodemailer', () => {
     expectTypeOf(withMtaSts).toBeCallableWith(587)
   })
 
-  it('options may be undefined; those of MtaSts, or an MtaSts that is shared', () => {
+  it('options may be undefined; those of MtaSts, or a shared MtaSts', () => {
     expectTypeOf<Optional<MtaStsTransportOptions>>().toEqualTypeOf<keyof MtaStsTransportOptions>()
     expectTypeOf<LeftOutOnly<MtaStsTransportOptions>>().toEqualTypeOf<never>()
     expectTypeOf<Omit<MtaStsOptions, 'logger'>>().toExtend<StsOptions>()
@@ -274,7 +274,7 @@ describe('stores', () => {
     expectTypeOf<LeftOutOnly<PolicyStore>>().toEqualTypeOf<StoreExtras>()
   })
 
-  it('clients of redis and of ioredis are clients', () => {
+  it('clients of redis and of ioredis are accepted', () => {
     type Client = Parameters<typeof redisStore>[0]
     expectTypeOf<ReturnType<typeof import('redis').createClient>>().toExtend<Client>()
     expectTypeOf<import('ioredis').Redis>().toExtend<Client>()
@@ -295,7 +295,7 @@ describe('mta-sts/testing', () => {
     expectTypeOf<MailDomain['mx']>().returns.toEqualTypeOf<MxHost>()
   })
 
-  it('faults are known by name', () => {
+  it('faults have names', () => {
     expectTypeOf<MxHost['fails']>().toBeCallableWith('expired')
     // @ts-expect-error there is no such fault
     expectTypeOf<MxHost['fails']>().toBeCallableWith('tired')
@@ -303,7 +303,7 @@ describe('mta-sts/testing', () => {
 })
 
 describe('mta-sts/tlsrpt', () => {
-  it('a reporter needs six things to be known', () => {
+  it('a reporter has six required options', () => {
     expectTypeOf(TlsReporter).constructorParameters.toEqualTypeOf<[options: TlsReporterOptions]>()
     expectTypeOf<Exclude<keyof TlsReporterOptions, Optional<TlsReporterOptions>>>().toEqualTypeOf<
       'organizationName' | 'contactInfo' | 'submitter' | 'store' | 'transporter' | 'dkim'

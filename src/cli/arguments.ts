@@ -62,7 +62,7 @@ export function parseArguments<O extends Options>(argv: readonly string[], optio
 
 type Token = { kind: string; name?: string; rawName?: string }
 
-/** The last one would win without a word, and the user would look for the first. */
+/** Refuses an option that is given twice: one of the two values would be dropped silently. */
 function refuseRepeated(tokens: readonly Token[], options: Options): void {
   const seen = new Set<string>()
   for (const { kind, name = '', rawName = '' } of tokens) {
@@ -97,7 +97,7 @@ export function domainArgument(text: string): string {
   throw new UsageError(noDomain(text))
 }
 
-/** Says that a text is no domain name, and which domain may have been meant. */
+/** Returns a message about a text that is no domain name, with the domain that may be meant. */
 export function noDomain(text: string): string {
   const meant = domainWithin(text)
   const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`

@@ -1,5 +1,5 @@
 /**
- * What the command runs in, and how it ends.
+ * The surroundings of a command, and its exit status.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Connect } from '../net/connect.js'
 export interface Output {
   write(text: string): unknown
   isTTY?: boolean | undefined
-  /** Of a terminal: how wide it is */
+  /** The width of a terminal */
   columns?: number | undefined
 }
 
@@ -34,13 +34,13 @@ export interface CliContext {
   env: Readonly<Record<string, string | undefined>>
   /** Standard input; default: empty */
   stdin?: AsyncIterable<Uint8Array | string> | undefined
-  /** Aborted by Ctrl-C, or when nobody reads the output any more: commands print what they have */
+  /** Aborted by Ctrl-C, or when the output's pipe is closed: commands print their results so far */
   signal?: AbortSignal | undefined
-  /** In place of the system's resolver; `--resolver` goes before it */
+  /** Replaces the system's resolver; `--resolver` goes before it */
   resolver?: Resolver | undefined
   /** For `--dane`, in place of the validating resolver of this machine or of `--resolver` */
   dnssecResolver?: DnssecResolver | undefined
-  /** How TCP connections are opened; default `net.connect` */
+  /** Opens TCP connections; default `net.connect` */
   connect?: Connect | undefined
   /** The clock, in epoch milliseconds; default `Date.now` */
   now?: (() => number) | undefined
@@ -62,11 +62,11 @@ export type ExitStatus = (typeof EXIT)[keyof typeof EXIT]
 
 /** One of the commands of `mta-sts`. */
 export interface Command {
-  /** In one line, for the list of commands */
+  /** One line, for the list of commands */
   summary: string
-  /** What `--help` prints: at most 80 columns */
+  /** The text of `--help`: at most 80 columns */
   help: string
-  /** Prints what it has when `CliContext.signal` is aborted; others end at once */
+  /** Prints its results so far when `CliContext.signal` is aborted; others end at once */
   printsAtInterrupt?: true
   run(argv: readonly string[], context: CliContext): Promise<ExitStatus>
 }

@@ -24,11 +24,11 @@ export function paintMark(mark: Mark, paint: Paint): string {
   return paint(colour, sign)
 }
 
-/** A label with what there is to say beside it. */
+/** A label with lines beside it. */
 export interface Block {
   mark: Mark
   label: string
-  /** Each is wrapped by itself; white space at its beginning indents all that comes of it */
+  /** Each is wrapped by itself; white space at its beginning indents all of its lines */
   lines: readonly string[]
 }
 

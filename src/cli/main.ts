@@ -11,14 +11,14 @@ import { printsAtInterrupt, run } from './run.js'
 const argv = process.argv.slice(2)
 const interrupted = new AbortController()
 
-// The first Ctrl-C asks for what there is so far; a second one ends the process as usual
+// The first Ctrl-C prints the results so far; a second one ends the process as usual
 if (printsAtInterrupt(argv)) {
   process.once('SIGINT', () => interrupted.abort(new Error('interrupted')))
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') {
-    // `mta-sts check ... | head`: nobody reads further, and the status is that of what was found
+    // `mta-sts check ... | head`: the status is that of the results all the same
     if (printsAtInterrupt(argv)) interrupted.abort(error)
     else process.exit()
   } else {
@@ -26,7 +26,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(EXIT.unknown)
   }
 })
-// Without a place for messages there is nobody to tell
+// A closed standard error leaves no place for messages
 process.stderr.on('error', () => undefined)
 
 run(argv, {
@@ -39,4 +39,6 @@ run(argv, {
   },
 }).then((status) => {
   process.exitCode = status
+  // An input or a connection that is still open must not hold the end back
+  if (interrupted.signal.aborted) process.stdout.write('', () => process.exit())
 })

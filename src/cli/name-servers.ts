@@ -16,13 +16,13 @@ interface SystemResolver extends Resolver {
   getServers?(): string[]
 }
 
-/** Returns the same resolver; where its servers do not answer, the error says which they are. */
+/** Returns a resolver whose error names the name servers that did not answer. */
 export function namingServers(resolver: SystemResolver, timeout: number): SystemResolver {
   const servers = resolver.getServers?.() ?? []
   const naming = <T>(query: (name: string) => Promise<T>) => {
     return async (name: string) => {
       let timer: NodeJS.Timeout | undefined
-      // Before the timer of the lookup itself, whose error knows no name servers
+      // This timer ends before that of the lookup, whose error names no name servers
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => reject(noAnswer(servers)), Math.max(1, timeout - 1))
       })
@@ -59,7 +59,7 @@ function noAnswer(servers: readonly string[], cause?: unknown): NameServerError 
   return new NameServerError(`the ${which}${list} ${what}`, 'ETIMEOUT', { cause })
 }
 
-/** Returns the same resolver, asking each question once: all that is shown comes from one answer. */
+/** Returns a resolver that asks each question once, so that a report agrees with itself. */
 export function remembering(
   resolver: SystemResolver,
 ): Required<Omit<SystemResolver, 'getServers'>> {
@@ -77,7 +77,7 @@ function once<T>(query: (name: string) => Promise<T>): (name: string) => Promise
   return (name) => {
     const known = answers.get(name)
     if (known !== undefined) return known
-    // A resolver that throws must not do so into whoever asks ahead
+    // A resolver that throws rejects, so that callers handle one kind of error
     const answer = (async () => query(name))()
     answers.set(name, answer)
     return answer

@@ -75,7 +75,7 @@ function timeoutsOf(timeout: number | undefined, own: SenderTimeouts = {}) {
     dns: limit(own.dns ?? SENDER.dns),
     fetch: limit(own.fetch ?? SENDER.fetch),
     connectionTimeout: limit(own.connection ?? SENDER.connection),
-    // Without a timeout of one's own, the defaults of the SMTP client (RFC 5321 §4.5.3.2)
+    // The SMTP client has defaults of its own (RFC 5321 §4.5.3.2)
     greetingTimeout: timeout ?? own.reply,
     commandTimeout: timeout ?? own.reply,
   }

@@ -51,7 +51,7 @@ function wildcardFor(host: string): string {
   return `*${host.slice(host.indexOf('.'))}`
 }
 
-/** Whether a pattern names all hosts below a top-level domain, or one that has no dot at all. */
+/** Tells whether a pattern names all hosts below a top-level domain, or has no dot at all. */
 export function isTooBroad(pattern: string): boolean {
   const base = pattern.startsWith('*.') ? pattern.slice(2) : pattern
   return !base.includes('.')

@@ -34,7 +34,8 @@ ${Array.from(COMMANDS, ([name, { summary }]) => `  ${name.padEnd(10)}${summary}`
   --version      print the version
 
 Exit status: 0 fine, 1 a sender would refuse or not protect, 2 wrong usage, 3
-could not find out. Colours only on a terminal, and not where NO_COLOR is set.
+could not find out. Colours on a terminal, but not where NO_COLOR is set;
+everywhere with FORCE_COLOR=1.
 `
 
 /**
@@ -51,7 +52,7 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   }
 }
 
-/** Whether the command prints what it has at Ctrl-C. */
+/** Tells whether the command prints its results so far at Ctrl-C. */
 export function printsAtInterrupt([name = '']: readonly string[]): boolean {
   return COMMANDS.get(name)?.printsAtInterrupt === true
 }
@@ -68,7 +69,7 @@ async function dispatch(argv: readonly string[], context: CliContext): Promise<E
   return command.run(rest, context)
 }
 
-/** The short list, on standard error: nothing was asked for. */
+/** Prints the short list on standard error. */
 function withoutCommand({ stderr }: CliContext): ExitStatus {
   const names = Array.from(COMMANDS, ([name, { summary }]) => `  ${name.padEnd(10)}${summary}\n`)
   stderr.write(`Usage: mta-sts COMMAND [OPTION]... [ARGUMENT]...\n\n${names.join('')}\n`)
@@ -76,7 +77,7 @@ function withoutCommand({ stderr }: CliContext): ExitStatus {
   return EXIT.usage
 }
 
-/** A domain in place of a command is the most common slip, and gets its own hint. */
+/** Names the command that may be meant; a domain in its place is the most common slip. */
 function noCommand(name: string): string {
   const meant = name.includes('.')
     ? `check ${escapeRemoteText(name)}`
@@ -90,7 +91,7 @@ function print(text: string, { stdout }: CliContext): ExitStatus {
   return EXIT.fine
 }
 
-/** Help is printed wherever `--help` stands, and whatever else is wrong. */
+/** Tells whether `--help` is among the arguments; it goes before all errors. */
 function asksForHelp(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   const options = end < 0 ? argv : argv.slice(0, end)

@@ -1,5 +1,5 @@
 /**
- * What the terminal gets to see besides text: colours, and progress while it waits.
+ * Colours, and a line of progress on a terminal.
  *
  * @module
  */
@@ -11,20 +11,31 @@ export type Colour = 'green' | 'red' | 'yellow' | 'bold' | 'dim'
 /** Paints text, or leaves it as it is. */
 export type Paint = (colour: Colour, text: string) => string
 
-/** Colours on a terminal only, and not where NO_COLOR is set (https://no-color.org). */
+/** Returns the colours of an output: see {@link hasColours}. */
 export function painter(output: Output, env: CliContext['env']): Paint {
-  if (!isScreen(output, env) || env.NO_COLOR) return (_, text) => text
-  // It is decided here; newer versions of Node would look at the process's own stdout
+  if (!hasColours(output, env)) return (_, text) => text
+  // Newer versions of Node would decide by the process's own stdout
   return (colour, text) => styleText(colour, text, { validateStream: false })
 }
 
-/** A line that says what is being waited for; it is gone when the output comes. */
+/**
+ * Tells whether an output has colours: a terminal, unless NO_COLOR is set (https://no-color.org).
+ * FORCE_COLOR goes before both, as in Node itself: 0 or false for none, anything else for colours.
+ */
+function hasColours(output: Output, env: CliContext['env']): boolean {
+  const { FORCE_COLOR: forced, NO_COLOR: none } = env
+  if (forced !== undefined) return forced !== '0' && forced !== 'false'
+  return isScreen(output, env) && !none
+}
+
+/** A line with the present step; it is cleared when the output comes. */
 export interface Progress {
   show(text: string): void
   clear(): void
 }
 
-const COLUMNS = 79
+/** Columns of a terminal that does not say how many it has. */
+const COLUMNS = 80
 
 export function progressOn({ stderr, env }: Pick<CliContext, 'stderr' | 'env'>): Progress {
   if (!isScreen(stderr, env)) return { show: () => undefined, clear: () => undefined }
@@ -32,7 +43,9 @@ export function progressOn({ stderr, env }: Pick<CliContext, 'stderr' | 'env'>):
   return {
     show(text) {
       shown = true
-      stderr.write(`\r\u{1b}[K${text.slice(0, COLUMNS)}`)
+      // A line that wraps could not be cleared
+      const width = Math.min(stderr.columns || COLUMNS, COLUMNS) - 1
+      stderr.write(`\r\u{1b}[K${text.slice(0, width)}`)
     },
     clear() {
       if (shown) stderr.write('\r\u{1b}[K')

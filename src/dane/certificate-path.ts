@@ -1,6 +1,6 @@
 /**
- * The path from a peer's certificate to a trust anchor that a TLSA record names (RFC 7671 §5.2):
- * built by signatures among the certificates that the peer sent.
+ * Paths from a peer's certificate to a trust anchor that a TLSA record names (RFC 7671 §5.2), built
+ * by signatures among the certificates that the peer sent.
  *
  * @module
  */
@@ -17,21 +17,21 @@ import { fullData, isFull, matches } from './tlsa-records.js'
 
 export interface PathFound {
   anchor: Anchor
-  /** How many certificates stand below the anchor */
+  /** Number of certificates below the anchor */
   depth: number
 }
 
-/** No path has more certificates than this. */
+/** Maximum number of certificates in a path. */
 const MAX_DEPTH = 10
 
-/** A bound of the work: a peer can send certificates that all seem to have issued each other. */
+/** Bound of the work: a peer can send certificates that all seem to have issued each other. */
 const MAX_SIGNATURE_CHECKS = 200
 
 /**
- * Finds the anchors of the DANE-TA records: sent certificates that match, and what a record of
- * matching type 0 carries itself, where that was not sent (RFC 7671 §5.2.2).
+ * Returns the anchors of the DANE-TA records: matching certificates of the peer, and the data of
+ * matching type 0 records that the peer did not send (RFC 7671 §5.2.2).
  *
- * @param issuers what the peer sent, without its own certificate
+ * @param issuers the peer's certificates, without its own
  */
 export function findAnchors(
   records: readonly TlsaRecord[],
@@ -47,7 +47,7 @@ export function findAnchors(
   })
 }
 
-/** Looks for a path from one certificate to one of the anchors that passes the path check. */
+/** Searches a path from a certificate to one of the anchors that passes the path check. */
 export class PathSearch {
   readonly #issuers: readonly Certificate[]
   readonly #anchors: readonly Anchor[]
@@ -64,7 +64,7 @@ export class PathSearch {
     this.#check = (path, anchor) => checkPath(path, anchor, demand)
   }
 
-  /** What is wrong with the first path that leads to an anchor and fails the check. */
+  /** The failure of the first path that led to an anchor but failed the check. */
   get failure(): PathFailure | undefined {
     return this.#failure
   }
@@ -90,7 +90,7 @@ export class PathSearch {
     return undefined
   }
 
-  /** The path with the anchor at its end, if the anchor signed the last certificate of it. */
+  /** Returns the path with its anchor, if the anchor signed the last certificate. */
   #reach(
     path: readonly Certificate[],
     last: Certificate,
@@ -103,7 +103,7 @@ export class PathSearch {
   }
 
   #issued(certificate: Certificate, issuer: Certificate): boolean {
-    // By names, key identifiers and key usage, which costs little
+    // Names, key identifiers and key usage first, which are cheap to compare
     if (!certificate.x509.checkIssued(issuer.x509)) return false
     return this.#signed(certificate, issuer.x509.publicKey)
   }
@@ -114,7 +114,7 @@ export class PathSearch {
     try {
       return x509.verify(key)
     } catch {
-      // A key of another algorithm
+      // The key has another algorithm
       return false
     }
   }

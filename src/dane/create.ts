@@ -20,17 +20,17 @@ export interface DaneOptions {
   /** Default: `dnssecResolver()`, the validating resolver of this machine */
   resolver?: DnssecResolver | undefined
   /**
-   * Domains whose MX hosts must prove DANE: without usable TLSA records nothing is delivered. A
+   * Domains whose MX hosts must prove DANE: nothing is delivered without usable TLSA records. A
    * function that throws counts as true
    */
   require?: ((domain: string) => boolean) | undefined
-  /** Domains that are exempt from DANE, and from nothing else; `require` goes before it */
+  /** Domains that are exempt from DANE only; `require` takes precedence */
   except?: ((domain: string) => boolean) | undefined
 }
 
 /**
- * Makes DANE for SMTP (RFC 7672) available to a sender: the option `dane` of `MtaSts` and of the
- * transports. Its resolver answers every DNS question of that sender.
+ * Enables DANE for SMTP (RFC 7672): the option `dane` of `MtaSts` and of the transports. Its
+ * resolver answers every DNS question of that sender.
  *
  * @throws TypeError that names the option
  * @example
@@ -66,7 +66,7 @@ export function dane(options: DaneOptions = {}): Dane {
   }
 }
 
-/** An MX answer after which no TLSA record is asked for. */
+/** An MX answer for which no TLSA records are looked up. */
 const INSECURE: SecureAnswer<MxRecord> = {
   kind: 'absent',
   nxdomain: false,
@@ -74,7 +74,7 @@ const INSECURE: SecureAnswer<MxRecord> = {
   name: '',
 }
 
-/** A function of the operator's own that throws leaves the answer that is safe. */
+/** Calls the operator's function; returns the safe answer if it throws. */
 function calls(
   decide: ((domain: string) => boolean) | undefined,
   domain: string,
@@ -87,7 +87,7 @@ function calls(
   }
 }
 
-/** What DANE does not make a host prove, `require` forbids to go without. */
+/** Turns a host without a demand by DANE into a failure, for `require`. */
 function requiring(found: DaneHost, mxHost: string): DaneHost {
   const { demand } = found
   if (found.addresses.problem || demand.kind === 'dane' || demand.kind === 'skip') return found
@@ -99,7 +99,7 @@ function requiring(found: DaneHost, mxHost: string): DaneHost {
   return { ...found, demand: skipped }
 }
 
-/** The failure that a verdict amounts to, in the result types of RFC 8460 §4.3. */
+/** Returns the failure of a verdict, in the result types of RFC 8460 §4.3. */
 function failureOf(verdict: DaneVerdict): TlsFailure | undefined {
   if (verdict.outcome === 'match') return undefined
   if (verdict.outcome === 'unusable') return { resultType: 'tlsa-invalid', reason: 'tlsa-unusable' }
@@ -107,7 +107,7 @@ function failureOf(verdict: DaneVerdict): TlsFailure | undefined {
   return reason === undefined ? { resultType } : { resultType, reason }
 }
 
-/** Warns where nothing will ever be secure; undefined: the resolver did not answer. */
+/** Warns if no answer is ever secure; undefined: the resolver did not answer. */
 async function probe(
   resolver: DnssecResolver,
   logger: DaneLogger | undefined,
@@ -122,7 +122,7 @@ async function probe(
       'DANE is off: the DNS resolver gives no AD bit that can be trusted. Run a validating resolver on this machine, or name one in dnssecResolver({ servers, trustAd })',
     )
   } catch {
-    // A logger must not end a delivery
+    // A logger that fails must not end a delivery
   }
   return false
 }

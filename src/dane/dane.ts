@@ -1,6 +1,6 @@
 /**
- * DANE as the planning of a delivery uses it: the secure MX lookup of a domain, and for each MX
- * host its addresses and what RFC 7672 §2.2 makes a connection prove.
+ * DANE as deliveries use it: the secure MX lookup of a domain, and for each MX host its addresses
+ * and the proof that RFC 7672 §2.2 demands.
  *
  * @module
  */
@@ -16,12 +16,12 @@ import type { DnssecResolver, SecureAnswer } from './secure-answer.js'
 export type DaneProof = Extract<Proof, { by: 'dane' }>
 
 /**
- * What DANE makes a connection to one MX host prove:
+ * The demand of DANE on a connection to one MX host:
  * - `dane`: `proof` must hold; there is no fallback
- * - `tls-required`: TLSA records exist and none is usable: TLS is a must, nothing is proved by DANE
- *   (RFC 7672 §2.2). `failure` says so for a report; it does not stop the delivery
- * - `none`: DANE asks for nothing
- * - `skip`: the host must not be used now, for `failure`
+ * - `tls-required`: TLSA records exist, but none is usable: TLS is required, without a proof by
+ *   DANE (RFC 7672 §2.2). `failure` is for reports; it does not stop the delivery
+ * - `none`: no demand
+ * - `skip`: the host must not be used now, because of `failure`
  */
 export type DaneDemand =
   | { kind: 'dane'; proof: DaneProof }
@@ -29,15 +29,15 @@ export type DaneDemand =
   | { kind: 'none' }
   | { kind: 'skip'; failure: TlsFailure }
 
-/** The addresses of an MX host, and what DANE makes a connection to them prove. */
+/** The addresses of an MX host, and DANE's demand on connections to them. */
 export interface DaneHost {
-  /** Its addresses, or why it has none */
+  /** Its addresses, or the reason for none */
   addresses: AddressLookup
-  /** What a connection must prove */
+  /** The proof that a connection must give */
   demand: DaneDemand
 }
 
-/** What {@link Dane.host} needs to know beside the name of the host. */
+/** Input of {@link Dane.host} besides the name of the host. */
 export interface DaneHostOptions {
   /** The next-hop domain: A-labels, lower case */
   domain: string
@@ -45,9 +45,9 @@ export interface DaneHostOptions {
   mx: SecureAnswer<MxRecord>
   /** TCP port of the SMTP server: the TLSA records are at `_25._tcp.` of the host */
   port: number
-  /** For each DNS question, in milliseconds */
+  /** Limit of each DNS question, in milliseconds */
   dnsTimeout: number
-  /** Addresses that may not be contacted */
+  /** Addresses that must not be contacted */
   blockedAddresses: BlockList
 }
 
@@ -67,8 +67,8 @@ export interface Dane {
    */
   mx(domain: string, dnsTimeout: number): Promise<SecureAnswer<MxRecord>>
   /**
-   * Looks up the addresses and TLSA records of one MX host, for a domain that is not excepted.
-   * Under `require`, a host without usable TLSA records is skipped with `dane-required`. Never rejects.
+   * Looks up the addresses and TLSA records of one MX host, for a domain that is not exempt. Under
+   * `require`, a host without usable TLSA records is skipped with `dane-required`. Never rejects.
    */
   host(mxHost: string, options: DaneHostOptions): Promise<DaneHost>
   /** Whether the operator demands DANE of this domain */
@@ -81,8 +81,8 @@ export interface Dane {
    */
   judge(socket: TLSSocket, proof: DaneProof, now?: number): TlsFailure | undefined
   /**
-   * Checks that the resolver validates, and otherwise warns once, in the log and on
-   * `mta-sts:dane`. Never rejects. A sender calls it at its first delivery and need not wait.
+   * Checks that the resolver validates. If not, warns once, in the log and on `mta-sts:dane`. Never
+   * rejects. A sender calls it at its first delivery and need not wait.
    */
   probe(logger?: DaneLogger): Promise<boolean>
 }

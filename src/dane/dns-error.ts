@@ -1,5 +1,5 @@
 /**
- * A DNS lookup that gave no records, in the shape of the errors of `node:dns`.
+ * The error of a DNS lookup without records, in the shape of the errors of `node:dns`.
  *
  * @module
  */

@@ -1,13 +1,14 @@
 /**
- * A stub for a validating resolver: it asks for the AD bit and says of each answer whether DNSSEC
- * proves it. `node:dns` has no interface for that. The stub validates nothing itself.
+ * A stub for a validating resolver: it requests the AD bit, and returns with each answer whether
+ * DNSSEC proves it, which `node:dns` cannot do. The stub itself validates nothing.
  *
  * @module
  */
+
+import { Gate } from '../net/gate.js'
 import { checkKnown, MAX_TIMER, number, optionError } from '../option-checks.js'
 import { DnsError, type DnsErrorCode } from './dns-error.js'
 import { exchange } from './exchange.js'
-import { Gate } from './gate.js'
 import { expandedName, recordsOf } from './records.js'
 import {
   isLoopback,
@@ -24,16 +25,16 @@ import { plainName, type Query, RCODE, type Reply } from './wire.js'
 /** Options of {@link dnssecResolver}. */
 export interface DnssecResolverOptions {
   /**
-   * Addresses of name servers, with or without a port: `127.0.0.1`, `[::1]:5353`; three at most are
-   * asked. Default: those of `/etc/resolv.conf`
+   * Addresses of name servers, with or without a port: `127.0.0.1`, `[::1]:5353`; the first three
+   * are used. Default: those of `/etc/resolv.conf`
    */
   servers?: string[] | undefined
   /**
-   * Whether the AD bit of these servers may be trusted. Default: of those on loopback, and with
-   * `options trust-ad` in resolv.conf of all. Say true only where the way to the server is safe
+   * Whether to trust the AD bit of these servers. Default: true on loopback, and with `options
+   * trust-ad` in resolv.conf. Set it only if the path to the server is safe
    */
   trustAd?: boolean | undefined
-  /** Milliseconds for one try; default: `timeout:` of resolv.conf, or 2500 */
+  /** Limit of one try, in milliseconds; default: `timeout:` of resolv.conf, or 2500 */
   timeout?: number | undefined
   /** Rounds through the servers; default: `attempts:` of resolv.conf, or 2 */
   tries?: number | undefined
@@ -43,14 +44,14 @@ const DEFAULT_TIMEOUT = 2500
 const DEFAULT_TRIES = 2
 const MAX_TRIES = 10
 
-/** Questions under way at once; each takes a socket */
+/** Maximum number of questions at once; each takes a socket */
 const MAX_SOCKETS = 256
 
 /**
- * Makes a resolver whose answers say whether DNSSEC proves them, for {@link dane}.
+ * Makes a resolver for {@link dane} that returns with each answer whether DNSSEC proves it.
  *
- * Where some of the servers are trusted and others are not, only the trusted ones are asked: an
- * attacker who can make the first fail must not be able to choose an answer without DNSSEC.
+ * If only some of the servers are trusted, the others are not asked: an attacker who blocks the
+ * trusted ones must not be able to choose an answer without DNSSEC.
  *
  * @throws TypeError that names the option
  * @example
@@ -104,7 +105,7 @@ interface StubSettings {
 class Stub implements DnssecResolver {
   readonly #settings: StubSettings
   readonly #gate = new Gate(MAX_SOCKETS)
-  /** The server to begin with: not one that did not answer the last time */
+  /** Index of the first server to ask, which skips servers that did not answer last time */
   #first = 0
   #validates: Promise<boolean | undefined> | undefined
 
@@ -153,18 +154,21 @@ class Stub implements DnssecResolver {
     return this.#records(hostname, 'AAAA')
   }
 
-  /** As `node:dns` has it: no records are an error. */
+  /** Rejects without records, as `node:dns` does. */
   async #records<T extends keyof RecordData>(name: string, type: T): Promise<Array<RecordData[T]>> {
     return recordsOrThrow(await this.query(name, type), { name: plainName(name), type })
   }
 
-  /** The root is signed: without AD on its NS records nothing is ever secure. */
+  /**
+   * Asks for the NS records of the root, which is signed: without AD on them nothing is ever
+   * secure.
+   */
   async #probe(): Promise<boolean | undefined> {
     const outcome = await this.#gate.run(() => this.#ask({ name: '', type: 'NS' }))
     return 'error' in outcome ? undefined : outcome.secure
   }
 
-  /** Asks each server in turn, and all of them again, until one answers. */
+  /** Asks the servers in turn, in several rounds, until one answers. */
   async #ask(query: Query): Promise<Outcome> {
     const { servers, timeout, tries } = this.#settings
     const refusing = new Set<Upstream>()

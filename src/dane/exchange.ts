@@ -1,5 +1,5 @@
 /**
- * One question to one name server: over UDP, and over TCP when the answer does not fit.
+ * Asks one question of one name server: over UDP, and over TCP when the answer does not fit.
  *
  * @module
  */
@@ -20,14 +20,14 @@ export async function exchange(server: NameServer, query: Query, timeout: number
   const reply = await overUdp(server, query, timeout)
   if (!reply.truncated) return reply
   const whole = await overTcp(server, query, timeout)
-  // A part of the records, or none of them, is no answer
+  // A part of the records is not an answer
   if (whole.truncated) throw new DnsError('EBADRESP', query, at(server))
   return whole
 }
 
 /**
- * A socket of its own for each question: a port that cannot be foreseen, beside the id, and, being
- * connected, no datagrams of anybody else.
+ * Asks over UDP. Each question has its own connected socket: an unpredictable port in addition to
+ * the id, and no datagrams from elsewhere.
  */
 function overUdp(server: NameServer, query: Query, timeout: number): Promise<Reply> {
   const id = randomInt(0x10000)
@@ -42,7 +42,7 @@ function overUdp(server: NameServer, query: Query, timeout: number): Promise<Rep
     }
     const fail = (cause: unknown) => settle(() => reject(networkError(cause, query, server)))
     const timer = setTimeout(() => fail(new DnsError('ETIMEOUT', query, at(server))), timeout)
-    // What is no reply to this question is not heard; the genuine one may still come
+    // A datagram that does not answer the question is ignored; the genuine reply may still come
     socket.on('message', (message) => {
       const reply = decodeReply(message, id, query)
       if (reply) settle(() => resolve(reply))
@@ -53,7 +53,7 @@ function overUdp(server: NameServer, query: Query, timeout: number): Promise<Rep
   })
 }
 
-/** RFC 7766: two bytes of length before each message. */
+/** Asks over TCP, with two bytes of length before each message (RFC 7766). */
 function overTcp(server: NameServer, query: Query, timeout: number): Promise<Reply> {
   const id = randomInt(0x10000)
   const bytes = encodeQuery(query, id)
@@ -84,7 +84,7 @@ function overTcp(server: NameServer, query: Query, timeout: number): Promise<Rep
   })
 }
 
-/** The first message, once all of it is there: 64 KiB at most, by the two bytes of its length. */
+/** Returns the first message once it is complete; its two bytes of length bound it to 64 KiB. */
 function wholeMessage(received: Buffer[]): Buffer | undefined {
   const total = received.reduce((sum, { length }) => sum + length, 0)
   if (total < 2) return undefined

@@ -1,5 +1,5 @@
 /**
- * Name constraints (RFC 5280 §4.2.1.10): the names that an issuer may give out.
+ * Name constraints (RFC 5280 §4.2.1.10): the names that an issuer may certify.
  *
  * @module
  */
@@ -16,8 +16,8 @@ const SUBJECT_ALT_NAME = '2.5.29.17'
 const COMMON_NAME = '2.5.4.3'
 
 /**
- * Returns the names of a certificate that constraints speak of: its alternative names, its subject
- * unless that is empty, and its common names where it has no DNS name, since they stand in for one.
+ * Returns the names of a certificate that constraints apply to: its alternative names, its subject
+ * unless empty, and, without a DNS name, its common names, which replace it.
  */
 export function namesOf({ extensions, subject }: CertificateFields): Der[] {
   const extension = extensions.get(SUBJECT_ALT_NAME)
@@ -38,14 +38,14 @@ function commonNames(attributes: readonly Der[]): Der[] {
   )
 }
 
-/** A common name that is no host name ("Example Ltd.") is no name to connect to. */
+/** Whether a common name can be a host name, unlike "Example Ltd.". */
 function isDnsLike({ value }: Der): boolean {
   return /^[\w*-]+(?:\.[\w-]+)+\.?$/.test(textOf(value))
 }
 
 /**
- * Whether every name is permitted and none excluded. A form of name that the constraints do not
- * mention is free; one that they mention and that cannot be compared here is not allowed.
+ * Whether every name is permitted and none excluded. Forms of names without a constraint are free;
+ * a form that has one but cannot be compared here is refused.
  */
 export function isWithinConstraints(constraints: Uint8Array, names: readonly Der[]): boolean {
   const parts = readAll(readOnly(constraints, TAG.sequence).value)
@@ -63,7 +63,7 @@ export function isWithinConstraints(constraints: Uint8Array, names: readonly Der
   })
 }
 
-/** `minimum` and `maximum` are not used by anybody (RFC 5280), and not read. */
+/** Returns the subtrees, without `minimum` and `maximum`, which RFC 5280 does not use. */
 function subtrees(trees: Der | undefined): Der[] {
   if (trees === undefined) return []
   return readAll(trees.value).map(({ value }) => {
@@ -79,7 +79,10 @@ const COMPARE: ReadonlyMap<number, (name: Uint8Array, base: Uint8Array) => boole
   [NAME.address, isAddressWithin],
 ])
 
-/** A name is within itself and below itself; the empty one holds all; `.example.com` only those below. */
+/**
+ * Whether a name is the base or below it. An empty base includes all names, `.example.com` only
+ * those below.
+ */
 function isDnsWithin(name: Uint8Array, base: Uint8Array): boolean {
   const text = textOf(name).toLowerCase().replace(/\.$/, '')
   const root = textOf(base).toLowerCase()
@@ -87,13 +90,13 @@ function isDnsWithin(name: Uint8Array, base: Uint8Array): boolean {
   return text.endsWith(root.startsWith('.') ? root : `.${root}`)
 }
 
-/** The base's relative names are the first of the name's. */
+/** Whether the name begins with the relative names of the base. */
 function isDirectoryWithin(name: Uint8Array, base: Uint8Array): boolean {
   const all = relativeNames(name)
   return relativeNames(base).every((relative, index) => relative === all[index])
 }
 
-/** Each relative name in one form for all types of strings, without case (RFC 5280 §7.1). */
+/** Returns each relative name in one form for all string types, without case (RFC 5280 §7.1). */
 function relativeNames(name: Uint8Array): string[] {
   return readAll(readOnly(name, TAG.sequence).value).map(({ value }) =>
     readAll(value).map(attribute).join('+'),
@@ -113,7 +116,7 @@ function attribute({ value }: Der): string {
 /** UTF8String, PrintableString, IA5String */
 const STRING_TYPES = [0x0c, 0x13, 0x16]
 
-/** An address and a mask of the same length. */
+/** Compares with a base of an address and a mask of the same length. */
 function isAddressWithin(address: Uint8Array, base: Uint8Array): boolean {
   if (base.length !== 2 * address.length) return false
   return address.every((byte, index) => {

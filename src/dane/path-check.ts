@@ -1,6 +1,6 @@
 /**
- * The checks of RFC 5280 §6.1 on a path that leads to a trust anchor, and the name of its leaf
- * (RFC 7672 §3.2). Each answers with what is wrong, or with undefined.
+ * The checks of RFC 5280 §6.1 on a path to a trust anchor, and of the leaf's name (RFC 7672 §3.2).
+ * Each returns the failure, or undefined.
  *
  * @module
  */
@@ -28,8 +28,8 @@ const EXTENSION = {
 } as const
 
 /**
- * Extensions that may be critical: those that are checked here, the subject's alternative names,
- * and the policy extensions, which only a relying party that asks for policies minds.
+ * Extensions that may be critical: those checked here, the alternative names, and the policy
+ * extensions, which matter only to relying parties that demand policies.
  */
 const KNOWN_EXTENSIONS: ReadonlySet<string> = new Set([
   ...Object.values(EXTENSION),
@@ -67,7 +67,7 @@ const STRONG_HASHES = /^2\.16\.840\.1\.101\.3\.4\.2\.\d+$/
 
 const MIN_RSA_BITS = 1024
 
-/** What a path is checked against. */
+/** The demands of a path check. */
 export interface PathDemand {
   /** The reference identifiers; one of them must be the leaf's (RFC 7672 §3.2.2) */
   names: readonly string[]
@@ -85,7 +85,7 @@ export function checkPath(
 ): PathFailure | undefined {
   try {
     if ('key' in anchor && isWeakKey(anchor.key)) return notTrusted('weak-key')
-    // RFC 5280 §6.1.4: what counts for a path length are issuers that are not self-issued
+    // RFC 5280 §6.1.4: only issuers that are not self-issued count for a path length
     let issuers = 0
     for (const [depth, certificate] of path.entries()) {
       const isAnchor = 'certificate' in anchor && anchor.certificate === certificate
@@ -99,7 +99,7 @@ export function checkPath(
     }
     return checkName(path, names)
   } catch {
-    // DER that cannot be read inside an extension
+    // Unreadable DER inside an extension
     return notTrusted('unreadable-certificate')
   }
 }
@@ -108,7 +108,7 @@ function notTrusted(reason: FailureReason): PathFailure {
   return { resultType: 'certificate-not-trusted', reason }
 }
 
-/** What holds for every certificate of a path. */
+/** Checks that apply to every certificate of a path. */
 function checkOne(
   certificate: Certificate,
   { isAnchor, now }: { isAnchor: boolean; now: number },
@@ -116,7 +116,7 @@ function checkOne(
   for (const [oid, { critical }] of certificate.extensions) {
     if (critical && !KNOWN_EXTENSIONS.has(oid)) return notTrusted('unknown-critical-extension')
   }
-  // An anchor is trusted for its key; nobody's signature on it counts
+  // An anchor is trusted for its key; its signature does not count
   if (!isAnchor && isWeakSignature(certificate)) return notTrusted('weak-signature')
   if (isWeakKey(certificate.x509.publicKey)) return notTrusted('weak-key')
   if (!isForServers(certificate)) return notTrusted('wrong-purpose')
@@ -130,7 +130,10 @@ function isWeakSignature({ signatureAlgorithm: { oid, parameters } }: Certificat
   return WEAK_SIGNATURES.has(oid) || (oid === RSA_PSS && !hasStrongHash(parameters))
 }
 
-/** RFC 4055 §3.1: without a hash algorithm in its parameters, RSASSA-PSS is over SHA-1. */
+/**
+ * Whether RSASSA-PSS uses a strong hash. Without a hash algorithm in the parameters it is SHA-1
+ * (RFC 4055 §3.1).
+ */
 function hasStrongHash(parameters: Der | undefined): boolean {
   if (parameters?.tag !== TAG.sequence) return false
   const hash = readAll(parameters.value).find(({ tag }) => tag === 0xa0)
@@ -151,7 +154,7 @@ function isForServers({ extensions }: Certificate): boolean {
   return purposes.some((purpose) => SERVER_PURPOSES.has(readOid(purpose)))
 }
 
-/** RFC 5280 §4.2.1.3: a key for TLS signs, encrypts keys or agrees on them. */
+/** Checks that the leaf's key may sign, encrypt keys or agree on them (RFC 5280 §4.2.1.3). */
 function checkLeafUsage(leaf: Certificate): PathFailure | undefined {
   const usage = keyUsage(leaf)
   if (usage === undefined) return undefined
@@ -165,7 +168,7 @@ function keyUsage({ extensions }: Certificate): Der | undefined {
   return extension && readOnly(extension.value, TAG.bitString)
 }
 
-/** RFC 5280 §6.1.4 (k) to (n): what holds for a certificate that has issued another. */
+/** Checks of a certificate that has issued another (RFC 5280 §6.1.4 (k) to (n)). */
 function checkIssuer(
   certificate: Certificate,
   place: { isAnchor: boolean; below: readonly Certificate[]; issuers: number },
@@ -174,7 +177,8 @@ function checkIssuer(
   if (usage && !hasBit(usage, KEY_USAGE.certSign)) return notTrusted('invalid-authority')
   const constraints = certificate.extensions.get(EXTENSION.basicConstraints)
   if (constraints === undefined) {
-    // Version 1 has no extensions; as an anchor, such a root is what the record says it is
+    // Version 1 has no extensions; as an anchor, such a root has the rights that the record gives
+    // it
     const isOldRoot = place.isAnchor && certificate.version === 1 && isSelfIssued(certificate)
     if (!isOldRoot) return notTrusted('invalid-authority')
   } else {
@@ -195,7 +199,10 @@ function basicConstraints(value: Uint8Array): { isAuthority: boolean; pathLength
   }
 }
 
-/** RFC 5280 §6.1.3 (b): issuers that are self-issued are exempt, the leaf never is. */
+/**
+ * Whether name constraints allow the certificates below (RFC 5280 §6.1.3 (b)): self-issued issuers
+ * are exempt, the leaf never is.
+ */
 function areNamesAllowed(issuer: Certificate, below: readonly Certificate[]): boolean {
   const constraints = issuer.extensions.get(EXTENSION.nameConstraints)
   if (constraints === undefined) return true
@@ -207,8 +214,9 @@ function areNamesAllowed(issuer: Certificate, below: readonly Certificate[]): bo
 }
 
 /**
- * RFC 7672 §3.2.3: a DNS-ID, or the common name where there is no DNS-ID; a `*` only as the whole
- * left-most label. The name itself must be allowed too: a wildcard can cover one that is excluded.
+ * Checks the leaf's name (RFC 7672 §3.2.3): a DNS-ID, or the common name if there is no DNS-ID; a
+ * `*` only as the whole left-most label. Constraints must allow the reference name too: a wildcard
+ * can cover an excluded one.
  */
 function checkName(
   path: readonly Certificate[],

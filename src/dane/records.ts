@@ -1,5 +1,5 @@
 /**
- * The records of an answer: the CNAME chain followed, the data in this package's shapes.
+ * The records of an answer at the end of its CNAME chain, in this package's shapes.
  *
  * @module
  */
@@ -7,10 +7,10 @@ import type { Answer } from 'dns-packet'
 import type { RecordData } from './secure-answer.js'
 import { plainName, type Query } from './wire.js'
 
-/** A longer chain of CNAME records is a fault, or a loop. */
+/** Maximum length of a CNAME chain; a longer one is a fault, or a loop. */
 const MAX_ALIASES = 16
 
-/** Returns the end of the CNAME chain that begins at the name; undefined when it has no end. */
+/** Returns the end of the CNAME chain from a name; undefined if it has no end. */
 export function expandedName(
   { name, type }: Query,
   answers: readonly Answer[],
@@ -41,7 +41,7 @@ function isOf(record: Answer, name: string): boolean {
   return 'class' in record && record.class === 'IN' && plainName(record.name) === name
 }
 
-/** One for each type; undefined: the record is of another type, or cannot be read. */
+/** One reader for each type; undefined: another type, or an unreadable record. */
 const READERS: { [T in keyof RecordData]: (record: Answer) => RecordData[T] | undefined } = {
   A: (record) => (record.type === 'A' ? record.data : undefined),
   AAAA: (record) => (record.type === 'AAAA' ? record.data : undefined),
@@ -54,13 +54,13 @@ const READERS: { [T in keyof RecordData]: (record: Answer) => RecordData[T] | un
   TLSA: (record) => {
     if (record.type !== 'TLSA') return undefined
     const { usage, selector, matchingType, certificate } = record.data
-    // A copy: the data is cut out of a whole DNS message
+    // A copy: the data is a part of a whole DNS message
     return { usage, selector, matchingType, data: Uint8Array.from(certificate) }
   },
   TXT: (record) => {
     if (record.type !== 'TXT') return undefined
     const strings = Array.isArray(record.data) ? record.data : [record.data]
-    // As node:dns reads them: a character for each byte
+    // As in node:dns: one character for each byte
     return strings.map((text) => (typeof text === 'string' ? text : text.toString('latin1')))
   },
 }

@@ -13,12 +13,12 @@ export interface NameServer {
   port: number
 }
 
-/** What resolv.conf says that a DNSSEC resolver needs; undefined: it does not say. */
+/** The settings of resolv.conf for a DNSSEC resolver; undefined: not set. */
 export interface ResolvConf {
   servers: NameServer[]
-  /** The AD bit of these servers may be trusted */
+  /** Whether to trust the AD bit of these servers */
   trustAd: boolean
-  /** Milliseconds for one try */
+  /** Limit of one try, in milliseconds */
   timeout: number | undefined
   /** Rounds through the servers */
   attempts: number | undefined
@@ -26,14 +26,14 @@ export interface ResolvConf {
 
 const PORT = 53
 
-/** As the C library: no more servers than this are asked. */
+/** Maximum number of servers, as in the C library. */
 export const MAX_SERVERS = 3
 
-/** As the C library: bounds of `timeout:` (in seconds) and `attempts:`. */
+/** Bounds of `timeout:` (in seconds) and `attempts:`, as in the C library. */
 const MAX_TIMEOUT = 30
 const MAX_ATTEMPTS = 5
 
-/** Reads the system's file; without one, the server is that of this machine. */
+/** Reads the system's file; without one, the server is on this machine. */
 export function systemResolvConf(path = '/etc/resolv.conf'): ResolvConf {
   try {
     return parseResolvConf(readFileSync(path, 'utf8'))
@@ -87,11 +87,11 @@ export function parseServer(text: unknown): NameServer {
   return { address, port }
 }
 
-/** Whether a server runs on this machine, so that nobody can change its answers on the way. */
+/** Whether a server runs on this machine, so that nobody can change its answers in transit. */
 export function isLoopback({ address }: NameServer): boolean {
   const loopback = new BlockList()
   loopback.addSubnet('127.0.0.0', 8, 'ipv4')
   loopback.addAddress('::1', 'ipv6')
-  // An IPv4 address inside an IPv6 address is checked against the rules for IPv4
+  // An IPv4 address embedded in an IPv6 address is compared by the rules for IPv4
   return loopback.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 }

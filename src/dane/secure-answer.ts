@@ -1,5 +1,5 @@
 /**
- * DNS answers together with what DNSSEC says of them.
+ * DNS answers with their DNSSEC status.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { Resolver } from '../dns/resolver.js'
 import type { MxRecord } from '../dns/shared-lookups.js'
 import type { TlsaRecord } from '../tls/security.js'
 
-/** The record types that are asked for, and how a record of each is represented. */
+/** The record types that are used, and the shape of their records. */
 export interface RecordData {
   /** IPv4 address */
   A: string
@@ -25,28 +25,28 @@ export interface RecordData {
 
 /**
  * The answer to one question. `secure`: a resolver whose AD bit is trusted has validated the whole
- * answer, CNAME records on the way included (RFC 6840 §5.7). A denial can be secure too.
+ * answer, its CNAME records included (RFC 6840 §5.7). A denial can be secure too.
  */
 export type SecureAnswer<T> =
   | {
       kind: 'found'
       records: T[]
       secure: boolean
-      /** The name that owns the records: the end of the CNAME chain, lower case, no root dot */
+      /** The owner of the records: the end of the CNAME chain, lower case, no root dot */
       name: string
     }
   | { kind: 'absent'; nxdomain: boolean; secure: boolean; name: string }
   | {
       kind: 'failed'
-      /** With `code`, as `node:dns` has it: ESERVFAIL, ETIMEOUT, EREFUSED, ... */
+      /** With a `code` as in `node:dns`: ESERVFAIL, ETIMEOUT, EREFUSED, ... */
       error: Error
-      /** The resolver said that DNSSEC validation failed (RFC 8914); it need not say so */
+      /** The resolver reported that DNSSEC validation failed (RFC 8914); not all resolvers do */
       bogus: boolean
     }
 
-/** A resolver that says of each answer whether DNSSEC proves it. */
+/** A resolver that returns with each answer whether DNSSEC proves it. */
 export interface DnssecResolver extends Resolver {
-  /** Asks one question. Never rejects: a lookup that failed is an answer too. */
+  /** Asks one question. Never rejects: a failed lookup is an answer too. */
   query<T extends keyof RecordData>(name: string, type: T): Promise<SecureAnswer<RecordData[T]>>
   /**
    * Returns whether the resolver validates: the root's NS records must be secure. Asks once;

@@ -1,5 +1,5 @@
 /**
- * Questions of deliveries that run side by side: what one of them is asking already is asked once.
+ * Questions shared by concurrent deliveries: a question under way is not asked again.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { isMxRecord } from '../dns/shared-lookups.js'
 import { DnsError } from './dns-error.js'
 import type { DnssecResolver, RecordData, SecureAnswer } from './secure-answer.js'
 
-/** Asks one question, and waits no longer than `timeout` milliseconds. Never rejects. */
+/** Asks one question, for at most `timeout` milliseconds. Never rejects. */
 export type AskSecure = <T extends keyof RecordData>(
   name: string,
   type: T,
@@ -36,7 +36,7 @@ export function sharedQueries(resolver: DnssecResolver): AskSecure {
   return async (name, type, timeout) => {
     const asked = share(name, type)
     const answer = await within(asked, { name, type, timeout })
-    // A question that hangs is not waited for again
+    // A question without an answer is not shared again
     if (answer.kind === 'failed' && underWay[type].get(name) === asked) underWay[type].delete(name)
     return answer
   }
@@ -44,7 +44,7 @@ export function sharedQueries(resolver: DnssecResolver): AskSecure {
 
 type UnderWay<T extends keyof RecordData> = Map<string, Promise<SecureAnswer<RecordData[T]>>>
 
-/** A resolver of the caller's own may throw or answer anything, for all that its interface says. */
+/** Asks a resolver of the caller's own, which may throw or answer anything in spite of its interface. */
 async function asking<T extends keyof RecordData>(
   resolver: DnssecResolver,
   name: string,
@@ -94,7 +94,7 @@ function within<T>(
   })
 }
 
-/** The records, or an error as `node:dns` has it: without any, ENOTFOUND or ENODATA. */
+/** Returns the records; without any, throws an error as in `node:dns`: ENOTFOUND or ENODATA. */
 export function recordsOrThrow<T>(
   answer: SecureAnswer<T>,
   query: { name: string; type: string },

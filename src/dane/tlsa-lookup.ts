@@ -1,6 +1,6 @@
 /**
- * The addresses and TLSA records of one MX host, and what they make a connection prove
- * (RFC 7672 §2.2).
+ * Looks up the addresses and TLSA records of one MX host, and derives the demand of DANE on
+ * connections to it (RFC 7672 §2.2).
  *
  * @module
  */
@@ -13,14 +13,14 @@ import type { SecureAnswer } from './secure-answer.js'
 import { type AskSecure, recordsOrThrow } from './shared-queries.js'
 import { isUsable } from './tlsa-records.js'
 
-/** Never rejects. */
+/** Looks up a host. Never rejects. */
 export async function lookupHost(
   mxHost: string,
   options: DaneHostOptions,
   ask: AskSecure,
 ): Promise<DaneHost> {
   const { addresses, answers } = await lookupSecureAddresses(mxHost, options, ask)
-  // Without an address the host is of no use, whatever DANE says
+  // Without an address the host cannot be used, whatever DANE demands
   if (addresses.problem || !isSecure(options.mx)) return { addresses, demand: { kind: 'none' } }
   const bases = await tlsaBaseDomains(mxHost, answers, { ...options, ask })
   const demand = Array.isArray(bases) ? await demandOf(mxHost, bases, { ...options, ask }) : bases
@@ -29,12 +29,15 @@ export async function lookupHost(
 
 type Asking = DaneHostOptions & { ask: AskSecure }
 
-/** RFC 7672 §2.2.1: an insecure MX RRset, or an insecure denial of one, ends DANE for its hosts. */
+/**
+ * Whether DANE applies to the hosts. An insecure MX RRset, or an insecure denial of one, ends it
+ * (RFC 7672 §2.2.1).
+ */
 function isSecure(mx: SecureAnswer<MxRecord>): boolean {
   return mx.kind !== 'failed' && mx.secure
 }
 
-/** The addresses as every delivery looks them up, and the answers that they were taken from. */
+/** Returns the addresses as every delivery looks them up, and the answers that hold them. */
 async function lookupSecureAddresses(
   mxHost: string,
   options: DaneHostOptions,
@@ -56,16 +59,16 @@ async function lookupSecureAddresses(
 }
 
 /**
- * RFC 7672 §2.2.2 and §2.2.3: TLSA records are asked for only where the addresses are secure (name
- * servers that know no DNSSEC may mishandle the question). The end of a secure CNAME chain goes
- * before the name itself; where only the alias is secure, the name itself is left.
+ * Returns the TLSA base domains (RFC 7672 §2.2.2 and §2.2.3), only if the addresses are secure:
+ * name servers without DNSSEC may fail on TLSA questions. The end of a secure CNAME chain comes
+ * before the name itself; if only the alias is secure, only the name itself remains.
  */
 async function tlsaBaseDomains(
   mxHost: string,
   answers: ReadonlyArray<SecureAnswer<string>>,
   { ask, dnsTimeout }: Asking,
 ): Promise<string[] | DaneDemand> {
-  // One address family is enough: what the other one failed with does not matter
+  // One address family is enough; the failure of the other one does not matter
   const found = answers.filter((answer) => answer.kind === 'found')
   const names = found.map(({ name }) => name)
   if (found.every(({ secure }) => secure)) return [...new Set([...names, mxHost])]
@@ -82,9 +85,9 @@ async function demandOf(
 ): Promise<DaneDemand> {
   for (const base of bases) {
     const answer = await ask(`_${port}._tcp.${base}`, 'TLSA', dnsTimeout)
-    // A failure at the first name is never made good by the second
+    // The second name cannot make up for a failure at the first one
     if (answer.kind === 'failed') return skip(mxHost, answer)
-    // An insecure answer, or a denial that is (NSEC3 opt-out), is as good as none
+    // An insecure answer or denial (NSEC3 opt-out) counts as no records
     if (answer.kind === 'absent' || !answer.secure) continue
     const tlsa = inOrder(answer.records.filter(isUsable))
     if (tlsa.length > 0) {
@@ -96,19 +99,22 @@ async function demandOf(
   return { kind: 'none' }
 }
 
-/** Name servers rotate records: a connection that is kept, and a report, must not mind. */
+/** Sorts records, since name servers rotate them: reused connections and reports compare them. */
 function inOrder(tlsa: readonly TlsaRecord[]): TlsaRecord[] {
   const key = ({ usage, selector, matchingType, data }: TlsaRecord) =>
     [usage, selector, matchingType, Buffer.from(data).toString('hex')].join(' ')
   return [...tlsa].sort((one, other) => (key(one) < key(other) ? -1 : 1))
 }
 
-/** RFC 7672 §3.2.2: the TLSA base domain, the next-hop domain, and what that is an alias of. */
+/**
+ * Returns the reference identifiers: the TLSA base domain, the next-hop domain and its alias target
+ * (RFC 7672 §3.2.2).
+ */
 function namesOf(base: string, domain: string, mx: SecureAnswer<MxRecord>): string[] {
   return [...new Set([base, domain, ...(mx.kind === 'failed' ? [] : [mx.name])])]
 }
 
-/** RFC 7672 §2.2: a lookup that fails says nothing of the records; the host is not used now. */
+/** Skips a host after a failed lookup, which says nothing about the records (RFC 7672 §2.2). */
 function skip(mxHost: string, answer: { error: Error; bogus: boolean }): DaneDemand {
   const reason = answer.bogus ? 'dnssec-bogus' : 'tlsa-lookup-failed'
   const failure: TlsFailure = { resultType: 'dnssec-invalid', reason, mxHost, cause: answer.error }

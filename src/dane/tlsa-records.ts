@@ -1,5 +1,5 @@
 /**
- * TLSA records: which of them count (RFC 7672 §3.1, RFC 7671 §9), and what they match.
+ * TLSA records: whether they are usable (RFC 7672 §3.1, RFC 7671 §9), and whether they match.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const DIGESTS: ReadonlyMap<number, { name: string; length: number }> = new Map([
   [2, { name: 'sha512', length: 64 }],
 ])
 
-/** The part of a certificate that a record can speak of. */
+/** The parts of a certificate that records can match. */
 export interface Selectable {
   /** The whole certificate */
   raw: Uint8Array
@@ -29,8 +29,8 @@ export interface Selectable {
 }
 
 /**
- * Whether a record can match anything: usage DANE-TA or DANE-EE, a known selector and matching
- * type, data of the digest's length or a whole certificate or key.
+ * Whether a record can match at all: usage DANE-TA or DANE-EE, a known selector and matching type,
+ * data of the digest's length or a whole certificate or key.
  */
 export function isUsable(record: TlsaRecord): boolean {
   const { usage, selector, matchingType, data } = record
@@ -40,7 +40,7 @@ export function isUsable(record: TlsaRecord): boolean {
   return DIGESTS.get(matchingType)?.length === data.length
 }
 
-/** Returns the certificate or key that a record of matching type 0 carries. */
+/** Returns the certificate or key in a record of matching type 0. */
 export function fullData({ selector, data }: TlsaRecord): X509Certificate | KeyObject | undefined {
   try {
     readOnly(data, TAG.sequence)
@@ -60,8 +60,8 @@ export function isFull({ matchingType }: TlsaRecord): boolean {
 }
 
 /**
- * Digest agility (RFC 7671 §9): of the records of one usage and selector, only those with the
- * strongest digest count; records without a digest always do.
+ * Applies digest agility (RFC 7671 §9): of the records of one usage and selector, only those with
+ * the strongest digest count; records without a digest always do.
  *
  * @param records usable ones
  */
@@ -80,7 +80,7 @@ function groupOf({ usage, selector }: TlsaRecord): string {
   return `${usage} ${selector}`
 }
 
-/** Whether a usable record is this certificate, its key, or the digest of either. */
+/** Whether a usable record matches this certificate. */
 export function matches({ selector, matchingType, data }: TlsaRecord, of: Selectable): boolean {
   const selected = selector === SELECTOR.certificate ? of.raw : of.publicKey
   const digest = DIGESTS.get(matchingType)

@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import type { TLSSocket } from 'node:tls'
+import { argumentError } from '../option-checks.js'
 import type { FailureReason, ResultType } from '../tls/failures.js'
 import type { TlsaRecord } from '../tls/security.js'
 import { type PathFailure, readPeerCertificate } from './certificate.js'
@@ -14,30 +16,30 @@ import { readPublicKey, sameBytes } from './x509-der.js'
 
 /**
  * - `match`: the record authenticates the peer
- * - `unusable`: no record can match anything; TLS is a must, the peer proves nothing (RFC 7672 §2.2)
+ * - `unusable`: no record can match; TLS is required, the peer proves nothing (RFC 7672 §2.2)
  * - `fail`: no usable record matches; the host must not be used
  */
 export type DaneVerdict =
   | {
       outcome: 'match'
       record: TlsaRecord
-      /** Of the certificate that matched: 0 is the peer's own */
+      /** Position of the certificate that matched: 0 is the peer's own */
       depth: number
     }
   | { outcome: 'unusable' }
   | { outcome: 'fail'; resultType: ResultType; reason?: FailureReason }
 
-/** More certificates than this are not looked at; paths in use have two to five. */
+/** Maximum number of certificates to read; real paths have two to five. */
 const MAX_CERTIFICATES = 20
 
 /**
  * Judges the peer of a finished handshake by TLSA records.
  *
- * Call it last of all that looks at the peer: for DANE-TA records it reads the chain as it was sent,
- * which on Node 20 to 24 can be read once and leaves `socket.getPeerCertificate()` empty. Further
- * calls for the same socket work.
+ * Read everything else of the peer first: for DANE-TA records this reads the chain as it was sent,
+ * which works once on Node 20 to 24 and leaves `socket.getPeerCertificate()` empty. Further calls
+ * for the same socket work.
  *
- * @param tlsa the TLSA records of the host; unusable ones among them are passed over
+ * @param tlsa the TLSA records of the host; unusable ones among them are ignored
  * @param names the reference identifiers for DANE-TA (RFC 7672 §3.2.2), the TLSA base domain first
  * @param now epoch milliseconds; default: the clock
  *
@@ -51,16 +53,19 @@ export function verifyPeer(
   names: readonly string[],
   now: number = Date.now(),
 ): DaneVerdict {
+  if (typeof socket?.getPeerCertificate !== 'function') {
+    throw argumentError(['verifyPeer()', 'socket'], 'must be a tls.TLSSocket', socket)
+  }
   return judgeCertificates(certificatesOf(socket), tlsa, { names, now })
 }
 
-/** What a peer showed: its own certificate, and on demand all that it sent, its own first. */
+/** The peer's own certificate, and on demand all that it sent, its own first. */
 export interface PeerCertificates {
   own: Uint8Array | undefined
   all(): readonly Uint8Array[]
 }
 
-/** The verdict of {@link verifyPeer} on certificates, wherever they come from. */
+/** Judges certificates from any source as {@link verifyPeer} does. */
 export function judgeCertificates(
   { own, all }: PeerCertificates,
   tlsa: readonly TlsaRecord[],
@@ -69,14 +74,14 @@ export function judgeCertificates(
   const usable = withStrongestDigest(tlsa.filter(isUsable))
   if (usable.length === 0) return { outcome: 'unusable' }
   if (own === undefined) return NO_CERTIFICATE
-  // Neither names nor dates nor the chain count for DANE-EE (RFC 7672 §3.1.1)
+  // DANE-EE ignores names, dates and the chain (RFC 7672 §3.1.1)
   const record = matchingEndEntity(usable, own)
   if (record) return { outcome: 'match', record, depth: 0 }
   const anchoring = usable.filter(({ usage }) => usage === USAGE.daneTa)
   return anchoring.length === 0 ? NO_MATCH : verifyPath(all(), anchoring, demand)
 }
 
-/** A certificate that cannot be read in full can still be the one that a record names. */
+/** Returns the record that matches the peer's certificate, which need not be readable in full. */
 function matchingEndEntity(
   records: readonly TlsaRecord[],
   raw: Uint8Array,
@@ -87,13 +92,13 @@ function matchingEndEntity(
   )
 }
 
-/** DANE-TA (RFC 7672 §3.1.2): a path by signatures to an anchor that a record names. */
+/** Searches a path by signatures to an anchor that a DANE-TA record names (RFC 7672 §3.1.2). */
 function verifyPath(
   chain: readonly Uint8Array[],
   records: readonly TlsaRecord[],
   demand: PathDemand,
 ): DaneVerdict {
-  // A copy of the peer's own certificate must not pass for one that has issued it
+  // A copy of the peer's own certificate must not pass for its issuer
   const distinct = chain.filter(
     (raw, at) => chain.findIndex((other) => sameBytes(other, raw)) === at,
   )
@@ -125,7 +130,7 @@ const NO_CERTIFICATE: DaneVerdict = {
 
 const NOT_TRUSTED: PathFailure = { resultType: 'certificate-not-trusted', reason: 'tlsa-mismatch' }
 
-/** Where the chain of a peer is kept once it has been read. */
+/** Property of a socket that holds the peer's chain once it was read. */
 const CHAIN = Symbol('mta-sts.dane.chain')
 
 function certificatesOf(socket: TLSSocket): PeerCertificates {
@@ -135,9 +140,9 @@ function certificatesOf(socket: TLSSocket): PeerCertificates {
 }
 
 /**
- * The certificates that the peer sent, its own first. The chain that Node links
- * (`getPeerCertificate(true)`) is another one: it lacks what is out of order, and has certificates
- * of this machine's own trust store, which a digest in the DNS must not make an anchor of.
+ * Returns the certificates that the peer sent, its own first. The chain that Node links
+ * (`getPeerCertificate(true)`) differs: it lacks certificates out of order, and adds some of this
+ * machine's trust store, which a digest in the DNS must not turn into an anchor.
  */
 function readChain(socket: TLSSocket, own: Uint8Array | undefined): readonly Uint8Array[] {
   const chain = own === undefined ? [] : [own]

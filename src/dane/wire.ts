@@ -1,5 +1,5 @@
 /**
- * Questions and answers as bytes (RFC 1035 §4, RFC 6891), by way of `dns-packet`.
+ * Questions and answers as bytes (RFC 1035 §4, RFC 6891), encoded by `dns-packet`.
  *
  * @module
  */
@@ -22,10 +22,10 @@ export interface Query {
   type: QueryType
 }
 
-/** A reply that belongs to its question. */
+/** A reply that answers its question. */
 export interface Reply {
   truncated: boolean
-  /** The AD bit: whether to believe it is not decided here */
+  /** The AD bit; the caller decides whether to trust it */
   authentic: boolean
   rcode: number
   /** The INFO-CODEs of Extended DNS Errors (RFC 8914) */
@@ -35,17 +35,17 @@ export interface Reply {
 
 export const RCODE = { noError: 0, nameError: 3 } as const
 
-/** RFC 9715: what passes every network in one piece */
+/** A size that passes every network in one piece (RFC 9715) */
 const UDP_PAYLOAD = 1232
 
 const EXTENDED_ERROR = 15
 
 /**
- * Returns the bytes of a query with RD and AD set: an AD bit in a query asks for that of the answer
- * (RFC 6840 §5.7). DO stays clear: signatures are of no use here, and some resolvers then pass on
- * an AD bit of their upstream's.
+ * Returns the bytes of a query with RD and AD set: AD in a query requests AD in the answer (RFC
+ * 6840 §5.7). DO is not set: signatures are not used, and some resolvers then pass on the AD bit of
+ * their upstream.
  *
- * @throws DnsError when the name is none
+ * @throws DnsError for an invalid name
  */
 export function encodeQuery({ name, type }: Query, id: number): Buffer {
   if (!isName(name)) throw new DnsError('EBADNAME', { name, type })
@@ -69,13 +69,16 @@ export function encodeQuery({ name, type }: Query, id: number): Buffer {
   })
 }
 
-/** RFC 1035 §2.3.4; `dns-packet` writes whatever it is given. */
+/** Whether a name has the limits of RFC 1035 §2.3.4, which `dns-packet` does not check. */
 function isName(name: string): boolean {
   if (name === '') return true
   return name.length <= 253 && name.split('.').every((label) => /^[!-~]{1,63}$/.test(label))
 }
 
-/** Returns the reply in these bytes; undefined when they are none, or one to another question. */
+/**
+ * Returns the reply in these bytes; undefined for anything else, or for the reply to another
+ * question.
+ */
 export function decodeReply(bytes: Buffer, id: number, query: Query): Reply | undefined {
   let packet: DecodedPacket
   try {
@@ -104,7 +107,7 @@ function infoCode({ code, data }: { code: number; data?: Buffer | undefined }): 
   return code === EXTENDED_ERROR && data && data.length >= 2 ? [data.readUInt16BE(0)] : []
 }
 
-/** A name of `dns-packet` as this package compares names: lower case, no root dot. */
+/** Converts a name of `dns-packet` to the form of this package: lower case, no root dot. */
 export function plainName(name: string): string {
   const lower = name.toLowerCase()
   return lower.endsWith('.') ? lower.slice(0, -1) : lower

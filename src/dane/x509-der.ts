@@ -1,6 +1,6 @@
 /**
- * A reader for the parts of a certificate (RFC 5280 §4.1) that `X509Certificate` does not show:
- * extensions with their criticality, the signature algorithm, the encoded names and the public key.
+ * Reads the parts of a certificate (RFC 5280 §4.1) that `X509Certificate` does not show: extensions
+ * with their criticality, the signature algorithm, the encoded names and the public key.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export interface Extension {
   value: Uint8Array
 }
 
-/** What the path check needs to know of a certificate. */
+/** The fields of a certificate for the path check. */
 export interface CertificateFields {
   /** 1 or 3 */
   version: number
@@ -51,12 +51,12 @@ export const TAG = {
 const VERSION = 0xa0
 const EXTENSIONS = 0xa3
 
-/** Thrown for bytes that are no DER, or no certificate. */
+/** The bytes are not DER, or not a certificate. */
 export class DerError extends Error {
   override readonly name = 'DerError'
 }
 
-/** Reads the element at the start of `bytes`; what follows it is left alone. */
+/** Reads the element at the start of `bytes` and ignores the rest. */
 export function readDer(bytes: Uint8Array): Der {
   const [tag, first] = bytes
   if (tag === undefined || first === undefined) throw new DerError('cut short')
@@ -92,9 +92,9 @@ export function readAll(bytes: Uint8Array): Der[] {
 }
 
 /**
- * Returns the encoded SubjectPublicKeyInfo of a certificate, whatever else is wrong with it.
+ * Returns the encoded SubjectPublicKeyInfo of a certificate, even if other parts are invalid.
  *
- * @throws DerError when the bytes are no certificate
+ * @throws DerError when the bytes are not a certificate
  */
 export function readPublicKey(der: Uint8Array): Uint8Array {
   const [tbs] = readAll(readOnly(der, TAG.sequence).value)
@@ -104,7 +104,7 @@ export function readPublicKey(der: Uint8Array): Uint8Array {
   return publicKey.raw
 }
 
-/** @throws DerError when the bytes are no certificate, or more than one */
+/** @throws DerError when the bytes are not exactly one certificate */
 export function readCertificate(der: Uint8Array): CertificateFields {
   const [tbs, algorithm] = readAll(readOnly(der, TAG.sequence).value)
   if (tbs?.tag !== TAG.sequence || algorithm === undefined) throw new DerError('no certificate')
@@ -114,7 +114,7 @@ export function readCertificate(der: Uint8Array): CertificateFields {
   if (!innerAlgorithm || !issuer || !validity || !subject || publicKey?.tag !== TAG.sequence) {
     throw new DerError('no certificate')
   }
-  // RFC 5280 §4.1.1.2: the signed one is the one that counts
+  // RFC 5280 §4.1.1.2: the signed algorithm counts
   if (!sameBytes(innerAlgorithm.raw, algorithm.raw)) throw new DerError('two signature algorithms')
   const [notBefore, notAfter] = readAll(validity.value)
   const extensions = fields.find(({ tag }) => tag === EXTENSIONS)
@@ -154,7 +154,7 @@ function readExtensions(bytes: Uint8Array): Map<string, Extension> {
   return extensions
 }
 
-/** The dotted form of an OBJECT IDENTIFIER. */
+/** Returns the dotted form of an OBJECT IDENTIFIER. */
 export function readOid(element: Der | undefined): string {
   if (element?.tag !== TAG.oid || element.value.length === 0) throw new DerError('no OID')
   const arcs: number[] = []
@@ -170,7 +170,9 @@ export function readOid(element: Der | undefined): string {
   return [top, first - top * 40, ...others].join('.')
 }
 
-/** RFC 5280 §4.1.2.5: years of two digits until 2049, all of it in UTC and to the second. */
+/**
+ * Reads a time (RFC 5280 §4.1.2.5): two-digit years until 2049, always in UTC and to the second.
+ */
 function readTime(element: Der | undefined): number {
   const text = Buffer.from(element?.value ?? []).toString('latin1')
   const short = element?.tag === TAG.utcTime
@@ -178,7 +180,7 @@ function readTime(element: Der | undefined): number {
   if (!parts || (!short && element?.tag !== TAG.generalizedTime)) throw new DerError('no time')
   const [year = 0, month = 1, day, hour, minute, second] = parts
   const century = short ? (year < 50 ? 2000 : 1900) : 0
-  // setUTCFullYear: Date.UTC takes the years 0 to 99 for 1900 to 1999
+  // setUTCFullYear: Date.UTC reads the years 0 to 99 as 1900 to 1999
   const date = new Date(Date.UTC(2000, month - 1, day, hour, minute, second))
   return date.setUTCFullYear(century + year, month - 1, day)
 }
@@ -186,7 +188,7 @@ function readTime(element: Der | undefined): number {
 const UTC_TIME = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
 const GENERALIZED_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
 
-/** A number of a few bytes; larger ones lose precision and stay large. */
+/** Returns a number of a few bytes; larger ones lose precision and stay large. */
 export function unsigned(bytes: Uint8Array): number {
   let value = 0
   for (const byte of bytes) value = value * 256 + byte

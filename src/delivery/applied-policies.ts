@@ -1,6 +1,6 @@
 /**
- * The policies that a session was held to, each with its own failure, for TLS reports
- * (RFC 8460 §4.4): where both MTA-STS and DANE apply, a report has both.
+ * The policies that applied to a session, each with its own failure, for TLS reports (RFC 8460
+ * §4.4): where both MTA-STS and DANE apply, a report has both.
  *
  * @module
  */
@@ -12,28 +12,28 @@ import { isCertificateError, type Judgement } from '../tls/verdict.js'
 /** The outcome of a session. */
 export interface SessionOutcome {
   security: Security | undefined
-  /** undefined: it met all that is asked and audited */
+  /** undefined: everything demanded and audited was proved */
   failure: TlsFailure | undefined
-  /** The verdict on its handshake; undefined when it did not get that far */
+  /** The verdict on its handshake; undefined when there was none */
   judgement: Judgement | undefined
 }
 
-/** Failures that are about TLSA records, whatever else there is */
+/** Failures of TLSA records. */
 const OF_DANE: ReadonlySet<TlsFailure['resultType']> = new Set([
   'tlsa-invalid',
   'dnssec-invalid',
   'dane-required',
 ])
 
-/** Whether a failure is about TLSA records: a host without a session that counts as a failed one. */
+/** Whether a failure is about TLSA records. A host without a session counts as failed then. */
 export function isOfDane({ resultType }: TlsFailure): boolean {
   return OF_DANE.has(resultType)
 }
 
 /**
- * Returns the policies, or undefined where DANE had no part in it.
+ * Returns the policies, or undefined where DANE does not apply.
  *
- * @param policy what MTA-STS says of the recipient's domain
+ * @param policy the MTA-STS result for the recipient's domain
  */
 export function appliedPolicies(
   policy: AppliedPolicy,
@@ -41,14 +41,14 @@ export function appliedPolicies(
 ): AppliedResult[] | undefined {
   const tlsa = tlsaPolicy(security, failure)
   if (tlsa === undefined) return undefined
-  // A handshake that ended over what MTA-STS has against the certificate says nothing of DANE
+  // A handshake that failed the MTA-STS check says nothing about DANE
   if (judgement === undefined && isCertificateError(failure?.cause))
     return [result(policy, failure)]
   const hasDaneFailure = failure !== undefined && isOfDane(failure)
   const before = judgement === undefined && !hasDaneFailure ? failure : undefined
   const byDane = hasDaneFailure ? failure : (judgement?.failed?.dane ?? before)
   const bySts = judgement?.failed?.sts ?? before
-  // Without a policy, the TLSA records are what was found; without a session, nothing else was tried
+  // Without a policy, TLSA records were found; without a session, nothing else was tried
   const hasSts = policy.type === 'sts' && !(hasDaneFailure && judgement === undefined)
   return [result(tlsa, byDane), ...(hasSts ? [result(policy, bySts)] : [])]
 }
@@ -69,7 +69,7 @@ function tlsaPolicy(
   return { ...common, domain: failure.mxHost }
 }
 
-/** The records in their presentation form (RFC 6698 §2.2), one a line. */
+/** The records in presentation form (RFC 6698 §2.2), one on each line. */
 function rdata(records: DaneProof['tlsa']): string {
   return records
     .map(({ usage, selector, matchingType, data }) => {

@@ -1,11 +1,12 @@
 /**
- * The control flow of RFC 8461 §5.1 around an attempt at a candidate: a candidate that fails is
- * followed by the next one; before a delivery is refused, the domain is asked for a new policy.
+ * The control flow of RFC 8461 §5.1: tries the candidates in turn, and looks for a new policy of
+ * the domain before it refuses a delivery.
  *
  * @module
  */
 import { MtaStsError } from '../errors.js'
 import type { Connect } from '../net/connect.js'
+import { unlessAborted } from '../net/deadline.js'
 import type { PolicyLookup } from '../policy/lookup.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { isFinalError, isRefusedStartTls, SmtpUtf8RequiredError } from '../smtp/reply.js'
@@ -17,15 +18,15 @@ import { DeliveryRefusedError, RoutingError } from './errors.js'
 import type { Candidate, DeliveryPlan } from './plan.js'
 import type { DeliveryRecord } from './record.js'
 
-/** The access of an attempt to its delivery: the plan, the records, connections. */
+/** An attempt's access to its delivery: plan, records, connections. */
 export interface DeliveryContext {
-  /** The plan that the candidate belongs to; another one after a new policy was learnt */
+  /** The plan with the candidate; replaced when a new policy is found */
   readonly plan: DeliveryPlan
   /** The failures so far, in order */
   readonly failures: readonly TlsFailure[]
   /** Records a failure that does not stop the attempt: mode `testing` */
   note(failure: TlsFailure): void
-  /** Ends the delivery with this error; no other candidate is tried */
+  /** Ends the delivery with this error, without trying other candidates */
   stop(error: unknown): never
   /**
    * Connects to the candidate: TCP to each address in turn, greeting, EHLO, STARTTLS, verdict, EHLO.
@@ -43,8 +44,8 @@ export interface DeliveryContext {
    */
   use(connection: SmtpConnection): void
   /**
-   * Throws unless the plan is still what the domain's policy asks for. Call it after every wait,
-   * at the latest before MAIL FROM, and let the error pass: `deliver` then plans anew.
+   * Throws unless the plan still follows the domain's policy. Call it after every wait, at the
+   * latest before MAIL FROM, and do not catch the error: `deliver` then makes a new plan.
    */
   assertCurrent(): void
   /** Whether {@link assertCurrent} would throw. */
@@ -54,42 +55,47 @@ export interface DeliveryContext {
 /** Settings of a smart host's configuration that replace those of the plan. */
 export interface CandidateChanges
   extends Partial<Pick<Candidate, 'addresses' | 'port' | 'tls' | 'security'>> {
-  /** TLS begins before the greeting: port 465 */
+  /** TLS starts before the greeting: port 465 */
   implicitTls?: boolean
   /** Opens the TCP connection: a proxy */
   connect?: Connect
 }
 
 /**
- * Tries to hand the message to one candidate. It resolves when the host has taken it, and rejects
+ * Tries to send the message to one candidate. It resolves when the host has accepted it, and
+ * rejects
  * - with a {@link TlsFailureError}, or an error of `tls.connect` about the certificate, when the
  *   host did not prove what it had to: the next candidate is tried;
- * - with an error whose `permanent` is true or whose `responseCode` is 500 or more when the host
- *   said a final no: no other candidate is tried;
- * - with anything else when it did not work out: the next candidate is tried.
+ * - with an error whose `permanent` is true or whose `responseCode` is 500 or more when the
+ *   host's answer is final: no other candidate is tried;
+ * - with any other error: the next candidate is tried.
  */
 export type Attempt<T> = (candidate: Candidate, context: DeliveryContext) => Promise<T>
 
-/** The steps of a delivery that are carried out elsewhere. */
+/** The steps of a delivery that the caller carries out. */
 export interface DeliverySteps {
   plan(): Promise<DeliveryPlan>
-  /** Another look at the TXT record; with `mismatch`, at the policy file too, whatever the id */
+  /**
+   * Looks the TXT record up again; with `mismatch`, also fetches the policy file, whatever the id
+   */
   lookAgain(options: { mismatch: boolean }): Promise<PolicyLookup>
-  /** Whether memory knows no other policy than the plan's */
+  /** Whether memory still has the plan's policy */
   isCurrent(plan: DeliveryPlan): boolean
-  /** Connects to a candidate within what is left of the delivery's time */
+  /** Connects to a candidate within the remaining time of the delivery */
   open(
     candidate: Candidate,
     options: OpenOptions | undefined,
     changes: CandidateChanges | undefined,
   ): Promise<SmtpConnection>
-  /** Counts a session of an earlier delivery under the policy of this one, where they differ */
+  /**
+   * Counts a session of an earlier delivery under this delivery's policy, if that is another one
+   */
   reuse(connection: SmtpConnection): void
   /** Ends the delivery between two steps */
   signal?: AbortSignal | undefined
 }
 
-/** Ends a delivery with an error of the attempt's choice. */
+/** Ends a delivery with an error that the attempt chose. */
 class Stop extends Error {
   readonly error: unknown
   constructor(error: unknown) {
@@ -98,7 +104,7 @@ class Stop extends Error {
   }
 }
 
-/** The policy has changed since the plan was made. Temporary: `deliver` plans anew. */
+/** The policy has changed since the plan was made. Temporary: `deliver` makes a new plan. */
 class PolicyChangedError extends MtaStsError {
   readonly permanent: false
   constructor(policyDomain: string) {
@@ -110,13 +116,15 @@ class PolicyChangedError extends MtaStsError {
   }
 }
 
-/** A policy that changes more often than this during one delivery ends it, temporarily. */
+/**
+ * Maximum number of plans in one delivery: a policy that changes more often ends it, temporarily.
+ */
 const MAX_PLANS = 5
 
 /**
  * Delivers to the first candidate whose attempt succeeds.
  *
- * @throws DeliveryRefusedError when a host was refused and none has taken the message
+ * @throws DeliveryRefusedError when a host was refused and no other accepted the message
  * @throws RoutingError when there is no host to deliver to
  * @throws the attempt's error, when it was final or nothing else is left
  * @throws the signal's reason when it is aborted
@@ -136,7 +144,7 @@ export async function deliver<T>(
   }
 }
 
-/** Plans until one plan leads to the end: delivered, refused or failed. */
+/** Makes plans until one has a result: delivered, refused or failed. */
 async function throughPlans<T>(
   steps: DeliverySteps,
   record: DeliveryRecord,
@@ -144,7 +152,7 @@ async function throughPlans<T>(
 ): Promise<T> {
   let lookedAgain = false
   for (let plans = 1; ; plans++) {
-    const plan = await abortable(steps.plan(), steps.signal)
+    const plan = await unlessAborted(steps.plan(), steps.signal)
     const loop = new CandidateLoop<T>(plan, steps, record)
     const end = await loop.run(attempt)
     if (end.kind === 'delivered') return end.value
@@ -160,7 +168,7 @@ async function throughPlans<T>(
 
 type LoopEnd<T> = { kind: 'delivered'; value: T } | { kind: 'exhausted' } | { kind: 'changed' }
 
-/** Goes through the candidates of one plan, in the order of MX preference. */
+/** Tries the candidates of one plan in the order of MX preference. */
 class CandidateLoop<T> implements DeliveryContext {
   readonly plan: DeliveryPlan
   readonly #steps: DeliverySteps
@@ -233,7 +241,10 @@ class CandidateLoop<T> implements DeliveryContext {
     return { kind: 'exhausted' }
   }
 
-  /** Records the hosts that are no candidates. One outside the policy is a failed session (RFC 8460 §4.3). */
+  /**
+   * Records the hosts that are not candidates. One outside the policy is a failed session (RFC 8460
+   * §4.3).
+   */
   #recordRefused(): void {
     for (const failure of this.plan.refused) {
       this.note(failure)
@@ -252,35 +263,24 @@ class CandidateLoop<T> implements DeliveryContext {
       this.note({ mxHost: candidate.mxHost, ...failure })
       return
     }
-    // Final only where no host offers it: see endOf
+    // Final only if no host offers it: see endOf
     const mayBeOffered = error instanceof SmtpUtf8RequiredError
     if (isFinalError(error) && !mayBeOffered) throw error
     this.#record.errors.push(error)
   }
 }
 
-/** Stops waiting when the signal is aborted; others may wait for the same promise. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
-}
-
-/** RFC 8461 §5.1: has the id changed, and can the new policy be had? */
+/** Whether the domain has published a new policy that could be fetched (RFC 8461 §5.1). */
 async function hasNewPolicy(steps: DeliverySteps, plan: DeliveryPlan): Promise<boolean> {
   const { lookup } = plan
   if (lookup.status === 'none') return false
-  // The file may have changed under the same id, unless it has just been fetched
+  // The file may have changed under the same id, unless it was just fetched
   const mismatch = lookup.source === 'cache' && plan.refused.some(isMismatch)
-  const again = await abortable(steps.lookAgain({ mismatch }), steps.signal)
+  const again = await unlessAborted(steps.lookAgain({ mismatch }), steps.signal)
   return again.status === 'found' && (again.id !== lookup.id || again.body !== lookup.body)
 }
 
-/** The error of a delivery that no candidate has taken. */
+/** Returns the error of a delivery that no candidate accepted. */
 function endOf({ policyDomain }: DeliveryPlan, record: DeliveryRecord): unknown {
   const { lookup, refusals, errors } = record
   const failures = [...record.failures]
@@ -294,7 +294,7 @@ function endOf({ policyDomain }: DeliveryPlan, record: DeliveryRecord): unknown 
       cause: errors.at(-1) ?? failures.at(-1)?.cause,
     })
   }
-  // A host that may take the message later says more than one that never will
+  // A temporary error takes precedence over a final one
   if (errors.length > 0) return errors.findLast((error) => !isFinalError(error)) ?? errors.at(-1)
   if (failures.length === 0) return new PolicyChangedError(policyDomain)
   const why = failures.map(({ mxHost = '', reason }) => `${escapeRemoteText(mxHost)}: ${reason}`)
@@ -304,7 +304,7 @@ function endOf({ policyDomain }: DeliveryPlan, record: DeliveryRecord): unknown 
   )
 }
 
-/** A host that could not be looked up was not refused: it may be there tomorrow, as it is. */
+/** Whether a failure refuses a host. A failed lookup does not: it may succeed later. */
 function isRefusal(failure: TlsFailure): boolean {
   return (
     isMismatch(failure) || REFUSALS.has(failure.reason) || failure.resultType === 'dane-required'
@@ -317,17 +317,19 @@ const REFUSALS: ReadonlySet<TlsFailure['reason']> = new Set([
   'dnssec-bogus',
 ])
 
-/** The one failure of the domain's own that needs no connection. */
+/** Whether a host is outside the policy, which needs no connection to find out. */
 function isMismatch({ reason }: TlsFailure): boolean {
   return reason === 'mx-mismatch'
 }
 
-/** The failure that an attempt's error stands for, if it is about what the host had to prove. */
+/**
+ * Returns the failure in an attempt's error, if it is about the proof that the host had to give.
+ */
 function failureOf(error: unknown, { security }: Candidate): TlsFailure | undefined {
   if (error instanceof TlsFailureError) return error.failure
   if (security.level === 'opportunistic') return undefined
   if (isCertificateError(error)) return failedHandshake(error)
-  // Whatever the reply to STARTTLS was, a stripping attacker may have sent it
+  // A stripping attacker may have sent any reply to STARTTLS
   if (isRefusedStartTls(error)) {
     return { resultType: 'starttls-not-supported', reason: 'refused', cause: error }
   }

@@ -1,5 +1,5 @@
 /**
- * Where a message goes. Parsed once, at the edge; everything behind it reads the parsed form.
+ * The destination of a message, parsed once at the edge; later code reads the parsed form.
  *
  * @module
  */
@@ -9,8 +9,8 @@ import { escapeRemoteText } from '../text.js'
 
 /**
  * - `domain`: a recipient domain; delivered to its MX hosts
- * - `literal`: an address literal (RFC 5321 §4.1.3); it has no policy (RFC 8461 §3.4). `configured`: the
- *   operator chose it, as the address of a smart host
+ * - `literal`: an address literal (RFC 5321 §4.1.3); it has no policy (RFC 8461 §3.4).
+ *   `configured`: the operator chose it, as the address of a smart host
  * - `smart-host`: a configured host; its own name is the Policy Domain (RFC 8461 §3.4)
  */
 export type Destination =
@@ -21,17 +21,20 @@ export type Destination =
 /**
  * Parses a domain name or an address literal.
  *
- * @returns `name` in A-labels and lower case, without a root dot; a literal stays as it is written
- * @throws MtaStsError `EDOMAIN` when it is neither
+ * @returns `name` in A-labels and lower case, without a root dot; a literal is not changed
+ * @throws MtaStsError `EDOMAIN` for any other text
  */
 export function parseDestination(domain: string, route: 'mx' | 'smart-host' = 'mx'): Destination {
   const destination = typeof domain === 'string' ? tryParseDestination(domain, route) : undefined
   if (destination) return destination
-  const shown = typeof domain === 'string' ? `"${escapeRemoteText(domain)}"` : `A ${typeof domain}`
+  const shown =
+    typeof domain === 'string'
+      ? `"${escapeRemoteText(domain)}"`
+      : `A value of type ${typeof domain}`
   throw new MtaStsError(`${shown} is not a domain name: check the recipient's address`, 'EDOMAIN')
 }
 
-/** Returns undefined where {@link parseDestination} would throw. */
+/** Parses as {@link parseDestination} does, but returns undefined where that throws. */
 export function tryParseDestination(
   domain: string,
   route: 'mx' | 'smart-host' = 'mx',

@@ -1,5 +1,5 @@
 /**
- * The errors with which a delivery ends before a host has answered for the message.
+ * Errors that end a delivery before a host has answered for the message.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import { errorOfThrown, escapeRemoteText } from '../text.js'
 import { describeFailure, type TlsFailure } from '../tls/failures.js'
 
 /**
- * No host could be found to deliver to: the MX lookup failed (temporary), or the domain says that
- * it takes no mail (permanent: RFC 7505) or does not exist (permanent). With the code `ESTORE`, the
- * policy is not known: the store does not answer, and the option `requireStore` is set (temporary).
+ * There is no host to deliver to: the MX lookup failed (temporary), the domain takes no mail
+ * (permanent: RFC 7505) or does not exist (permanent). With the code `ESTORE`, the policy is
+ * unknown: the store does not answer, and the option `requireStore` is set (temporary).
  */
 export class RoutingError extends MtaStsError {
-  /** True: trying again is of no use */
+  /** True: trying again is pointless */
   readonly permanent: boolean
-  /** The domain that mail was for: A-labels in lower case, or an address literal */
+  /** The recipients' domain: A-labels in lower case, or an address literal */
   readonly policyDomain: string
 
   constructor(
@@ -34,7 +34,10 @@ export class RoutingError extends MtaStsError {
   }
 }
 
-/** Creates the error for a policy that the store may hold: mail waits until the store answers. */
+/**
+ * Creates the error for mail that is deferred because the store, which may hold a policy, does not
+ * answer.
+ */
 export function storeError(policyDomain: string): RoutingError {
   return new RoutingError(
     `The policy store did not answer, and no policy of ${escapeRemoteText(policyDomain)} is known. Try again later.`,
@@ -42,22 +45,25 @@ export function storeError(policyDomain: string): RoutingError {
   )
 }
 
-/** Marks the error of an address lookup of a smart host as temporary. Returns the same error. */
+/** Marks the error of a smart host's address lookup as temporary. Returns the same error. */
 export function lookupError(thrown: unknown): Error {
   return Object.assign(errorOfThrown(thrown), { code: 'EDNS', permanent: false })
 }
 
 /**
- * Every MX host was refused: none of them proved what the policy of the domain asks for. The
- * message was not sent. Queue it and try again: a refusal is temporary (RFC 8461 §5.1).
+ * Every MX host was refused: none proved what the domain's policy demands. The message was not
+ * sent. Queue it and try again: a refusal is temporary (RFC 8461 §5.1).
  */
 export class DeliveryRefusedError extends MtaStsError {
   declare readonly code: 'EMTASTS'
-  /** Always false: whatever a server replied, somebody in between may have said it */
+  /** Always false: an attacker may have sent the server's replies */
   readonly permanent: false
-  /** The domain whose policy it is: A-labels in lower case */
+  /** The domain of the policy: A-labels in lower case */
   readonly policyDomain: string
-  /** The mode of the policy; `none` without a policy, when the sender's own options refused */
+  /**
+   * The mode of the policy; `none` without a policy, when the sender's own options caused the
+   * refusal
+   */
   readonly mode: 'enforce' | 'testing' | 'none'
   /** The id of the policy; undefined without a policy */
   readonly policyId: string | undefined
@@ -87,7 +93,7 @@ export class DeliveryRefusedError extends MtaStsError {
   }
 }
 
-/** Says whose demand was not met, for the message of a refusal. */
+/** Returns the source of the demand that was not met, for the message of a refusal. */
 function demandOf({ mode, failures }: Pick<DeliveryRefusedError, 'mode'> & Failures): string {
   const byDane = failures.some(isAboutDane)
   if (mode === 'enforce') {
@@ -106,7 +112,7 @@ function isAboutDane({ resultType, reason }: TlsFailure): boolean {
   return resultType === 'dnssec-invalid' || (reason?.startsWith('tlsa-') ?? false)
 }
 
-/** A recipient that cannot be one. Permanent: no later attempt mends an address. */
+/** An invalid recipient. Permanent: a later attempt cannot succeed. */
 export class RecipientError extends MtaStsError {
   declare readonly code: 'EENVELOPE'
   readonly permanent: true
@@ -119,9 +125,9 @@ export class RecipientError extends MtaStsError {
 }
 
 /**
- * Returns the error of a message that no recipient got: the first one, or a copy that is not
- * permanent when the error of some recipient is not. A queue that reads nothing else must not
- * bounce to recipients that were only deferred.
+ * Returns the error of a message without any successful recipient: the first one, or a copy that is
+ * not permanent if some recipient's error is temporary. A queue that reads only this error must not
+ * bounce to recipients that were deferred.
  */
 export function errorOfAll(first: Error, errors: readonly Error[]): Error {
   if (!isPermanent(first) || errors.every(isPermanent)) return first

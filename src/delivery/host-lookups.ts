@@ -1,5 +1,5 @@
 /**
- * The DNS lookups of mail hosts, with or without DANE, shared by deliveries that overlap.
+ * DNS lookups of mail hosts, with or without DANE, shared by concurrent deliveries.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import type { SecureAnswer } from '../dane/secure-answer.js'
 import type { Resolver } from '../dns/resolver.js'
 import { Answers, Lookups, type MxRecord, REUSE } from '../dns/shared-lookups.js'
 
-/** The answer to an MX lookup; `secure` and `name` only where DANE asked. */
+/** The answer to an MX lookup; only DANE sets `secure` and `name`. */
 export type MxAnswer = Awaited<ReturnType<Lookups['mx']>> | SecureAnswer<MxRecord>
 
-/** Input of {@link HostLookups.host}, beside the name of the MX host. */
+/** Input of {@link HostLookups.host}, besides the name of the MX host. */
 export interface HostQuestion {
   /** The next-hop domain: A-labels, lower case */
   domain: string
-  /** The answer that named the host; asked with DANE when it says whether it is secure */
+  /** The answer that named the host; from DANE if it says whether it is secure */
   mx: MxAnswer
   port: number
 }
@@ -24,18 +24,18 @@ export interface HostQuestion {
 /** Options of {@link HostLookups}. */
 export interface HostLookupOptions {
   resolver: Resolver
-  /** For a DNS query, in milliseconds */
+  /** Limit of a DNS query, in milliseconds */
   dnsTimeout: number
   blockedAddresses: BlockList
   dane?: Dane | undefined
 }
 
-/** Looks up MX records, and for each MX host its addresses and what DANE asks of it. */
+/** Looks up MX records, and the addresses and DANE demand of each MX host. */
 export class HostLookups {
   readonly #options: HostLookupOptions
   readonly #plain: Lookups
   readonly #secureMx: Answers<SecureAnswer<MxRecord>> | undefined
-  /** All asked since `#daneSince` */
+  /** Lookups since `#daneSince` */
   #daneHosts = new Map<string, Promise<DaneHost>>()
   #daneSince = 0
   #underWay = 0
@@ -53,11 +53,11 @@ export class HostLookups {
   }
 
   /**
-   * Looks up the MX records of a domain, in no order. Never rejects.
+   * Looks up the MX records of a domain, unsorted. Never rejects.
    *
    * @param withDane whether DANE applies to the domain
    */
-  async mx(domain: string, withDane: boolean): Promise<MxAnswer> {
+  mx(domain: string, withDane: boolean): MxAnswer | Promise<MxAnswer> {
     const { dane } = this.#options
     if (!this.#secureMx || !withDane || dane?.excepted(domain)) return this.#plain.mx(domain)
     return this.#secureMx.of(domain)
@@ -69,7 +69,7 @@ export class HostLookups {
     if (!dane || !isSecureAnswer(mx)) {
       return { addresses: await this.#plain.addresses(mxHost), demand: { kind: 'none' } }
     }
-    // A sender that is always busy must still see new TLSA records
+    // Even a sender that is always busy must see new TLSA records
     if (performance.now() - this.#daneSince > REUSE) this.#forgetDaneHosts()
     const hosts = this.#daneHosts
     const key = `${mxHost} ${domain} ${port} ${mx.kind !== 'failed' && mx.secure}`
@@ -83,7 +83,10 @@ export class HostLookups {
     return host
   }
 
-  /** While some delivery is under way, answers are used again for a second; then they are forgotten. */
+  /**
+   * Runs a delivery. While any delivery runs, answers are reused for a second; then they are
+   * dropped.
+   */
   async during<T>(work: () => Promise<T>): Promise<T> {
     this.#underWay++
     try {
@@ -104,7 +107,7 @@ export class HostLookups {
   }
 }
 
-/** Whether the lookups gave an answer; what failed is asked again by the next delivery. */
+/** Whether the lookups gave an answer. The next delivery repeats failed lookups. */
 function isConclusive({ addresses, demand }: DaneHost): boolean {
   return demand.kind !== 'skip' && addresses.problem !== 'dns-failure'
 }

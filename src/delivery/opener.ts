@@ -1,14 +1,16 @@
 /**
- * Opens the connections of one delivery: within one budget of time, and not twice to an address
- * that did not answer.
+ * Opens the connections of one delivery within one time limit, and never twice to an address that
+ * did not answer.
  *
  * @module
  */
+
 import { MtaStsError } from '../errors.js'
 import type { Connect } from '../net/connect.js'
 import { Deadline } from '../net/deadline.js'
 import type { BrokenTls } from '../smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
+import { checkOpenOptions } from '../smtp/hello.js'
 import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import type { Security } from '../tls/security.js'
@@ -20,13 +22,13 @@ import type { DeliveryRecord } from './record.js'
 /** Settings that all connections of all deliveries share. */
 export interface OpenerOptions {
   connect: Connect
-  /** For all connecting of one delivery, in milliseconds */
+  /** Limit for all connecting of one delivery, in milliseconds */
   deliveryTimeout: number
-  /** Addresses whose TLS did not work lately */
+  /** Addresses whose TLS has failed lately */
   brokenTls: BrokenTls
   /** Judges proofs by DANE; undefined without the option `dane` */
   judgeDane?: DaneJudge | undefined
-  /** The policies under which the session of each open connection was published */
+  /** The policies under which each open connection's session was published */
   counted: WeakMap<SmtpConnection, Counted>
 }
 
@@ -43,9 +45,9 @@ export class Opener {
   readonly #counted: OpenerOptions['counted']
   readonly #judgeDane: DaneJudge | undefined
   readonly #brokenTls: BrokenTls
-  /** Milliseconds that are left; only connecting counts */
+  /** Remaining milliseconds; only connecting counts */
   #left: number
-  /** Addresses with their ports that gave no session; they are not dialled again */
+  /** Addresses with ports that gave no session; they are not tried again */
   readonly #unreachable = new Set<string>()
 
   constructor(record: DeliveryRecord, options: OpenerOptions) {
@@ -61,13 +63,14 @@ export class Opener {
   /**
    * Connects to a candidate.
    *
-   * @throws as `openSmtp` does; MtaStsError `ETIMEDOUT` when the time of the delivery is over
+   * @throws as `openSmtp` does; MtaStsError `ETIMEDOUT` when the delivery's time is over
    */
   readonly open = async (
     planned: Candidate,
     options: OpenOptions = {},
     { connect = this.#connect, ...changes }: CandidateChanges = {},
   ): Promise<SmtpConnection> => {
+    checkOpenOptions(options)
     const candidate = { ...planned, ...changes }
     const { mxHost, port, security } = candidate
     const key = (address: string) => `${address} ${port}`
@@ -112,18 +115,18 @@ export class Opener {
       this.#noteOthers(refused, error instanceof TlsFailureError ? error.failure : undefined)
       throw error
     } finally {
-      // A timer may fire a little early
+      // A timer may fire slightly early
       this.#left = deadline.signal.aborted ? 0 : deadline.left
       deadline.clear()
     }
   }
 
-  /** Records the failures of the addresses before the one that decided the attempt. */
+  /** Records the failures of the addresses before the deciding one. */
   #noteOthers(failures: readonly TlsFailure[], last: TlsFailure | undefined): void {
     for (const failure of failures) if (failure !== last) this.#record.note(failure)
   }
 
-  /** Publishes the session of a kept connection once for each policy that it is used under. */
+  /** Publishes the session of a reused connection once for each policy. */
   readonly reuse = (connection: SmtpConnection): void => {
     const { mxHost, address, socket, failures } = connection
     const { policyKey } = this.#record
@@ -137,7 +140,7 @@ export class Opener {
       ...(localAddress === undefined ? {} : { localAddress }),
       ...(failure === undefined ? {} : { failure }),
     }
-    // A connection that is kept gave every proof demanded; the failure is one of an audited proof
+    // A reused connection gave every demanded proof; the failure is of an audited one
     const judgement = failure === undefined ? {} : { failed: { sts: failure } }
     this.#record.session(mxHost, report, { security, judgement })
   }

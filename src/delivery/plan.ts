@@ -1,7 +1,7 @@
 /**
- * Decides which hosts a message for a domain may be handed to, in which order, and what each of
- * them must prove: RFC 5321 §5.1 for the order, RFC 8461 §4.1 and §5 for the rest. The decision is
- * carried to the socket as `Security` and made nowhere else.
+ * Decides which hosts may get a message for a domain, in which order, and what each must prove: RFC
+ * 5321 §5.1 for the order, RFC 8461 §4.1 and §5 for the rest. The decision is made only here, and
+ * passed on as `Security`.
  *
  * @module
  */
@@ -21,37 +21,37 @@ import type { Destination } from './destination.js'
 import { RoutingError } from './errors.js'
 import type { HostLookups, HostQuestion, MxAnswer } from './host-lookups.js'
 
-/** The least that a connection must prove, where no policy asks for more. */
+/** The minimum that a connection must prove, where no policy demands more. */
 export type MinimumSecurity = 'opportunistic' | 'encrypted' | 'authenticated'
 
 /**
- * The TLS that a message itself demands, beside the policy (RFC 8689):
- * - `policy`: what the policy asks for, no more and no less
- * - `require`: REQUIRETLS; only an MX host that a policy or DANE names, and that proves to be it
+ * The TLS that a message itself demands, in addition to the policy (RFC 8689):
+ * - `policy`: exactly what the policy demands
+ * - `require`: REQUIRETLS; only an authenticated MX host that a policy or DANE names
  * - `optional`: `TLS-Required: No`; delivery goes on despite failures, which are recorded
  */
 export type TlsDemand = 'policy' | 'require' | 'optional'
 
-/** A host that a message may be handed to, once it has proved what `security` says. */
+/** A host that may get a message once it has proved what `security` demands. */
 export interface Candidate {
   /** A-labels, lower case, no root dot; the address itself for an address literal */
   mxHost: string
   /** The preference of the MX record; lower is tried first */
   preference: number
-  /** In the order in which they are to be tried; those that may not be contacted are left out */
+  /** In the order of trying, without addresses that must not be contacted */
   addresses: readonly string[]
   /** TCP port of the SMTP server */
   port: number
   /** The proofs that a connection must give before MAIL FROM */
   security: Security
-  /** For `tls.connect`, beside the socket */
+  /** For `tls.connect`, besides the socket */
   tls: ConnectionOptions
   /**
-   * Judges a finished handshake: undefined when it proves what `security` asks for and what it
-   * audits
+   * Judges a finished handshake: undefined when it gives the demanded and the audited
+   * proofs
    */
   verify(socket: TLSSocket): TlsFailure | undefined
-  /** Mode `testing`: what speaks against this host before it is connected to */
+  /** Mode `testing`: the failure of this host that is known before connecting */
   failure?: TlsFailure
 }
 
@@ -61,13 +61,13 @@ export interface DeliveryPlan {
   policyDomain: string
   /** The policy that the plan follows, or the reason for its absence */
   lookup: PolicyLookup
-  /** In the order in which they are to be tried */
+  /** In the order of trying */
   candidates: readonly Candidate[]
-  /** Hosts of MX records that are no candidates, and why */
+  /** Hosts of MX records that are not candidates, with the reasons */
   refused: readonly TlsFailure[]
 }
 
-/** Everything beside the destination that a plan depends on. */
+/** The options of a plan, which are the same for every destination. */
 export interface PlanOptions {
   lookups: HostLookups
   blockedAddresses: BlockList
@@ -77,6 +77,8 @@ export interface PlanOptions {
   demand: TlsDemand
   /** Treats mode `enforce` as `testing` */
   reportOnly: boolean
+  /** Plans made with these options */
+  shared?: SharedPlans
   /** Judges proofs by DANE; undefined without the option `dane` */
   judgeDane?: DaneJudge | undefined
 }
@@ -86,18 +88,28 @@ interface MxHost {
   preference: number
 }
 
-/** More MX hosts than this are never tried; a domain could list thousands. */
+/** Maximum number of MX hosts to try; a domain could list thousands. */
 const MAX_MX_HOSTS = 20
 
 /** The input of a plan. */
 export interface PlanInput {
   destination: Destination
   lookup: PolicyLookup
-  /** The MX lookup of a domain, begun beside the policy's */
-  mxHosts: Promise<MxAnswer>
+  /** The MX lookup of a domain, started together with the policy's */
+  mxHosts: MxAnswer | Promise<MxAnswer>
 }
 
-/** @throws RoutingError when the destination has no host for mail, or that cannot be found out */
+/**
+ * Plans that overlapping deliveries to a domain share, by the MX answer they were made from, which
+ * is forgotten within a second.
+ */
+export type SharedPlans = WeakMap<MxAnswer, DeliveryPlan>
+
+/**
+ * Plans a delivery.
+ *
+ * @throws RoutingError when the destination has no host for mail, or its lookup failed
+ */
 export async function planDelivery(
   { destination, lookup, mxHosts }: PlanInput,
   options: PlanOptions,
@@ -108,29 +120,41 @@ export async function planDelivery(
     case 'smart-host':
       return planForSmartHost(destination.name, lookup, options)
     case 'domain':
-      return planForDomain(destination.name, lookup, { ...options, answer: await mxHosts })
+      return planForDomain({ policyDomain: destination.name, mx: await mxHosts }, lookup, options)
   }
 }
 
 async function planForDomain(
-  policyDomain: string,
+  { policyDomain, mx }: { policyDomain: string; mx: MxAnswer },
   lookup: PolicyLookup,
-  { answer, ...options }: PlanOptions & { answer: MxAnswer },
+  options: PlanOptions,
 ): Promise<DeliveryPlan> {
-  const hosts = mxHostsOf(policyDomain, answer, lookup)
-  const from = { domain: policyDomain, mx: answer, port: options.port }
+  const known = options.shared?.get(mx)
+  if (known?.lookup === lookup && known.policyDomain === policyDomain) return copyOf(known)
+  const hosts = mxHostsOf(policyDomain, mx, lookup)
+  const from = { domain: policyDomain, mx, port: options.port }
   const considered = await Promise.all(
     hosts.map((host) => consider({ ...host, ...from }, lookup, options)),
   )
   const candidates = considered.flatMap((entry) => entry.candidate ?? [])
   const refused = considered.flatMap((entry) => entry.refused)
   if (candidates.length === 0) requireExistence(policyDomain, lookup, refused)
-  return { policyDomain, lookup, candidates, refused }
+  const plan = { policyDomain, lookup, candidates, refused }
+  // The next delivery repeats failed lookups
+  const isSound = refused.length === 0 && candidates.every(({ failure }) => failure === undefined)
+  if (isSound) options.shared?.set(mx, plan)
+  return isSound ? copyOf(plan) : plan
+}
+
+/** Returns a separate plan, with hosts of equal preference shuffled. */
+function copyOf(plan: DeliveryPlan): DeliveryPlan {
+  const candidates = plan.candidates.map((one) => ({ ...one, tls: { ...one.tls } }))
+  return { ...plan, candidates: candidates.length > 1 ? inOrder(candidates) : candidates }
 }
 
 /**
- * A smart host is its own Policy Domain, and its only host (RFC 8461 §3.4). Its addresses are
- * left to the connecting side: the operator chose it, it may stand in the operator's own network.
+ * Plans for a smart host: it is its own Policy Domain and only host (RFC 8461 §3.4). Its addresses
+ * are resolved when connecting, and may be internal: the operator chose it.
  */
 function planForSmartHost(
   policyDomain: string,
@@ -147,7 +171,7 @@ function planForSmartHost(
   return { policyDomain, lookup, candidates, refused: [] }
 }
 
-/** Mail for `user@[192.0.2.1]` goes to that address; it has no policy (RFC 8461 §3.4). */
+/** Plans for `user@[192.0.2.1]`: mail goes to that address, without a policy (RFC 8461 §3.4). */
 function planForLiteral(
   { name, address, configured }: Extract<Destination, { kind: 'literal' }>,
   lookup: PolicyLookup,
@@ -157,7 +181,7 @@ function planForLiteral(
   if (options.demand === 'require') {
     return { ...nowhere, refused: [unusable(address, 'requiretls-without-policy')] }
   }
-  // The author of the recipient's address chose it: it must not lead into the sender's own network
+  // A remote party chose the address: it must not lead into the sender's own network
   if (!configured && isBlocked(address, options.blockedAddresses)) {
     return { ...nowhere, refused: [unusable(address, 'blocked-address', { address })] }
   }
@@ -166,7 +190,10 @@ function planForLiteral(
   return { ...nowhere, candidates: [candidate(host, security, options)], refused: [] }
 }
 
-/** RFC 5321 §5.1 and RFC 7505: by preference, equal ones shuffled; no MX means the domain itself. */
+/**
+ * Sorts the MX hosts by preference, equal ones at random; without MX records, the domain itself is
+ * the host (RFC 5321 §5.1, RFC 7505).
+ */
 function mxHostsOf(policyDomain: string, answer: MxAnswer, lookup: PolicyLookup): MxHost[] {
   if (answer.kind === 'absent') return [{ mxHost: policyDomain, preference: 0 }]
   if (answer.kind === 'failed') {
@@ -185,7 +212,10 @@ function mxHostsOf(policyDomain: string, answer: MxAnswer, lookup: PolicyLookup)
   return inOrder(hosts).slice(0, MAX_MX_HOSTS)
 }
 
-/** While a policy may apply, a null MX may be forged: it must not bounce mail. */
+/**
+ * Returns the error for a null MX. It may be forged while a policy may apply, and then bounces no
+ * mail.
+ */
 function nullMx(policyDomain: string, mayBeForged: boolean): RoutingError {
   const what = `${escapeRemoteText(policyDomain)} takes no mail: it has a null MX record (RFC 7505)`
   const why = 'An MTA-STS policy of it may apply, so the record may be forged. Try again later.'
@@ -196,7 +226,7 @@ function nullMx(policyDomain: string, mayBeForged: boolean): RoutingError {
   })
 }
 
-function inOrder(hosts: readonly MxHost[]): MxHost[] {
+function inOrder<T extends MxHost>(hosts: readonly T[]): T[] {
   const sorted = shuffled(hosts).sort((a, b) => a.preference - b.preference)
   const seen = new Set<string>()
   return sorted.filter(({ mxHost }) => !seen.has(mxHost) && seen.add(mxHost))
@@ -211,7 +241,7 @@ function shuffled<T>(list: readonly T[]): T[] {
 
 interface Considered {
   candidate?: Candidate
-  /** The host, or those of its addresses that may not be contacted */
+  /** The host, or its addresses that must not be contacted */
   refused: TlsFailure[]
 }
 
@@ -223,7 +253,7 @@ async function consider(
   const { mxHost } = host
   const mismatch = mxMismatch(mxHost, lookup)
   if (mismatch && isBinding(lookup, options)) return { refused: [mismatch] }
-  // A text that is not a host name can neither be looked up nor be sent as SNI
+  // An invalid host name can neither be looked up nor be sent as SNI
   if (toALabels(mxHost) === undefined) return { refused: [unusable(mxHost, 'invalid-mx-host')] }
   const found = await options.lookups.host(mxHost, { domain, mx, port: options.port })
   const { addresses, blocked, problem, cause } = found.addresses
@@ -243,20 +273,20 @@ async function consider(
   return { candidate: failure ? { ...usable, failure } : usable, refused }
 }
 
-/** RFC 8461 §4.1: the name in the MX record, not what it is a CNAME for. */
+/** Compares the name in the MX record itself, not the target of a CNAME (RFC 8461 §4.1). */
 function mxMismatch(mxHost: string, lookup: PolicyLookup): TlsFailure | undefined {
   if (!hasPolicy(lookup) || matchesMx(mxHost, lookup.policy.mx)) return undefined
   return unusable(mxHost, 'mx-mismatch')
 }
 
-/** Whether a policy asks for anything; mode `none` does not (RFC 8461 §5). */
+/** Whether a policy demands anything; mode `none` does not (RFC 8461 §5). */
 function hasPolicy(lookup: PolicyLookup): lookup is FoundPolicy {
   return lookup.status === 'found' && lookup.policy.mode !== 'none'
 }
 
 /**
- * Whether an unexpired policy is known, or may be in a store that did not answer, so that forged
- * DNS answers must not bounce mail.
+ * Whether an unexpired policy is cached, or a store that did not answer may hold one. Forged DNS
+ * answers must not bounce mail then.
  */
 function isProtected(lookup: PolicyLookup): boolean {
   return lookup.status === 'found' || lookup.storeFailed === true
@@ -264,7 +294,7 @@ function isProtected(lookup: PolicyLookup): boolean {
 
 type Demands = Pick<PlanOptions, 'minimumSecurity' | 'demand' | 'reportOnly'>
 
-/** Whether an MX host outside the policy is no candidate; under mode `testing` it is one. */
+/** Whether an MX host outside the policy is excluded; under mode `testing` it is not. */
 function isBinding(
   lookup: PolicyLookup,
   { demand, reportOnly }: Omit<Demands, 'minimumSecurity'>,
@@ -284,9 +314,9 @@ function unusable(
 const STS: Proof = Object.freeze({ by: 'sts' })
 
 /**
- * Decides what a connection must prove: what the policy's mode asks for (RFC 8461 §5), what DANE
- * asks for (RFC 7672 §2.2), and never less than the operator does. Where both apply, both must
- * hold (RFC 8461 §2).
+ * Decides what a connection must prove: what the policy's mode (RFC 8461 §5) and DANE (RFC 7672
+ * §2.2) demand, and at least the operator's minimum. Where both apply, both must hold (RFC 8461
+ * §2).
  */
 export function requiredSecurity(
   lookup: PolicyLookup,
@@ -294,7 +324,7 @@ export function requiredSecurity(
   dane: DaneDemand = { kind: 'none' },
 ): Security {
   const { minimumSecurity, demand } = options
-  // RFC 8689 §3: the sender of this message would rather have it delivered than protected
+  // RFC 8689 §3: the sender prefers delivery over protection
   if (demand === 'optional') return audited({ level: 'opportunistic' }, lookup)
   const daneProof = dane.kind === 'dane' ? dane.proof : undefined
   if (isBinding(lookup, options)) return authenticated(STS, daneProof)
@@ -311,12 +341,12 @@ function authenticated(first: Proof, second?: Proof): Security {
   return first === STS ? BY_STS : { level: 'authenticated', proofs: [first] }
 }
 
-/** Under a policy that does not bind, what it would have refused is recorded all the same. */
+/** Adds an audit: failures under a policy that does not bind are recorded. */
 function audited(security: Security, lookup: PolicyLookup): Security {
   return hasPolicy(lookup) ? { ...security, audit: STS } : security
 }
 
-/** Makes a candidate of a host whose addresses are known. */
+/** Creates the candidate for a host with known addresses. */
 export function candidate(
   host: MxHost & { addresses: readonly string[] },
   security: Security,
@@ -337,8 +367,8 @@ export function candidate(
 }
 
 /**
- * Without a policy, a domain that does not exist is a permanent error, as with every sender. Under
- * a policy it is not: forged DNS answers must not be able to bounce mail.
+ * Throws for a domain that does not exist. Without a policy this is permanent, as in every sender.
+ * Under a policy it is temporary: forged DNS answers must not bounce mail.
  */
 function requireExistence(
   policyDomain: string,

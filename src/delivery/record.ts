@@ -1,6 +1,6 @@
 /**
- * The account of one delivery: begun before anything is looked up, closed once, and the only
- * source of events, `info.deliveries`, `error.deliveries`, refusals and logs.
+ * The record of one delivery: begun before the first lookup, closed once, and the only source of
+ * events, `info.deliveries`, `error.deliveries`, refusals and logs.
  *
  * @module
  */
@@ -21,11 +21,11 @@ export interface DeliverySummary {
   status: 'delivered' | 'refused' | 'failed'
   /** Mode of the policy; `none` also without a policy */
   mode: 'enforce' | 'testing' | 'none'
-  /** Id of the policy; left out without one */
+  /** Id of the policy; omitted without one */
   policyId?: string
-  /** The MX host that took the message, or the last that was tried */
+  /** The MX host that accepted the message, or the last one tried */
   mxHost?: string
-  /** The address that was connected to, as text */
+  /** The connected address, as text */
   address?: string
   /** false: plaintext, or no connection at all */
   tls?: false | { version: string; cipher: string }
@@ -35,11 +35,11 @@ export interface DeliverySummary {
   proofs?: Proved
   /** All failures of the delivery, in order, those that did not stop it included */
   failures: readonly TlsFailure[]
-  /** Why a policy could not be found out or renewed; the cached policy, if any, still applies */
+  /** The failure to fetch or renew the policy; a cached policy still applies */
   policyFailure?: TlsFailure
 }
 
-/** The connection, as far as it is known. */
+/** The known facts of the connection. */
 export interface ConnectionFacts {
   mxHost: string
   address?: string
@@ -50,11 +50,11 @@ export interface ConnectionFacts {
 /** Records one delivery. */
 export class DeliveryRecord {
   readonly destination: Destination
-  /** In the order in which they happened */
+  /** In order of occurrence */
   readonly failures: TlsFailure[] = []
-  /** Errors of the plan that say nothing about TLS, in the same order */
+  /** Errors of the plan that do not concern TLS, in order of occurrence */
   readonly errors: unknown[] = []
-  /** Hosts of the plan that did not prove what they had to */
+  /** Number of the plan's hosts that did not prove what they had to */
   refusals = 0
   #lookup: PolicyLookup | undefined
   #facts: ConnectionFacts | undefined
@@ -64,7 +64,7 @@ export class DeliveryRecord {
     this.destination = destination
   }
 
-  /** Begins a plan under this policy; failures of earlier plans stay on record. */
+  /** Begins a plan under this policy; failures of earlier plans remain recorded. */
   begin(lookup: PolicyLookup): void {
     this.#lookup = lookup
     this.refusals = 0
@@ -80,28 +80,28 @@ export class DeliveryRecord {
     return appliedPolicy(this.destination.name, this.lookup)
   }
 
-  /** Tells the policy of this delivery from others. */
+  /** A key that distinguishes the policy of this delivery from others. */
   get policyKey(): string {
     const { name } = this.destination
     return this.lookup.status === 'found' ? `${name} ${this.lookup.id}` : name
   }
 
-  /** Records a failure, whether or not it stops anything. */
+  /** Records a failure, whether or not it ends the attempt. */
   note(failure: TlsFailure): void {
     this.failures.push(failure)
   }
 
-  /** Records the host that is being tried. */
+  /** Records the host of the current attempt. */
   trying(mxHost: string): void {
     this.#facts = { mxHost }
   }
 
-  /** Records the connection that a message is sent on. */
+  /** Records the connection that carries the message. */
   connected({ mxHost, address, tls, proved }: SmtpConnection): void {
     this.#facts = { mxHost, address, tls, proved }
   }
 
-  /** Publishes a session, or the lack of one because a policy speaks against the host. */
+  /** Publishes a session, or its absence because of a policy. */
   session(
     mxHost: string,
     report: Partial<SessionReport>,
@@ -115,17 +115,17 @@ export class DeliveryRecord {
     })
   }
 
-  /** Closes the record of a message that was taken. */
+  /** Closes the record of an accepted message. */
   succeed(): void {
     this.#close('delivered')
   }
 
-  /** Closes the record of a delivery that ended with this error. */
+  /** Closes the record of a delivery that failed with this error. */
   fail(error: unknown): void {
     this.#close(error instanceof DeliveryRefusedError ? 'refused' : 'failed')
   }
 
-  /** Publishes the account; a record is closed once. */
+  /** Publishes the record; it is closed only once. */
   #close(status: DeliverySummary['status']): void {
     if (this.#status !== undefined) return
     this.#status = status
@@ -140,7 +140,7 @@ export class DeliveryRecord {
     })
   }
 
-  /** Returns the account as it stands; a copy. */
+  /** Returns a copy of the record's current state. */
   summary(): DeliverySummary {
     const { lookup } = this
     const found = lookup.status === 'found' ? lookup : undefined

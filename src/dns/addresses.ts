@@ -1,6 +1,6 @@
 /**
- * The addresses of a host, and which of them may be contacted: a name that a remote party chose
- * must not lead a sender to its own network.
+ * The addresses of a host that may be contacted: a name chosen by a remote party must not lead a
+ * sender to its own network.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import { type BlockList, isIPv4, isIPv6 } from 'node:net'
 import { isBlocked } from '../net/blocked-addresses.js'
 import { type Answer, ask, type Resolver } from './resolver.js'
 
-/** The addresses of a host, or why there are none. */
+/** The addresses of a host, or the reason for none. */
 export interface AddressLookup {
-  /** In the order of trying: IPv6 and IPv4 in turn, IPv6 first (RFC 8305) */
+  /** In the order of trying: IPv6 and IPv4 alternate, IPv6 first (RFC 8305) */
   addresses: string[]
-  /** Addresses that were left out because they may not be contacted */
+  /** Addresses that must not be contacted */
   blocked: string[]
-  /** Why no address can be contacted */
+  /** The reason why no address can be contacted */
   problem?: 'nxdomain' | 'no-address' | 'dns-failure' | 'blocked-address'
-  /** The error of the lookup that failed */
+  /** The error of the failed lookup */
   cause?: Error
 }
 
-/** Further addresses of a family are ignored. */
+/** Maximum number of addresses of a family; more are ignored. */
 const MAX_ADDRESSES = 16
 
 /** Looks up the addresses of a host. Never rejects. */

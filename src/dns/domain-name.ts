@@ -1,6 +1,6 @@
 /**
- * Domain names as the rest of the package compares them: A-labels, lower case, no root dot. What
- * a user, a DNS answer or a policy wrote goes through here once, at the edge.
+ * Domain names in the form that the package compares: A-labels, lower case, no root dot. Names from
+ * users, DNS answers and policies are converted once, at the edge.
  *
  * @module
  */
@@ -10,7 +10,10 @@ import { domainToASCII, domainToUnicode } from 'node:url'
 /** In characters of the A-label form, without the root dot: RFC 1035 §2.3.4 */
 const MAX_NAME_LENGTH = 253
 
-/** No U-label is longer than its A-label by more, decomposed and in UTF-16; it bounds the work */
+/**
+ * Bound of the work. A U-label is at most this much longer than its A-label, decomposed and in
+ * UTF-16
+ */
 const MAX_INPUT_LENGTH = 4 * MAX_NAME_LENGTH
 
 const MAX_LABEL_LENGTH = 63
@@ -23,12 +26,12 @@ const HOST_NAME_CHARS = charSet('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 const DOMAIN_NAME_CHARS = charSet('abcdefghijklmnopqrstuvwxyz0123456789-_')
 
 /**
- * The A-label form of a domain name, in lower case, without the root dot; undefined if it is not
- * a domain name. Underscores are let through: such domains exist and receive mail. An address is
- * no domain name, nor is what `inet_aton` would take for one (`127.1`, `0x7f.1`).
+ * Returns a domain name in A-labels and lower case, without the root dot; undefined for anything
+ * else. Underscores are allowed: such domains exist and receive mail. Addresses are refused, and so
+ * is what `inet_aton` would read as one (`127.1`, `0x7f.1`).
  *
  * Only case and Unicode normalization (NFC) are mapped. Full-width letters and dots, invisible
- * characters and the like are refused: whoever reads the name next may map them otherwise.
+ * characters and the like are refused: other software may map them differently.
  */
 export function toALabels(name: string): string | undefined {
   if (isName(name, DOMAIN_NAME_CHARS)) return name
@@ -39,37 +42,42 @@ export function toALabels(name: string): string | undefined {
 }
 
 /**
- * A host name in A-labels, in any case: letters, digits and hyphens, no root dot, no address
- * (RFC 5321 §4.1.2 `Domain`, RFC 1123 §2.1).
+ * Whether a text is a host name in A-labels, in any case: letters, digits and hyphens, no root dot,
+ * no address (RFC 5321 §4.1.2 `Domain`, RFC 1123 §2.1).
  */
 export function isHostName(name: string): boolean {
   return isName(name, HOST_NAME_CHARS)
 }
 
-/** The same by the letters alone: `Domain` of RFC 5321 §4.1.2 lets `192.0.2.1` through as well. */
+/**
+ * Whether a text has the syntax of `Domain` of RFC 5321 §4.1.2, which allows `192.0.2.1` as well.
+ */
 export function isDomainSyntax(name: string): boolean {
   return lastLabel(name, HOST_NAME_CHARS) >= 0
 }
 
-/** Returns whether it is an address literal: `[192.0.2.1]` or `[IPv6:2001:db8::1]`. */
+/** Whether a text is an address literal: `[192.0.2.1]` or `[IPv6:2001:db8::1]`. */
 export function isAddressLiteral(domain: string): boolean {
   return parseAddressLiteral(domain) !== undefined
 }
 
-/** The address of an address literal (RFC 5321 §4.1.3), as it was written; otherwise undefined. */
+/**
+ * Returns the address in an address literal (RFC 5321 §4.1.3), as it was written; otherwise
+ * undefined.
+ */
 export function parseAddressLiteral(domain: string): string | undefined {
   if (!domain.startsWith('[') || !domain.endsWith(']')) return undefined
   const content = domain.slice(1, -1)
   if (isIPv4(content)) return content
   if (content.slice(0, 5).toLowerCase() !== 'ipv6:') return undefined
   const address = content.slice(5)
-  // isIPv6 accepts a zone (`fe80::1%eth0`), which means nothing outside this machine.
+  // isIPv6 accepts a zone (`fe80::1%eth0`), which means nothing outside this machine
   return isIPv6(address) && !address.includes('%') ? address : undefined
 }
 
 /**
- * Returns the text behind the last `@` of an address; a quoted local part may hold others. Undefined
- * without an `@`, or with nothing on one side of it. The domain is returned as it was written.
+ * Returns the text behind the last `@` of an address, as it was written; a quoted local part may
+ * hold others. Undefined without an `@`, or if either side is empty.
  */
 export function domainOfMailbox(address: string): string | undefined {
   const at = address.lastIndexOf('@')
@@ -77,15 +85,15 @@ export function domainOfMailbox(address: string): string | undefined {
 }
 
 /**
- * Labels of 1 to 63 of these characters, none with a hyphen at an end, and dots between them. It
- * runs for every MX host and every line of a policy, and costs a third of a regular expression.
+ * Whether a name consists of labels of 1 to 63 of these characters, without hyphens at their ends,
+ * separated by dots. Faster than a regular expression: it runs for every MX host and policy line.
  */
 function isName(name: string, chars: Uint8Array): boolean {
   const last = lastLabel(name, chars)
   return last >= 0 && !isNumber(name, last)
 }
 
-/** Where the last label begins; -1 if there is something else than labels. */
+/** Returns the start of the last label; -1 if there is anything but labels. */
 function lastLabel(name: string, chars: Uint8Array): number {
   if (name.length > MAX_NAME_LENGTH) return -1
   let start = 0
@@ -104,7 +112,7 @@ function isLabel(name: string, start: number, end: number): boolean {
   return name.charCodeAt(start) !== HYPHEN && name.charCodeAt(end - 1) !== HYPHEN
 }
 
-/** Returns whether a resolver would read the name as an IPv4 address, by its last label (URL standard). */
+/** Whether a resolver would read the name as an IPv4 address, by its last label (URL standard). */
 function isNumber(name: string, lastLabel: number): boolean {
   const first = name.charCodeAt(lastLabel)
   if (first < 0x30 || first > 0x39) return false
@@ -122,9 +130,9 @@ function labelsToASCII(name: string): string | undefined {
 }
 
 /**
- * `domainToASCII` reads its argument as the host of a URL: it decodes percent signs, drops
- * invisible characters, takes other dots for dots and numbers for addresses. A label is believed
- * only if it becomes an A-label that stands for the very same label.
+ * Converts a U-label. `domainToASCII` reads its argument as the host of a URL: it decodes percent
+ * signs, drops invisible characters, and accepts other dots and numbers. So its result counts only
+ * if the A-label stands for exactly this label.
  */
 function uLabelToALabel(label: string): string | undefined {
   const ascii = domainToASCII(label)
@@ -132,14 +140,17 @@ function uLabelToALabel(label: string): string | undefined {
   return domainToUnicode(ascii) === lowerCase(label.normalize('NFC')) ? ascii : undefined
 }
 
-/** 1 at the code of each of the characters. */
+/** Returns a table with 1 at the code of each character. */
 function charSet(chars: string): Uint8Array {
   const set = new Uint8Array(128)
   for (const char of chars) set[char.charCodeAt(0)] = 1
   return set
 }
 
-/** By character: as a whole, a final capital sigma would become another letter than in IDNA. */
+/**
+ * Lower-cases each character alone: in a word, a final capital sigma becomes another letter than in
+ * IDNA.
+ */
 function lowerCase(text: string): string {
   return Array.from(text, (char) => char.toLowerCase()).join('')
 }

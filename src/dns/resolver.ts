@@ -1,17 +1,18 @@
 /**
- * DNS lookups, and the difference between no record and a failed lookup: a name without records
- * says something about the domain, a lookup that failed does not.
+ * DNS lookups that distinguish a name without records from a failed lookup, which says nothing
+ * about the domain.
  *
  * @module
  */
 import { promises as dns } from 'node:dns'
+import { withinTime } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 
-/** The part of `node:dns/promises` that is used; any object of this shape will do. */
+/** The used part of `node:dns/promises`; any object of this shape works. */
 export interface Resolver {
   /** The strings of each TXT record */
   resolveTxt(hostname: string): Promise<string[][]>
-  /** The MX records, in any order; `priority` is what the DNS calls preference */
+  /** The MX records, in any order; `priority` is the preference */
   resolveMx(hostname: string): Promise<Array<{ exchange: string; priority: number }>>
   /** IPv4 addresses, as text */
   resolve4(hostname: string): Promise<string[]>
@@ -20,7 +21,7 @@ export interface Resolver {
 }
 
 /**
- * The answer to a lookup. `absent` is the DNS's own answer (NXDOMAIN, or no record of the type);
+ * The answer to a lookup. `absent` is an answer of the DNS (NXDOMAIN, or no record of the type);
  * `failed` is everything else: SERVFAIL, REFUSED, a timeout, an unreachable server.
  */
 export type Answer<T> =
@@ -28,31 +29,28 @@ export type Answer<T> =
   | { kind: 'absent'; nxdomain: boolean }
   | { kind: 'failed'; error: Error }
 
-/** Returns the system's resolver; it asks once more when the first try times out. */
+/** Returns the system's resolver, which tries a second time after a timeout. */
 export function defaultResolver(timeout: number): Resolver {
   return new dns.Resolver({ timeout: Math.max(1, Math.floor(timeout / 2)), tries: 2 })
 }
 
 /**
- * Asks, and waits no longer than `timeout` milliseconds. Never rejects: an answer that is not of
- * the promised shape counts as a lookup that failed.
+ * Asks a resolver, for at most `timeout` milliseconds. Never rejects: an answer of the wrong shape
+ * counts as a failed lookup.
  *
- * @param isRecord whether a record is of the promised shape: a resolver of the caller's own may
- *   answer anything
+ * @param isRecord whether a record has the right shape: the caller's own resolver may return
+ * anything
  */
 export async function ask<T>(
   query: () => Promise<T[]>,
   timeout: number,
   isRecord: (record: unknown) => boolean = () => true,
 ): Promise<Answer<T>> {
-  let timer: NodeJS.Timeout | undefined
   try {
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(timeoutError(timeout)), timeout)
-    })
-    const answer = await Promise.race([query(), late])
+    const limit = { milliseconds: timeout, late: () => timeoutError(timeout) }
+    const answer = await withinTime(limit, query)
     if (!Array.isArray(answer)) throw new TypeError('The resolver did not return an array')
-    // A copy: `every` passes over the holes of a sparse array
+    // A copy: `every` skips the holes of a sparse array
     const records = [...answer]
     if (!records.every(isRecord)) throw new TypeError('The resolver returned something else')
     return records.length === 0 ? { kind: 'absent', nxdomain: false } : { kind: 'found', records }
@@ -62,8 +60,6 @@ export async function ask<T>(
     if (code === 'ENODATA') return { kind: 'absent', nxdomain: false }
     if (code === 'ENOTFOUND') return { kind: 'absent', nxdomain: true }
     return { kind: 'failed', error }
-  } finally {
-    clearTimeout(timer)
   }
 }
 

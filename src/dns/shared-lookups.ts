@@ -1,6 +1,6 @@
 /**
- * Lookups of MX hosts and their addresses, shared by deliveries that run at the same time: a
- * thousand messages to one domain cause a few lookups, while a single message makes its own.
+ * Lookups of MX hosts and their addresses, shared by concurrent deliveries: a thousand messages to
+ * one domain cause a few lookups, while a single message makes its own.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { type Answer, ask, type Resolver } from './resolver.js'
 
 export interface LookupOptions {
   resolver: Resolver
-  /** For a DNS query, in milliseconds */
+  /** Limit of a DNS query, in milliseconds */
   dnsTimeout: number
   blockedAddresses: BlockList
 }
@@ -23,10 +23,10 @@ export interface MxRecord {
   priority: number
 }
 
-/** The time for which an answer is used again while deliveries overlap, in milliseconds. */
+/** Time for which concurrent deliveries reuse an answer, in milliseconds. */
 export const REUSE = 1000
 
-/** Its methods never reject: a failed lookup is an answer, too. */
+/** Shared lookups of MX hosts. The methods never reject: a failed lookup is an answer, too. */
 export class Lookups {
   readonly #mx: Answers<Answer<MxRecord>>
   readonly #addresses: Answers<AddressLookup>
@@ -44,16 +44,16 @@ export class Lookups {
     })
   }
 
-  /** Looks up the MX records of a domain; they come in no order. */
-  async mx(domain: string): Promise<Answer<MxRecord>> {
+  /** Looks up the MX records of a domain, unsorted. */
+  mx(domain: string): Answer<MxRecord> | Promise<Answer<MxRecord>> {
     return this.#mx.of(domain)
   }
 
-  async addresses(host: string): Promise<AddressLookup> {
+  addresses(host: string): AddressLookup | Promise<AddressLookup> {
     return this.#addresses.of(host)
   }
 
-  /** Runs work, during which answers are used again; they are forgotten when no work is left. */
+  /** Runs work during which answers are reused; they are dropped when no work is left. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     this.#underWay++
     try {
@@ -70,11 +70,11 @@ interface Question<T> {
   isKept(answer: T): boolean
 }
 
-/** Shares the answers of one kind of question, by the name that is asked about. */
+/** Shares the answers of one kind of question, by name. */
 export class Answers<T> {
   readonly #question: Question<T>
   readonly #asking = new Map<string, Promise<T>>()
-  /** Given since `#since`, and forgotten together: as many as a second brings */
+  /** Answers since `#since`, dropped together: as many as a second brings */
   #given = new Map<string, T>()
   #since = 0
 

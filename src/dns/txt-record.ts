@@ -2,23 +2,27 @@
  * The grammar that the TXT records of `_mta-sts` (RFC 8461 §3.1) and `_smtp._tls` (RFC 8460 §3)
  * share:
  *
- *     v=STSv1; id=20160831085700Z; name=value;
+ * v=STSv1; id=20160831085700Z; name=value;
  *
- * The version stands first, the fields behind it in any order. They are parted by `;`, white
- * space may stand on either side of it, and one more may stand at the end. There is no white space
- * round the `=`.
+ * The version comes first, the fields follow in any order. They are separated by `;`, with optional
+ * white space on either side, and one more may end the record. There is no white space around the
+ * `=`.
  *
  * @module
  */
 
 import { RecordSyntaxError } from '../errors.js'
+import { argumentError } from '../option-checks.js'
 import { escapeRemoteText } from '../text.js'
 
-/** A field of a record or of a policy file. An array of these keeps order, whatever the names. */
+/**
+ * A field of a record or of a policy file. An array of fields keeps their order, whatever the
+ * names.
+ */
 export interface Field {
-  /** 1 to 32 letters, digits, `_`, `-` or `.`; case counts */
+  /** 1 to 32 letters, digits, `_`, `-` or `.`; case-sensitive */
   readonly name: string
-  /** The value as it was written, without the white space around it */
+  /** The value, without the white space around it */
   readonly value: string
 }
 
@@ -26,9 +30,9 @@ export interface TagListSyntax {
   /** The version that the record must begin with: `STSv1` */
   version: string
   /**
-   * Fields whose values have a syntax of their own, which the caller checks: all that stands up
-   * to the next `;` without the white space round it, but never empty. The other values hold
-   * visible ASCII without `=`.
+   * Fields whose values the caller checks, because they have their own syntax: everything up to the
+   * next `;` without the white space around it, but never empty. Other values hold visible ASCII
+   * without `=`.
    */
   unchecked?: readonly string[]
 }
@@ -39,7 +43,7 @@ const SPACE = 0x20
 const TAB = 0x09
 
 /**
- * The fields behind the version, in their order, doubled ones included. White space at the end is
+ * Returns the fields behind the version, in order, with duplicates. White space at the end is
  * tolerated: it changes no meaning.
  *
  * @throws RecordSyntaxError
@@ -51,14 +55,31 @@ export function parseTagList(text: string, syntax: TagListSyntax): Field[] {
     )
   }
   const parts = text.split(';').slice(1).map(trimWhiteSpace)
-  // The empty part behind the delimiter that may end the record.
+  // The empty part behind the delimiter that may end the record
   if (parts.at(-1) === '') parts.pop()
   return parts.map((part) => parseField(part, syntax.unchecked))
 }
 
+/** Throws unless the argument `rrset` of a public function has the shape of a TXT answer. */
+export function checkRecords(call: string, rrset: unknown): void {
+  const isRecord = (strings: unknown) => Array.isArray(strings)
+  if (Array.isArray(rrset) && rrset.every(isRecord)) return
+  throw argumentError(
+    [call, 'rrset'],
+    'must be the TXT records as resolveTxt() returns them',
+    rrset,
+  )
+}
+
+/** Throws unless the argument `txt` of a public function is a text. */
+export function checkText(call: string, txt: unknown): void {
+  if (typeof txt === 'string') return
+  throw argumentError([call, 'txt'], 'must be the text of a TXT record', txt)
+}
+
 /**
- * The records of a TXT answer that are to be counted: the strings of each are joined without
- * spaces, and it begins with the version and a `;`. The others are of no concern.
+ * Returns the records of a TXT answer that begin with the version and a `;`, with their strings
+ * joined without spaces. Others are ignored.
  */
 export function selectRecords(rrset: readonly (readonly string[])[], version: string): string[] {
   return rrset
@@ -67,8 +88,8 @@ export function selectRecords(rrset: readonly (readonly string[])[], version: st
 }
 
 /**
- * Says what is wrong with a field that is to be written or was read; undefined if nothing is.
- * This is `sts-extension` of RFC 8461 §3.1 and `tlsrpt-extension` of RFC 8460 §3.
+ * Returns the fault of a field, if any, by `sts-extension` of RFC 8461 §3.1 and `tlsrpt-extension`
+ * of RFC 8460 §3.
  */
 export function fieldProblem({ name, value }: Field): string | undefined {
   if (!isFieldName(name)) return fieldNameProblem(name)
@@ -79,7 +100,10 @@ export function fieldProblem({ name, value }: Field): string | undefined {
   return undefined
 }
 
-/** The same in a record and in a policy file: `sts-ext-name`, `sts-policy-ext-name`. */
+/**
+ * Whether a text is a field name in records (`sts-ext-name`) and policy files
+ * (`sts-policy-ext-name`).
+ */
 export function isFieldName(name: string): boolean {
   return FIELD_NAME.test(name)
 }
@@ -94,12 +118,12 @@ export function firstOfEach<F extends Field>(fields: readonly F[]): F[] {
   return fields.filter(({ name }) => !seen.has(name) && seen.add(name))
 }
 
-/** Without spaces and tabs at both ends: WSP of RFC 5234, where `trim` would take more. */
+/** Removes spaces and tabs at both ends: WSP of RFC 5234. `trim` would remove more. */
 export function trimWhiteSpace(text: string): string {
   return trimmedPart(text, 0, text.length)
 }
 
-/** The same of a part of the text. */
+/** Trims a part of the text in the same way. */
 export function trimmedPart(text: string, from: number, to: number): string {
   let start = from
   let end = to

@@ -1,6 +1,6 @@
 /**
- * One delivery in Haraka: `MtaSts.deliver` goes through the MX hosts and opens the connections,
- * Haraka says the message on them and asks for the next host where one did not take it.
+ * One delivery in Haraka: `MtaSts.deliver` chooses the MX hosts and opens the connections, Haraka
+ * sends the message on them and asks for the next host after a failure.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import { dsnOf, isPermanent } from './failure.js'
 import type { HarakaHost, HarakaMx, HMail, OutboundSocket } from './host.js'
 import { HandedOverSocket } from './socket.js'
 
-/** An MX host that Haraka is to try, found again by the object that Haraka asks with. */
+/** An MX host for Haraka, identified by the object that Haraka asks with. */
 export interface Offer {
   /** The socket of a connection that has proved what it must; undefined: Haraka connects itself */
   socket: HandedOverSocket | undefined
   /** Prepares the message for the socket */
   take(): void
-  /** Asked before MAIL FROM */
+  /** Called before MAIL FROM */
   objection(): Error | undefined
 }
 
@@ -30,20 +30,20 @@ export interface DeliverySetup {
   sts: MtaSts
   offers: WeakMap<HarakaMx, Offer>
   open: OpenOptions
-  /** Called once with the account of the delivery */
+  /** Called once with the summary of the delivery */
   onEnd(summary: DeliverySummary): void
 }
 
-/** Methods with which Haraka ends its work on a message. */
+/** Methods that end Haraka's work on a message. */
 const ENDS = ['delivered', 'temp_fail', 'bounce', 'discard'] as const
 
-/** Haraka has ended the delivery itself: deferred or bounced the message, or split it. */
+/** Haraka has ended the delivery itself: deferred, bounced or split the message. */
 class EndedByHaraka extends Error {}
 
 export class HarakaDelivery {
   readonly #hmail: HMail
   readonly #setup: DeliverySetup
-  /** Settles the attempt at the host that Haraka is busy with */
+  /** Settles the attempt at Haraka's current host */
   #attempt: { resolve: () => void; reject: (error: Error) => void } | undefined
   #summary: DeliverySummary | undefined
   #begun = false
@@ -55,8 +55,8 @@ export class HarakaDelivery {
   }
 
   /**
-   * Puts this delivery between Haraka's list of MX hosts and its attempts, until Haraka is through
-   * with the message: `try_deliver` is what it calls for the first host and for each next one.
+   * Inserts this delivery between Haraka's list of MX hosts and its attempts, until Haraka has
+   * finished the message: Haraka calls `try_deliver` for every host.
    */
   attach(): void {
     const hmail = this.#hmail
@@ -70,14 +70,14 @@ export class HarakaDelivery {
     }
   }
 
-  /** The same message may be delivered again later, and then begins anew. */
+  /** Detaches: the same message may be delivered again later, and then starts afresh. */
   #detach(): void {
     for (const name of ['try_deliver', ...ENDS]) Reflect.deleteProperty(this.#hmail, name)
   }
 
   #next(): void {
     if (this.#begun) {
-      this.#attempt?.reject(new Error('The MX host did not take the message'))
+      this.#attempt?.reject(new Error('The MX host did not accept the message'))
       return
     }
     this.#begun = true
@@ -105,7 +105,7 @@ export class HarakaDelivery {
     }
   }
 
-  /** A host that the operator exempts from TLS, and that has nothing to prove. */
+  /** Whether the operator exempts a host from TLS, and nothing must be proved. */
   #isHarakasOwn({ mxHost, addresses, security }: Candidate): boolean {
     if (security.level !== 'opportunistic' || security.audit) return false
     const { host } = this.#setup
@@ -146,7 +146,7 @@ export class HarakaDelivery {
     return this.#offer({ exchange: address, from_dns: mxHost, port }, { context, socket })
   }
 
-  /** Makes Haraka try this host and no other; settles when it is through with it. */
+  /** Makes Haraka try this host only; settles when it has finished. */
   #offer(
     mx: HarakaMx,
     { context, socket }: { context: DeliveryContext; socket?: HandedOverSocket },
@@ -160,7 +160,7 @@ export class HarakaDelivery {
       take: () => {
         if (!socket?.isEncrypted() || host.outbound().enable_tls === false) return
         socket.mustBeVerified = hmail.force_tls
-        // Haraka then goes through STARTTLS, whatever its lists and its memory of failures say
+        // Haraka then uses STARTTLS, whatever its lists and its memory of failures contain
         hmail.force_tls = true
       },
     })
@@ -179,7 +179,7 @@ export class HarakaDelivery {
     return { ...open, name, ...(localAddress === undefined ? {} : { localAddress }) }
   }
 
-  /** For plugins with a hook `delivered`, `deferred` or `bounce`; the whole account follows. */
+  /** Records notes for the hooks `delivered`, `deferred` and `bounce`; the full summary follows. */
   #takeNote({ mxHost, address, tls, proved }: SmtpConnection, context: DeliveryContext): void {
     const { lookup, policyDomain } = context.plan
     const found = lookup.status === 'found' ? lookup : undefined
@@ -204,7 +204,7 @@ export class HarakaDelivery {
     else this.#attempt?.reject(new EndedByHaraka(how))
   }
 
-  /** No host has taken the message, and Haraka waits for one. */
+  /** Ends the message in Haraka when no host has accepted it. */
   #giveUp(thrown: unknown): void {
     if (this.#over || thrown instanceof EndedByHaraka) return
     this.#over = true
@@ -223,7 +223,7 @@ function objectionOf(context: DeliveryContext): Error | undefined {
   return context.outdated ? new Error('The MTA-STS policy has changed') : undefined
 }
 
-/** Stops Haraka before MAIL FROM on a socket of its own, where there is an objection. */
+/** Stops Haraka before MAIL FROM on its own socket, if there is an objection. */
 export function watch(socket: OutboundSocket, offer: Offer): void {
   const { write } = socket
   socket.write = (data, ...rest) => {

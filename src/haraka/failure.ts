@@ -1,11 +1,11 @@
 /**
- * The meaning of an error for a message in Haraka's queue.
+ * The effect of an error on a message in Haraka's queue.
  *
  * @module
  */
 import type { HarakaDsn } from './host.js'
 
-/** Returns true for no domain name at all, a null MX record, a domain that does not exist. */
+/** Whether the domain name is invalid, has a null MX record or does not exist. */
 export function isPermanent(error: Error): boolean {
   const { code, permanent } = error as { code?: unknown; permanent?: unknown }
   return permanent === true || code === 'EDOMAIN'
@@ -19,7 +19,7 @@ const STATUS: Readonly<Record<string, readonly [subject: number, detail: number]
   EDOMAIN: [1, 2],
 }
 
-/** The status that Haraka writes into bounces and delay notices. */
+/** Returns the status for Haraka's bounces and delay notices. */
 export function dsnOf(error: Error, text: string): HarakaDsn {
   const { code } = error as { code?: unknown }
   const [sub, det] = STATUS[String(code)] ?? [4, 1]

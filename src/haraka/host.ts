@@ -1,22 +1,22 @@
 /**
- * Haraka as this plugin knows it: the parts that it uses, and the check that they are there. There
- * is no public hook between the choice of an MX host and MAIL FROM, so that two of these parts are
- * internal; where they are not what is expected here, Haraka does not start.
+ * The used parts of Haraka, and the check that they exist. No public hook lies between the choice
+ * of an MX host and MAIL FROM, so two of these parts are internal; if they differ from what is
+ * expected, Haraka does not start.
  *
  * @module
  */
 import type { EventEmitter } from 'node:events'
 import { MtaStsError } from '../errors.js'
 
-/** A `HarakaMx`: where Haraka connects to. */
+/** A `HarakaMx`: a host to connect to. */
 export interface HarakaMx {
   exchange: string
-  /** The name in the MX record, where `exchange` is an address */
+  /** The name in the MX record, if `exchange` is an address */
   from_dns?: string
   priority?: number
   port?: number
   bind?: string
-  /** The name that EHLO says */
+  /** The name for EHLO */
   bind_helo?: string
 }
 
@@ -38,7 +38,7 @@ export interface HMail {
     rcpt_to: object[]
     notes: { outbound_ip?: string; outbound_helo?: string }
   }
-  /** Notes for hooks; gone when the process ends */
+  /** Notes for hooks, lost when the process ends */
   notes: object
   mxlist: HarakaMx[]
   force_tls: boolean
@@ -50,7 +50,7 @@ export interface HMail {
   extend_rcpt_with_dsn(recipient: object, dsn: HarakaDsn): void
 }
 
-/** The socket of an outbound connection: Haraka's own, or one in its place. */
+/** The socket of an outbound connection: Haraka's own, or a replacement. */
 export interface OutboundSocket extends EventEmitter {
   write(data: string | Uint8Array, ...rest: unknown[]): boolean
 }
@@ -64,7 +64,7 @@ export interface ClientPool {
   get_client: GetClient
 }
 
-/** The object that `this` is in a plugin. */
+/** The value of `this` in a plugin. */
 export interface HarakaPlugin {
   name: string
   config: { get(name: string, options?: object): Record<string, Record<string, unknown>> }
@@ -78,11 +78,11 @@ export interface HarakaPlugin {
   [method: string]: unknown
 }
 
-/** The parts of Haraka's modules that the plugin uses. */
+/** The used parts of Haraka's modules. */
 export interface HarakaHost {
   pool: ClientPool
   makeMx(mx: HarakaMx): HarakaMx
-  /** Returns true where the operator wants no TLS with this host or domain (tls.ini, `no_tls_hosts`) */
+  /** Whether the operator wants no TLS with this host or domain (tls.ini, `no_tls_hosts`) */
   isWithoutTls(name: string): boolean
   /** outbound.ini */
   outbound(): { local_mx_ok?: unknown; enable_tls?: unknown; connect_timeout?: unknown }
@@ -92,7 +92,7 @@ const OLDEST = [3, 0, 4] as const
 const ADVICE =
   'Install a version of mta-sts that knows this Haraka, or take the line mta-sts out of config/plugins to run without protection'
 
-/** A module, a member of it, and a piece of text that the code of the member must contain. */
+/** A module, a member of it, and a text that the member's code must contain. */
 const EXPECTED: ReadonlyArray<readonly [module: string, path: string, text: string]> = [
   ['outbound/client_pool', 'get_client', 'callback(null, socket)'],
   ['outbound/client_pool', 'release_client', 'socket.destroy()'],
@@ -115,14 +115,14 @@ const EXPECTED: ReadonlyArray<readonly [module: string, path: string, text: stri
   ['outbound/tls', 'get_tls_options', ''],
 ]
 
-/** @throws MtaStsError that says what is not as expected, and what to do */
+/** @throws MtaStsError that names the difference and the remedy */
 export function knownHost(plugin: Pick<HarakaPlugin, 'haraka_require'>): HarakaHost {
   const version = String(memberOf(load(plugin, 'package.json'), 'version'))
   checkVersion(version)
   for (const [module, path, text] of EXPECTED) {
     const found = memberOf(load(plugin, module), path)
     if (typeof found === 'function' && codeOf(found).includes(text)) continue
-    throw unknown(version, `${module}: ${path} is not what it was in the versions that are known`)
+    throw unknown(version, `${module}: ${path} differs from the known versions`)
   }
   const pool = load(plugin, 'outbound/client_pool') as ClientPool
   const { HarakaMx, ip_in_list } = memberOf(load(plugin, 'outbound'), 'net_utils') as {
@@ -140,7 +140,7 @@ export function knownHost(plugin: Pick<HarakaPlugin, 'haraka_require'>): HarakaH
   }
 }
 
-/** Older versions have double quotes. */
+/** Returns the code of a member. Older versions have double quotes. */
 function codeOf(member: object): string {
   return String(member).replaceAll('"', "'")
 }
@@ -150,7 +150,7 @@ function checkVersion(version: string): void {
   const [oldMajor, oldMinor, oldPatch] = OLDEST
   const isNewEnough = minor > oldMinor || (minor === oldMinor && patch >= oldPatch)
   if (major === oldMajor && isNewEnough) return
-  throw unknown(version, `known are the versions from ${OLDEST.join('.')} up to 4`)
+  throw unknown(version, `the known versions are from ${OLDEST.join('.')} up to 4`)
 }
 
 function load(plugin: Pick<HarakaPlugin, 'haraka_require'>, module: string): unknown {

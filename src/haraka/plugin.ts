@@ -1,8 +1,10 @@
 /**
- * The plugin itself: settings, the one hook, and the one function of Haraka that is wrapped.
+ * The plugin itself: settings, the one hook, and the one wrapped function of Haraka.
  *
  * @module
  */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { format } from 'node:util'
 import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
@@ -26,7 +28,7 @@ const OK = 906
 
 const FILE = 'mta-sts.ini'
 const HOOK = 'mta_sts_get_mx'
-/** After every plugin that routes messages to hosts of its own choice */
+/** After every plugin that chooses hosts for messages */
 const LATE = 90
 
 /** Marks the wrapped function, so that a second line in config/plugins is noticed. */
@@ -35,7 +37,7 @@ const WRAPPED = Symbol.for('mta-sts.haraka')
 /**
  * Registers the plugin with Haraka, which calls this with the plugin as `this`.
  *
- * @throws MtaStsError that says what is wrong with the settings, or with this Haraka; Haraka stops
+ * @throws MtaStsError that names the fault in the settings, or in this Haraka; Haraka stops
  */
 export function register(this: object): void {
   const plugin = this as HarakaPlugin
@@ -57,7 +59,7 @@ export function register(this: object): void {
       },
       (error) => {
         plugin.logerror(`not started: ${textOfThrown(error)}`)
-        // An empty list is a deferral; anything else could lead Haraka to deliver by itself
+        // An empty list is a deferral; any other result could make Haraka deliver by itself
         next(OK, [])
       },
     )
@@ -67,24 +69,45 @@ export function register(this: object): void {
 }
 
 function settingsOf(plugin: HarakaPlugin, host: HarakaHost) {
+  const folder = process.env.HARAKA ?? process.cwd()
+  checkFile(join(folder, 'config', FILE))
   const config = plugin.config.get(FILE)
   const { main = {}, overrides = {}, dane = {}, reports = {}, ...others } = config
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new MtaStsError(
-      `config/${FILE}: unknown section [${unknown}]. Known are: [overrides], [dane], [reports]`,
+      `config/${FILE}: unknown section [${unknown}]. Known sections: [overrides], [dane], [reports]`,
       'ECONFIG',
     )
   }
-  const folder = process.env.HARAKA ?? process.cwd()
   const file = `config/${FILE}`
   const settings = readSettings({ file, folder, main, overrides, dane, reports })
   return { ...settings, localMxOk: settings.localMxOk || host.outbound().local_mx_ok === true }
 }
 
+/** A comment, a section, or a setting: Haraka skips every other line. */
+const LINE = /^\s*(?:[;#].*|\[[^\]]*\]\s*|[\w@:./[\]-]+\s*=.*)?$/
+
+/** @throws MtaStsError for a file, or a line of it, that Haraka would only log and skip */
+function checkFile(path: string): void {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return
+    throw new MtaStsError(`${path} cannot be read: ${textOfThrown(cause)}`, 'ECONFIG', { cause })
+  }
+  // A backslash at its end joins a line with the next one
+  const lines = text.replace(/\\[ \t]*(?:\r\n?|\n)/g, ' ').split(/\r\n?|\n/)
+  const wrong = lines.findIndex((line) => !LINE.test(line))
+  if (wrong < 0) return
+  const at = `config/${FILE}: line ${wrong + 1}`
+  throw new MtaStsError(`${at} is neither [section], name=value nor a comment`, 'ECONFIG')
+}
+
 /**
- * Starts at the first message: in a cluster, plugins are also loaded by the master, which sends
- * none. Settings are checked at once.
+ * Starts at the first message: in a cluster, the master also loads plugins, but sends no mail.
+ * Settings are checked at once.
  */
 class LateService {
   readonly #setup: ServiceSetup
@@ -93,7 +116,7 @@ class LateService {
   constructor(setup: ServiceSetup, plugin: HarakaPlugin) {
     this.#setup = setup
     PluginService.check(setup)
-    // A mistake in what is loaded on demand stops Haraka a moment later
+    // A mistake in a part loaded on demand stops Haraka a moment later
     PluginService.checkRest(setup).catch((error) => {
       plugin.logerror(`Haraka stops: ${textOfThrown(error)}`)
       setImmediate(() => {
@@ -103,7 +126,7 @@ class LateService {
   }
 
   get(): Promise<PluginService> {
-    // A store that could not be opened may be there at the next message
+    // A store that could not be opened may be available at the next message
     this.#service ??= PluginService.start(this.#setup).catch((error) => {
       this.#service = undefined
       throw error
@@ -116,7 +139,7 @@ class LateService {
   }
 }
 
-/** `get_client` that gives Haraka the socket of a connection that was opened for this MX host. */
+/** Wraps `get_client`: gives Haraka the socket of a connection that was opened for this MX host. */
 function offering(original: GetClient, offers: WeakMap<HarakaMx, Offer>): GetClient {
   const getClient: GetClient = function (this: unknown, mx, callback) {
     const offer = offers.get(mx)
@@ -145,7 +168,7 @@ function report(plugin: HarakaPlugin, hmail: HMail, summary: DeliverySummary): v
   else plugin.loginfo(text, { uuid })
 }
 
-/** The package's logger in Haraka's words. */
+/** Returns the package's logger on top of Haraka's. */
 function loggerOf(plugin: HarakaPlugin): Logger {
   const log =
     (level: 'logdebug' | 'loginfo' | 'logwarn' | 'logerror') =>

@@ -1,7 +1,7 @@
 /**
- * The socket of an open connection, in the shape in which Haraka's outbound uses its own. What
- * Haraka says up to the end of STARTTLS is answered here: TLS is in place already, and in this way
- * Haraka knows it and logs it.
+ * The socket of an open connection, in the shape of Haraka's outbound sockets. Commands up to the
+ * end of STARTTLS are answered here: TLS is already active, and this is how Haraka learns and logs
+ * it.
  *
  * @module
  */
@@ -13,19 +13,19 @@ import { isFinalReply, type SmtpStep } from '../smtp/reply.js'
 import { checkServerIdentity } from '../tls/identity.js'
 import type { OutboundSocket } from './host.js'
 
-/** A connection, and what Haraka must know of it. */
+/** A connection, with the facts for Haraka. */
 export interface HandedOver {
   mxHost: string
   socket: Socket
-  /** Haraka is to go through STARTTLS; false where outbound.ini turns TLS off for Haraka itself */
+  /** Haraka uses STARTTLS; false if outbound.ini turns TLS off for Haraka itself */
   showsStartTls: boolean
-  /** The host has authenticated itself, by its policy or by DANE */
+  /** The host has authenticated itself, for its policy or for DANE */
   proved: boolean
-  /** A handshake with the host failed, and this is the plaintext after it */
+  /** A handshake with the host failed, and this connection is plaintext */
   tlsFailed: boolean
-  /** Asked before MAIL FROM: a reason to say nothing of the message on this connection */
+  /** Called before MAIL FROM: a reason not to send the message on this connection */
   objection(): Error | undefined
-  /** For a silent host, in milliseconds */
+  /** Limit for a silent host, in milliseconds */
   timeout: number
 }
 
@@ -36,7 +36,7 @@ type Upgraded = (
   cipher: { name: string; version: string | null },
 ) => void
 
-/** A line longer than this ends the connection, in bytes */
+/** Bound of a line, in bytes; a longer one ends the connection */
 const MAX_LINE = 65_536
 
 const STEPS: ReadonlyArray<readonly [RegExp, SmtpStep]> = [
@@ -56,13 +56,13 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
   readonly remotePort: number | undefined
   readonly localAddress: string | undefined
   readonly localPort: number | undefined
-  /** True where Haraka's own list `force_tls_hosts` asks for a verified certificate */
+  /** True if Haraka's own list `force_tls_hosts` demands a verified certificate */
   mustBeVerified = false
   /** For Haraka's log */
   readonly name: string
   readonly #connection: HandedOver
   readonly #socket: Socket
-  /** `offered`: Haraka knows of STARTTLS; `secured`: Haraka knows that TLS is in place */
+  /** `offered`: Haraka knows of STARTTLS; `secured`: Haraka knows that TLS is active */
   #phase: 'greeting' | 'offered' | 'starttls' | 'secured'
   #held = ''
   #reply: string[] = []
@@ -83,13 +83,13 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     socket.setTimeout(connection.timeout)
   }
 
-  /** Begins to read. Haraka must listen for lines by now: the greeting is the first one. */
+  /** Starts reading. Haraka must already listen for lines: the greeting is the first one. */
   start(): void {
     const socket = this.#socket
     socket.on('error', (error) => this.#fail(error))
     socket.on('timeout', () => {
       this.emit('timeout')
-      // Haraka leaves a host alone that does not answer QUIT
+      // Haraka does not close the connection of a host that ignores QUIT
       setImmediate(() => this.destroy())
     })
     socket.on('drain', () => this.emit('drain'))
@@ -121,7 +121,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     this.#socket.destroy()
   }
 
-  /** Ends the connection once Haraka is through with it, where it has not: it may be saying QUIT. */
+  /** Ends the connection after Haraka has finished, unless it is already sending QUIT. */
   abandon(): void {
     if (this.listenerCount('line') === 0) this.destroy()
   }
@@ -156,12 +156,12 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     return this.#socket instanceof TLSSocket
   }
 
-  /** Everything that had to be proved has been proved before Haraka has the socket. */
+  /** Whether TLS is active. All proofs are given before Haraka gets the socket. */
   isSecure(): boolean {
     return this.isEncrypted()
   }
 
-  /** Haraka's word for the handshake, which is over. */
+  /** Reports the finished handshake to Haraka. */
   upgrade(_options: unknown, done?: Upgraded): void {
     const socket = this.#socket
     if (!(socket instanceof TLSSocket)) throw new Error('STARTTLS was not offered')
@@ -175,7 +175,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     })
   }
 
-  /** Returns the error that Haraka would find by itself, where nothing was proved. */
+  /** Returns the error that Haraka itself would find, if nothing was proved. */
   #verificationError(socket: TLSSocket): unknown {
     const { proved, mxHost } = this.#connection
     if (proved) return undefined
@@ -183,7 +183,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     return checkServerIdentity(mxHost, socket.getPeerCertificate())
   }
 
-  /** Returns true for a command that is answered here and not sent. */
+  /** Answers a command that must not be sent. Returns whether it did. */
   #answers(command: string): boolean {
     this.#step = STEPS.find(([pattern]) => pattern.test(command))?.[1] ?? this.#step
     if (this.#phase === 'greeting' && /^EHLO\b/i.test(command)) {
@@ -208,7 +208,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     })
   }
 
-  /** Without `source`, which Haraka takes for a reason to deliver in plaintext for a week. */
+  /** Emits an error without `source`, which would make Haraka deliver in plaintext for a week. */
   #fail({ message }: Error): void {
     this.writable = false
     if (this.listenerCount('error') > 0) this.emit('error', new Error(message))
@@ -235,7 +235,7 @@ export class HandedOverSocket extends EventEmitter implements OutboundSocket {
     }
   }
 
-  /** A 5yz that is not the receiver's final word must not bounce the message: it becomes a 4yz. */
+  /** Changes a 5yz that is not final to a 4yz: it must not bounce the message. */
   #tempered(lines: readonly string[]): readonly string[] {
     const code = Number(lines.at(-1)?.slice(0, 3))
     if (!(code >= 500) || this.#step === 'EHLO') return lines

@@ -1,6 +1,6 @@
 /**
  * Addresses that a name chosen by a remote party must not lead to: the sender's own network, and
- * networks in which no mail is received.
+ * networks without mail servers.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { BlockList, isIPv4, isIPv6 } from 'node:net'
 /**
  * Returns the networks that no MX host and no policy host may point to: unspecified, loopback,
  * private, link-local, shared (100.64/10), unique-local, multicast, benchmark and reserved
- * addresses. Documentation ranges are not among them.
+ * addresses, but not documentation ranges.
  */
 export function defaultBlockedAddresses(): BlockList {
   const list = new BlockList()
@@ -32,7 +32,7 @@ export function defaultBlockedAddresses(): BlockList {
   for (const [network, prefix] of [
     ['::', 128],
     ['::1', 128],
-    ['64:ff9b:1::', 48], // NAT64 within a network (RFC 8215), with IPv4 addresses in any place
+    ['64:ff9b:1::', 48], // NAT64 within a network (RFC 8215), with IPv4 addresses at any position
     ['100::', 64], // discarded (RFC 6666)
     ['2001:2::', 48], // benchmarks (RFC 5180)
     ['5f00::', 16], // segment routing (RFC 9602)
@@ -46,7 +46,7 @@ export function defaultBlockedAddresses(): BlockList {
   return list
 }
 
-/** Whether an address is on the list, by itself or as the IPv4 address that it carries. */
+/** Whether an address, or the IPv4 address embedded in it, is on the list. */
 export function isBlocked(address: string, list: BlockList): boolean {
   if (isIPv4(address)) return list.check(address, 'ipv4')
   if (!isIPv6(address)) return true
@@ -54,7 +54,7 @@ export function isBlocked(address: string, list: BlockList): boolean {
   return embeddedIPv4(address).some((embedded) => list.check(embedded, 'ipv4'))
 }
 
-/** Returns the IPv4 addresses inside an IPv6 address, where its prefix says that there are some. */
+/** Returns the IPv4 addresses embedded in an IPv6 address, as its prefix indicates. */
 function embeddedIPv4(address: string): string[] {
   const groups = expandIPv6(address)
   const at = (index: number) => groups[index] ?? 0
@@ -69,9 +69,9 @@ function embeddedIPv4(address: string): string[] {
   if (at(0) === 0x64 && at(1) === 0xff9b) return [ipv4(at(6), at(7))]
   // 6to4 (RFC 3056)
   if (at(0) === 0x2002) return [ipv4(at(1), at(2))]
-  // ISATAP (RFC 5214 §6.1), in any prefix; the first bits of the interface say whether it is global
+  // ISATAP (RFC 5214 §6.1), with any prefix; the first bits of the interface mark global ones
   if ((at(4) & 0xfdff) === 0 && at(5) === 0x5efe) return [ipv4(at(6), at(7))]
-  // Teredo (RFC 4380 §4): the server, and the client with its bits turned over
+  // Teredo (RFC 4380 §4): the server, and the client with inverted bits
   if (at(0) === 0x2001 && at(1) === 0) {
     return [ipv4(at(2), at(3)), ipv4(at(6) ^ 0xffff, at(7) ^ 0xffff)]
   }

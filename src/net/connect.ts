@@ -1,6 +1,6 @@
 /**
- * Opens TCP connections: to each address of a host in turn, the next one begun before
- * the first has run into its timeout (RFC 8305), and through the caller's own `connect`.
+ * Opens TCP connections to the addresses of a host in turn, the next one started before the
+ * previous one times out (RFC 8305), or through the caller's `connect`.
  *
  * @module
  */
@@ -9,12 +9,13 @@ import { Duplex } from 'node:stream'
 import { MtaStsError } from '../errors.js'
 import { MAX_TIMER } from '../option-checks.js'
 import { errorOfThrown } from '../text.js'
+import { onAbort } from './deadline.js'
 
-/** One address that is about to be connected to. */
+/** An address to connect to. */
 export interface ConnectTarget {
   /** A policy host (HTTPS), an MX host (SMTP), or a collector of TLS reports (HTTPS) */
   purpose: 'policy' | 'smtp' | 'report'
-  /** The name that the address belongs to */
+  /** The name of the host with this address */
   host: string
   /** An IPv4 or IPv6 address, as text */
   address: string
@@ -23,8 +24,8 @@ export interface ConnectTarget {
 }
 
 /**
- * Opens a TCP connection, or begins to: a proxy client, a source address, a test's loopback.
- * The socket may still be connecting when it is returned.
+ * Opens a TCP connection, or starts to: a proxy client, a source address, a test's loopback. The
+ * returned socket may still be connecting.
  */
 export type Connect = (target: ConnectTarget) => Socket | Promise<Socket>
 
@@ -32,7 +33,7 @@ export const connectDirectly: Connect = ({ address, port }) => connectTcp({ host
 
 export interface ConnectOptions {
   connect: Connect
-  /** For each address, in milliseconds */
+  /** Limit for each address, in milliseconds */
   timeout: number
   signal?: AbortSignal | undefined
 }
@@ -40,9 +41,9 @@ export interface ConnectOptions {
 export interface Connected {
   socket: Socket
   target: ConnectTarget
-  /** The targets that are worth another try if this one turns out to be of no use */
+  /** The targets left to try if this one fails later */
   remaining: ConnectTarget[]
-  /** The targets that could not be connected to before this one could */
+  /** The targets that failed before this one connected */
   failed: ReadonlyArray<{ target: ConnectTarget; error: Error }>
 }
 
@@ -50,7 +51,7 @@ export interface Connected {
 export class ConnectError extends MtaStsError {
   /** Not `true`: the host may be back later */
   readonly permanent: false
-  /** One for each address */
+  /** One error for each address */
   readonly errors: ReadonlyArray<{ target: ConnectTarget; error: Error }>
 
   constructor(errors: ReadonlyArray<{ target: ConnectTarget; error: Error }>) {
@@ -67,12 +68,12 @@ export class ConnectError extends MtaStsError {
   }
 }
 
-/** The delay before the next address is tried beside the one under way (RFC 8305 §5). */
+/** Delay before the next address is tried in parallel (RFC 8305 §5). */
 const ATTEMPT_DELAY = 250
 
 /**
- * Connects to the first of the targets that answers. The first is favoured: the next is begun
- * when it fails, or after 250 ms, and whichever is there first is taken.
+ * Connects to the first target that answers. The next one is started when the one before fails, or
+ * after 250 ms; the first connection is used.
  *
  * @throws ConnectError when none of them answers; the signal's reason when it is aborted
  */
@@ -82,18 +83,17 @@ export function connectFirst(
 ): Promise<Connected> {
   const failed: Array<{ target: ConnectTarget; error: Error }> = []
   const giveUp = new AbortController()
-  const onAbort = () => giveUp.abort(options.signal?.reason)
-  if (options.signal?.aborted) onAbort()
-  options.signal?.addEventListener('abort', onAbort, { once: true })
+  const release = onAbort(options.signal, () => giveUp.abort(options.signal?.reason))
 
   return new Promise<Connected>((resolve, reject) => {
     let begun = 0
     let timer: NodeJS.Timeout | undefined
     const finish = (settle: () => void) => {
       clearTimeout(timer)
-      options.signal?.removeEventListener('abort', onAbort)
+      release()
       settle()
-      giveUp.abort()
+      // Where one address was tried, there is nothing to give up
+      if (begun > 1) giveUp.abort()
     }
     const beginNext = () => {
       clearTimeout(timer)
@@ -120,19 +120,20 @@ export function connectFirst(
   })
 }
 
-/** One address, from the call of `connect` to the open connection; bounded from the first moment. */
+/** Connects to one address. The time limit includes the call of `connect`. */
 function connectOne(
   target: ConnectTarget,
   { connect, timeout, signal }: ConnectOptions,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
     let socket: Socket | undefined
     let settled = false
     const settle = (done: () => void) => {
       if (settled) return
       settled = true
       clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+      release()
       socket?.off('error', fail).off('close', onClose)
       done()
     }
@@ -142,23 +143,21 @@ function connectOne(
         reject(error)
       })
     const onClose = () => fail(new Error('connection closed'))
-    const onAbort = () => fail(signal?.reason)
     const timer = setTimeout(() => fail(timeoutError(timeout)), Math.min(timeout, MAX_TIMER))
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const release = onAbort(signal, () => fail(signal?.reason))
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
       if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
-      // Nothing will be heard of it any more
-      if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))
       socket = opened
+      // Its events may be over, or about to come: a socket that fails at once is closed before them
+      if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))
       const ready = () => settle(() => resolve(opened))
       if (opened.readyState === 'open') return ready()
       opened.once('connect', ready).once('error', fail).once('close', onClose)
     }
-    if (signal?.aborted) return onAbort()
     try {
       const opened = connect(target)
-      // Not awaited: a socket that fails at once must find its error handler attached
+      // Not awaited: the error handler must be attached before a socket fails at once
       if ('then' in Object(opened)) Promise.resolve(opened).then(take, fail)
       else take(opened as Socket)
     } catch (error) {
@@ -167,7 +166,7 @@ function connectOne(
   })
 }
 
-/** Destroys a socket, if there is one, whose events are no longer handled. */
+/** Destroys a socket, if any, whose events are no longer handled. */
 export function discard(socket: Socket | undefined): void {
   socket?.on('error', ignore).destroy()
 }

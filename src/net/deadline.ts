@@ -1,29 +1,27 @@
 /**
- * A bound in time for work of several steps.
+ * Time limits.
  *
  * @module
  */
+import { setMaxListeners } from 'node:events'
 import { MtaStsError } from '../errors.js'
 
 /**
- * A signal that is aborted after some milliseconds, or with another signal. `clear()` it when the
+ * A signal that is aborted after some milliseconds, or with another signal. Call `clear()` when the
  * work is done.
  */
 export class Deadline {
   readonly #controller = new AbortController()
   readonly #end: number
-  readonly #parent: AbortSignal | undefined
   readonly #what: string
+  readonly #unfollow: () => void
   #timer: NodeJS.Timeout | undefined
-  readonly #followParent = () => this.#controller.abort(this.#parent?.reason)
 
-  /** @param what named by the error: "The deadline of {what} has passed" */
+  /** @param what subject of the error: "The deadline of {what} has passed" */
   constructor(milliseconds: number, what: string, parent?: AbortSignal) {
     this.#what = what
     this.#end = performance.now() + milliseconds
-    this.#parent = parent
-    if (parent?.aborted) this.#followParent()
-    else parent?.addEventListener('abort', this.#followParent, { once: true })
+    this.#unfollow = onAbort(parent, () => this.#controller.abort(parent?.reason))
     this.shorten(milliseconds)
   }
 
@@ -31,12 +29,12 @@ export class Deadline {
     return this.#controller.signal
   }
 
-  /** Milliseconds until the end that was set first; 0 when it has passed. */
+  /** Milliseconds until the original end; 0 when it has passed. */
   get left(): number {
     return Math.max(0, this.#end - performance.now())
   }
 
-  /** Aborts after this many milliseconds from now, but never later than the end that was set first. */
+  /** Aborts after this many milliseconds from now, but never later than the original end. */
   shorten(milliseconds: number): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#expire(), Math.min(milliseconds, this.left))
@@ -44,7 +42,7 @@ export class Deadline {
 
   clear(): void {
     clearTimeout(this.#timer)
-    this.#parent?.removeEventListener('abort', this.#followParent)
+    this.#unfollow()
   }
 
   #expire(): void {
@@ -53,18 +51,58 @@ export class Deadline {
 }
 
 /**
- * Waits for a promise, but no longer than until a signal is aborted; then rejects with the error
- * that `reason` makes. The work goes on: others may wait for it.
+ * Calls the listener when the signal is aborted, at once if it is already. Returns a function that
+ * removes the listener. Any number of operations may share a signal: Node's warning about eleven
+ * listeners is switched off.
+ */
+export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
+  if (signal === undefined) return () => undefined
+  if (signal.aborted) {
+    listener()
+    return () => undefined
+  }
+  setMaxListeners(0, signal)
+  signal.addEventListener('abort', listener, { once: true })
+  return () => signal.removeEventListener('abort', listener)
+}
+
+export interface TimeLimit {
+  milliseconds: number
+  /** Creates the error when the limit has passed */
+  late: () => Error
+  /** Whether the process may end during the call */
+  background?: boolean
+}
+
+/** Settles as a call does. Rejects if it takes longer than the limit; the call itself goes on. */
+export async function withinTime<T>(
+  { milliseconds, late, background = false }: TimeLimit,
+  call: () => T | PromiseLike<T>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), milliseconds)
+    if (background) timer.unref()
+  })
+  try {
+    return await Promise.race([call(), limit])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/**
+ * Waits for a promise until a signal is aborted; then rejects with the error that `reason` creates,
+ * or the signal's own. The work itself goes on: others may wait for it.
  */
 export function unlessAborted<T>(
   promise: Promise<T>,
-  signal: AbortSignal,
-  reason: () => unknown,
+  signal: AbortSignal | undefined,
+  reason: () => unknown = () => signal?.reason,
 ): Promise<T> {
+  if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(reason())
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    promise.finally(() => signal.removeEventListener('abort', onAbort)).then(resolve, reject)
+    const release = onAbort(signal, () => reject(reason()))
+    promise.finally(release).then(resolve, reject)
   })
 }

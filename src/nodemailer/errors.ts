@@ -24,7 +24,6 @@ export function errorOf(thrown: unknown, signal: AbortSignal | undefined): Error
 
 /** Creates the error of Nodemailer's own transports for an aborted signal. */
 function abortError(signal: AbortSignal): Error {
-  const message = 'The message was not sent: its signal was aborted'
-  const error = new Error(message, { cause: signal.reason })
+  const error = new Error('Message sending aborted', { cause: signal.reason })
   return Object.assign(error, { name: 'AbortError', code: 'EABORT' })
 }

@@ -20,14 +20,20 @@ export type Logger = Record<
 
 /** Returns the Nodemailer that is installed beside this package. */
 export function loadNodemailer(): Nodemailer {
-  return required('nodemailer') as Nodemailer
+  return isCommonJs() ? require('nodemailer') : required('nodemailer')
 }
 
 export function loadGetLogger(): GetLogger {
-  return (required('nodemailer/lib/shared/index.js') as { getLogger: GetLogger }).getLogger
+  return isCommonJs()
+    ? require('nodemailer/lib/shared/index.js').getLogger
+    : required('nodemailer/lib/shared/index.js').getLogger
 }
 
-function required(name: string): unknown {
-  // In CommonJS, which the published program is, `import.meta` is empty
-  return createRequire(import.meta.url ?? __filename)(name)
+/** The published program is CommonJS: a written-out `require` is seen by whoever bundles it. */
+function isCommonJs(): boolean {
+  return typeof require === 'function'
+}
+
+function required(name: string) {
+  return createRequire(import.meta.url)(name)
 }

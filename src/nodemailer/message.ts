@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { setMaxListeners } from 'node:events'
+import { isAscii } from 'node:buffer'
 import { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { TlsDemand } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
+import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
 import { errorOfThrown } from '../text.js'
 import type { MailNode, MailToSend } from './types.js'
@@ -44,11 +44,7 @@ export class Message {
 
   #follow(signal: AbortSignal): AbortSignal {
     const controller = new AbortController()
-    setMaxListeners(0, controller.signal)
-    const onAbort = () => controller.abort(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.#release = () => signal.removeEventListener('abort', onAbort)
+    this.#release = onAbort(signal, () => controller.abort(signal.reason))
     return controller.signal
   }
 
@@ -59,7 +55,7 @@ export class Message {
       from: this.envelope.from,
       to: recipients,
       // A message that Nodemailer composes is 7-bit; one that comes whole may be anything
-      use8BitMime: content instanceof Readable ? this.#isRaw : content.some(isEightBit),
+      use8BitMime: content instanceof Readable ? this.#isRaw : !isAscii(content),
       ...(size === undefined ? {} : { size }),
       ...(dsn === undefined ? {} : { dsn: dsnOf(dsn) }),
       ...(this.demand === 'require' ? { requireTls: true } : {}),
@@ -74,10 +70,6 @@ export class Message {
       return context.stop(error)
     }
   }
-}
-
-function isEightBit(byte: number): boolean {
-  return byte > 127
 }
 
 /** Returns delivery status options by their SMTP names (RFC 3461); Nodemailer has its own, too. */
@@ -172,7 +164,7 @@ export class MessageSource {
     if (!whole && this.#hasStream) return
     try {
       const stream = this.#message.createReadStream()
-      this.#copy = whole ? await buffer(stream) : await readSmall(stream)
+      this.#copy = await readUpTo(whole ? Number.POSITIVE_INFINITY : SMALL, stream)
     } catch (error) {
       // Without a stream of the user's, the attempt reads it again and ends with the same error
       if (this.#hasStream) this.#error = errorOfThrown(error)
@@ -205,16 +197,22 @@ export class MessageSource {
   }
 }
 
-/** Reads a stream that ends within {@link SMALL} bytes; undefined for a longer one. */
-async function readSmall(stream: Readable): Promise<Uint8Array | undefined> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stream) {
-    size += chunk.length
-    if (size > SMALL) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+/** Reads a stream that ends within so many bytes; undefined for a longer one. */
+function readUpTo(max: number, stream: Readable): Promise<Uint8Array | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    stream.on('error', reject)
+    stream.once('end', () => resolve(Buffer.concat(chunks, size)))
+    stream.once('close', () => reject(new Error('The message was closed before its end')))
+    stream.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      chunks.push(chunk)
+      if (size <= max) return
+      resolve(undefined)
+      stream.destroy()
+    })
+  })
 }
 
 /** A stream that is opened when it is first read. */

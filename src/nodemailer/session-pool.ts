@@ -9,6 +9,7 @@ import { setMaxListeners } from 'node:events'
 import { isDeepStrictEqual } from 'node:util'
 import type { Candidate } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
+import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { isTooManyConnections } from '../smtp/reply.js'
 import type { Security } from '../tls/security.js'
@@ -193,19 +194,30 @@ export class SessionPool {
     const index = host?.idle.findIndex((kept) => fits(kept, candidate)) ?? -1
     const [kept] = index < 0 ? [] : (host?.idle.splice(index, 1) ?? [])
     if (!kept) return undefined
-    clearTimeout(kept.timer)
-    kept.connection.ref()
+    if (kept.timer !== undefined) {
+      clearTimeout(kept.timer)
+      kept.timer = undefined
+      kept.connection.ref()
+    }
     kept.messages++
     this.#leased.set(kept.connection, kept)
     return kept
   }
 
   #keep(kept: Kept): void {
+    this.#host(kept.connection.mxHost).idle.push(kept)
+    this.#wakeNext()
+    // A message that was woken takes the connection first: for a busy one this would be for nothing
+    queueMicrotask(() => this.#rest(kept))
+  }
+
+  /** Bounds the time of a connection that nobody has taken. */
+  #rest(kept: Kept): void {
     const { connection } = kept
+    const idle = this.#hosts.get(connection.mxHost)?.idle
+    if (kept.timer !== undefined || !idle?.includes(kept)) return
     kept.timer = setTimeout(() => void connection.quit(), this.#limits.idleTimeout).unref()
     connection.unref()
-    this.#host(connection.mxHost).idle.push(kept)
-    this.#wakeNext()
   }
 
   /** Whether another connection to the host may be opened, once something idle has given way. */
@@ -286,16 +298,17 @@ export class SessionPool {
     // Both may have come while a connection was being opened
     if (signal?.aborted || this.forced.aborted) return Promise.resolve()
     return new Promise((resolve) => {
+      let release: (() => void) | undefined
       const waiting: Waiting = {
         mxHost,
         wake: () => {
           queue.delete(waiting)
-          signal?.removeEventListener('abort', waiting.wake)
+          release?.()
           resolve()
         },
       }
       queue.add(waiting)
-      signal?.addEventListener('abort', waiting.wake, { once: true })
+      release = onAbort(signal, waiting.wake)
     })
   }
 }

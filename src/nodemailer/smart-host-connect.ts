@@ -20,6 +20,7 @@ import { TlsFailureError } from '../tls/failures.js'
 import { checkServerIdentity } from '../tls/identity.js'
 import type { Security } from '../tls/security.js'
 import type { GetSocket, SmtpOptions, SocketOptions } from './smart-host-types.js'
+import { TransactionLogger } from './transaction-log.js'
 
 /** Under this key the options of an SMTP session hold the connection that was opened for it. */
 const OPENED = Symbol('connection')
@@ -43,9 +44,11 @@ export interface ConnectSettings {
 /** Opens the connections of one smart host. */
 export class SmartHostConnector {
   readonly #settings: ConnectSettings
+  readonly #log: TransactionLogger
 
   constructor(settings: ConnectSettings) {
     this.#settings = settings
+    this.#log = new TransactionLogger(settings.options())
   }
 
   /**
@@ -57,13 +60,18 @@ export class SmartHostConnector {
   async open(turn: Turn, socketOptions: object): Promise<SocketOptions | false> {
     const { security } = turn.candidate
     const plainly = () => this.#openPlainly(socketOptions)
-    if (security.level !== 'opportunistic') return this.#openProved(turn, security, socketOptions)
-    const { ignoreTLS } = this.#settings.options()
+    if (security.level !== 'opportunistic') {
+      return this.#openProved(turn, security, await this.#givenSocket(socketOptions))
+    }
+    const { ignoreTLS, connection, socket } = this.#settings.options()
     if (security.audit === undefined || (ignoreTLS && !this.#implicitTls)) return plainly()
+    // A socket that serves one connection cannot be judged first and used afterwards
+    if (connection || socket) return plainly()
+    const given = await this.#givenSocket(socketOptions)
     // Mode testing: whatever fails is recorded, and then goes on as without a policy
     try {
       const audited: Security = { level: 'encrypted', audit: security.audit }
-      return await this.#openProved(turn, audited, socketOptions)
+      return await this.#openProved(turn, audited, given)
     } catch (error) {
       if (error instanceof TlsFailureError) {
         turn.context.note({ mxHost: turn.candidate.mxHost, ...error.failure })
@@ -78,7 +86,7 @@ export class SmartHostConnector {
     const given = await this.#givenSocket(socketOptions)
     if (given?.connection) return given
     const { connect } = this.#settings.sts
-    if (!connect) return false
+    if (!connect || this.#settings.options().socket) return false
     const { host, port } = this.#place
     const targets = (await this.#addresses()).map(
       (address) => ({ purpose: 'smtp', host, address, port }) as const,
@@ -90,17 +98,17 @@ export class SmartHostConnector {
   async #openProved(
     { candidate, context, signal }: Turn,
     security: Security,
-    socketOptions: object,
+    given: SocketOptions | undefined,
   ): Promise<SocketOptions> {
-    const given = await this.#givenSocket(socketOptions)
     const { mxHost } = candidate
     const changes: CandidateChanges = {
       security,
       port: this.#place.port,
       tls: this.#tlsOptions(candidate, security),
       implicitTls: this.#implicitTls,
-      // The address that a proxy connects to is not known here
-      addresses: given?.connection ? [mxHost] : await this.#addresses(),
+      // The address that a proxy or the socket of the program connects to is not known here
+      addresses:
+        given?.connection || this.#settings.options().socket ? [mxHost] : await this.#addresses(),
       ...this.#connectBy(given),
     }
     const connection = await context.open({ ...this.#openOptions, signal }, changes)
@@ -118,9 +126,10 @@ export class SmartHostConnector {
   /** A proxy's socket serves one connection. */
   #connectBy(given: SocketOptions | undefined): { connect?: Connect } {
     if (given?.connection) return { connect: () => given.connection as Socket }
+    const { localAddress, socket } = this.#settings.options()
+    if (socket) return { connect: () => socket.connect(this.#place.port, this.#place.host) }
     const { connect } = this.#settings.sts
     if (connect) return { connect }
-    const { localAddress } = this.#settings.options()
     if (localAddress === undefined) return {}
     return {
       connect: ({ address, port }) => new Socket().connect({ host: address, port, localAddress }),
@@ -135,6 +144,7 @@ export class SmartHostConnector {
       ...(localAddress === undefined ? {} : { localAddress }),
       connectionTimeout: connectionTimeout || CONNECTION_TIMEOUT,
       greetingTimeout: greetingTimeout || GREETING_TIMEOUT,
+      ...this.#log.forSession(),
     }
   }
 
@@ -172,13 +182,15 @@ export class SmartHostConnector {
     return addresses
   }
 
-  /** Returns the result of the user's `getSocket`; undefined without one, or when it gives nothing. */
+  /** Returns the result of the user's `getSocket`, or the option `connection`; undefined without both. */
   #givenSocket(socketOptions: object): Promise<SocketOptions | undefined> {
+    const { connection } = this.#settings.options()
+    const fallback = connection ? { connection } : undefined
     const getSocket = this.#settings.getSocket()
-    if (!getSocket) return Promise.resolve(undefined)
+    if (!getSocket) return Promise.resolve(fallback)
     return new Promise((resolve, reject) => {
       getSocket(socketOptions, (error, given) =>
-        error ? reject(error) : resolve(given || undefined),
+        error ? reject(error) : resolve(given || fallback),
       )
     })
   }
@@ -229,14 +241,16 @@ export function meets(connection: SmtpConnection | undefined, security: Security
 }
 
 /**
- * Fails an SMTP session by a socket that breaks with this error. The pools of Nodemailer 8 and 9 lose a
- * place for good when `getSocket` itself reports one.
+ * Fails an SMTP session by a socket that breaks with this error, or ends without one. The pools of
+ * Nodemailer 8 and 9 lose a place for good when `getSocket` itself reports an error.
  */
-export function brokenSocket(error: Error): SocketOptions {
-  // A session that has ended meanwhile does not listen any more, and nobody else would
-  const socket = new Socket().on('error', () => {})
-  // After the session has begun to listen
-  process.nextTick(() => socket.destroy(error))
+export function brokenSocket(error?: Error): SocketOptions {
+  const socket = new Socket()
+  // The session may be over by now, and then nobody listens: a message aborted, a pool closed by force
+  socket.on('error', () => {})
+  // After the session has begun to listen: to errors at once, to the end when it waits for a greeting
+  if (error) process.nextTick(() => socket.destroy(error))
+  else setImmediate(() => setImmediate(() => socket.destroy()))
   // The session is not to begin anything on it
   return { connection: socket, secure: true, secured: true }
 }

@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { withPermanence } from '../smtp/reply.js'
+import { copyOfError } from '../errors.js'
+import { ConnectError } from '../net/connect.js'
+import { recipientsWithPermanence, SmtpError, withPermanence } from '../smtp/reply.js'
 import { errorOfThrown } from '../text.js'
 import { brokenSocket } from './smart-host-connect.js'
 import type { SocketOptions } from './smart-host-types.js'
@@ -13,6 +15,7 @@ const REASON = Symbol('reason')
 /** Fails an SMTP session for a reason that {@link settledError} finds again. */
 export function failSession(reason: unknown): SocketOptions {
   const error = errorOfThrown(reason)
+  if (isClosedBeforeGreeting(error)) return brokenSocket()
   // The session writes to the error that it reports
   const carrier = Object.assign(new Error(error.message), { [REASON]: error })
   return brokenSocket(carrier)
@@ -23,4 +26,31 @@ export function settledError(error: Error): Error {
   const reason: unknown = Reflect.get(error, REASON)
   if (reason instanceof Error) return reason
   return withPermanence(error)
+}
+
+/** Returns the result to report: with `permanent` on the error of each recipient that was refused. */
+export function settledInfo(info: object): object {
+  recipientsWithPermanence(info)
+  return info
+}
+
+/** The pools of Nodemailer queue a message again when a connection ends before its greeting. */
+function isClosedBeforeGreeting(error: Error): boolean {
+  if (!(error instanceof SmtpError) || error.cause !== undefined) return false
+  return error.code === 'ECONNECTION' && error.command === 'CONN' && !error.responseCode
+}
+
+/** Returns an error with the code and the command that Nodemailer has where it connects by itself. */
+export function asConnectionError(error: Error): Error {
+  const change = changeOf(error)
+  return change ? Object.assign(copyOfError(error), change) : error
+}
+
+function changeOf(error: Error): { code?: string; command?: string } | undefined {
+  if (error instanceof ConnectError) {
+    const timedOut = error.errors.some((one) => Reflect.get(one.error, 'code') === 'ETIMEDOUT')
+    return { code: timedOut ? 'ETIMEDOUT' : 'ESOCKET', command: 'CONN' }
+  }
+  if (!(error instanceof SmtpError)) return undefined
+  return error.responseCode === undefined ? { command: 'CONN' } : { code: 'EPROTOCOL' }
 }

@@ -4,12 +4,13 @@
  *
  * @module
  */
+import { Readable } from 'node:stream'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { meets, type Turn } from './smart-host-connect.js'
-import { settledError } from './smart-host-errors.js'
+import { settledError, settledInfo } from './smart-host-errors.js'
 import type { Mail } from './smart-host-types.js'
 
 type Info = object
@@ -73,7 +74,7 @@ export class Shipment {
       this.#dispatch(this, (error, info) => {
         if (error && this.#barred) resolve({ barred: true })
         else if (error) resolve({ error: settledError(error) })
-        else resolve({ info: info ?? {} })
+        else resolve({ info: settledInfo(info ?? {}) })
       })
     })
   }
@@ -104,10 +105,13 @@ export class Shipment {
     throw new MtaStsError(message, 'ECONNECTION')
   }
 
-  /** The mail with one change: its envelope, the last thing that is read before MAIL FROM, is the gate. */
+  /** The mail with two gates: its envelope, the last thing that is read before MAIL FROM, and its body. */
   #guarded(mail: Mail): Mail {
-    const message = withOwn(mail.message, 'getEnvelope', () => this.#gate(mail.message))
-    return withOwn(mail, 'message', message)
+    const message = withChanges(mail.message, {
+      getEnvelope: () => this.#gate(mail.message),
+      createReadStream: () => Readable.from(this.#body(mail.message), { objectMode: false }),
+    })
+    return withChanges(mail, { message })
   }
 
   /**
@@ -117,26 +121,41 @@ export class Shipment {
   #gate(message: Mail['message']): ReturnType<Mail['message']['getEnvelope']> {
     const envelope = message.getEnvelope()
     this.recipients = [envelope.to ?? []].flat()
-    if (this.#mayPass()) return envelope
+    const connection = this.#connectionOf(this)
+    if (this.#mayPass(connection)) {
+      if (connection && connection !== this.opened) this.#current?.context.use(connection)
+      return envelope
+    }
     this.#barred = true
     return { from: envelope.from, to: [] }
   }
 
-  #mayPass(): boolean {
-    const connection = this.#connectionOf(this)
+  /**
+   * Yields the message; nothing of it is read before DATA was accepted. When a policy has come since MAIL
+   * FROM that the connection does not meet, it breaks before the first byte: the transport then closes
+   * the connection, and the host has got no message.
+   */
+  async *#body(message: Mail['message']): AsyncGenerator<unknown> {
+    if (!this.#mayPass(this.#connectionOf(this))) {
+      this.#barred = true
+      throw new Error('The policy of the smart host has changed')
+    }
+    yield* message.createReadStream()
+  }
+
+  #mayPass(connection: SmtpConnection | undefined): boolean {
     const turn = this.#current
-    if (!turn || turn.context.outdated) return false
-    if (!meets(connection, turn.candidate.security)) return false
-    if (connection && connection !== this.opened) turn.context.use(connection)
-    return true
+    return (
+      turn !== undefined && !turn.context.outdated && meets(connection, turn.candidate.security)
+    )
   }
 }
 
-/** Returns an object that is the given one, but for one property. */
-function withOwn<T extends object>(target: T, name: keyof T, value: T[keyof T]): T {
+/** Returns an object that is the given one, but for some properties. */
+function withChanges<T extends object>(target: T, changes: Partial<T>): T {
   return new Proxy(target, {
     get(_, key) {
-      if (key === name) return value
+      if (Object.hasOwn(changes, key)) return Reflect.get(changes, key)
       const found: unknown = Reflect.get(target, key, target)
       // Called on the object itself, whatever it keeps private
       return typeof found === 'function' ? found.bind(target) : found

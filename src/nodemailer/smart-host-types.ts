@@ -4,8 +4,10 @@
  *
  * @module
  */
-import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+import type { Duplex, Readable } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
+import type { TransactionLogOptions } from './transaction-log.js'
 
 /** The result of Nodemailer's `getSocket`: a socket, and options that override the transport's. */
 export interface SocketOptions {
@@ -19,7 +21,7 @@ export type SocketCallback = (error: Error | null, options?: SocketOptions | fal
 export type GetSocket = (options: object, callback: SocketCallback) => void
 
 /** The options of an SMTP transport that are read here. */
-export interface SmtpOptions {
+export interface SmtpOptions extends TransactionLogOptions {
   host?: string | undefined
   port?: number | string | undefined
   secure?: boolean | undefined
@@ -30,7 +32,10 @@ export interface SmtpOptions {
   greetingTimeout?: number | undefined
   tls?: ConnectionOptions | undefined
   servername?: string | false | undefined
-  socket?: unknown
+  /** A socket that is connected */
+  connection?: Socket | undefined
+  /** A socket that is to be connected */
+  socket?: Socket | undefined
 }
 
 /** A mail as `sendMail` hands it to a transport. */
@@ -39,6 +44,7 @@ export interface Mail {
   message: {
     getEnvelope(): { from: string | false; to?: string | string[] }
     getHeader?(name: string): unknown
+    createReadStream(): Readable
   }
 }
 
@@ -47,6 +53,8 @@ export type SendCallback<Info> = (error: Error | null, info?: Info) => void
 /** `SMTPTransport` or `SMTPPool`. */
 export interface SmtpTransport {
   name: string
+  /** `10.6.0[client:10.6.0]` */
+  version: string
   options: SmtpOptions
   mailer?: object
   getSocket: GetSocket

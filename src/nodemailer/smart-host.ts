@@ -14,14 +14,14 @@ import { isIP } from 'node:net'
 import type { DeliverySummary } from '../delivery/record.js'
 import { toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
-import { optionError } from '../option-checks.js'
+import { configError, optionError } from '../option-checks.js'
 import type { SmtpConnection } from '../smtp/connection.js'
-import { checkStsOptions, type StsInUse, type StsOptions, stsOf } from './core.js'
+import { checkStsOptions, refuseUncalled, type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { demandOf } from './message.js'
 import { meets, openedFor, SmartHostConnector, type Turn } from './smart-host-connect.js'
-import { failSession, settledError } from './smart-host-errors.js'
+import { asConnectionError, failSession, settledError } from './smart-host-errors.js'
 import { adopt, isMail, smtpTransportOf, type Wrapped } from './smart-host-mail.js'
 import { Shipment } from './smart-host-shipment.js'
 import type {
@@ -63,6 +63,8 @@ export function withMtaSts<Options extends SmartHostOptions>(
   new SmartHost(wrapped, options).install()
   return wrapped.transport as unknown as MailTransport<SmartHostInfo>
 }
+
+refuseUncalled(withMtaSts, 'smartHost')
 
 /** Options that are used for the smart host's own connections too, whoever knows its policy. */
 const OWN_NAMES = ['connect', 'resolver', 'ca']
@@ -107,8 +109,9 @@ class SmartHost {
 
   constructor({ transport, mail }: Wrapped, options: StsOptions) {
     if (HELD in transport) {
-      throw new TypeError('withMtaSts() was given a transport that is held to its policy already')
+      throw configError('withMtaSts() was given a transport that is held to its policy already')
     }
+    if (Number.parseInt(transport.version, 10) < OLDEST) throw unknownNodemailer()
     this.#transport = transport
     this.#mail = mail
     this.#host = policyDomainOf(transport.options)
@@ -242,7 +245,7 @@ class SmartHost {
     } catch (thrown) {
       shipment.abandon(thrown)
       await shipment.ended()
-      const error = errorOf(thrown, signal)
+      const error = asConnectionError(errorOf(thrown, signal))
       throw Object.assign(error, { deliveries: [describe(error)] })
     }
   }
@@ -271,11 +274,13 @@ class SmartHost {
           this.#asking = undefined
         }
       })
-    const verified = this.#sts.sts.deliver(
-      this.#host,
-      (candidate, context) => attempt({ candidate, context }),
-      { route: 'smart-host' },
-    )
+    const verified = this.#sts.sts
+      .deliver(this.#host, (candidate, context) => attempt({ candidate, context }), {
+        route: 'smart-host',
+      })
+      .catch((error) => {
+        throw asConnectionError(errorOf(error, undefined))
+      })
     if (!callback) return verified
     settle(verified, callback)
     return undefined
@@ -307,7 +312,13 @@ class SmartHost {
     if (!asking) throw unknownNodemailer()
     const turn =
       asking instanceof Shipment ? (asking.now ?? (await asking.turn)) : await asking.turn
+    // The message may have waited in the queue since it was planned: no login under an old policy
+    turn.context.assertCurrent()
     const given = await this.#connector.open(turn, options)
+    if (given && turn.context.outdated) {
+      given.connection.destroy()
+      turn.context.assertCurrent()
+    }
     if (asking instanceof Shipment) asking.opened = openedFor(given)
     return given
   }
@@ -350,10 +361,13 @@ class SmartHost {
 
 type Asking = Shipment | { turn: Promise<Turn> }
 
-/** A later Nodemailer may keep its pool in another way: nothing is sent then. */
+/** The oldest version of Nodemailer that the tests run with. */
+const OLDEST = 8
+
+/** Another Nodemailer may keep its pool in another way: nothing is sent then. */
 function unknownNodemailer(): Error {
   return new MtaStsError(
-    'withMtaSts() does not know the pool of this version of Nodemailer: use version 8, 9 or 10',
+    'withMtaSts() does not know this version of Nodemailer: use version 8, 9 or 10',
     'ENODEMAILER',
   )
 }
@@ -370,7 +384,7 @@ function recipientsOf({ message }: Mail): string[] {
 function policyDomainOf({ host = 'localhost', tls }: SmtpOptions): string {
   const name = isIP(host) && tls?.servername ? tls.servername : host
   if (isIP(name)) return isIP(name) === 6 ? `[IPv6:${name}]` : `[${name}]`
-  const policyDomain = toALabels(name)
+  const policyDomain = typeof name === 'string' ? toALabels(name) : undefined
   if (policyDomain !== undefined) return policyDomain
   throw optionError('host', 'must be a host name or an address', host)
 }

@@ -57,6 +57,8 @@ export interface MailInfo {
   rejected: string[]
   /** One for each rejected recipient */
   rejectedErrors?: MailError[]
+  /** Never set; `@types/nodemailer` declares it, and `info as SmartHostInfo` compiles with it */
+  pending?: string[]
   /** The reply to the message */
   response: string
   /** Milliseconds that the envelope took */

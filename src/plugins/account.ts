@@ -1,5 +1,5 @@
 /**
- * The account of a delivery in one line, for a log.
+ * A one-line summary of a delivery, for a log.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { describeFailure } from '../tls/failures.js'
 /**
  * Returns `example.com: delivered to mx.example.com[192.0.2.1], TLSv1.3, sts proved; enforce 2026`.
  *
- * @param done what has been done where nothing failed
+ * @param done word for success
  */
 export function describeDelivery(summary: DeliverySummary, done = 'delivered'): string {
   const { policyDomain, status, mode, policyId, failures, policyFailure } = summary
@@ -31,7 +31,7 @@ function connectionText({ status, mxHost, address, tls, proved }: DeliverySummar
   return ` to ${escapeRemoteText(mxHost)}${at}, ${how}, ${what}`
 }
 
-/** Says whether an operator ought to see it: something failed, or was let pass. */
+/** Whether an operator should see it: something failed or was tolerated. */
 export function isRemarkable({ status, failures, policyFailure }: DeliverySummary): boolean {
   return status !== 'delivered' || failures.length > 0 || policyFailure !== undefined
 }

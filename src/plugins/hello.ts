@@ -1,6 +1,6 @@
 /**
- * The reply to EHLO on a connection that is handed over. The next client must not say STARTTLS
- * there: either TLS is in place already, or it was tried and failed.
+ * The reply to EHLO on a connection that is handed over. The next client must not send STARTTLS
+ * there: TLS is already active, or it failed.
  *
  * @module
  */
@@ -8,24 +8,24 @@ import type { Socket } from 'node:net'
 
 const STARTTLS = /^250[- ]STARTTLS\b/i
 
-/** Returns the lines of a reply to EHLO, without STARTTLS; the last one has the mark of the last. */
+/** Returns the lines of a reply to EHLO, without STARTTLS; the last one is marked as the last. */
 export function withoutStartTls(lines: readonly string[]): string[] {
   const kept = lines.filter((line) => !STARTTLS.test(line))
   const last = kept.length - 1
   return kept.map((line, index) => (index === last ? line.replace(/^250-/, '250 ') : line))
 }
 
-/** Says whether a line is the last one of a reply (RFC 5321 §4.2.1). */
+/** Whether a line is the last one of a reply (RFC 5321 §4.2.1). */
 export function endsReply(line: string): boolean {
   return !/^\d{3}-/.test(line)
 }
 
-/** A reply of more bytes than this is passed on unchanged */
+/** A longer reply is passed on unchanged, in bytes */
 const MAX_REPLY = 65_536
 
 /**
- * Takes STARTTLS out of the first reply after the greeting of a socket that was handed over. Only
- * what reads by `data` events is served.
+ * Removes STARTTLS from the first reply after the greeting of a socket that was handed over. Works
+ * for clients that read `data` events only.
  */
 export function hideStartTls(socket: Socket): void {
   const { emit } = socket

@@ -1,6 +1,6 @@
 /**
- * The work of a plugin that has nothing to do with its mail server: one `MtaSts`, its stores, and the
- * reporter where reports are configured.
+ * The part of a plugin that does not depend on its mail server: one `MtaSts`, its stores, and the
+ * reporter if reports are configured.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import type { Logger } from '../logger.js'
 import { MtaSts } from '../mta-sts.js'
 import type { MtaStsOptions } from '../options.js'
 import type { PolicyStore } from '../policy/store.js'
+import { checkOpenOptions } from '../smtp/hello.js'
 import { textOfThrown } from '../text.js'
 import type { TlsReporter } from '../tlsrpt/reporter.js'
 import type { ReportStore } from '../tlsrpt/store.js'
@@ -19,14 +20,14 @@ import { checkStoreCanOpen, checkStoreName, openPolicyStore, openReportStore } f
 export interface ServiceSetup {
   settings: PluginSettings
   logger: Logger
-  /** The mail server's own store, used where the settings name none */
+  /** The mail server's own store, used if the settings name none */
   ownStore?: PolicyStore | undefined
 }
 
-/** The name by which an operator declines the mail server's own store. */
+/** The name with which an operator declines the mail server's own store. */
 const NO_STORE = 'none'
 
-/** The part of a plugin that has nothing to do with the mail server it runs in. */
+/** The part of a plugin that does not depend on its mail server. */
 export class PluginService {
   readonly sts: MtaSts
   readonly #ends: Array<() => unknown>
@@ -37,23 +38,26 @@ export class PluginService {
   }
 
   /**
-   * Checks what can be checked at once, so that a mistake stops the server when it starts and not at
-   * its first message. Nothing is opened.
+   * Checks the settings without opening anything, so that a mistake stops the server when it starts
+   * and not at its first message.
    *
-   * @throws an error that says which setting is wrong
+   * @throws an error that names the wrong setting
    */
-  static check({ settings, logger }: ServiceSetup): void {
-    const { store, reports, options } = settings
-    for (const name of [store, reports?.store]) {
-      if (name !== undefined && name !== NO_STORE) checkStoreName(name)
+  static check({ settings, logger, ownStore }: ServiceSetup): void {
+    const { store = ownStore ? undefined : NO_STORE, reports, options, open } = settings
+    if (store !== undefined && store !== NO_STORE) checkStoreName(store)
+    if (reports) checkStoreName(reports.store)
+    if (store === NO_STORE && options.requireStore) {
+      throw new MtaStsError('requireStore needs a store, and none is configured', 'ECONFIG')
     }
+    checkOpenOptions(open)
     void new MtaSts({ ...options, logger }).close()
   }
 
   /**
-   * Checks what needs parts of the package that are loaded on demand: stores, DANE and reports.
+   * Checks settings that need parts of the package loaded on demand: stores, DANE and reports.
    *
-   * @throws an error that says which setting is wrong
+   * @throws an error that names the wrong setting
    */
   static async checkRest({ settings, logger }: ServiceSetup): Promise<void> {
     const { reports, options } = settings
@@ -69,9 +73,23 @@ export class PluginService {
     await reporter.close()
   }
 
-  /** @throws an error that says which setting is wrong, or which store cannot be opened */
-  static async start({ settings, logger, ownStore }: ServiceSetup): Promise<PluginService> {
+  /** @throws an error that names the wrong setting, or the store that cannot be opened */
+  static async start(setup: ServiceSetup): Promise<PluginService> {
     const ends: Array<() => unknown> = []
+    try {
+      return new PluginService(await PluginService.#open(setup, ends), ends)
+    } catch (error) {
+      // Opened parts would be opened again with the next message
+      await endAll(ends)
+      throw error
+    }
+  }
+
+  /** @param ends receives the functions that close the parts, in that order */
+  static async #open(
+    { settings, logger, ownStore }: ServiceSetup,
+    ends: Array<() => unknown>,
+  ): Promise<MtaSts> {
     const onError = (error: Error) =>
       logger.warn({ tnx: 'mta-sts', err: error }, 'Redis: %s', textOfThrown(error))
     const options = await optionsOf(settings, logger)
@@ -88,19 +106,24 @@ export class PluginService {
     const { reports } = settings
     if (reports) {
       const opened = await openReportStore({ name: reports.store, onError })
+      ends.push(opened.end)
       const { store } = opened
       const { ca } = settings.options
       const reporter = await makeReporter(reports, sts, { logger, store, ca })
       ends.unshift(() => reporter.close())
-      ends.push(opened.end)
     }
-    return new PluginService(sts, ends)
+    return sts
   }
 
-  /** Writes what has been counted for reports, closes stores and connections. Never rejects. */
+  /** Writes the counts for reports, closes stores and connections. Never rejects. */
   async close(): Promise<void> {
-    for (const end of this.#ends) await Promise.resolve(end()).catch(() => undefined)
+    await endAll(this.#ends)
   }
+}
+
+/** Calls each of them once, even if one fails: a client of Redis cannot be ended twice. */
+async function endAll(ends: ReadonlyArray<() => unknown>): Promise<void> {
+  for (const end of ends) await (async () => end())().catch(() => undefined)
 }
 
 async function optionsOf(settings: PluginSettings, logger: Logger): Promise<MtaStsOptions> {
@@ -133,7 +156,7 @@ async function makeReporter(
   return new Reporter({ ...reports, store, transporter, logger, ca })
 }
 
-/** Of an optional package that cannot be loaded. */
+/** Returns the error for an optional package that cannot be loaded. */
 function missing(what: string, name: string, cause: unknown): MtaStsError {
   const message = `For ${what}, install the package ${name}: npm install ${name}`
   return new MtaStsError(message, 'ECONFIG', { cause })

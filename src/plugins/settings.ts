@@ -1,6 +1,6 @@
 /**
- * The settings of a mail server's plugin, as its configuration file gives them: checked, and turned
- * into the options of `MtaSts`, of single connections and of reports.
+ * The settings of a mail server's plugin in its configuration file: checked, and converted to the
+ * options of `MtaSts`, of connections and of reports.
  *
  * @module
  */
@@ -19,12 +19,12 @@ export type Section = Readonly<Record<string, unknown>>
 export interface SettingsSource {
   /** Names the file in messages: `config/mta-sts.ini` */
   file: string
-  /** Relative paths in the file start here */
+  /** Base of relative paths in the file */
   folder: string
   main: Section
-  overrides: Section
-  dane: Section
-  reports: Section
+  overrides: unknown
+  dane: unknown
+  reports: unknown
 }
 
 /** The TLS reports that a plugin sends (RFC 8460). */
@@ -42,9 +42,9 @@ export interface ReportSettings {
 export interface PluginSettings {
   options: MtaStsOptions
   open: OpenOptions
-  /** `sqlite:PATH`, `redis://HOST` or `none`; undefined: the server's own, where it has one */
+  /** `sqlite:PATH`, `redis://HOST` or `none`; undefined: the server's own, if it has one */
   store?: string
-  /** Begins the names of all keys in Redis */
+  /** Prefix of all keys in Redis */
   prefix?: string
   dane?: { servers?: string[]; trustAd?: boolean; timeout?: number }
   reports?: ReportSettings
@@ -54,7 +54,7 @@ export interface PluginSettings {
 
 type Kind = 'number' | 'flag' | 'text' | 'file' | 'list'
 
-/** Options that have a section of their own, or that are not of a kind that a file can hold */
+/** Options with a section of their own, or of a kind that a file cannot hold */
 type SetOtherwise =
   | 'resolver'
   | 'store'
@@ -108,12 +108,15 @@ const REPORTS = {
   dkimKey: 'file',
 } as const
 
-/** @throws MtaStsError `ECONFIG` that names the file, the setting and what is wrong with it */
+/** @throws MtaStsError `ECONFIG` that names the file, the setting and its fault */
 export function readSettings(source: SettingsSource): PluginSettings {
   const read = new Reader(source)
   const main = read.section('main', { ...OPTIONS, ...OPEN_OPTIONS, ...OWN })
   const dane = read.section('dane', DANE)
-  const { enabled: daneEnabled = false, ...resolver } = dane
+  const { enabled: daneEnabled, ...resolver } = dane
+  if (daneEnabled === undefined && Object.keys(dane).length > 0) {
+    throw read.error('dane', 'needs enabled, true or false')
+  }
   const reports = reportSettings(read)
   const { store, prefix } = main
   return {
@@ -180,23 +183,30 @@ class Reader {
   ): Values<T> {
     const known = new Map(Object.keys(kinds).map((key) => [plain(key), key]))
     const found: Record<string, unknown> = {}
-    for (const [given, value] of Object.entries(this.#source[name])) {
+    for (const [given, value] of Object.entries(this.#section(name))) {
       if (value === undefined || value === null || value === '') continue
       const key = known.get(plain(given))
       const kind = key === undefined ? undefined : kinds[key]
       if (key === undefined || kind === undefined) {
         const list = Object.keys(kinds).join(', ')
-        throw this.error(name, `has no setting "${given}". Known are: ${list}`)
+        throw this.error(name, `has no setting "${given}". Known settings: ${list}`)
       }
       found[key] = this.#value(value, kind, { section: name, key: given })
     }
     return found as Values<T>
   }
 
-  /** Domains with `off`, or a pinned policy where the format of the file allows one. */
+  /** A missing section, or `false`, is empty. */
+  #section(name: 'main' | 'overrides' | 'dane' | 'reports'): Section {
+    const found = this.#source[name] || {}
+    if (typeof found === 'object' && !Array.isArray(found)) return found as Section
+    throw this.error(name, 'must have settings, each with its name')
+  }
+
+  /** Reads domains with `off`, or a pinned policy where the format of the file allows one. */
   overrides(): NonNullable<MtaStsOptions['overrides']> {
     const found: NonNullable<MtaStsOptions['overrides']> = {}
-    for (const [domain, value] of Object.entries(this.#source.overrides)) {
+    for (const [domain, value] of Object.entries(this.#section('overrides'))) {
       if (value === 'off' || value === false) found[domain] = 'off'
       else if (typeof value === 'object' && value !== null) found[domain] = value as Policy
       else throw this.error('overrides', `takes "off" for ${domain}, not "${String(value)}"`)

@@ -18,20 +18,20 @@ interface Client {
 
 export interface OpenedStore<Store> {
   store: Store
-  /** Ends what the store leaves to its owner: the connection to Redis */
+  /** Closes the connection to Redis, which the store leaves open */
   end(): void
 }
 
 export interface StoreName {
   /** `sqlite:PATH`, `redis://HOST[:PORT][/DB]` or `rediss://...` */
   name: string
-  /** Begins the names of keys in Redis */
+  /** Prefix of keys in Redis */
   prefix?: string | undefined
   /** Receives the errors of the connection to Redis */
   onError: (error: Error) => void
 }
 
-/** @throws MtaStsError when the name is not understood, or the file cannot be opened */
+/** @throws MtaStsError when the name is invalid, or the file cannot be opened */
 export async function openPolicyStore(name: StoreName): Promise<OpenedStore<PolicyStore>> {
   const path = sqlitePath(name)
   if (path !== undefined) {
@@ -43,7 +43,7 @@ export async function openPolicyStore(name: StoreName): Promise<OpenedStore<Poli
   return { store: redisStore(client, prefixOf(name)), end: () => client.destroy() }
 }
 
-/** @throws MtaStsError when the name is not understood, or the file cannot be opened */
+/** @throws MtaStsError when the name is invalid, or the file cannot be opened */
 export async function openReportStore(name: StoreName): Promise<OpenedStore<ReportStore>> {
   const path = sqlitePath(name)
   if (path !== undefined) {
@@ -67,13 +67,13 @@ function prefixOf({ prefix }: StoreName): { prefix?: string } {
 export function checkStoreName(name: string): void {
   if (/^sqlite:./s.test(name)) return
   if (/^rediss?:\/\//.test(name) && URL.canParse(name)) return
-  // Not the text itself: it may hold a password
+  // Without the text itself, which may hold a password
   throw new MtaStsError('A store is sqlite:PATH or redis://HOST[:PORT][/DB]', 'ECONFIG')
 }
 
 /**
- * Checks that this Node and the installed packages know such a store. Nothing is opened: a server
- * may not yet be there, and the folder of a file not yet belong to the user that Haraka becomes.
+ * Checks that this Node and the installed packages support such a store. Nothing is opened: a
+ * server may not yet be there, and Haraka may not yet run as the owner of the folder.
  *
  * @throws MtaStsError `ECONFIG`
  */
@@ -92,7 +92,7 @@ function loadRedis() {
   })
 }
 
-/** Connects in the background: mail does not wait for Redis, and a lost connection comes back. */
+/** Connects in the background: mail does not wait for Redis, and lost connections are restored. */
 async function redisClient({ name, onError }: StoreName): Promise<Client> {
   checkStoreName(name)
   const { createClient } = await loadRedis()

@@ -1,12 +1,12 @@
 /**
- * The text of an error as a queue shows it to people.
+ * The text of an error in a mail queue.
  *
  * @module
  */
 import type { DeliverySummary } from '../delivery/record.js'
 import { escapeRemoteText } from '../text.js'
 
-/** Returns the message of an error; the host that was tried last stands before it where it names none. */
+/** Returns the message of an error, after the name of the last host unless it is mentioned. */
 export function errorText({ message }: Error, summary: DeliverySummary | undefined): string {
   const { mxHost, address } = summary ?? {}
   if (mxHost === undefined || message.includes(mxHost)) return message

@@ -1,6 +1,6 @@
 /**
- * The wait after a GET that failed: the same id is not fetched again for a while, and for twice as
- * long after each further failure; another id is (RFC 8461 §3.3).
+ * The wait after a failed fetch: the same id is not fetched again for a while, twice as long after
+ * each further failure. Another id is fetched at once (RFC 8461 §3.3).
  *
  * @module
  */
@@ -20,19 +20,19 @@ export class FetchBackoff {
   readonly #waits: BoundedCache<Wait>
   readonly #initial: number
 
-  /** @param initial the first wait, in milliseconds */
+  /** @param initial first wait, in milliseconds */
   constructor(initial: number, bounds: CacheBounds) {
     this.#initial = initial
     this.#waits = new BoundedCache(bounds, sizeOf)
   }
 
-  /** Returns the failure that the wait is for, or undefined when a fetch may be tried. */
+  /** Returns the failure that caused the wait, or undefined when a fetch may be tried. */
   waiting(policyDomain: string, id: string, now: number): TlsFailure | undefined {
     const wait = this.#waits.get(key(policyDomain, id))
     return wait === undefined || hasPassed(wait.span, now) ? undefined : wait.failure
   }
 
-  /** @param failure plain data: it is kept */
+  /** @param failure plain data: it is cached */
   failed(policyDomain: string, id: string, { now, failure }: { now: number; failure: TlsFailure }) {
     const attempts = (this.#waits.get(key(policyDomain, id))?.attempts ?? 0) + 1
     const longest = Math.max(LONGEST_WAIT, this.#initial)
@@ -49,7 +49,7 @@ function key(policyDomain: string, id: string): string {
   return `${id} ${policyDomain}`
 }
 
-/** Keys, spans and the failure with the text of its cause. */
+/** Sizes of keys, spans and the failure with the text of its cause. */
 function sizeOf(_: Wait, name: string): number {
   return 900 + name.length
 }

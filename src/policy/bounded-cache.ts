@@ -1,17 +1,17 @@
 /**
- * A cache with a bound in entries and one in bytes, which takes no room before it is filled.
+ * A cache bounded in entries and in bytes. It allocates nothing before it is filled.
  *
  * @module
  */
 import { LRUCache } from 'lru-cache'
 
 export interface CacheBounds {
-  /** Entries */
+  /** Maximum number of entries */
   max: number
   maxBytes: number
 }
 
-/** Evicts what was used least recently. */
+/** Evicts the least recently used entry. */
 export class BoundedCache<V extends object> {
   readonly #entries: LRUCache<string, V>
   readonly #max: number
@@ -26,10 +26,10 @@ export class BoundedCache<V extends object> {
     onEvicted?: (value: V, key: string) => void,
   ) {
     this.#max = max
-    // Without the `max` of lru-cache, which makes room for all of the entries at once
+    // The `max` of lru-cache would allocate room for all entries at once
     this.#entries = new LRUCache({
       maxSize: maxBytes,
-      // One entry is always kept, however large
+      // One entry is always cached, however large
       sizeCalculation: (value, key) => Math.min(maxBytes, sizeOf(value, key)),
       ...(onEvicted && {
         dispose: (value, key, reason) => {
@@ -39,12 +39,12 @@ export class BoundedCache<V extends object> {
     })
   }
 
-  /** Counts as a use. */
+  /** Returns an entry. Counts as a use. */
   get(key: string): V | undefined {
     return this.#entries.get(key)
   }
 
-  /** Does not count as a use. */
+  /** Returns an entry. Does not count as a use. */
   peek(key: string): V | undefined {
     return this.#entries.peek(key)
   }
@@ -58,12 +58,12 @@ export class BoundedCache<V extends object> {
     return this.#entries.delete(key)
   }
 
-  /** The keys, those used last first. */
+  /** Iterates over the keys, the last used first. */
   keys(): IterableIterator<string> {
     return this.#entries.keys()
   }
 
-  /** The entries, those used last first. */
+  /** Iterates over the entries, the last used first. */
   entries(): IterableIterator<[string, V]> {
     return this.#entries.entries() as IterableIterator<[string, V]>
   }

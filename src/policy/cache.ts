@@ -1,32 +1,30 @@
 /**
- * The policy that applies to a domain. A cached policy applies until it expires, whatever becomes of
- * DNS and HTTPS meanwhile (RFC 8461 §3.3): whoever can block those must not get rid of it.
+ * The policy that applies to a domain. A cached policy applies until it expires, whatever DNS and
+ * HTTPS answer meanwhile (RFC 8461 §3.3): an attacker who blocks them must not get rid of it.
  *
  * | state | what a delivery gets | network |
  * | --- | --- | --- |
  * | policy, not expired, rechecked lately | the policy | none |
  * | policy, not expired, due for a recheck | the policy, at once | in the background: TXT; HTTPS if the id differs or the renewal is due |
- * | policy expired, or nothing known | what discovery finds | TXT and HTTPS |
+ * | policy expired, or nothing known | the result of discovery | TXT and HTTPS |
  * | no record, lately | no policy | none |
  *
  * @module
  */
-import { MtaStsError } from '../errors.js'
+import { closedError, MtaStsError } from '../errors.js'
 import { unlessAborted } from '../net/deadline.js'
 import { textOfThrown } from '../text.js'
 import type { TlsFailure } from '../tls/failures.js'
 import { FetchBackoff } from './backoff.js'
 import type { CachedPolicy } from './cached-policy.js'
-import { plainFailure } from './failure.js'
+import { discover } from './discover.js'
 import type { FetchOptions } from './fetch.js'
 import type { GuardedStore, StoreAnswer } from './guarded-store.js'
-import { type FoundPolicy, type NoPolicy, noPolicy, type PolicyLookup } from './lookup.js'
+import { type FoundPolicy, noPolicy, type PolicyLookup } from './lookup.js'
 import { type MemoryOptions, NEGATIVE_SHARE, PolicyMemory } from './memory.js'
-import { lookupRecord } from './record-lookup.js'
 import { Slots } from './slots.js'
 import { span } from './span.js'
-import type { StoredPolicy } from './store.js'
-import { type Occasion, Updater } from './update.js'
+import { type Occasion, type Renewal, Updater } from './update.js'
 
 /** All durations in milliseconds. */
 export interface CacheOptions extends MemoryOptions {
@@ -34,39 +32,33 @@ export interface CacheOptions extends MemoryOptions {
   store: GuardedStore
   /** The wall clock */
   now: () => number
-  /** How old the last lookup of a TXT record may be before there is another one */
+  /** Age of the last TXT lookup at which the record is looked up again */
   recheckInterval: number
-  /** How long "no policy" is believed */
+  /** Time for which "no policy" is cached */
   negativeTtl: number
-  /** How long the same id is not fetched again after a failure; doubles */
+  /** First wait before an id that failed is fetched again; doubles */
   fetchBackoff: number
-  /** Discoveries, rechecks and renewals under way at once */
+  /** Maximum number of discoveries, rechecks and renewals at once */
   maxFetches: number
   /** Whether a store that does not answer makes "no policy" a failure (`store-failure`) */
   requireStore: boolean
-  /** Aborted when the cache is to learn nothing any more, and to answer `ECLOSED` */
+  /** Aborted by closing: the cache then learns nothing, and answers `ECLOSED` */
   closing: AbortSignal
-  /** Policy Domains that are not refreshed: the operator's override goes before their policy */
+  /** Policy Domains that are not refreshed: the operator's override takes precedence */
   exempt?: { has(policyDomain: string): boolean } | undefined
-  /** Called with what went wrong, and what applies nevertheless; may throw */
+  /** Called with a failure and the policy that applies nevertheless; may throw */
   report: (policyDomain: string, applies: PolicyLookup, failure: TlsFailure) => void
-  /** Called with the milliseconds after which a policy that was cached must have been renewed */
+  /** Called when a policy is cached, with the milliseconds after which it must have been renewed */
   renewWithin?: (milliseconds: number) => void
 }
 
-/** Work on a domain, which everybody who asks for the domain meanwhile waits for. */
+/** Work on a domain. Callers that ask for the domain meanwhile share its result. */
 interface InFlight {
   purpose: 'lookup' | 'mismatch' | 'pass'
   result: Promise<PolicyLookup>
 }
 
-/** What became of a policy in a pass. */
-export type Renewal = 'renewed' | 'changed' | 'failed' | 'dropped' | 'kept'
-
-/** A lookup that failed says nothing about the domain; it is tried again soon. */
-const DNS_FAILURE_TTL = 60_000
-
-/** Resolution of `usedAt`: to update it at every use takes longer. */
+/** Resolution of `usedAt`: updating it at every use would be slow. */
 const USE_PRECISION = 60_000
 
 export class PolicyCache {
@@ -76,10 +68,10 @@ export class PolicyCache {
   readonly #memory: PolicyMemory
   readonly #updater: Updater
   readonly #slots: Slots
-  /** One for each domain, for everything that takes time: store, TXT, GET */
+  /** At most one for each domain, for everything that takes time: store, TXT, GET */
   readonly #inFlight = new Map<string, InFlight>()
-  /** Background work that was begun and has not ended */
-  #beside = 0
+  /** Number of background tasks under way */
+  #backgroundTasks = 0
 
   constructor(options: CacheOptions) {
     const { now, closing, maxNegatives, maxCacheBytes } = options
@@ -102,7 +94,7 @@ export class PolicyCache {
   }
 
   /**
-   * Returns what applies to a Policy Domain (A-labels, lower case): at once when memory knows.
+   * Returns the lookup of a Policy Domain (A-labels, lower case): at once when memory has it.
    *
    * @throws MtaStsError `ECLOSED`, or rejects with it
    */
@@ -111,8 +103,8 @@ export class PolicyCache {
   }
 
   /**
-   * Returns what memory knows, without waiting for anything. A name that is not in A-labels and
-   * lower case is unknown.
+   * Returns the lookup in memory, without waiting. A name that is not in A-labels and lower case
+   * has none.
    *
    * @throws MtaStsError `ECLOSED`
    */
@@ -129,8 +121,8 @@ export class PolicyCache {
   }
 
   /**
-   * Returns what memory knows, as {@link known} does, but does not count as a use: nothing is begun
-   * in the background.
+   * Returns the lookup in memory as {@link known} does, but does not count as a use and starts no
+   * background work.
    *
    * @throws MtaStsError `ECLOSED`
    */
@@ -142,21 +134,21 @@ export class PolicyCache {
   }
 
   /**
-   * Returns what applies after another look at the TXT record, however short ago the last one was.
+   * Looks the TXT record up again, even directly after the last lookup, and returns the result.
    *
-   * @param mismatch the policy does not match the MX hosts: it is fetched once more although its id
-   *   is the same, once in `recheckInterval` at most
+   * @param mismatch the policy does not match the MX hosts: it is fetched again even if its id is
+   * the same, at most once in `recheckInterval`
    * @throws MtaStsError `ECLOSED`
    */
   async lookAgain(policyDomain: string, { mismatch = false } = {}): Promise<PolicyLookup> {
     this.#requireOpen()
     const underWay = this.#inFlight.get(policyDomain)
-    // That one does not fetch a policy whose id is the same
+    // A plain lookup does not fetch a policy whose id is the same
     if (mismatch && underWay?.purpose === 'lookup') await this.#settled(underWay)
     return this.#waitFor(policyDomain, mismatch ? 'mismatch' : 'lookup')
   }
 
-  /** Iterates over the Policy Domains of the policies that memory and the store hold. */
+  /** Iterates over the Policy Domains of all policies in memory and in the store. */
   async *domains(due?: { at: number }): AsyncGenerator<string> {
     const { store, exempt } = this.#options
     const seen = new Set(this.#memory.domains())
@@ -168,7 +160,7 @@ export class PolicyCache {
 
   /** Whether work is under way, for deliveries or in the background. */
   get busy(): boolean {
-    return this.#inFlight.size > 0 || this.#beside > 0
+    return this.#inFlight.size > 0 || this.#backgroundTasks > 0
   }
 
   /** Iterates over the policies in memory. */
@@ -177,8 +169,8 @@ export class PolicyCache {
   }
 
   /**
-   * Fetches a cached policy again, whatever its id, so that max_age starts again (RFC 8461 §3.3,
-   * §10.2). One process does it at a time; the others take over what it has stored. Never rejects.
+   * Fetches a cached policy again, whatever its id, so that `max_age` starts again (RFC 8461 §3.3,
+   * §10.2). One process does it at a time; the others use what it has stored. Never rejects.
    */
   async renew(policyDomain: string): Promise<Renewal> {
     let renewal: Renewal = 'kept'
@@ -191,7 +183,7 @@ export class PolicyCache {
       const ttl = 2 * (network.dnsTimeout + network.fetchTimeout)
       await this.#slots.run('background', () =>
         store.locked(`refresh:${policyDomain}`, ttl, async () => {
-          renewal = await this.#renewCached(policyDomain)
+          renewal = await this.#updater.renew(policyDomain)
         }),
       )
       return this.#memory.valid(policyDomain, this.#now())?.lookup ?? noPolicy('expired')
@@ -199,71 +191,39 @@ export class PolicyCache {
     try {
       if (!this.#closing.aborted) await this.#share(policyDomain, 'pass', work)
     } catch {
-      // Closing has cut it short
+      // Interrupted by closing
       return 'failed'
     }
     return renewal
   }
 
-  async #renewCached(policyDomain: string): Promise<Renewal> {
-    const { store } = this.#options
-    const now = this.#now()
-    let cached = this.#memory.valid(policyDomain, now)
-    let read: StoredPolicy | undefined
-    if (cached) {
-      const synced = await this.#updater.sync(policyDomain, cached)
-      if (synced === undefined) return 'dropped'
-      if (synced.policy !== cached) return 'kept'
-    } else {
-      if (this.#memory.dropExpired(policyDomain, now)) return 'dropped'
-      const stored = await store.get(policyDomain)
-      this.#requireOpen()
-      if (stored.kind !== 'entry') return 'kept'
-      cached = stored.cached
-      read = stored.stored
-    }
-    if (!cached.isInUse(now)) return 'kept'
-    const { body, id } = cached
-    const update = await this.#updater.update(policyDomain, cached, { occasion: 'pass', read })
-    switch (update.kind) {
-      case 'fetched':
-        return update.policy.id === id && update.policy.body === body ? 'renewed' : 'changed'
-      case 'removed':
-        return 'dropped'
-      case 'failed':
-        return 'failed'
-      case 'unchanged':
-        return 'kept'
-    }
-  }
-
-  /** What the store could not take, or does not know, it gets before memory forgets it. */
+  /** Saves what the store could not take, or does not know, before memory forgets it. */
   readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
-    if (policy.isSaveDue()) this.#runBeside(this.#updater.save(policyDomain, policy))
+    if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
   }
 
-  /** Records that a policy is used, and begins in the background what is due. */
+  /** Records that a policy is used, and starts the background work that is due. */
   #use(policyDomain: string, cached: CachedPolicy, now: number): FoundPolicy | undefined {
     const policy = this.#memory.believable(policyDomain, cached, now)
     if (!policy.isValid(now)) return undefined
     const { recheckInterval } = this.#options
     policy.usedAt = now
-    if (policy.isCheckDue(now)) this.#recheckBeside(policyDomain)
-    if (policy.isSaveDue()) this.#runBeside(this.#updater.save(policyDomain, policy))
+    if (policy.isCheckDue(now)) this.#recheckInBackground(policyDomain)
+    if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
     const { since } = policy.checked ?? { since: Number.NEGATIVE_INFINITY }
     policy.quietFrom = now
     policy.quietUntil = Math.min(policy.expiresAt, since + recheckInterval, now + USE_PRECISION)
     return policy.lookup
   }
 
-  #recheckBeside(policyDomain: string): void {
+  #recheckInBackground(policyDomain: string): void {
     if (this.#inFlight.has(policyDomain)) return
-    this.#runBeside(
+    this.#runInBackground(
       this.#share(policyDomain, 'lookup', () => this.#look(policyDomain, 'recheck', 'background')),
     )
   }
 
-  /** Looks a domain up: rechecks its policy, or discovers it when none is cached. */
+  /** Looks a domain up: rechecks its policy, or discovers one when none is cached. */
   async #look(
     policyDomain: string,
     occasion: Occasion,
@@ -275,12 +235,12 @@ export class PolicyCache {
       this.#updater.update(policyDomain, cached, { occasion }),
     )
     if (update.kind === 'fetched') return { ...update.policy.lookup, source: 'network' }
-    // The store may hold what was removed all the same: a clock was wrong
+    // The store may still hold a removed policy, if a clock was wrong
     if (update.kind === 'removed') return this.#learn(policyDomain, { kind: 'nothing' })
     return update.policy.isValid(this.#now()) ? update.policy.lookup : this.#learn(policyDomain)
   }
 
-  /** Asks the store, then the domain: memory knows nothing that has not expired. */
+  /** Asks the store, then the domain, when memory has no unexpired policy. */
   async #learn(policyDomain: string, answer?: StoreAnswer): Promise<PolicyLookup> {
     const { store, recheckInterval, requireStore } = this.#options
     const now = this.#now()
@@ -292,12 +252,18 @@ export class PolicyCache {
       this.#updater.take(policyDomain, stored.cached)
       return stored.cached.lookup
     }
+    const read = stored.kind === 'nothing' ? stored.stored : undefined
     const { lookup, failure, ttl } = await this.#slots.run('delivery', () =>
-      this.#discover(policyDomain, stored.kind === 'nothing' ? stored.stored : undefined),
+      discover(policyDomain, {
+        ...this.#options,
+        updater: this.#updater,
+        read,
+        requireOpen: () => this.#requireOpen(),
+      }),
     )
     if (lookup.status === 'found') return { ...lookup, source: 'network' }
     if (failure) this.#report(policyDomain, lookup, failure)
-    // A store that did not answer may know better: nothing is concluded from its silence
+    // The store did not answer and may hold a policy: "no policy" is not cached
     if (stored.kind === 'no-answer') {
       return requireStore
         ? noPolicy('store-failure', lookup.failure)
@@ -308,36 +274,11 @@ export class PolicyCache {
     return isExpired ? noPolicy('expired', lookup.failure) : lookup
   }
 
-  /** Discovers a policy (RFC 8461 §3). `ttl`: how long "no policy" is believed */
-  async #discover(policyDomain: string, read?: StoredPolicy): Promise<Discovery> {
-    const { negativeTtl, network } = this.#options
-    const record = await lookupRecord(policyDomain, network)
-    this.#requireOpen()
-    switch (record.kind) {
-      case 'gone':
-        return { lookup: noPolicy('no-record'), ttl: negativeTtl }
-      case 'invalid':
-        return discovered('invalid', record.failure, negativeTtl)
-      case 'failed':
-        return discovered('dns-failure', record.failure, Math.min(DNS_FAILURE_TTL, negativeTtl))
-      case 'found': {
-        const fetched = await this.#updater.fetch(policyDomain, record.id, {
-          read,
-          inMemory: true,
-        })
-        if (fetched.kind === 'fetched') return { lookup: fetched.policy.lookup, ttl: 0 }
-        const invalid = fetched.failure.resultType === 'sts-policy-invalid'
-        // Not believed for any time: another id may be fetched at once, this one has its back-off
-        return discovered(invalid ? 'invalid' : 'fetch-failed', fetched.failure, 0)
-      }
-    }
-  }
-
-  /** Waits for the work on a domain, and begins it unless it is under way. */
+  /** Waits for the work on a domain; starts it unless it is under way. */
   #waitFor(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
     const occasion = purpose === 'lookup' ? 'recheck' : 'mismatch'
     const result = this.#share(policyDomain, purpose, () => this.#look(policyDomain, occasion))
-    // Others may wait for the same: each gets an error of its own
+    // Several callers may wait for the same work: each gets its own error
     return unlessAborted(result, this.#closing, closedError).catch((thrown: unknown) => {
       throw this.#closing.aborted ? closedError() : new MtaStsError(textOfThrown(thrown), 'ELOOKUP')
     })
@@ -349,14 +290,15 @@ export class PolicyCache {
     work: () => Promise<PolicyLookup>,
   ): Promise<PolicyLookup> {
     const underWay = this.#inFlight.get(policyDomain)
-    // The outcome of a pass is no answer: the policy may be the store's alone, or have expired
+    // A pass has no result to share: its policy may be in the store only, or have expired
     if (underWay?.purpose === 'pass') return underWay.result.then(() => this.get(policyDomain))
     if (underWay) return underWay.result
     const result = work().finally(() => {
       this.#inFlight.delete(policyDomain)
-      // The record of a policy that came from the store was not looked up by this process yet
+      // This process has not yet looked up the record of a policy that came from the store
       const policy = this.#memory.valid(policyDomain, this.#now())
-      if (policy && !policy.checked && !this.#closing.aborted) this.#recheckBeside(policyDomain)
+      if (policy && !policy.checked && !this.#closing.aborted)
+        this.#recheckInBackground(policyDomain)
     })
     this.#inFlight.set(policyDomain, { purpose, result })
     return result
@@ -366,11 +308,11 @@ export class PolicyCache {
     await result.catch(() => undefined)
   }
 
-  /** Lets work run that nobody waits for. It fails only when the cache is closing. */
-  #runBeside(work: Promise<unknown>): void {
-    this.#beside++
+  /** Runs work in the background. It fails only when the cache is closing. */
+  #runInBackground(work: Promise<unknown>): void {
+    this.#backgroundTasks++
     const end = () => {
-      this.#beside--
+      this.#backgroundTasks--
     }
     work.then(end, end)
   }
@@ -383,28 +325,13 @@ export class PolicyCache {
     this.#options.renewWithin?.(policy.renewWithin(this.#now()))
   }
 
-  /** RFC 8461 §3.3: the operator is informed, unless the policy asks for nothing. */
+  /** Informs the operator (RFC 8461 §3.3), unless the mode is `none`. */
   #report(policyDomain: string, applies: PolicyLookup, failure: TlsFailure): void {
     if (applies.status === 'found' && applies.policy.mode === 'none') return
     try {
       this.#options.report(policyDomain, applies, failure)
     } catch {
-      // A logger that fails must not fail a delivery, and there is nobody else to inform
+      // A logger that fails must not fail a delivery
     }
   }
-}
-
-interface Discovery {
-  lookup: PolicyLookup
-  /** With the error that caused it, for the operator */
-  failure?: TlsFailure
-  ttl: number
-}
-
-function discovered(reason: NoPolicy['reason'], failure: TlsFailure, ttl: number): Discovery {
-  return { lookup: noPolicy(reason, plainFailure(failure)), failure, ttl }
-}
-
-function closedError(): MtaStsError {
-  return new MtaStsError('The MtaSts object was closed', 'ECLOSED')
 }

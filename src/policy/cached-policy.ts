@@ -15,19 +15,19 @@ const DAY = 86_400_000
 /** Policies unused for this long are not refreshed. */
 const USED_WITHIN = 30 * DAY
 
-/** After the TXT record is gone, a policy is renewed for this long, or for one `max_age`. */
+/** Time for which a policy is renewed after its TXT record is gone, unless `max_age` is longer. */
 const RENEWED_WITHOUT_RECORD = 30 * DAY
 
-/** `usedAt` is written to the store when the stored one is older than this: within a day. */
+/** Age of the stored `usedAt` at which it is written again: it is exact to within a day. */
 const USE_SAVED_AFTER = DAY / 2
 
-/** Larger policies are kept as bytes, and parsed again when they are used. In characters. */
+/** Size above which a policy is cached as bytes and parsed at each use, in characters. */
 const KEPT_PARSED = 4096
 
 /** As {@link KEPT_PARSED}, in fields. */
 const KEPT_FIELDS = 64
 
-/** Rough sizes of what is kept besides the text, in bytes. */
+/** Rough sizes of the cached data besides the text, in bytes. */
 const ENTRY_SIZE = 1500
 const FIELD_SIZE = 150
 
@@ -43,7 +43,7 @@ export interface PolicyTimes {
   recordSeenAt: number
 }
 
-/** What a fetch of a policy brings. */
+/** The result of fetching a policy. */
 export interface FetchedPolicy {
   id: string
   policy: Policy
@@ -63,30 +63,30 @@ export class CachedPolicy {
   readonly size: number
   usedAt: number
   recordSeenAt: number
-  /** Since the TXT record was last looked up; undefined: this process has not done it yet */
+  /** Since the last TXT lookup; undefined before the first lookup of this process */
   checked: Span | undefined
   /** Since the store was last asked for a newer policy or a removal */
   synced: Span | undefined
-  /** Since the policy was last fetched because an MX host did not match it */
+  /** Since the last fetch caused by an MX host that did not match */
   refetched: Span | undefined
-  /** Whether it was counted as expired by a pass: later ones leave it out */
+  /** Whether a pass has counted it as expired: later passes leave it out */
   dropped = false
   /** Whether the store lacks this policy, because writing it failed */
   unsaved = false
   /** `usedAt` of the entry in the store */
   savedUsedAt: number
-  /** Whether the entry is being written at the moment */
+  /** Whether the entry is being written */
   saving = false
-  /** The policy with its own dates, when the clock was set back after the fetch */
+  /** The policy with its original dates, if the clock was set back after the fetch */
   undated: CachedPolicy | undefined
-  /** From and until when a delivery gets the policy, and nothing else is due */
+  /** Period in which a delivery gets the policy and nothing else is due */
   quietFrom = Number.POSITIVE_INFINITY
   quietUntil = Number.NEGATIVE_INFINITY
   #failure: TlsFailure | undefined
-  /** The text when the policy is small, or else its bytes: they take half of the room at most */
+  /** The text of a small policy, or the bytes of a large one, which take at most half the memory */
   readonly #body: string | Buffer
   #lookup: FoundPolicy | WeakRef<FoundPolicy>
-  /** `performance.now()` at the end of the fetch, as if this process had made it */
+  /** `performance.now()` at the end of the fetch, estimated for a policy from the store */
   readonly #ticks: number
 
   constructor(fetched: FetchedPolicy, now: number, times: Partial<PolicyTimes> = {}) {
@@ -94,7 +94,7 @@ export class CachedPolicy {
     this.id = id
     this.startedAt = startedAt
     this.fetchedAt = fetchedAt
-    // max_age runs from the fetch, and from nothing else (RFC 8461 §3.3)
+    // `max_age` runs from the fetch (RFC 8461 §3.3)
     this.expiresAt = fetchedAt + policy.maxAge * 1000
     this.usedAt = times.usedAt ?? fetchedAt
     this.recordSeenAt = times.recordSeenAt ?? startedAt
@@ -112,7 +112,7 @@ export class CachedPolicy {
     }
   }
 
-  /** What a delivery gets; the same object as long as nothing changes and it is in use. */
+  /** The lookup for a delivery; the same object as long as nothing changes and it is in use. */
   get lookup(): FoundPolicy {
     if (!(this.#lookup instanceof WeakRef)) return this.#lookup
     const parsed = this.#lookup.deref()
@@ -126,7 +126,7 @@ export class CachedPolicy {
     return this.#body.toString()
   }
 
-  /** What went wrong when the domain was last looked up; plain data. */
+  /** The failure of the last lookup; plain data. */
   get failure(): TlsFailure | undefined {
     return this.#failure
   }
@@ -143,7 +143,10 @@ export class CachedPolicy {
     return now < this.expiresAt
   }
 
-  /** Whether the dates make sense, and less than `max_age` has passed by a clock that cannot go back. */
+  /**
+   * Whether the dates make sense, and less than `max_age` has passed by a clock that cannot go
+   * back.
+   */
   isAlive(now: number): boolean {
     const elapsed = performance.now() - this.#ticks
     return this.fetchedAt <= now && this.isValid(now) && elapsed < this.expiresAt - this.fetchedAt
@@ -155,8 +158,8 @@ export class CachedPolicy {
   }
 
   /**
-   * Returns after how many milliseconds the policy must have been renewed, or else be tried again:
-   * at three quarters of its life, and then more and more often.
+   * Returns the milliseconds after which the policy must have been renewed, or be tried again:
+   * three quarters of its life, then shorter and shorter intervals.
    */
   renewWithin(now: number): number {
     const left = this.expiresAt - now
@@ -164,33 +167,33 @@ export class CachedPolicy {
     return left > life / 4 ? left - life / 4 : left / 4
   }
 
-  /** Whether a delivery has used the policy lately: the others are left to expire. */
+  /** Whether a delivery has used the policy lately. Unused policies are left to expire. */
   isInUse(now: number): boolean {
     return now - this.usedAt <= USED_WITHIN
   }
 
-  /** Whether the policy is renewed although its TXT record is gone, or is not valid. */
+  /** Whether the policy is renewed although its TXT record is gone or invalid. */
   outlivesRecord(now: number): boolean {
     const longest = Math.max(RENEWED_WITHOUT_RECORD, this.expiresAt - this.fetchedAt)
     return now - this.recordSeenAt <= longest
   }
 
-  /** Whether the TXT record is to be looked up again. */
+  /** Whether the TXT record is due to be looked up again. */
   isCheckDue(now: number): boolean {
     return this.checked === undefined || hasPassed(this.checked, now)
   }
 
-  /** Whether the store is to be asked again for a later fetch or a removal. */
+  /** Whether the store is due to be asked for a later fetch or a removal. */
   isSyncDue(now: number): boolean {
     return this.synced === undefined || hasPassed(this.synced, now)
   }
 
-  /** Whether a mismatch with an MX host is a reason to fetch the policy again. */
+  /** Whether a mismatch with an MX host justifies another fetch. */
   isRefetchDue(now: number): boolean {
     return this.refetched === undefined || hasPassed(this.refetched, now)
   }
 
-  /** Whether the store lacks this policy, or does not know that it is in use. */
+  /** Whether the store lacks this policy, or its `usedAt` is out of date. */
   isSaveDue(): boolean {
     return !this.saving && (this.unsaved || this.usedAt - this.savedUsedAt >= USE_SAVED_AFTER)
   }
@@ -200,8 +203,8 @@ export class CachedPolicy {
   }
 
   /**
-   * Returns the same policy with the dates that it would have, had the clock been right when it was
-   * fetched: for a policy that seems to have been fetched in the future.
+   * Returns a policy that seems to have been fetched in the future with the dates it would have had
+   * with a correct clock.
    */
   redated(now: number): CachedPolicy {
     const fetchedAt = now - Math.max(0, performance.now() - this.#ticks)
@@ -238,27 +241,27 @@ export class CachedPolicy {
   }
 }
 
-/** An entry of a store that was checked like remote input. */
+/** A store entry that was validated like remote input. */
 export interface ReadPolicy {
   cached: CachedPolicy
   /**
-   * By how much our clock is behind the fetch, in milliseconds; 0: not at all. An entry of the
-   * future is used when nothing else is known, as if it had been fetched now; it replaces no policy.
+   * Milliseconds by which our clock is behind the fetch, or 0. An entry from the future is used
+   * when nothing else is known, as if it had just been fetched; it replaces no policy.
    */
   ahead: number
 }
 
 /**
- * Reads an entry of a store. Its life is reckoned from its own policy, and a fetch that lies in the
- * future cannot lengthen it.
+ * Reads a store entry. Its lifetime is computed from its own policy; a fetch in the future cannot
+ * lengthen it.
  *
  * @throws PolicySyntaxError, TypeError when it is not a stored policy
  */
 export function fromStored(stored: StoredPolicy, now: number): ReadPolicy {
   const { id, body, fetchedAt, usedAt, recordSeenAt } = stored
-  if (typeof id !== 'string' || !isPolicyId(id)) throw new TypeError('its id is no policy id')
-  if (typeof body !== 'string') throw new TypeError('its body is no text')
-  if (!Number.isFinite(fetchedAt)) throw new TypeError('its fetchedAt is no time')
+  if (typeof id !== 'string' || !isPolicyId(id)) throw new TypeError('its id is not a policy id')
+  if (typeof body !== 'string') throw new TypeError('its body is not text')
+  if (!Number.isFinite(fetchedAt)) throw new TypeError('its fetchedAt is not a time')
   const begun = startOf(stored)
   const end = Math.min(fetchedAt, now)
   const start = Number.isFinite(begun) ? Math.min(begun, end) : end

@@ -1,14 +1,15 @@
 /**
- * Failures as they are cached: plain data, without certificates, sockets and error chains.
+ * Failures in the form in which they are cached: plain data, without certificates, sockets and
+ * error chains.
  *
  * @module
  */
 import { textOfThrown } from '../text.js'
 import type { TlsFailure } from '../tls/failures.js'
 
-/** What is kept of an error. */
+/** The cached part of an error. */
 export interface PlainCause {
-  /** The error's `code`, when it has one */
+  /** The error's `code`, if it has one */
   readonly code?: string
   readonly message: string
 }
@@ -24,7 +25,7 @@ export function plainFailure(failure: TlsFailure): TlsFailure {
 function plainCause(cause: unknown): PlainCause {
   const code: unknown = typeof cause === 'object' && cause !== null && Reflect.get(cause, 'code')
   const message = isPlain(cause) ? cause.message : textOfThrown(cause)
-  // A copy: in V8 a part of a string holds on to the whole
+  // A copy: in V8 a substring keeps the whole string in memory
   const text = Buffer.from(message.slice(0, MESSAGE_LIMIT)).toString()
   return Object.freeze({ ...(typeof code === 'string' ? { code } : {}), message: text })
 }

@@ -20,9 +20,9 @@ export interface FetchOptions {
   connect: Connect
   blockedAddresses: BlockList
   roots: TrustedRoots
-  /** For the whole GET, from DNS to the last byte, in milliseconds */
+  /** Limit of the whole GET, from DNS to the last byte, in milliseconds */
   fetchTimeout: number
-  /** For a DNS query, in milliseconds */
+  /** Limit of a DNS query, in milliseconds */
   dnsTimeout: number
   /** Aborts a GET that is under way */
   signal?: AbortSignal | undefined
@@ -33,8 +33,8 @@ export type PolicyFetch =
   | { kind: 'failed'; failure: TlsFailure }
 
 /**
- * Fetches and parses the policy of a Policy Domain (A-labels), from the first address of the policy
- * host that has a valid one; else returns the failure of the last address. Never rejects.
+ * Fetches and parses the policy of a Policy Domain (A-labels) from the first address of the policy
+ * host with a valid one. Else returns the failure of the last address. Never rejects.
  */
 export async function fetchPolicy(
   policyDomain: string,
@@ -66,7 +66,7 @@ export function policyRequest(policyDomain: string): HttpsRequest {
   }
 }
 
-/** Returns the policy that a policy host answered with, or what is wrong with the answer. */
+/** Returns the policy in a policy host's response, or the fault of the response. */
 export function policyOf(exchange: HttpsExchange): PolicyFetch {
   if (!exchange.ok) {
     const { certificate, reason, cause } = exchange.failure
@@ -74,7 +74,7 @@ export function policyOf(exchange: HttpsExchange): PolicyFetch {
   }
   const problem = headProblem(exchange.status, exchange.headers)
   if (problem) {
-    const message = `The answer of the policy host is not usable: ${problem}`
+    const message = `The policy host's answer cannot be used: ${problem}`
     return failed('sts-policy-fetch-error', problem, new MtaStsError(message, 'EPOLICYFETCH'))
   }
   try {
@@ -85,14 +85,14 @@ export function policyOf(exchange: HttpsExchange): PolicyFetch {
   }
 }
 
-/** Returns what makes a response unusable, whatever its body holds. */
+/** Returns the fault of a response's status and headers, if it has one. */
 function headProblem(status: number, headers: IncomingHttpHeaders): FailureReason | undefined {
   if (status !== 200) return `http-status-${status}`
   const mediaType = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase()
   if (mediaType !== 'text/plain') return 'media-type'
   if (!listOf(headers['content-encoding']).every(isIdentity)) return 'content-encoding'
   const { 'content-length': length, 'transfer-encoding': transfer } = headers
-  // Framed any other way, the body ends where the connection does, and anybody can end that
+  // A body framed in another way ends with the connection, which anybody on the network can end
   // (RFC 9112 §6.3, §9.8)
   if (transfer !== undefined && transfer.trim().toLowerCase() !== 'chunked') {
     return 'transfer-encoding'
@@ -102,13 +102,13 @@ function headProblem(status: number, headers: IncomingHttpHeaders): FailureReaso
   return undefined
 }
 
-/** Returns the elements of a list header. Empty ones do not count (RFC 9110 §5.6.1). */
+/** Returns the elements of a list header, without empty ones (RFC 9110 §5.6.1). */
 function listOf(header: string | undefined): string[] {
   const elements = (header ?? '').split(',').map((element) => element.trim().toLowerCase())
   return elements.filter((element) => element !== '')
 }
 
-/** The content coding that is none (RFC 9110 §8.4.1). */
+/** Whether a content coding leaves the content as it is (RFC 9110 §8.4.1). */
 function isIdentity(coding: string): boolean {
   return coding === 'identity'
 }

@@ -1,28 +1,30 @@
 /**
- * A policy store as the cache sees it: bounded in time, checked like remote input, and never the
- * reason why a policy is lost. Its faults are reported, once a minute at most.
+ * A policy store with a time limit for each call and validated entries. Its failures lose no
+ * policy; they are reported at most once a minute.
  *
  * @module
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { toALabels } from '../dns/domain-name.js'
+import { MtaStsError } from '../errors.js'
+import { type TimeLimit, withinTime } from '../net/deadline.js'
 import { type CachedPolicy, fromStored, type ReadPolicy } from './cached-policy.js'
 import { hasPassed, type Span, span } from './span.js'
 import type { PolicyStore, StoredPolicy } from './store.js'
 
 export interface GuardedStoreOptions {
-  /** For each call, in milliseconds */
+  /** Limit of each call, in milliseconds */
   timeout: number
   now: () => number
-  /** Once aborted, nothing is listed any more */
+  /** Aborts a list */
   closing?: AbortSignal
   /** Called with failures, once a minute at most */
   report: (operation: string, error: unknown) => void
 }
 
 /**
- * What the store said about a Policy Domain: an entry, or that there is none. `no-answer`: it
- * failed, took too long, or its entry cannot be read; nothing is known about the domain then.
+ * The answer of the store for a Policy Domain. `no-answer`: the store failed, took too long, or its
+ * entry cannot be read.
  */
 export type StoreAnswer =
   | ({ kind: 'entry'; stored: StoredPolicy } & ReadPolicy)
@@ -33,12 +35,18 @@ export type StoreAnswer =
 /** `refused`: the store has the result of a later fetch, or the entry was removed meanwhile. */
 export type StoreWrite = 'stored' | 'refused' | 'failed'
 
+/** Returns the time limit of one call to a policy store. */
+export function storeLimit(milliseconds: number): TimeLimit {
+  const message = `The policy store did not answer within ${milliseconds} ms`
+  return { milliseconds, late: () => new MtaStsError(message, 'ESTORE') }
+}
+
 const REPORT_INTERVAL = 60_000
 
-/** An entry from further in the future is reported: one of the clocks is wrong. */
+/** Distance in the future above which an entry is reported: one of the clocks is wrong. */
 const CLOCK_SKEW = 3_600_000
 
-/** Entries that are listed in one turn of the event loop. */
+/** Maximum number of entries listed in one turn of the event loop. */
 const ENTRIES_A_TURN = 100
 
 const NOTHING = { kind: 'nothing' } as const
@@ -72,7 +80,7 @@ export class GuardedStore {
       stored: await store.get(policyDomain),
     }))
     if (answer === undefined) return NO_ANSWER
-    // null is what many a database has for "nothing"
+    // Many databases return null for "nothing"
     return (answer.stored ?? undefined) === undefined
       ? NOTHING
       : this.#check(policyDomain, answer.stored)
@@ -92,7 +100,7 @@ export class GuardedStore {
     return answer.taken === false ? 'refused' : 'stored'
   }
 
-  /** Returns when an operator removed the policy of a domain; a time in the future does not count. */
+  /** Returns when an operator removed a domain's policy; ignores a time in the future. */
   async removedAt(policyDomain: string): Promise<number | undefined> {
     const at: unknown = await this.#attempt('removedAt', async (store) =>
       store.removedAt?.(policyDomain),
@@ -102,8 +110,8 @@ export class GuardedStore {
   }
 
   /**
-   * Iterates over the entries that are sound and have not expired: those due for renewal at a time,
-   * as far as the store can tell, or all. Ends early when the store fails.
+   * Iterates over the valid, unexpired entries: all, or those due for renewal at a time, as far as
+   * the store can tell. Ends early when the store fails.
    */
   async *list(dueAt?: number): AsyncGenerator<[string, CachedPolicy]> {
     const entries = await this.#attempt('list', (store) => {
@@ -114,7 +122,7 @@ export class GuardedStore {
     for (let read = 1; ; read++) {
       const next = await this.#attempt('list', () => entries.next())
       if (typeof next !== 'object' || next === null || next.done) return
-      // A list without an end, of promises that are resolved already, must not stop the process
+      // An endless list of resolved promises must not block the process
       if (read % ENTRIES_A_TURN === 0) await nextTurn()
       if (this.#options.closing?.aborted) return
       const entry = this.#checkEntry(next.value)
@@ -123,8 +131,8 @@ export class GuardedStore {
   }
 
   /**
-   * Runs `work` under a lock that other processes respect; does not run it when one of them holds
-   * the lock. Without a store, or with one that cannot lock, it runs at once.
+   * Runs `work` under a lock that other processes respect, unless one of them holds it. Runs it at
+   * once without a store, or if the store cannot lock.
    */
   async locked(name: string, ttl: number, work: () => Promise<void>): Promise<boolean> {
     if (!this.#store?.lock) {
@@ -134,7 +142,7 @@ export class GuardedStore {
     const lock = await this.#attempt('lock', async (store) => ({
       release: await store.lock?.(name, ttl),
     }))
-    // A store that fails weakens nothing: the work is done without it
+    // A store that fails prevents no work
     if (lock && lock.release === undefined) return false
     try {
       await work()
@@ -144,7 +152,7 @@ export class GuardedStore {
     return true
   }
 
-  /** Closes the store; it is not called again. */
+  /** Closes the store, which is not called again. */
   async close(): Promise<void> {
     const closing = this.#attempt('close', (store) => store.close?.())
     this.#closed = true
@@ -178,27 +186,18 @@ export class GuardedStore {
     }
   }
 
-  /** Resolves to undefined when there is no store, or when it fails or takes too long. */
+  /** Resolves to undefined without a store, or when it fails or takes too long. */
   async #attempt<T>(
     operation: string,
     call: (store: PolicyStore) => Promise<T> | T,
   ): Promise<T | undefined> {
-    if (!this.#store || this.#closed) return undefined
-    let timer: NodeJS.Timeout | undefined
+    const store = this.#store
+    if (!store || this.#closed) return undefined
     try {
-      const { timeout } = this.#options
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(
-          () => reject(new Error(`The policy store did not answer within ${timeout} ms`)),
-          timeout,
-        )
-      })
-      return await Promise.race([call(this.#store), late])
+      return await withinTime(storeLimit(this.#options.timeout), () => call(store))
     } catch (error) {
       this.#report(operation, error)
       return undefined
-    } finally {
-      clearTimeout(timer)
     }
   }
 
@@ -209,7 +208,7 @@ export class GuardedStore {
     try {
       this.#options.report(operation, error)
     } catch {
-      // Of a logger's fault nobody can be told
+      // A logger that fails cannot be reported
     }
   }
 }

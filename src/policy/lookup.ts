@@ -1,5 +1,6 @@
 /**
- * The result of a policy lookup: the policy that applies to a Policy Domain, or why there is none.
+ * The result of a policy lookup: the policy that applies to a Policy Domain, or the reason for
+ * none.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import type { AppliedPolicy } from '../events.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Policy } from './policy-file.js'
 
-/** A policy applies. Its `mode` may be `none`, which asks for nothing. */
+/** A policy applies. Mode `none` demands nothing. */
 export interface FoundPolicy {
   /** Distinguishes it from {@link NoPolicy} */
   status: 'found'
@@ -20,19 +21,19 @@ export interface FoundPolicy {
   fetchedAt: Date
   /** `fetchedAt` plus the policy's `max_age` */
   expiresAt: Date
-  /** `network`: it was fetched for this very lookup */
+  /** `network`: fetched for this lookup */
   source: 'cache' | 'network'
-  /** The policy file as it was fetched */
+  /** The text of the policy file */
   body: string
-  /** What went wrong when the domain was last looked up; the policy applies nevertheless */
+  /** The failure of the last lookup of the domain; the policy applies nevertheless */
   failure?: TlsFailure
 }
 
 /**
  * No policy applies, because
- * - `no-record`: there is no TXT record
+ * - `no-record`: the domain has no TXT record
  * - `dns-failure`: the TXT record could not be looked up
- * - `fetch-failed`: there is a record, and the policy file could not be fetched
+ * - `fetch-failed`: the policy file could not be fetched
  * - `invalid`: the record or the policy file breaks the syntax
  * - `expired`: a cached policy has expired, and no other could be fetched
  * - `store-failure`: the policy store did not answer, and the option `requireStore` is set. The
@@ -43,7 +44,7 @@ export interface FoundPolicy {
 export interface NoPolicy {
   /** Distinguishes it from {@link FoundPolicy} */
   status: 'none'
-  /** Why no policy applies: see above */
+  /** Reason for which no policy applies: see above */
   reason:
     | 'no-record'
     | 'dns-failure'
@@ -53,9 +54,9 @@ export interface NoPolicy {
     | 'store-failure'
     | 'address-literal'
     | 'override'
-  /** What went wrong, in the terms of RFC 8460 §4.3; left out where nothing did */
+  /** The failure, in the terms of RFC 8460 §4.3, if there was one */
   failure?: TlsFailure
-  /** The policy store did not answer: it may hold a policy, so that DNS must not bounce mail */
+  /** The policy store did not answer and may hold a policy: DNS answers must not bounce mail */
   storeFailed?: true
 }
 
@@ -66,7 +67,7 @@ export function noPolicy(reason: NoPolicy['reason'], failure?: TlsFailure): NoPo
   return Object.freeze({ status: 'none', reason, ...(failure === undefined ? {} : { failure }) })
 }
 
-/** Whether two lookups found the same policy: domains change the text without a new id, too. */
+/** Whether two lookups found the same policy. The text can change without a new id. */
 export function isSamePolicy(one: FoundPolicy, other: FoundPolicy): boolean {
   return one === other || (one.id === other.id && one.body === other.body)
 }

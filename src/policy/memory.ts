@@ -1,6 +1,6 @@
 /**
- * The cached policies, and the cached "no policy", in memory. They have bounds of their own, so that
- * a flood of domains without a policy evicts no policy.
+ * The cached policies, and the cached "no policy", in memory. Each has its own bound, so that many
+ * domains without a policy evict no policy.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { hasPassed, type Span } from './span.js'
 export interface MemoryOptions {
   maxPolicies: number
   maxNegatives: number
-  /** For policies, negatives and back-off together */
+  /** Bound of policies, negatives and back-off together, in bytes */
   maxCacheBytes: number
   /** Called with each policy that there is no room for */
   onEvicted?: (policy: CachedPolicy, policyDomain: string) => void
@@ -23,12 +23,12 @@ interface Negative {
   lookup: NoPolicy
 }
 
-/** Share of `maxCacheBytes` that negatives take at most; back-off takes as much. */
+/** Largest share of `maxCacheBytes` for negatives, and for back-off. */
 export const NEGATIVE_SHARE = 1 / 8
 
 const NEGATIVE_SIZE = 700
 
-/** How long an expired policy stays in memory, in milliseconds. */
+/** Time for which an expired policy stays in memory, in milliseconds. */
 const EXPIRED_KEPT = 90 * 86_400_000
 
 export class PolicyMemory {
@@ -48,12 +48,12 @@ export class PolicyMemory {
     )
   }
 
-  /** Returns what is cached, whether it has expired or not; counts as a use. */
+  /** Returns what is cached, expired or not; counts as a use. */
   get(policyDomain: string): CachedPolicy | undefined {
     return this.#policies.get(policyDomain)
   }
 
-  /** Returns the policy that applies, with dates that may be believed; does not count as a use. */
+  /** Returns the policy that applies, with plausible dates; does not count as a use. */
   valid(policyDomain: string, now: number): CachedPolicy | undefined {
     const cached = this.#policies.peek(policyDomain)
     const policy = cached && this.believable(policyDomain, cached, now)
@@ -72,15 +72,15 @@ export class PolicyMemory {
   }
 
   /**
-   * Returns the policy, dated anew if it seems to have been fetched in the future: the clock was
-   * set back since. It gets its own dates back when they make sense again, so that a clock that was
-   * wrong for a while makes no policy expire.
+   * Returns the policy, with new dates if it seems to have been fetched in the future because the
+   * clock was set back. It gets the original dates back once they make sense again, so that a
+   * temporarily wrong clock makes no policy expire.
    */
   believable(policyDomain: string, cached: CachedPolicy, now: number): CachedPolicy {
     if (cached.fetchedAt <= now) {
       const { undated } = cached
       if (cached.isValid(now) || !undated?.isAlive(now)) return cached
-      // A store that refuses nothing may have the wrong dates
+      // A store that accepts every entry may hold the wrong dates
       undated.unsaved = true
       if (this.holds(policyDomain, cached)) this.set(policyDomain, undated)
       return undated
@@ -90,7 +90,7 @@ export class PolicyMemory {
     return redated
   }
 
-  /** The policy applies from now on; an earlier "no policy" does not come back when it expires. */
+  /** Caches a policy, and drops an earlier "no policy". */
   set(policyDomain: string, policy: CachedPolicy): void {
     this.#policies.set(copied(policyDomain), policy)
     this.#negatives.delete(policyDomain)
@@ -101,12 +101,11 @@ export class PolicyMemory {
     if (this.holds(policyDomain, policy)) this.#policies.delete(policyDomain)
   }
 
-  /** Removes what is cached, and says whether there was anything. */
   /**
-   * Forgets a policy that has expired. One that expired lately stays: the clock may be ahead, and the
-   * policy applies again when it is put right.
+   * Removes a policy that has expired, unless it expired lately: the clock may be ahead, and the
+   * policy applies again when it is corrected.
    *
-   * @returns whether there was one
+   * @returns whether there was an expired policy
    */
   dropExpired(policyDomain: string, now: number): boolean {
     const cached = this.#policies.peek(policyDomain)
@@ -133,15 +132,15 @@ export class PolicyMemory {
     return negative === undefined || hasPassed(negative.span, now) ? undefined : negative.lookup
   }
 
-  /** @param lookup plain data: it is kept */
+  /** @param lookup plain data: it is cached */
   setNegative(policyDomain: string, lookup: NoPolicy, believed: Span): void {
     this.#negatives.set(copied(policyDomain), { span: believed, lookup })
   }
 }
 
 /**
- * Returns a copy of a name that is to be kept. In V8 a part of a string holds on to the whole, and
- * that may be a header with a thousand recipients; a copy is also found sooner.
+ * Returns a copy of a name for the cache. In V8 a substring keeps the whole string in memory, which
+ * may be a header with a thousand recipients. Copies are also faster keys.
  */
 function copied(policyDomain: string): string {
   return Buffer.from(policyDomain).toString()

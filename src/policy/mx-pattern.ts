@@ -1,5 +1,5 @@
 /**
- * MX hosts against the mx patterns of a policy (RFC 8461 §4.1).
+ * Matches MX hosts against the mx patterns of a policy (RFC 8461 §4.1).
  *
  * @module
  */
@@ -12,8 +12,9 @@ const UPPER_Z = 0x5a
 const TO_LOWER = 0x20
 
 /**
- * A domain in A-labels, or `*.` and one: `sts-policy-mx-value` of RFC 8461 §3.2, in any case. An
- * IPv4 address passes, and matches nothing: to drop the policy for it would be the weaker reading.
+ * Whether a pattern is a domain in A-labels, or `*.` and one: `sts-policy-mx-value` of RFC 8461
+ * §3.2, in any case. An IPv4 address passes, and matches nothing: dropping the policy for it would
+ * be the weaker reading.
  */
 export function isMxPattern(pattern: string): boolean {
   return isDomainSyntax(pattern.startsWith('*.') ? pattern.slice(2) : pattern)
@@ -35,7 +36,7 @@ export function matchesMx(host: string, patterns: readonly string[]): boolean {
   if (typeof host !== 'string') {
     throw argumentError(['matchesMx()', 'host'], 'must be a host name', host)
   }
-  if (!Array.isArray(patterns)) {
+  if (!Array.isArray(patterns) || patterns.some((one) => typeof one !== 'string')) {
     const must = "must be an array of mx patterns, such as a policy's mx"
     throw argumentError(['matchesMx()', 'patterns'], must, patterns)
   }
@@ -48,20 +49,20 @@ export function matchesMx(host: string, patterns: readonly string[]): boolean {
   return false
 }
 
-/** `dot` is where the first label of the name ends; -1 if there is but one. */
+/** @param dot index of the dot after the first label of the name; -1 if it has one label */
 function namesHost(pattern: string, name: string, dot: number): boolean {
   if (pattern.charCodeAt(0) !== ASTERISK) {
     return pattern.length === name.length && sameEnd(pattern, name, name.length)
   }
-  // `*` takes the place of the first label; what follows it begins with a dot.
+  // `*` replaces the first label; the rest of the pattern begins with a dot
   const rest = name.length - dot
   return dot > 0 && pattern.length === rest + 1 && sameEnd(pattern, name, rest)
 }
 
 /**
- * Do both end in the same `length` characters, but for case? The name is in lower case. Written
- * out because it runs for every MX host and every pattern, and because `toLowerCase` would also
- * make ASCII of letters that are not, such as the Kelvin sign.
+ * Whether both end in the same `length` characters, ignoring case; the name is in lower case. It
+ * runs for every MX host and pattern, so it allocates nothing. `toLowerCase` would also turn
+ * letters such as the Kelvin sign into ASCII.
  */
 function sameEnd(pattern: string, name: string, length: number): boolean {
   for (let left = 1; left <= length; left++) {

@@ -1,6 +1,6 @@
 /**
- * The first step of discovery (RFC 8461 §3.1): the lookup of the TXT record, which says that there
- * is a policy, and its id. The second step is `fetch.ts`.
+ * The first step of discovery (RFC 8461 §3.1): the lookup of the TXT record with the id of the
+ * policy. The second step is `fetch.ts`.
  *
  * @module
  */

@@ -1,12 +1,14 @@
 /**
- * The TXT record at `_mta-sts.` + Policy Domain (RFC 8461 §3.1). It says that there is a policy,
- * and by its id when there is a new one:
+ * The TXT record at `_mta-sts.` + Policy Domain (RFC 8461 §3.1). It announces a policy; its id
+ * changes with the policy:
  *
- *     v=STSv1; id=20160831085700Z;
+ * v=STSv1; id=20160831085700Z;
  *
  * @module
  */
 import {
+  checkRecords,
+  checkText,
   type Field,
   fieldProblem,
   firstOfEach,
@@ -19,15 +21,15 @@ import { escapeRemoteText } from '../text.js'
 
 /** The TXT record at `_mta-sts.` + Policy Domain (RFC 8461 §3.1), parsed. */
 export interface StsRecord {
-  /** The only version there is */
+  /** The only defined version */
   version: 'STSv1'
-  /** 1 to 32 letters and digits. A new one says that there is a new policy; they have no order. */
+  /** 1 to 32 letters and digits. A new id announces a new policy; ids have no order. */
   id: string
-  /** Fields that RFC 8461 does not define, in their order; left out where there are none */
+  /** Fields that RFC 8461 does not define, in record order; omitted if there are none */
   extensions?: readonly Field[]
 }
 
-/** What a TXT answer amounts to: see {@link examineRecords}. */
+/** The finding in a TXT answer: see {@link examineRecords}. */
 export type RecordFinding =
   | { kind: 'one'; record: StsRecord }
   | { kind: 'none' }
@@ -39,7 +41,7 @@ const ID = /^[A-Za-z0-9]{1,32}$/
 const ID_RULE = 'must be 1 to 32 letters and digits'
 
 /**
- * Reads one record, its strings already joined.
+ * Reads one record whose strings are already joined.
  *
  * ```ts
  * parseRecord('v=STSv1; id=20160831085700Z;').id // '20160831085700Z'
@@ -48,9 +50,7 @@ const ID_RULE = 'must be 1 to 32 letters and digits'
  * @throws RecordSyntaxError
  */
 export function parseRecord(txt: string): StsRecord {
-  if (typeof txt !== 'string') {
-    throw argumentError(['parseRecord()', 'txt'], 'must be the text of a TXT record', txt)
-  }
+  checkText('parseRecord()', txt)
   const fields = firstOfEach(parseTagList(txt, { version: VERSION }))
   const id = fields.find(({ name }) => name === 'id')?.value
   if (id === undefined) {
@@ -64,17 +64,18 @@ export function parseRecord(txt: string): StsRecord {
 }
 
 /**
- * The record of a TXT answer, in the shape of `resolveTxt` of `node:dns`. Undefined unless
- * exactly one record of this version is there and it is well formed.
+ * Returns the record of a TXT answer, in the shape of `resolveTxt` of `node:dns`: undefined unless
+ * it has exactly one record of this version, and that one is well formed.
  */
 export function selectRecord(rrset: readonly (readonly string[])[]): StsRecord | undefined {
+  checkRecords('selectRecord()', rrset)
   const finding = examineRecords(rrset)
   return finding.kind === 'one' ? finding.record : undefined
 }
 
-/** {@link selectRecord} for those who must tell why there is none. */
+/** Like {@link selectRecord}, but also returns the reason for no record. */
 export function examineRecords(rrset: readonly (readonly string[])[]): RecordFinding {
-  // Counted before any is parsed: a malformed record beside a good one leaves neither.
+  // Counted before parsing: one malformed and one valid record are two records
   const records = selectRecords(rrset, VERSION)
   const [record] = records
   if (record === undefined) return { kind: 'none' }
@@ -91,9 +92,12 @@ export function examineRecords(rrset: readonly (readonly string[])[]): RecordFin
  * Writes a record that {@link parseRecord} reads back as the same. It may be longer than the 255
  * bytes of one TXT string.
  *
- * @throws RecordSyntaxError if there is no such record
+ * @throws RecordSyntaxError for an invalid record
  */
 export function formatRecord(record: StsRecord): string {
+  if (typeof record !== 'object' || record === null) {
+    throw argumentError(['formatRecord()', 'record'], 'must be a record', record)
+  }
   const extensions = record.extensions ?? []
   if (record.version !== VERSION) {
     throw new RecordSyntaxError(
@@ -106,7 +110,7 @@ export function formatRecord(record: StsRecord): string {
   return `${fields.map(({ name, value }) => `${name}=${value}`).join('; ')};`
 }
 
-/** `sts-id`: compared byte for byte, so case counts. */
+/** Whether a text is an `sts-id`. Ids are case-sensitive. */
 export function isPolicyId(id: string): boolean {
   return ID.test(id)
 }
@@ -123,11 +127,11 @@ function checkExtensions(extensions: readonly Field[]): void {
     const problem = fieldProblem(extension)
     if (problem !== undefined) throw new RecordSyntaxError(problem)
     if (isDefined(extension.name)) {
-      throw new RecordSyntaxError(`"${extension.name}" is no extension of an MTA-STS record`)
+      throw new RecordSyntaxError(`"${extension.name}" is not an extension of an MTA-STS record`)
     }
   }
   if (firstOfEach(extensions).length < extensions.length) {
-    throw new RecordSyntaxError('An extension of an MTA-STS record is there twice')
+    throw new RecordSyntaxError('The MTA-STS record has an extension twice')
   }
 }
 

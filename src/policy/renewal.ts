@@ -1,7 +1,7 @@
 /**
- * The pass over the cached policies: they are fetched again before they expire, about daily, at
- * times that nobody can predict (RFC 8461 §3.3, §10.2). Whoever blocks the policy host for a while
- * gains nothing by it.
+ * The pass over the cached policies: fetches them again before they expire, about daily, at
+ * unpredictable times (RFC 8461 §3.3, §10.2), so that blocking the policy host for a while gains
+ * nothing.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import { publish, type RefreshEvent } from '../events.js'
 import { MAX_TIMER } from '../option-checks.js'
 import type { PolicyCache } from './cache.js'
 
-/** Counts of a pass: how many policies were looked at, and what became of them. */
+/** Counts of a pass: policies examined, and their outcomes. */
 export type RefreshSummary = RefreshEvent
 
-/** Policies that are renewed at the same time. */
+/** Maximum number of renewals at once. */
 const CONCURRENCY = 16
 
-/** The shortest pause before a pass for the sake of a policy that would expire, in milliseconds. */
+/** Shortest pause before an extra pass for a policy that would expire, in milliseconds. */
 const SHORTEST_PAUSE = 300_000
 
 export interface RefresherOptions {
-  /** From pass to pass, in milliseconds, give or take a fifth; 0: only by `run()` */
+  /** Time between passes, plus or minus a fifth, in milliseconds; 0: only by `run()` */
   interval: number
   /** The wall clock */
   now: () => number
@@ -37,19 +37,18 @@ export class Refresher {
   constructor(cache: PolicyCache, options: RefresherOptions) {
     this.#cache = cache
     this.#options = options
-    // The first pass comes at any time: many processes that start together do not meet
+    // The first pass has a random time: processes that start together spread out
     this.#schedule(Math.random() * options.interval)
   }
 
   /**
-   * Renews every cached policy that was used lately; a second call while it runs joins it. Never
-   * rejects.
+   * Renews every cached policy that was used lately; joins a pass that is running. Never rejects.
    */
   run(): Promise<RefreshSummary> {
     return this.#run(undefined)
   }
 
-  /** Has the next pass come within some milliseconds: a policy would expire before. */
+  /** Schedules the next pass within some milliseconds, before a policy expires. */
   within(milliseconds: number): void {
     const { interval } = this.#options
     if (interval === 0) return
@@ -77,7 +76,7 @@ export class Refresher {
     this.#next = performance.now() + pause
     this.#timer = setTimeout(
       async () => {
-        // What another process renews when it is due need not be renewed here before it is
+        // A policy that another process renews on time needs no renewal here before it is due
         await this.#run({ at: now() + interval / 2 })
         this.#schedule(interval * (0.8 + 0.4 * Math.random()))
         this.#considerPolicies()
@@ -87,7 +86,7 @@ export class Refresher {
     this.#timer.unref()
   }
 
-  /** Has the next pass come before one of the policies in use expires. */
+  /** Schedules the next pass before one of the policies in use expires. */
   #considerPolicies(): void {
     const now = this.#options.now()
     for (const [, policy] of this.#cache.policies()) {
@@ -106,7 +105,7 @@ export class Refresher {
         if (renewal !== 'kept') summary[renewal]++
       }
     }
-    // An async generator hands out its values one by one, to however many workers
+    // Several workers share one async generator
     await Promise.all(Array.from({ length: CONCURRENCY }, worker))
     publish('mta-sts:refresh', () => summary)
     return summary

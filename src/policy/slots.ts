@@ -1,9 +1,11 @@
 /**
- * A bound on work that is under way at once. What exceeds it waits in line, in the order in which
- * it came; what a delivery waits for goes before background work.
+ * A bound on concurrent work. Further work waits in order of arrival; deliveries go before
+ * background work.
  *
  * @module
  */
+import { onAbort } from '../net/deadline.js'
+
 export type Urgency = 'delivery' | 'background'
 
 interface Waiting {
@@ -17,12 +19,12 @@ export class Slots {
   readonly #closing: AbortSignal
   readonly #reason: () => Error
 
-  /** @param closing rejects what waits in line, each with an error that `reason` makes */
+  /** @param closing rejects the waiting work, each with its own error from `reason` */
   constructor(max: number, closing: AbortSignal, reason: () => Error) {
     this.#free = max
     this.#closing = closing
     this.#reason = reason
-    closing.addEventListener('abort', () => this.#giveUp(), { once: true })
+    onAbort(closing, () => this.#giveUp())
   }
 
   async run<T>(urgency: Urgency, work: () => Promise<T>): Promise<T> {

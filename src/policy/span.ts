@@ -1,10 +1,10 @@
 /**
- * A length of time that holds against a wall clock that is set.
+ * A length of time that survives changes of the wall clock.
  *
  * @module
  */
 
-/** A length of time from a moment on, by the wall clock and by one that cannot go back. */
+/** A length of time from a moment on, measured by the wall clock and by a monotonic one. */
 export interface Span {
   /** Epoch milliseconds */
   readonly since: number
@@ -14,14 +14,14 @@ export interface Span {
   readonly length: number
 }
 
-/** Returns the span of this length that begins now. */
+/** Returns a span of this length that begins now. */
 export function span(now: number, length: number): Span {
   return { since: now, ticks: performance.now(), length }
 }
 
 /**
- * Whether a span has passed by either of the clocks. A wall clock that was set forward ends it
- * early. One that was set back makes it begin in the future, which is not believed: it ends too.
+ * Whether a span has passed by either clock. A wall clock set forward ends it early. One set back
+ * makes it begin in the future, which ends it too.
  */
 export function hasPassed({ since, ticks, length }: Span, now: number): boolean {
   return now < since || now - since >= length || performance.now() - ticks >= length

@@ -1,21 +1,21 @@
 /**
- * The interface of a policy store: where policies outlive the process. The cache in memory decides;
- * the store is asked for domains that memory does not know, and written before a delivery goes on.
- * What it returns is checked like remote input, and when it fails, memory goes on alone.
+ * The interface of a policy store, in which policies outlive the process. The cache in memory
+ * decides. It asks the store for domains that are not in memory, and writes to it before a delivery
+ * goes on. Entries are validated like remote input. If the store fails, memory goes on alone.
  *
  * To write a store of your own, implement {@link PolicyStore}. `get`, `set` and `delete` are
  * enough. `list` and `due` let `MtaSts.refresh()` see what other processes have fetched, `lock`
- * keeps two of them from refreshing the same policy at once, and `removedAt` tells running senders
- * what an operator has removed. Every method may reject; none may block.
+ * keeps two of them from refreshing the same policy at once, and `removedAt` makes an operator's
+ * removal reach running senders. Every method may reject; none may block.
  *
  * @module
  */
 
-/** A policy as it is stored: the text that was fetched, and when. All times in epoch milliseconds. */
+/** A stored policy: its text and dates. All times in epoch milliseconds. */
 export interface StoredPolicy {
   /** Id of the TXT record that led to the fetch */
   id: string
-  /** The policy file, as it came (UTF-8, at most 64 KiB) */
+  /** The text of the policy file (UTF-8, at most 64 KiB) */
   body: string
   /**
    * Start of the HTTPS fetch. Of two fetches the one that began later counts: see
@@ -24,7 +24,7 @@ export interface StoredPolicy {
   startedAt?: number
   /** End of the HTTPS fetch; `max_age` runs from here (RFC 8461 §3.3) */
   fetchedAt: number
-  /** `fetchedAt` plus `max_age`. The entry is worthless afterwards, and may be deleted */
+  /** `fetchedAt` plus `max_age`. Afterwards the entry may be deleted */
   expiresAt: number
   /** When a delivery last used the policy, to within a day */
   usedAt: number
@@ -35,7 +35,7 @@ export interface StoredPolicy {
   recordSeenAt?: number
 }
 
-/** Where policies outlive the process; `sqliteStore` and `redisStore` are two of them. */
+/** A place where policies outlive the process, such as `sqliteStore` and `redisStore`. */
 export interface PolicyStore {
   /** Returns the entry of a Policy Domain (A-label, lower case), or undefined */
   get(policyDomain: string): Promise<StoredPolicy | undefined>
@@ -44,25 +44,25 @@ export interface PolicyStore {
    *
    * Resolves to `false`, and changes nothing, when the stored entry stems from a fetch that began
    * later (`startedAt`), or when an operator removed the domain's policy after the fetch began
-   * ({@link PolicyStore.removedAt}): the caller then reads what is stored. An entry of the same
+   * ({@link PolicyStore.removedAt}): the caller then reads the stored entry. An entry of the same
    * fetch is replaced, so that `usedAt` can be updated. A start or a removal more than an hour in
-   * the future is not believed. A store that never refuses an entry may resolve to nothing.
+   * the future is ignored. A store that never refuses an entry may resolve to nothing.
    *
-   * @param before the entry that the caller had read when the fetch began. If it is still the stored
-   *   one, the fetch is the later of the two, whatever the clocks of the hosts say
+   * @param before the entry that the caller had read when the fetch began. If it is still the
+   * stored one, the fetch is the later of the two, whatever the clocks of the hosts say
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: an async method that returns nothing will do
   set(policyDomain: string, entry: StoredPolicy, before?: StoredPolicy): Promise<boolean | void>
   /**
-   * Removes the entry of a Policy Domain on behalf of an operator; resolves also when there is no
-   * entry. A store that implements `removedAt` records the time, whether there was an entry or not.
+   * Removes the entry of a Policy Domain for an operator; also resolves without an entry. A store
+   * that implements `removedAt` records the time in both cases.
    */
   delete(policyDomain: string): Promise<void>
   /**
    * Returns when `delete` was last called for a Policy Domain, in epoch milliseconds, or undefined.
-   * Running senders that share the store drop what they fetched before that time. The time is to be
-   * remembered for as long as a policy can live, a year. Without this method, a removal reaches
-   * other senders when they restart.
+   * Running senders that share the store drop what they fetched before that time. Remember it for a
+   * year, the longest life of a policy. Without this method, a removal reaches other senders when
+   * they restart.
    */
   removedAt?(policyDomain: string): Promise<number | undefined>
   /** Iterates over all entries, in any order */

@@ -1,7 +1,6 @@
 /**
- * Brings a cached policy up to date: a look at its TXT record and at the store, and a fetch when the
- * id is another one, when the renewal is due (RFC 8461 §3.3, §10.2), or when the policy does not
- * match the MX hosts.
+ * Updates a cached policy: looks up its TXT record, asks the store, and fetches it when the id has
+ * changed, when the renewal is due (RFC 8461 §3.3, §10.2), or when it does not match the MX hosts.
  *
  * @module
  */
@@ -23,23 +22,26 @@ export interface UpdaterOptions {
   memory: PolicyMemory
   backoff: FetchBackoff
   now: () => number
-  /** How old the last lookup of a TXT record may be before there is another one */
+  /** Age of the last TXT lookup at which the record is looked up again */
   recheckInterval: number
-  /** Throws when the cache is closing: nothing is learnt any more */
+  /** Throws when the cache is closing: it then learns nothing */
   requireOpen: () => void
-  /** Called with what went wrong, and what applies nevertheless */
+  /** Called with a failure and the policy that applies nevertheless */
   report: (policyDomain: string, applies: PolicyLookup, failure: TlsFailure) => void
-  /** Called when a policy is cached, with the time by which it must be renewed */
+  /** Called when a policy is cached, to schedule its renewal */
   renewBy: (policyDomain: string, policy: CachedPolicy) => void
 }
 
-/** Why a policy is brought up to date. */
+/** Outcome of a renewal in a pass. */
+export type Renewal = 'renewed' | 'changed' | 'failed' | 'dropped' | 'kept'
+
+/** Reason for an update. */
 export type Occasion =
-  /** The TXT record was not looked up for `recheckInterval`, or a delivery was refused */
+  /** `recheckInterval` has passed since the last TXT lookup, or a delivery was refused */
   | 'recheck'
-  /** An MX host does not match the policy: it is fetched although its id is the same */
+  /** An MX host does not match the policy: it is fetched even if its id is the same */
   | 'mismatch'
-  /** The pass over the cached policies: it is fetched in any case */
+  /** The pass over the cached policies: it is always fetched */
   | 'pass'
 
 /** `removed`: an operator has removed the policy. */
@@ -51,18 +53,18 @@ export type Fetch =
   | { kind: 'fetched'; policy: CachedPolicy }
   | { kind: 'failed'; failure: TlsFailure }
 
-/** The policy that counts, and the entry of the store. */
+/** The policy that applies, and the entry of the store. */
 interface Synced {
   policy: CachedPolicy
   read?: StoredPolicy | undefined
 }
 
 interface Replaced {
-  /** The policy that the fetched one takes the place of */
+  /** The policy that the fetched one replaces */
   before?: CachedPolicy | undefined
   /** The entry of the store when the fetch began */
   read?: StoredPolicy | undefined
-  /** Whether the fetched policy is kept in memory, and not in the store alone */
+  /** Whether the fetched policy is cached in memory, not in the store alone */
   inMemory: boolean
 }
 
@@ -74,7 +76,44 @@ export class Updater {
   }
 
   /**
-   * Brings a policy up to date. The policy may be the store's alone; then memory is left alone too.
+   * Renews a policy of memory or, if memory has none, of the store.
+   *
+   * @throws MtaStsError `ECLOSED`
+   */
+  async renew(policyDomain: string): Promise<Renewal> {
+    const { store, memory, requireOpen } = this.#options
+    const now = this.#options.now()
+    let cached = memory.valid(policyDomain, now)
+    let read: StoredPolicy | undefined
+    if (cached) {
+      const synced = await this.sync(policyDomain, cached)
+      if (synced === undefined) return 'dropped'
+      if (synced.policy !== cached) return 'kept'
+    } else {
+      if (memory.dropExpired(policyDomain, now)) return 'dropped'
+      const stored = await store.get(policyDomain)
+      requireOpen()
+      if (stored.kind !== 'entry') return 'kept'
+      cached = stored.cached
+      read = stored.stored
+    }
+    if (!cached.isInUse(now)) return 'kept'
+    const { body, id } = cached
+    const update = await this.update(policyDomain, cached, { occasion: 'pass', read })
+    switch (update.kind) {
+      case 'fetched':
+        return update.policy.id === id && update.policy.body === body ? 'renewed' : 'changed'
+      case 'removed':
+        return 'dropped'
+      case 'failed':
+        return 'failed'
+      case 'unchanged':
+        return 'kept'
+    }
+  }
+
+  /**
+   * Updates a policy. If only the store has it, memory is not changed.
    *
    * @param read the entry of the store, if it was just read
    * @throws MtaStsError `ECLOSED`
@@ -100,7 +139,7 @@ export class Updater {
     const { policy } = synced
 
     const problem = problemOf(record)
-    // Another text, which another process has fetched meanwhile, is as good as a fetch of our own
+    // A different text that another process fetched meanwhile replaces a fetch
     if (!isDue(policy) || (occasion === 'mismatch' && policy.body !== cached.body)) {
       this.#note(policyDomain, policy, problem)
       return { kind: policy === cached && problem ? 'failed' : 'unchanged', policy }
@@ -116,13 +155,14 @@ export class Updater {
       this.#note(policyDomain, policy, fetched.failure)
       return { kind: 'failed', policy }
     }
-    // A failed TXT lookup matters no more; a record that is gone still does
+    // After a fetch, a failed TXT lookup no longer matters; a missing record does
     if (problem && record.kind !== 'failed') this.#note(policyDomain, fetched.policy, problem)
     return fetched
   }
 
   /**
-   * Fetches a policy, unless this id has failed lately. It is in the store before it counts.
+   * Fetches a policy, unless this id has failed lately. It is written to the store before it
+   * applies.
    *
    * @throws MtaStsError `ECLOSED`
    */
@@ -158,9 +198,9 @@ export class Updater {
   }
 
   /**
-   * Asks the store, which other processes share, for a later fetch and for a removal by an operator.
-   * Returns the policy that counts, and the entry as it was read, or undefined when the policy was
-   * removed.
+   * Asks the store, which other processes share, for a later fetch and for a removal by an
+   * operator. Returns the policy that applies and the entry of the store; undefined when the policy
+   * was removed.
    *
    * @throws MtaStsError `ECLOSED`
    */
@@ -193,8 +233,7 @@ export class Updater {
   }
 
   /**
-   * Writes a cached policy to the store once more: because that failed before, or to say that the
-   * policy is in use.
+   * Writes a cached policy to the store again: an earlier write failed, or `usedAt` is out of date.
    *
    * @throws MtaStsError `ECLOSED`
    */
@@ -213,13 +252,13 @@ export class Updater {
     }
   }
 
-  /** From now on the policy applies. */
+  /** Caches the policy in memory: it applies from now on. */
   take(policyDomain: string, policy: CachedPolicy): void {
     this.#options.memory.set(policyDomain, policy)
     this.#options.renewBy(policyDomain, policy)
   }
 
-  /** Writes a fetched policy to the store, then to memory. Returns the policy that counts. */
+  /** Writes a fetched policy to the store, then to memory. Returns the policy that applies. */
   async #store(
     policyDomain: string,
     policy: CachedPolicy,
@@ -232,7 +271,7 @@ export class Updater {
     if (written === 'stored') policy.synced = span(now(), recheckInterval)
     if (inMemory) this.take(policyDomain, policy)
     if (written !== 'refused' || !inMemory) return policy
-    // Another process began its fetch later, or an operator has removed the policy meanwhile
+    // Another process began its fetch later, or an operator has removed the policy
     return (await this.sync(policyDomain, policy))?.policy ?? policy
   }
 
@@ -248,15 +287,15 @@ function isFetchDue(
   { occasion, now }: { occasion: Occasion; now: number },
 ): boolean {
   if (record.kind === 'found' && record.id !== policy.id) return true
-  // A domain that took its record away is on its way out: its policy may expire in the end. Only
-  // HTTPS is authenticated, though, so that this takes a while (RFC 8461 §3.3)
+  // A domain without its record withdraws its policy, which may then expire. Only HTTPS is
+  // authenticated, so a missing record takes effect slowly (RFC 8461 §3.3)
   const isGone = record.kind === 'gone' || record.kind === 'invalid'
   if (isGone && !policy.outlivesRecord(now)) return false
   if (occasion === 'mismatch' && policy.isRefetchDue(now)) return true
   return occasion === 'pass' || policy.isRenewalDue(now)
 }
 
-/** Returns what is wrong with a TXT record where there was a valid one before. */
+/** Returns the fault of a TXT record that was valid before, if any. */
 function problemOf(record: RecordLookup): TlsFailure | undefined {
   if (record.kind === 'found') return undefined
   if (record.kind === 'gone') {

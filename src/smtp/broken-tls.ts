@@ -1,14 +1,13 @@
 /**
- * Remembers addresses whose TLS does not work, so that not every message waits for the same
- * time-out. Used only where nothing has to be proved and nothing is audited: a host under a policy
- * is always asked for TLS.
+ * Remembers addresses whose TLS fails, so that not every message waits for the same timeout. Used
+ * only where no proof is demanded or audited: a host under a policy always gets STARTTLS.
  *
  * @module
  */
 import { LRUCache } from 'lru-cache'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 
-/** Failures of STARTTLS that another try may well meet again. */
+/** Failures of STARTTLS that are likely to occur again. */
 const BROKEN: ReadonlySet<FailureReason | undefined> = new Set([
   'no-answer',
   'handshake-failed',
@@ -16,10 +15,12 @@ const BROKEN: ReadonlySet<FailureReason | undefined> = new Set([
   'tls-version',
 ])
 
-/** Failures in a row before an address is remembered: one may be chance, or an attacker. */
+/**
+ * Failures in a row before an address is remembered: a single one may be chance, or an attacker.
+ */
 const FAILURES = 2
 
-/** How long an address is remembered, in milliseconds. */
+/** Time for which an address is remembered, in milliseconds. */
 const REMEMBERED = 600_000
 
 const MAX_ADDRESSES = 10_000
@@ -29,17 +30,17 @@ interface Failed {
   failure: TlsFailure
 }
 
-/** Addresses, with their ports, whose TLS has failed lately. */
+/** Addresses, with ports, whose TLS has failed lately. */
 export class BrokenTls {
   #addresses: LRUCache<string, Failed> | undefined
 
-  /** Returns the failure of an address whose TLS is not tried for now. */
+  /** Returns the failure of an address whose TLS is not tried at the moment. */
   failureOf(address: string, port: number): TlsFailure | undefined {
     const failed = this.#addresses?.get(`${address} ${port}`)
     return failed && failed.times >= FAILURES ? failed.failure : undefined
   }
 
-  /** Records how STARTTLS with an address went. */
+  /** Records the outcome of STARTTLS with an address. */
   record(address: string, port: number, failure: TlsFailure | undefined): void {
     const key = `${address} ${port}`
     if (!failure || !BROKEN.has(failure.reason)) {

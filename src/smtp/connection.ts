@@ -1,6 +1,5 @@
 /**
- * The shapes that the other files of this folder and its users share: how a connection is asked
- * for, and what a ready one can do.
+ * The types that this folder and its users share: requests for a connection, and ready connections.
  *
  * @module
  */
@@ -13,52 +12,54 @@ import type { Proved, Security } from '../tls/security.js'
 import type { Judgement } from '../tls/verdict.js'
 import type { BrokenTls } from './broken-tls.js'
 
-/** An SMTP host to connect to, and what it must prove; a `Candidate` of a plan is one. */
+/** An SMTP host to connect to, with the proof that it must give; a `Candidate` of a plan is one. */
 export interface SmtpTarget {
   /** A-labels, lower case, no root dot; the address itself for an address literal */
   mxHost: string
-  /** In the order in which they are to be tried */
+  /** In the order of trying */
   addresses: readonly string[]
   /** TCP port */
   port: number
-  /** What a connection must prove before anything of a message is said on it */
+  /** The proof that a connection must give before MAIL FROM */
   security: Security
-  /** For `tls.connect`, beside the socket */
+  /** For `tls.connect`, besides the socket */
   tls: ConnectionOptions
-  /** TLS begins before the greeting (RFC 8314 §3.3): port 465 */
+  /** TLS starts before the greeting (RFC 8314 §3.3): port 465 */
   implicitTls?: boolean | undefined
   /** Judges a finished handshake: `refusal` forbids its use, `audited` is recorded */
   judge(socket: TLSSocket): Judgement
-  /** What already speaks against the host where that does not stop a delivery: mode `testing` */
+  /** A failure of the host that does not stop a delivery: mode `testing` */
   failure?: TlsFailure
 }
 
 /** Options of one connection. All durations in milliseconds. */
 export interface OpenOptions {
-  /** The name that EHLO says; default: the host name of this machine */
+  /** Name for EHLO; default: the host name of this machine */
   name?: string | undefined
   /** Source address of the TCP connection */
   localAddress?: string | undefined
-  /** For the TCP connection to one address, and again for STARTTLS with its handshake; default 30000 */
+  /**
+   * Limit of the TCP connection to one address, and of STARTTLS with its handshake; default 30000
+   */
   connectionTimeout?: number | undefined
-  /** For the greeting; default 300000 (RFC 5321 §4.5.3.2.1) */
+  /** Limit of the greeting; default 300000 (RFC 5321 §4.5.3.2.1) */
   greetingTimeout?: number | undefined
-  /** For any other reply; default: RFC 5321 §4.5.3.2's for each command */
+  /** Limit of any other reply; default: RFC 5321 §4.5.3.2's for each command */
   commandTimeout?: number | undefined
-  /** Ends the opening; the promise rejects with its reason */
+  /** Aborts the opening; the promise rejects with its reason */
   signal?: AbortSignal | undefined
-  /** Told of every line sent and received; the message itself only as a count of bytes */
+  /** Called with every line sent and received; the message itself appears as a count of bytes */
   log?: SmtpLog | undefined
 }
 
-/** What the opening of a connection needs beside {@link OpenOptions}. */
+/** Settings for opening a connection besides {@link OpenOptions}. */
 export interface OpenSettings extends OpenOptions {
   connect: Connect
-  /** Addresses whose TLS is not tried for now, where nothing is asked of the host */
+  /** Addresses whose TLS is not tried at the moment, if no proof is demanded */
   brokenTls?: BrokenTls | undefined
-  /** Told of each session that got to a verdict, or was refused one, before it is used or dropped */
+  /** Called with each session that got a verdict or a refusal, before it is used or dropped */
   onSession(session: SessionReport): void
-  /** Told of each connection that gave no session: TCP, the greeting or EHLO failed */
+  /** Called for each connection without a session: TCP, the greeting or EHLO failed */
   onUnreachable?(address: string, error: Error): void
 }
 
@@ -71,21 +72,21 @@ export interface SessionReport {
   localAddress?: string
   /** First word of the greeting */
   helo?: string
-  /** undefined: the session met everything that is asked or audited */
+  /** undefined: the session met every demand and audit */
   failure?: TlsFailure
 }
 
-/** What MAIL and RCPT say (RFC 5321 §3.3, RFC 3461, RFC 8689). */
+/** The data of MAIL and RCPT (RFC 5321 §3.3, RFC 3461, RFC 8689). */
 export interface SmtpEnvelope {
   /** '' or false: the null reverse-path */
   from: string | false
-  /** Recipients, as RCPT names them */
+  /** Recipients, as written in RCPT */
   to: readonly string[]
-  /** Bytes of the message, where they are known; declared by SIZE (RFC 1870) */
+  /** Size of the message in bytes, if known; declared by SIZE (RFC 1870) */
   size?: number | undefined
   /** BODY=8BITMIME where the host offers it; default true */
   use8BitMime?: boolean | undefined
-  /** RFC 3461: sent only where DSN was offered */
+  /** RFC 3461: sent only to hosts that offer DSN */
   dsn?:
     | {
         ret?: 'FULL' | 'HDRS' | undefined
@@ -94,11 +95,11 @@ export interface SmtpEnvelope {
         orcpt?: string | undefined
       }
     | undefined
-  /** RFC 8689 §2: MAIL says REQUIRETLS; the host must offer it */
+  /** RFC 8689 §2: MAIL includes REQUIRETLS; the host must offer it */
   requireTls?: boolean | undefined
 }
 
-/** What became of one message, in Nodemailer's words. */
+/** The outcome of one message, with Nodemailer's field names. */
 export interface SendResult {
   /** Recipients that the host accepted */
   accepted: string[]
@@ -112,17 +113,17 @@ export interface SendResult {
   envelopeTime: number
   /** Milliseconds from the first byte of the message to the reply to it */
   messageTime: number
-  /** Bytes of the message as they were sent, dots stuffed, the final dot left out */
+  /** Bytes of the message as sent, dots stuffed, without the final dot */
   messageSize: number
 }
 
 /** Options of {@link SmtpConnection.send}. */
 export interface SendOptions {
-  /** Ends the sending and the connection */
+  /** Aborts the sending and closes the connection */
   signal?: AbortSignal | undefined
   /**
-   * Called when the host waits for the message, before the first byte of it: give it
-   * `context.assertCurrent`. What it throws ends the connection and is thrown by `send`
+   * Called when the host waits for the message, before its first byte: pass
+   * `context.assertCurrent`. An error that it throws closes the connection and is thrown by `send`
    */
   check?: (() => void) | undefined
 }
@@ -131,7 +132,7 @@ export interface SendOptions {
 export interface SmtpConnection {
   /** Name of the host */
   readonly mxHost: string
-  /** The address that it leads to, as text */
+  /** The connected address, as text */
   readonly address: string
   /** TCP port */
   readonly port: number
@@ -139,9 +140,9 @@ export interface SmtpConnection {
   readonly socket: Socket
   /** false: plaintext */
   readonly tls: false | { version: string; cipher: string }
-  /** Proofs that the host has given */
+  /** Proofs that the host gave */
   readonly proved: Proved
-  /** What was let pass: mode `testing`, opportunistic TLS */
+  /** Failures that were tolerated: mode `testing`, opportunistic TLS */
   readonly failures: readonly TlsFailure[]
   /** Keywords of the EHLO inside TLS, in upper case, with their parameters */
   readonly extensions: ReadonlyMap<string, string>
@@ -152,12 +153,12 @@ export interface SmtpConnection {
   /** True once the connection has ended or is being ended */
   readonly closed: boolean
   /**
-   * Sends one message. Any number may follow one after the other. A stream is read only once the host
-   * has said 354: a stream that was not read can be sent to another host, one that was is destroyed
-   * when sending fails.
+   * Sends one message. Any number may follow one after the other. A stream is read only after the
+   * host has replied 354. An unread stream can be sent to another host; a stream that was read is
+   * destroyed when sending fails.
    *
    * @throws an error with Nodemailer's `code`, and `responseCode`, `response`, `command`,
-   *   `rejected`, `rejectedErrors`, `permanent` where a host replied
+   * `rejected`, `rejectedErrors`, `permanent` where a host replied
    */
   send(
     envelope: SmtpEnvelope,
@@ -165,17 +166,17 @@ export interface SmtpConnection {
     options?: SendOptions,
   ): Promise<SendResult>
   /**
-   * Gives the socket to another SMTP client. A greeting (220) stands ready to be read; the client
-   * says EHLO and goes on inside TLS. This object must not be used afterwards.
+   * Gives the socket to another SMTP client, which reads a greeting (220) from it, sends EHLO and
+   * goes on inside TLS. This object must not be used afterwards.
    */
   handOver(): Socket
-  /** Calls back once when the connection has ended or begins to be ended from this side. */
+  /** Calls back once when the connection has ended or this side starts to end it. */
   onClose(listener: () => void): void
-  /** While it is idle, an unreferenced connection does not keep the process alive. */
+  /** Keeps the process alive again after {@link unref}. */
   ref(): void
   /** Lets the process end while the connection is idle */
   unref(): void
-  /** Says QUIT and waits for the reply, at most two seconds. */
+  /** Sends QUIT and waits for the reply, at most two seconds. */
   quit(): Promise<void>
   /** Ends the connection at once. */
   close(): void

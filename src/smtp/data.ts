@@ -1,6 +1,6 @@
 /**
- * The message as it goes over the wire after 354: dots stuffed (RFC 5321 §4.5.2), and every line end
- * CRLF (§2.3.8), whatever the message brings. It is read and sent in blocks.
+ * The message after 354: dots stuffed (RFC 5321 §4.5.2), and every line end CRLF (§2.3.8). It is
+ * read and sent in blocks.
  *
  * @module
  */
@@ -9,28 +9,29 @@ import { MAX_TIMER } from '../option-checks.js'
 import { textOfThrown } from '../text.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
+import type { ReplyTimeouts } from './timeouts.js'
 
 const LF = 0x0a
 const CR = 0x0d
 const DOT = 0x2e
 
-/** Bytes that are collected before they are written: two TLS records. */
+/** Bytes collected before they are written: two TLS records. */
 const BLOCK = 32_768
 
-/** How long bytes of a slow stream wait for more to be sent with them, in milliseconds. */
+/** Longest wait of a slow stream's bytes for more, in milliseconds. */
 const COLLECTING_TIME = 500
 
 const NOTHING = Buffer.alloc(0)
 const CRLF = Buffer.from('\r\n')
 const FINAL_DOT = Buffer.from('.\r\n')
 
-/** Stuffs dots and turns every line end into CRLF, chunk by chunk. */
+/** Stuffs dots and converts every line end to CRLF, chunk by chunk. */
 export class DotStuffing {
   #atLineStart = true
-  /** The last byte was a CR, for which a CRLF was written: an LF that follows is part of it */
+  /** The last byte was a CR, for which a CRLF was written: a following LF belongs to it */
   #afterCr = false
 
-  /** Returns the chunk as it must be sent; the chunk itself when nothing in it has to be changed. */
+  /** Returns the chunk as it must be sent; the same object if nothing changes. */
   encode(chunk: Uint8Array): Uint8Array {
     const length = this.#lengthIfChanged(chunk)
     if (length !== undefined) return this.#copy(chunk, Buffer.allocUnsafe(length))
@@ -41,34 +42,42 @@ export class DotStuffing {
     return chunk
   }
 
-  /** Returns what is missing of the last line end; nothing when the message ends with one. */
+  /** Returns the missing part of the last line end; nothing if the message ends with one. */
   endOfLine(): Uint8Array {
     return this.#atLineStart ? NOTHING : CRLF
   }
 
-  /** Returns the length of the chunk as it must be sent; undefined when it can be sent as it is. */
+  /** Returns the length of the chunk as it must be sent; undefined if it does not change. */
   #lengthIfChanged(chunk: Uint8Array): number | undefined {
-    let length = 0
+    const { length } = chunk
+    let added = 0
     let changed = false
-    let atLineStart = this.#atLineStart
-    let afterCr = this.#afterCr
-    for (let index = 0; index < chunk.length; index++) {
-      const byte = chunk[index]
+    for (let index = 0; index < length; index++) {
+      const byte = chunk[index] ?? 0
+      // Most bytes are letters
+      if (byte > DOT) continue
       if (byte === LF) {
-        if (!afterCr) length += 2
-        // Only the CR of an earlier chunk has been followed by an LF already
-        if (!afterCr || index === 0) changed = true
-      } else if (byte === CR) {
-        length += 2
-        if (chunk[index + 1] !== LF) changed = true
-      } else if (byte === DOT && atLineStart) {
-        length += 2
+        const afterCr = index === 0 ? this.#afterCr : chunk[index - 1] === CR
+        // A CR that ended the previous chunk already has its LF
+        if (afterCr && index > 0) continue
         changed = true
-      } else length++
-      afterCr = byte === CR
-      atLineStart = afterCr || byte === LF
+        added += afterCr ? -1 : 1
+      } else if (byte === CR) {
+        if (chunk[index + 1] === LF) continue
+        changed = true
+        added++
+      } else if (byte === DOT && this.#isLineStart(chunk, index)) {
+        changed = true
+        added++
+      }
     }
-    return changed ? length : undefined
+    return changed ? length + added : undefined
+  }
+
+  #isLineStart(chunk: Uint8Array, index: number): boolean {
+    if (index === 0) return this.#atLineStart
+    const before = chunk[index - 1]
+    return before === LF || before === CR
   }
 
   #copy(chunk: Uint8Array, out: Buffer): Buffer {
@@ -95,23 +104,25 @@ export class DotStuffing {
 /** A message: text and bytes are sent at once, a stream is read block by block. */
 export type MessageSource = string | Uint8Array | Readable
 
+type BodyTimeouts = Pick<ReplyTimeouts, 'block' | 'message'>
+
 /**
- * Sends a message with its final dot. Nothing but a whole message gets the dot.
+ * Sends a message with its final dot, which only a complete message gets.
  *
- * @param timeout milliseconds for the host to take one block, and for a stream to bring one
+ * @param timeouts milliseconds: `block` for the host to accept one, `message` for a stream to go on
  * @returns the bytes that were sent, dots stuffed, without the final dot
  * @throws SmtpError when the connection ended, or the host replied before the end; `ESTREAM` when
- *   the stream failed or was closed before its end. The connection is ended in each case
+ * the stream failed or was closed before its end. The connection is closed in each case
  */
 export function sendBody(
   dialogue: SmtpDialogue,
   message: MessageSource,
-  timeout: number,
+  timeouts: BodyTimeouts,
 ): number | Promise<number> {
   const body = new Body(dialogue)
-  if (isStream(message)) return sendStream(body, message, timeout)
+  if (isStream(message)) return sendStream(body, message, timeouts)
   const bytes = typeof message === 'string' ? Buffer.from(message) : message
-  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeout)
+  if (bytes.length > BLOCK) return sendBlocks(body, bytes, timeouts.block)
   return body.whole(bytes)
 }
 
@@ -127,18 +138,23 @@ async function sendBlocks(body: Body, bytes: Uint8Array, timeout: number): Promi
   return body.finish()
 }
 
-async function sendStream(body: Body, stream: Readable, timeout: number): Promise<number> {
-  // Ends the loop when the connection ends while it waits for more of the stream
+async function sendStream(
+  body: Body,
+  stream: Readable,
+  { block, message }: BodyTimeouts,
+): Promise<number> {
+  // Ends the loop when the connection ends during the wait for the stream
   const onEnd = () => stream.destroy()
   body.dialogue.onEnd(onEnd)
-  const late = () => body.fault(`nothing came for ${timeout} ms`)
-  const waiting = () => setTimeout(late, Math.min(timeout, MAX_TIMER))
+  // A stalled stream would keep the connection as long as the host allows
+  const late = () => body.fault(`nothing came for ${message} ms`)
+  const waiting = () => setTimeout(late, Math.min(message, MAX_TIMER))
   let timer = waiting()
   try {
     for await (const chunk of stream) {
       clearTimeout(timer)
       const taken = body.add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-      if (!taken) await body.drained(timeout)
+      if (!taken) await body.drained(block)
       timer = waiting()
     }
     return body.finish()
@@ -163,7 +179,7 @@ class Body {
     dialogue.assertQuiet('message')
   }
 
-  /** Takes a chunk; false: the socket is full, wait for {@link drained}. */
+  /** Adds a chunk; false: the socket is full, wait for {@link drained}. */
   add(chunk: Uint8Array): boolean {
     this.#collect(this.#stuffing.encode(chunk))
     if (this.#collected >= BLOCK) return this.dialogue.write(this.#block(), 'message')
@@ -171,7 +187,7 @@ class Body {
     return true
   }
 
-  /** Sends a small message in one go. */
+  /** Sends a small message in one write. */
   whole(bytes: Uint8Array): number {
     this.#collect(this.#stuffing.encode(bytes))
     return this.finish()
@@ -189,7 +205,7 @@ class Body {
     return size
   }
 
-  /** Ends the connection for a message that could not be read to its end. */
+  /** Closes the connection because the message could not be read to its end. */
   fault(cause: unknown): unknown {
     clearTimeout(this.#timer)
     this.dialogue.fail((step) => streamError(step, cause))
@@ -215,7 +231,7 @@ class Body {
     return block
   }
 
-  /** A slow stream must not make the host wait for what has been read already. */
+  /** Sends the collected bytes: a slow stream must not hold them back. */
   readonly #onTimer = () => {
     if (this.#collected > 0 && !this.dialogue.ended) this.dialogue.socket.write(this.#block())
   }

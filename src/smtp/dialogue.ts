@@ -1,6 +1,6 @@
 /**
- * One side of an SMTP dialogue on a socket: commands out, replies in. Replies are bounded in bytes
- * and each has one deadline; a byte that no command asked for ends the connection.
+ * The client side of an SMTP dialogue on a socket: commands out, replies in. Each reply is bounded
+ * in bytes and has one deadline; a byte that no command asked for ends the connection.
  *
  * @module
  */
@@ -16,13 +16,13 @@ import {
   type SmtpStep,
 } from './reply.js'
 
-/** Bytes of one reply, all its lines together. */
+/** Bound of one reply, all its lines together, in bytes. */
 const MAX_REPLY = 65_536
 
-/** Bytes of one line; RFC 5321 §4.5.3.1.5 asks for 512, some hosts send more. */
+/** Bound of one line, in bytes; RFC 5321 §4.5.3.1.5 demands 512, some hosts send more. */
 const MAX_LINE = 8192
 
-/** Characters of a reply that are kept, unless it lists extensions. */
+/** Characters of a reply that are stored, unless it lists extensions. */
 const KEPT = 4096
 
 const LF = 0x0a
@@ -30,12 +30,12 @@ const LF = 0x0a
 /** `250-text`, `250 text`, `250` */
 const REPLY_LINE = /^([2-5]\d\d)(?:([ -])|$)/
 
-/** Makes the error of a dialogue that has ended, for the step that meets with it. */
+/** Creates the error of an ended dialogue, for the current step. */
 type Fault = (step: SmtpStep) => unknown
 
 interface Waiter {
   step: SmtpStep
-  /** For a reply, or for the socket to take more of the message */
+  /** Waits for a reply, or for the socket to accept more of the message */
   for: 'reply' | 'drain'
   resolve(reply?: Reply): void
   reject(error: unknown): void
@@ -44,9 +44,9 @@ interface Waiter {
 export class SmtpDialogue {
   readonly socket: Socket
   readonly #log: SmtpLog | undefined
-  /** Complete replies that were asked for and not taken yet */
+  /** Complete replies that were not taken yet */
   readonly #replies: Reply[] = []
-  /** Replies that were asked for and have not come yet; the greeting is the first */
+  /** Number of replies still to come; the greeting is the first */
   #owed = 1
   #waiter: Waiter | undefined
   #timer: NodeJS.Timeout | undefined
@@ -54,7 +54,7 @@ export class SmtpDialogue {
   readonly #onEnd = new Set<() => void>()
   #detached = false
   #spokeEarly = false
-  // The reply that is being read
+  // The current reply
   #partial = ''
   #lines: string[] = []
   #code = 0
@@ -74,7 +74,7 @@ export class SmtpDialogue {
       .on('end', this.#onClose)
       .on('close', this.#onClose)
     socket.resume()
-    // What happened between the connection and now was seen by nobody
+    // Events before this object existed were missed
     if (socket.destroyed) this.#onClose()
   }
 
@@ -83,12 +83,12 @@ export class SmtpDialogue {
     return this.#fault !== undefined || this.#detached
   }
 
-  /** True when the host sent anything, a fragment of a line included, that was not asked for. */
+  /** True when the host sent anything unexpected, even a fragment of a line. */
   get spokeEarly(): boolean {
     return this.#spokeEarly
   }
 
-  /** Calls back once when the dialogue ends, for whatever reason. */
+  /** Calls back once when the dialogue ends, for any reason. */
   onEnd(listener: () => void): void {
     this.#onEnd.add(listener)
   }
@@ -98,9 +98,9 @@ export class SmtpDialogue {
   }
 
   /**
-   * Writes commands, each with its CRLF, in one go. One reply is owed for each of them.
+   * Writes commands, each with its CRLF, in one write. Each gets one reply.
    *
-   * @throws when the dialogue has ended, or the host has spoken before it was asked
+   * @throws when the dialogue has ended, or the host sent something unexpected
    */
   send(commands: readonly string[], step: SmtpStep): void {
     this.assertQuiet(step)
@@ -116,30 +116,30 @@ export class SmtpDialogue {
     return this.socket.write(block)
   }
 
-  /** Writes the last block of the message, with its final dot: one reply is owed for it. */
+  /** Writes the last block of the message, with its final dot, which gets one reply. */
   writeLast(block: Uint8Array, step: SmtpStep): void {
     this.write(block, step)
     this.#owed++
   }
 
-  /** @throws when the dialogue has ended, or the host has spoken before it was asked */
+  /** @throws when the dialogue has ended, or the host sent something unexpected */
   assertQuiet(step: SmtpStep): void {
     if (this.#spokeEarly && !this.#fault) {
       const text = escapeRemoteText([...this.#lines, this.#partial].join(' '))
-      this.fail((at) => protocolError(at, `The host replied before it was asked: ${text}`))
+      this.fail((at) => protocolError(at, `The host sent an unexpected reply: ${text}`))
     }
     if (this.#fault) throw this.#fault(step)
   }
 
-  /** Returns the next reply if it is here already. */
+  /** Returns the next reply if it is already complete. */
   take(): Reply | undefined {
     return this.#replies.shift()
   }
 
   /**
-   * Waits for the next reply. However slowly it comes, line by line, the deadline stays.
+   * Waits for the next reply, with one deadline for all its lines.
    *
-   * @throws SmtpError when there is none in time, or none that makes sense
+   * @throws SmtpError when no valid reply comes in time
    */
   reply(step: SmtpStep, timeout: number): Promise<Reply> {
     const ready = this.#replies.shift()
@@ -149,7 +149,7 @@ export class SmtpDialogue {
     })
   }
 
-  /** Says one command and waits for the reply to it. */
+  /** Sends one command and waits for its reply. */
   command(text: string, step: SmtpStep, timeout: number): Promise<Reply> {
     try {
       this.send([text], step)
@@ -159,7 +159,7 @@ export class SmtpDialogue {
     return this.reply(step, timeout)
   }
 
-  /** Waits until the socket takes more of the message. */
+  /** Waits until the socket accepts more of the message. */
   drained(step: SmtpStep, timeout: number): Promise<void> {
     return new Promise((resolve, reject) => {
       if (!this.socket.writableNeedDrain && !this.#fault) return resolve()
@@ -167,12 +167,12 @@ export class SmtpDialogue {
     })
   }
 
-  /** Returns the error with which the dialogue ended, for a step that meets with it. */
+  /** Returns the error that ended the dialogue, for the current step. */
   fault(step: SmtpStep): unknown {
     return this.#fault?.(step)
   }
 
-  /** Ends the dialogue and the connection with it, at once. Only the first call counts. */
+  /** Ends the dialogue and closes the connection at once. Only the first call counts. */
   fail(fault: Fault): void {
     if (this.#fault || this.#detached) return
     this.#fault = fault
@@ -183,12 +183,12 @@ export class SmtpDialogue {
     this.#onEnd.clear()
   }
 
-  /** Ends the connection from this side. */
+  /** Closes the connection from this side. */
   close(): void {
     this.fail((step) => connectionError(step, 'The connection was closed by this side'))
   }
 
-  /** Leaves the socket to somebody else: paused, and without any listener of the dialogue. */
+  /** Gives up the socket: paused, without any listener of the dialogue. */
   detach(): Socket {
     const { socket } = this
     this.#detached = true
@@ -204,12 +204,12 @@ export class SmtpDialogue {
     return socket
   }
 
-  /** Writes to the log; one that throws does no harm. */
+  /** Writes to the log; ignores its errors. */
   log(direction: 'client' | 'server' | 'info', text: string): void {
     try {
       this.#log?.(direction, text)
     } catch {
-      // The user's logger is not part of the session
+      // The user's logger must not break the session
     }
   }
 
@@ -262,7 +262,7 @@ export class SmtpDialogue {
     if (this.#fits(chunk.length - start)) this.#partial += chunk.toString('latin1', start)
   }
 
-  /** Counts bytes of the reply that is being read. */
+  /** Counts bytes of the current reply. */
   #fits(bytes: number): boolean {
     this.#bytes += bytes
     if (this.#owed === 0) this.#spokeEarly = true
@@ -278,12 +278,12 @@ export class SmtpDialogue {
     const code = Number(match?.[1])
     if (!match || (this.#lines.length > 0 && code !== this.#code)) {
       const text = escapeRemoteText(line)
-      this.fail((step) => protocolError(step, `The host sent what is no reply: ${text}`))
+      this.fail((step) => protocolError(step, `The host sent an invalid reply: ${text}`))
       return
     }
     this.#code = code
     this.#kept += line.length
-    // The first line always stays, so that there is a text
+    // The first line is always stored, so that there is a text
     if (this.#lines.length === 0) this.#lines.push(line.slice(0, this.#keep))
     else if (this.#kept <= this.#keep) this.#lines.push(line)
     if (match[2] !== '-') this.#complete({ code, lines: this.#lines })
@@ -303,7 +303,7 @@ export class SmtpDialogue {
   }
 }
 
-/** Replies are UTF-8 where SMTPUTF8 is spoken, and ASCII otherwise. */
+/** Decodes the bytes of a reply, which may be UTF-8 (SMTPUTF8). */
 function decode(latin1: string): string {
   return /[\x80-\xff]/.test(latin1) ? Buffer.from(latin1, 'latin1').toString('utf8') : latin1
 }

@@ -1,6 +1,6 @@
 /**
  * The commands of an envelope: MAIL and RCPT with the parameters that the host offers (RFC 5321
- * §4.1.1.2, RFC 1870, RFC 6152, RFC 6531, RFC 3461, RFC 8689), free of anything that could end a
+ * §4.1.1.2, RFC 1870, RFC 6152, RFC 6531, RFC 3461, RFC 8689), without anything that could end a
  * command early.
  *
  * @module
@@ -17,7 +17,7 @@ import {
   tooLargeError,
 } from './reply.js'
 
-/** What is known of the host when a message is sent to it. */
+/** The facts about the host that the commands depend on. */
 export interface HostFacts extends ReplyContext {
   readonly mxHost: string
   readonly address: string
@@ -33,9 +33,9 @@ export interface EnvelopeCommands {
 }
 
 export interface RecipientCommand {
-  /** As it was given */
+  /** The recipient as the caller wrote it */
   readonly recipient: string
-  /** undefined: the host cannot be asked for it */
+  /** undefined: the host does not support the address */
   readonly command?: string
   readonly error?: SmtpError
 }
@@ -43,10 +43,10 @@ export interface RecipientCommand {
 /**
  * Returns the commands for an envelope.
  *
- * @param size bytes of the message, where they are known
- * @throws SmtpError `EENVELOPE` for an envelope that no host can be sent, or that needs SMTPUTF8 where
- *   it is not offered; `EMESSAGE` for a message over the host's SIZE
- * @throws TlsFailureError where REQUIRETLS is asked for and not offered
+ * @param size bytes of the message, if known
+ * @throws SmtpError `EENVELOPE` for an envelope that no host can get, or that needs SMTPUTF8 where
+ * it is not offered; `EMESSAGE` for a message over the host's SIZE
+ * @throws TlsFailureError where REQUIRETLS is demanded and not offered
  */
 export function envelopeCommands(
   envelope: SmtpEnvelope,
@@ -88,8 +88,8 @@ export function envelopeCommands(
 }
 
 /**
- * Says whether a host must offer SMTPUTF8 for this address: a local part that is not ASCII. A domain
- * goes as A-labels and needs nothing (RFC 6531 §3.2).
+ * Whether a host must offer SMTPUTF8 for this address: its local part is not ASCII. A domain is
+ * sent in A-labels and needs nothing (RFC 6531 §3.2).
  */
 export function needsSmtpUtf8(address: string): boolean {
   const at = address.lastIndexOf('@')
@@ -100,14 +100,18 @@ function needsUtf8(text: string): boolean {
   return /[^\0-\x7f]/.test(text)
 }
 
-/** Control characters (C0, DEL, C1), line separators, and halves of surrogate pairs. */
+/** Control characters (C0, DEL, C1), line separators, lone surrogates, and angle brackets. */
 const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}<>]/u
 
-/** RFC 5321 §4.1.2: a local part in quotes, which may hold spaces. */
+/** A local part in quotes, which may hold spaces (RFC 5321 §4.1.2). */
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/
 
-/** Returns the address as it stands between the angle brackets (RFC 5321 §4.1.2). */
+/** Most addresses, which are sent as they are. */
+const PLAIN = /^[\w!#$%&'*+/=?^`{|}~.-]+@[\w.-]*\w$/
+
+/** Returns the address as written between the angle brackets (RFC 5321 §4.1.2). */
 function path(address: unknown, recipient?: string): string {
+  if (typeof address === 'string' && PLAIN.test(address)) return address
   const invalid = (why: string) =>
     envelopeError(
       `The address ${escapeRemoteText(JSON.stringify(address) ?? String(address))} ${why}`,
@@ -127,14 +131,14 @@ function path(address: unknown, recipient?: string): string {
   return `${local}@${domain}`
 }
 
-/** RFC 1870 §6.1: a message over the limit is not sent. */
+/** Throws for a message over the limit (RFC 1870 §6.1). */
 function checkSize(size: number | undefined, host: HostFacts): void {
   const limit = Number(host.extensions.get('SIZE') || 0)
   // 0: no limit (§4)
   if (size !== undefined && limit > 0 && size > limit) throw tooLargeError(size, limit, host)
 }
 
-/** RFC 8689 §2: the next hop must offer it, inside TLS. */
+/** Returns the parameter REQUIRETLS, which the host must offer inside TLS (RFC 8689 §2). */
 function requireTls({ requireTls }: SmtpEnvelope, host: HostFacts): string[] {
   if (!requireTls) return []
   if (host.secured && host.extensions.has('REQUIRETLS')) return ['REQUIRETLS']
@@ -148,7 +152,7 @@ function requireTls({ requireTls }: SmtpEnvelope, host: HostFacts): string[] {
 
 const NOTIFY_WORDS: ReadonlySet<string> = new Set(['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'])
 
-/** The parameters of RFC 3461 §4 for MAIL and for each RCPT. */
+/** Returns the parameters of RFC 3461 §4 for MAIL and for each RCPT. */
 function dsnParameters(dsn: SmtpEnvelope['dsn']): { mail: string[]; recipient: string[] } {
   const { ret, envid, notify, orcpt } = dsn ?? {}
   const words = (typeof notify === 'string' ? notify.split(',') : (notify ?? [])).map((word) =>
@@ -173,13 +177,16 @@ function dsnParameters(dsn: SmtpEnvelope['dsn']): { mail: string[]; recipient: s
   }
 }
 
-/** `rfc822;user@example.com` (RFC 3461 §4.2); an address alone gets that type. */
+/** Returns `rfc822;user@example.com` (RFC 3461 §4.2); a plain address gets that type. */
 function originalRecipient(orcpt: string): string {
   const [, type = 'rfc822', address = ''] = /^(?:([\w-]+);)?(.*)$/s.exec(orcpt) ?? []
   return `${type};${xtext(address, 'orcpt')}`
 }
 
-/** RFC 3461 §4: printable ASCII as it is, but for `+` and `=`, which are escaped, as spaces are. */
+/**
+ * Encodes xtext (RFC 3461 §4): printable ASCII is unchanged, except `+` and `=`, which are escaped,
+ * as spaces are.
+ */
 function xtext(text: string, field: string): string {
   if (!/^[ -~]*$/.test(text)) {
     const shown = escapeRemoteText(JSON.stringify(text))

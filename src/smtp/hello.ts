@@ -1,32 +1,32 @@
 /**
- * The beginning of a session: the greeting of the host, EHLO, and HELO where EHLO is refused (RFC 5321
+ * The beginning of a session: the host's greeting, EHLO, and HELO where EHLO is refused (RFC 5321
  * §3.1, §3.2). No reply in it is ever permanent.
  *
  * @module
  */
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
-import { optionError } from '../option-checks.js'
-import type { OpenSettings } from './connection.js'
+import { checkKnown, MAX_TIMER, namesOf, optionalNumber, optionError } from '../option-checks.js'
+import type { OpenOptions, OpenSettings } from './connection.js'
 import { SmtpDialogue } from './dialogue.js'
 import { type Reply, replyError, SmtpError, type SmtpStep } from './reply.js'
 import { CONNECTION_TIMEOUT, GREETING_TIMEOUT } from './timeouts.js'
 
-/** What a host said of itself. */
+/** A host's reply to EHLO. */
 export interface Hello {
   /** Keywords in upper case, with their parameters */
   extensions: ReadonlyMap<string, string>
   lines: readonly string[]
 }
 
-/** A dialogue that has come to the reply to its first EHLO. */
+/** A dialogue with the reply to its first EHLO. */
 export interface Greeted {
   dialogue: SmtpDialogue
   greeting: Reply
   hello: Hello
 }
 
-/** Is given what ends the step that begins, with a reason; it replaces the one before it. */
+/** Receives a function that aborts the current step with a reason; it replaces the previous one. */
 export type OnBegin = (end: (reason: unknown) => void) => void
 
 export class Greeter {
@@ -43,7 +43,7 @@ export class Greeter {
     this.#onBegin = onBegin
   }
 
-  /** Waits for the greeting and says EHLO. */
+  /** Waits for the greeting and sends EHLO. */
   async greet(socket: Socket): Promise<Greeted> {
     const dialogue = this.#dialogue(socket)
     const { greetingTimeout = GREETING_TIMEOUT } = this.#settings
@@ -53,19 +53,19 @@ export class Greeter {
     return { dialogue, greeting, hello: await this.hello(dialogue, reply) }
   }
 
-  /** Says EHLO inside TLS, where there is no greeting. */
+  /** Sends EHLO inside TLS, where there is no greeting. */
   again(socket: Socket): { dialogue: SmtpDialogue; reply: Promise<Reply> } {
     const dialogue = this.#dialogue(socket, { greeting: false })
     return { dialogue, reply: this.#ehlo(dialogue) }
   }
 
-  /** Reads the reply to EHLO, and says HELO to a host that refuses it. */
+  /** Reads the reply to EHLO; sends HELO if the host refuses EHLO. */
   async hello(dialogue: SmtpDialogue, ehlo: Reply): Promise<Hello> {
     if (isGood(ehlo)) return { extensions: extensionsOf(ehlo), lines: ehlo.lines }
     if (ehlo.code < 500) throw refused(dialogue, 'EHLO', ehlo)
     const command = `HELO ${this.#name}`
     const helo = await dialogue.command(command, 'HELO', this.#timeout).catch((error) => {
-      // A host that hangs up now has said why in its reply to EHLO
+      // If the host closes the connection now, its reply to EHLO says why
       throw error instanceof SmtpError ? refused(dialogue, 'EHLO', ehlo) : error
     })
     if (!isGood(helo)) throw refused(dialogue, 'HELO', helo)
@@ -83,7 +83,7 @@ export class Greeter {
   }
 }
 
-/** Ends a dialogue for a reply before MAIL FROM, and returns the error that it makes. */
+/** Ends a dialogue after a reply before MAIL FROM; returns the error for that reply. */
 export function refused(dialogue: SmtpDialogue, step: SmtpStep, reply: Reply): SmtpError {
   dialogue.close()
   return replyError(step, reply, { tlsFailed: false })
@@ -94,8 +94,8 @@ function isGood({ code }: Reply): boolean {
 }
 
 /**
- * Reads the extensions. The first line is a greeting (RFC 5321 §4.1.1.1), but for hosts that leave it
- * out and offer STARTTLS in it.
+ * Returns the extensions. The first line is a greeting (RFC 5321 §4.1.1.1), but some hosts omit it
+ * and offer STARTTLS there.
  */
 function extensionsOf({ lines }: Reply): ReadonlyMap<string, string> {
   const extensions = new Map<string, string>()
@@ -108,13 +108,36 @@ function extensionsOf({ lines }: Reply): ReadonlyMap<string, string> {
   return extensions
 }
 
-/** Returns the name of this machine where it is a full one; else an address literal (RFC 5321 §4.1.4). */
-/** @throws TypeError when it is no name for EHLO */
+/** @throws TypeError when it is not a valid name for EHLO */
 export function checkEhloName(name: string | undefined): string | undefined {
-  if (name === undefined || (typeof name === 'string' && /^[!-~]+$/.test(name))) return name
+  if (name === undefined || (typeof name === 'string' && /^(?:[\w.-]+|\[[\w.:]+\])$/.test(name)))
+    return name
   throw optionError('name', 'must be a host name or an address literal, for EHLO', name)
 }
 
+const OPEN_NAMES = namesOf<keyof OpenOptions>({
+  name: true,
+  localAddress: true,
+  connectionTimeout: true,
+  greetingTimeout: true,
+  commandTimeout: true,
+  signal: true,
+  log: true,
+})
+
+/** @throws TypeError that names the option which is wrong */
+export function checkOpenOptions(options: OpenOptions): void {
+  checkKnown(options, OPEN_NAMES, {
+    call: 'open()',
+    elsewhere: { tls: 'the policy decides what TLS must prove' },
+  })
+  checkEhloName(options.name)
+  for (const field of ['connectionTimeout', 'greetingTimeout', 'commandTimeout'] as const) {
+    optionalNumber(options, field, { min: 1, max: MAX_TIMER })
+  }
+}
+
+/** Returns the given name, the full name of this machine, or an address literal (RFC 5321 §4.1.4). */
 function ehloName(given: string | undefined): string {
   const name = checkEhloName(given)
   const said = name ?? hostname()

@@ -1,12 +1,13 @@
 /**
- * From a TCP connection to a verdict: each address of an SMTP host in turn, greeting, EHLO, STARTTLS,
- * handshake, verdict, and EHLO again. Nothing of a message is said on a connection that has not
- * proved what it must (RFC 8461 §4, RFC 3207).
+ * Opens an SMTP session: each address of a host in turn, with greeting, EHLO, STARTTLS, handshake,
+ * verdict, and EHLO again. No part of a message is sent on a connection that has not proved what it
+ * must (RFC 8461 §4, RFC 3207).
  *
  * @module
  */
 import type { TLSSocket } from 'node:tls'
 import { ConnectError, type Connected, type ConnectTarget, connectFirst } from '../net/connect.js'
+import { onAbort } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import type { OpenSettings, SmtpConnection, SmtpTarget } from './connection.js'
@@ -20,7 +21,7 @@ import { CONNECTION_TIMEOUT, replyTimeouts } from './timeouts.js'
  * Opens a connection to the first address of the host that proves what it must.
  *
  * @throws TlsFailureError when the last address that answered did not prove it
- * @throws ConnectError, or SmtpError, when none answers, or none in a useful way; never permanent
+ * @throws ConnectError, or SmtpError, when no address answers correctly; never permanent
  * @throws the signal's reason when it is aborted
  */
 export async function openSmtp(
@@ -30,8 +31,7 @@ export async function openSmtp(
   const { signal } = settings
   signal?.throwIfAborted()
   const opening = new Opening(target, settings)
-  const onAbort = () => opening.abort(signal?.reason)
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const release = onAbort(signal, () => opening.abort(signal?.reason))
   try {
     const connection = await opening.run()
     if (signal?.aborted) connection.close()
@@ -39,7 +39,7 @@ export async function openSmtp(
   } catch (error) {
     if (!signal?.aborted) throw error
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    release()
   }
   throw signal?.reason
 }
@@ -49,7 +49,7 @@ class Opening {
   readonly #settings: OpenSettings
   readonly #greeter: Greeter
   readonly #connectionTimeout: number
-  /** Ends what is under way, with an error */
+  /** Ends the current step with an error */
   #end: (reason: unknown) => void = () => {}
 
   constructor(target: SmtpTarget, settings: OpenSettings) {
@@ -79,7 +79,7 @@ class Opening {
       try {
         return await this.#open(connected)
       } catch (error) {
-        // Whatever threw, no socket is left
+        // No socket may stay open after an error
         this.#end(error)
         this.#settings.signal?.throwIfAborted()
         lastError = error
@@ -91,7 +91,7 @@ class Opening {
     throw lastError ?? this.#noAddress()
   }
 
-  /** A socket that is bound to an address of one family reaches no address of the other. */
+  /** The addresses of the family of `localAddress`; a socket bound to it reaches no others. */
   #targets(): ConnectTarget[] {
     const { mxHost: host, port, addresses } = this.#target
     const { localAddress } = this.#settings
@@ -106,7 +106,7 @@ class Opening {
     return connectionError('CONN', message)
   }
 
-  /** @param lastError what an address that did answer had to say, which says more */
+  /** @param lastError the error of an address that answered, which says more */
   async #connect(targets: ConnectTarget[], lastError: unknown): Promise<Connected> {
     const { connect, signal } = this.#settings
     try {
@@ -125,7 +125,7 @@ class Opening {
     this.#settings.onUnreachable?.(address, errorOfThrown(error))
   }
 
-  /** One address, from the TCP connection to a session that may be used. */
+  /** Opens one address, from the TCP connection to a usable session. */
   async #open(connected: Connected): Promise<SmtpConnection> {
     if (this.#target.implicitTls) return this.#openInsideTls(connected)
     const { socket, target } = connected
@@ -151,15 +151,15 @@ class Opening {
       session = { dialogue: secured.dialogue, greeting, hello }
     }
     const tlsFailed = secured === undefined && failure?.reason !== 'not-offered'
-    // RFC 7435: once more without STARTTLS, where nothing has to be proved
+    // RFC 7435: tries again without STARTTLS where no proof is demanded
     if (tlsFailed && !broken) session = await this.#inPlaintext(address)
-    // It may have ended meanwhile, or the host may have said too much
+    // The dialogue may have ended meanwhile, or the host sent too much
     session.dialogue.assertQuiet('EHLO')
     session.dialogue.log('info', `Ready for mail at ${address}, ${secured ? 'TLS' : 'plaintext'}`)
     return this.#session(session, { address, failure, tlsFailed, tls: secured?.socket })
   }
 
-  /** One address of a host that speaks TLS from the first byte on. */
+  /** Opens one address of a host that uses TLS from the first byte on. */
   async #openInsideTls({ socket, target: { address } }: Connected): Promise<SmtpConnection> {
     const { localAddress } = socket
     const begun = await beginTls(socket, this.#target, this.#tlsSettings)
@@ -171,7 +171,7 @@ class Opening {
         session = await this.#greeter.greet(begun.socket)
       } catch (error) {
         unusable = error
-        // TLS 1.3: what ends the connection before the first reply belongs to the handshake
+        // TLS 1.3: an error before the first reply belongs to the handshake
         found = lostInTls(error) ?? found
         if (found !== begun.failure) unusable = undefined
       }
@@ -194,7 +194,7 @@ class Opening {
     }
   }
 
-  /** Whether nothing is asked of the host, so that TLS which does not work may be left out. */
+  /** Whether no proof is demanded of the host, so that failing TLS may be omitted. */
   get #isIndifferent(): boolean {
     const { level, audit } = this.#target.security
     return level === 'opportunistic' && audit === undefined && this.#target.failure === undefined
@@ -209,7 +209,7 @@ class Opening {
     if (this.#isIndifferent) this.#settings.brokenTls?.record(address, this.#target.port, failure)
   }
 
-  /** The one gate before MAIL FROM. */
+  /** Whether the session may be used: the only check before MAIL FROM. */
   #mayUse(secured: boolean): boolean {
     return secured || this.#target.security.level === 'opportunistic'
   }
@@ -232,9 +232,9 @@ class Opening {
     failure: TlsFailure | undefined
   }): void {
     const { address, localAddress, greeting } = session
-    // RFC 8460 §4.3.1: what the host calls itself
+    // RFC 8460 §4.3.1: the host's own name
     const helo = /^220[- ]([!-~]{1,255})/.exec(greeting?.lines[0] ?? '')?.[1]
-    // A host outside a policy of mode testing has failed already, whatever it proves
+    // A host outside a policy of mode testing has already failed, whatever it proves
     const failure = session.failure ?? this.#target.failure
     this.#settings.onSession({
       address,

@@ -1,13 +1,16 @@
 /**
- * What the reply of a host means: final, temporary, or a demand for TLS; and the errors that are
- * made of it, in Nodemailer's shape. No other file decides whether an error is permanent.
+ * The meaning of a host's reply: final, temporary, or a demand for TLS; and the errors for it, in
+ * Nodemailer's shape. No other file decides whether an error is permanent.
  *
  * @module
  */
 import { copyOfError, MtaStsError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 
-/** The step of a session that a reply answers. `CONN` is the greeting, `API` a check of our own. */
+/**
+ * The step of a session that a reply answers. `CONN` is the greeting, `API` a check of this
+ * package.
+ */
 export type SmtpStep =
   | 'CONN'
   | 'EHLO'
@@ -27,9 +30,9 @@ export interface Reply {
   readonly lines: readonly string[]
 }
 
-/** What must be known of a connection to judge a reply that was heard on it. */
+/** The state of the connection that the meaning of a reply depends on. */
 export interface ReplyContext {
-  /** A handshake or STARTTLS with this address just failed, and this is the plaintext after it */
+  /** A handshake or STARTTLS with this address has just failed, and this connection is plaintext */
   readonly tlsFailed: boolean
 }
 
@@ -64,13 +67,13 @@ export class SmtpError extends MtaStsError {
   declare readonly code: SmtpErrorCode
   /** The command that failed: `CONN`, `EHLO`, `MAIL FROM`, `RCPT TO`, `DATA`, ... */
   readonly command: string
-  /** True: the host refused for good. False: trying again later may help */
+  /** True: the host's refusal is final. False: trying again later may help */
   permanent: boolean
   /** The reply code, where the host replied */
   declare readonly responseCode?: number
-  /** The reply, escaped and cut; its lines are separated by LF */
+  /** The reply, escaped and truncated, with LF between its lines */
   declare readonly response?: string
-  /** The recipient that was refused, as it was given */
+  /** The recipient that was refused, as the caller wrote it */
   declare readonly recipient?: string
   /** Recipients that did not get the message */
   declare rejected?: string[]
@@ -95,8 +98,8 @@ export class SmtpError extends MtaStsError {
 }
 
 /**
- * An address needs SMTPUTF8 and the host does not offer it (RFC 6531 §3.2). Another host may: it is
- * final only when there is no other host to try.
+ * An address needs SMTPUTF8, which the host does not offer (RFC 6531 §3.2). Final only if there is
+ * no other host to try.
  */
 export class SmtpUtf8RequiredError extends SmtpError {
   readonly reason = 'smtputf8-not-offered'
@@ -107,19 +110,19 @@ export class SmtpUtf8RequiredError extends SmtpError {
   }
 }
 
-/** Replies to these may be the receiver's final word; anything before MAIL FROM never is. */
+/** Steps whose replies may be final; a reply before MAIL FROM never is. */
 const FINAL_STEPS: ReadonlySet<SmtpStep> = new Set(['MAIL FROM', 'RCPT TO', 'DATA', 'message'])
 
-/** 503 is about the order of commands; 530 and 538 ask for TLS. Another session may do better. */
+/** 503 is about the order of commands; 530 and 538 demand TLS. Another session may succeed. */
 const NEVER_FINAL: ReadonlySet<number> = new Set([503, 530, 538])
 
 /** "Encryption needed" and "encryption required" (RFC 5248 §2.4, RFC 4954 §6). */
 const ASKS_FOR_TLS = /^\d{3}[ -][245]\.7\.1[01](?:\D|$)/
 
 /**
- * Says whether a reply is the receiver's final word on a message or a recipient: a 5yz to MAIL,
- * RCPT, DATA or the message that does not ask for TLS. After a handshake that failed, nothing that
- * is said in plaintext is final, since whoever broke the handshake may be the one who says it.
+ * Whether a reply is the receiver's final answer for a message or a recipient: a 5yz to MAIL, RCPT,
+ * DATA or the message that does not demand TLS. After a failed handshake no plaintext reply is
+ * final: an attacker may have sent it.
  */
 export function isFinalReply(step: SmtpStep, reply: Reply, context: ReplyContext): boolean {
   if (reply.code < 500 || NEVER_FINAL.has(reply.code) || !FINAL_STEPS.has(step)) return false
@@ -128,8 +131,8 @@ export function isFinalReply(step: SmtpStep, reply: Reply, context: ReplyContext
 }
 
 /**
- * Says whether an error of any SMTP client is the receiver's final word. Another client's own
- * `permanent` is believed, except for what is said before MAIL FROM or asks for TLS.
+ * Whether an error of any SMTP client is the receiver's final answer. Another client's own
+ * `permanent` counts, except before MAIL FROM and for a demand for TLS.
  */
 export function isFinalError(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false
@@ -142,25 +145,34 @@ export function isFinalError(error: unknown): boolean {
 }
 
 /**
- * Sets `permanent` on an error of Nodemailer's where a host has replied, or where the envelope can be
- * sent to no host. Returns the same error.
+ * Sets `permanent` on an error of Nodemailer's if a host has replied, or if no host can get the
+ * envelope. Returns the same error.
  */
 export function withPermanence<E extends Error>(error: E): E {
   const { command, code, responseCode } = error as unknown as Record<string, unknown>
   if (command === 'API' && code === 'EENVELOPE') return Object.assign(error, { permanent: true })
   if (typeof responseCode !== 'number') return error
-  return Object.assign(error, { permanent: isFinalError(error) })
+  // Refused as a whole only if each recipient was: the error has the code of one of them
+  const recipients = recipientsWithPermanence(error)
+  const permanent = isFinalError(error) && recipients.every(isFinalError)
+  return Object.assign(error, { permanent })
+}
+
+/** Sets `permanent` on the error of each recipient that was refused, and returns these errors. */
+export function recipientsWithPermanence(outcome: object): Error[] {
+  const errors: unknown = Reflect.get(outcome, 'rejectedErrors')
+  return Array.isArray(errors) ? errors.map((error: Error) => withPermanence(error)) : []
 }
 
 /** Commands before MAIL FROM, as Nodemailer names them; `CONN` is the greeting. */
 const BEFORE_MAIL = /^(?:CONN|EHLO|HELO|LHLO|STARTTLS|AUTH\b)/
 
-/** Says whether an error of any SMTP client is a refusal of STARTTLS. */
+/** Whether an error of any SMTP client is a refusal of STARTTLS. */
 export function isRefusedStartTls(error: unknown): boolean {
   return typeof error === 'object' && error !== null && Reflect.get(error, 'command') === 'STARTTLS'
 }
 
-/** Says whether a host refused a connection because it has too many of them (RFC 5321 §3.8). */
+/** Whether a host refused a connection because it has too many (RFC 5321 §3.8). */
 export function isTooManyConnections(error: unknown): boolean {
   return error instanceof SmtpError && error.responseCode === 421 && BEFORE_MAIL.test(error.command)
 }
@@ -169,16 +181,16 @@ function asksForTls(line: string): boolean {
   return ASKS_FOR_TLS.test(line)
 }
 
-/** Characters of a reply that an error or a result keeps, in all its lines. */
+/** Characters of a reply that an error or a result stores, in all its lines. */
 const KEPT_TEXT = 2000
 
-/** Returns the text of a reply, each line escaped and cut, with LF between them. */
+/** Returns the text of a reply, each line escaped and truncated, with LF between them. */
 export function replyText({ lines }: Reply): string {
   const text = lines.map(escapeRemoteText).join('\n')
   return text.length > KEPT_TEXT ? `${text.slice(0, KEPT_TEXT)}…` : text
 }
 
-/** From MAIL FROM on in Nodemailer's words, which logs are searched for. */
+/** Nodemailer's messages from MAIL FROM on, which operators search logs for. */
 const FAILED: Record<SmtpStep, string> = {
   CONN: 'The host refused the connection',
   EHLO: 'The host refused EHLO',
@@ -193,13 +205,15 @@ const FAILED: Record<SmtpStep, string> = {
   API: 'The message cannot be sent',
 }
 
-/** Nodemailer's code for a reply that refuses something. */
+/** Returns Nodemailer's code for a refusal at a step. */
 function codeOfStep(step: SmtpStep): SmtpErrorCode {
   if (step === 'MAIL FROM' || step === 'RCPT TO') return 'EENVELOPE'
   return step === 'DATA' || step === 'message' ? 'EMESSAGE' : 'EPROTOCOL'
 }
 
-/** Returns the error for a reply of 4yz or 5yz; for any other, it says that the reply makes no sense. */
+/**
+ * Returns the error for a reply of 4yz or 5yz, or for any other, an error that it is out of order.
+ */
 export function replyError(
   step: SmtpStep,
   reply: Reply,
@@ -208,7 +222,7 @@ export function replyError(
 ): SmtpError {
   const said = `: ${escapeRemoteText(reply.lines.join(' '))}`
   if (reply.code < 400)
-    return protocolError(step, `The reply to ${step} makes no sense${said}`, reply)
+    return protocolError(step, `The reply to ${step} is out of order${said}`, reply)
   return new SmtpError(`${FAILED[step]}${said}`, {
     // RFC 5321 §3.8: the host ends the session
     code: reply.code === 421 && !FINAL_STEPS.has(step) ? 'ECONNECTION' : codeOfStep(step),
@@ -219,11 +233,11 @@ export function replyError(
   })
 }
 
-/** Returns the error for a reply that nothing had asked for; always temporary. */
+/** Returns the error for an unexpected reply; always temporary. */
 export function earlyReplyError(step: SmtpStep, reply: Reply): SmtpError {
   const said = escapeRemoteText(reply.lines.join(' '))
   if (reply.code < 400) {
-    return protocolError(step, `The host replied before it was asked: ${said}`, reply)
+    return protocolError(step, `The host sent an unexpected reply: ${said}`, reply)
   }
   const what = step === 'message' ? 'before the end of the message' : 'and ended the session'
   return new SmtpError(`The host replied ${what}: ${said}`, {
@@ -234,12 +248,12 @@ export function earlyReplyError(step: SmtpStep, reply: Reply): SmtpError {
   })
 }
 
-/** Returns the error for a host that does not keep to SMTP; always temporary. */
+/** Returns the error for a host that violates SMTP; always temporary. */
 export function protocolError(step: SmtpStep, message: string, reply?: Reply): SmtpError {
   return new SmtpError(message, { code: 'EPROTOCOL', step, permanent: false, reply })
 }
 
-/** Returns the error for a connection that was lost, timed out, or never came about. */
+/** Returns the error for a connection that was lost, timed out, or was never opened. */
 export function connectionError(
   step: SmtpStep,
   message: string,
@@ -249,12 +263,12 @@ export function connectionError(
   return new SmtpError(message, { code, step, permanent: false, cause })
 }
 
-/** Returns the error for an envelope that no host could be sent. */
+/** Returns the error for an envelope that no host can get. */
 export function envelopeError(message: string, recipient?: string): SmtpError {
   return new SmtpError(message, { code: 'EENVELOPE', step: 'API', permanent: true, recipient })
 }
 
-/** Returns the error for a message that is larger than what the host takes (RFC 1870 §6.1). */
+/** Returns the error for a message over the host's limit (RFC 1870 §6.1). */
 export function tooLargeError(size: number, limit: number, context: ReplyContext): SmtpError {
   const message = `The message has ${size} bytes, and the host takes no more than ${limit}`
   return new SmtpError(message, {
@@ -268,7 +282,7 @@ export function tooLargeError(size: number, limit: number, context: ReplyContext
  * Returns the error for an address that needs SMTPUTF8 where it is not offered.
  *
  * @param whole nothing can be sent to this host; false: other recipients get the message, and a
- *   later delivery to this one alone finds out whether any host offers SMTPUTF8
+ * later delivery to this one alone finds out whether any host offers SMTPUTF8
  */
 export function smtpUtf8Error(
   address: string,
@@ -285,24 +299,26 @@ export function smtpUtf8Error(
   })
 }
 
-/** Returns the error for a message all of whose recipients were refused. */
+/** Returns the error for a message whose recipients were all refused. */
 export function allRejectedError(rejectedErrors: readonly SmtpError[]): SmtpError {
-  const last = rejectedErrors.at(-1)
-  const why = last === undefined ? '' : `: ${last.message}`
+  // The reply to a recipient that may be accepted later, for those who look at the code alone
+  const deferred = rejectedErrors.find(({ responseCode }) => Number(responseCode) < 500)
+  const reply = deferred ?? rejectedErrors.at(-1)
+  const why = reply === undefined ? '' : `: ${reply.message}`
   const error = new SmtpError(`Can't send mail - all recipients were rejected${why}`, {
     code: 'EENVELOPE',
     step: 'RCPT TO',
     permanent: true,
   })
-  if (last?.responseCode !== undefined) {
-    Object.assign(error, { responseCode: last.responseCode, response: last.response })
+  if (reply?.responseCode !== undefined) {
+    Object.assign(error, { responseCode: reply.responseCode, response: reply.response })
   }
   return withRejections(error, rejectedErrors)
 }
 
 /**
- * Adds to the error of a whole message what became of each recipient. It stays permanent only if
- * every recipient was refused for good.
+ * Adds the outcome of each recipient to the error of a whole message. It stays permanent only if
+ * every refusal was final.
  */
 export function withRejections(error: SmtpError, rejectedErrors: readonly SmtpError[]): SmtpError {
   error.rejected = rejectedErrors.map(({ recipient = '' }) => recipient)
@@ -311,7 +327,7 @@ export function withRejections(error: SmtpError, rejectedErrors: readonly SmtpEr
   return error
 }
 
-/** Returns an error of its own for one recipient of a message that failed as a whole. */
+/** Returns a separate error for one recipient of a message that failed as a whole. */
 export function forRecipient(error: SmtpError, recipient: string): SmtpError {
   return Object.assign(copyOfError(error), { recipient })
 }
@@ -320,9 +336,9 @@ export function forRecipient(error: SmtpError, recipient: string): SmtpError {
 const STALE_CODES: ReadonlySet<number> = new Set([421, 451, 452, 503])
 
 /**
- * Says whether an error on a kept connection is a reason to send the same message once more on a new
- * one: nothing of the message was read, and the connection was lost, broke the protocol, or
- * answered RSET, or answered MAIL with 421, 451, 452 or 503.
+ * Whether a message that failed on a reused connection should be sent once more on a new one:
+ * nothing of it was read, and the connection was lost, broke the protocol, or answered RSET, or
+ * answered MAIL with 421, 451, 452 or 503.
  */
 export function isStaleConnection(error: unknown): boolean {
   if (!(error instanceof SmtpError) || !error.messageUntouched) return false

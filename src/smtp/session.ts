@@ -4,6 +4,7 @@
  * @module
  */
 import type { Socket } from 'node:net'
+import { onAbort } from '../net/deadline.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved } from '../tls/security.js'
 import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
@@ -12,10 +13,10 @@ import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, replyError } from './reply.js'
 import { Transaction, type TransactionHost, watchStream } from './transaction.js'
 
-/** How long a host may take to answer QUIT, in milliseconds. */
+/** Limit of the reply to QUIT, in milliseconds. */
 const QUIT_TIMEOUT = 2000
 
-/** What is known of a connection when it is ready. */
+/** The state of a ready connection. */
 export interface SessionState extends TransactionHost {
   readonly port: number
   readonly tls: false | { version: string; cipher: string }
@@ -39,7 +40,7 @@ export class SmtpSession implements SmtpConnection {
   readonly #dialogue: SmtpDialogue
   readonly #host: TransactionHost
   #busy = false
-  /** The last transaction was left open: RSET comes before the next MAIL */
+  /** The last transaction is still open: RSET must precede the next MAIL */
   #mustReset = false
   #ending = false
   #onClose: Array<() => void> = []
@@ -73,21 +74,21 @@ export class SmtpSession implements SmtpConnection {
     if (this.#busy) throw new Error('The connection is sending another message')
     if (this.#ending) throw connectionError('MAIL FROM', 'The connection was closed by this side')
     const { signal } = options
-    const onAbort = () => dialogue.fail(() => abortedError(signal))
     if (signal?.aborted) throw abortedError(signal)
     dialogue.assertQuiet('MAIL FROM')
     this.#busy = true
     let unwatch: (() => void) | undefined
+    let release: (() => void) | undefined
     let transaction: Transaction | undefined
     try {
       transaction = new Transaction(dialogue, this.#host, envelope, sizeOf(envelope, message))
       unwatch = watchStream(message, dialogue)
-      signal?.addEventListener('abort', onAbort, { once: true })
+      release = onAbort(signal, () => dialogue.fail(() => abortedError(signal)))
       if (this.#mustReset) await this.#reset()
       return await transaction.run(message, options.check)
     } finally {
       if (transaction?.open) this.#mustReset = true
-      signal?.removeEventListener('abort', onAbort)
+      release?.()
       unwatch?.()
       this.#busy = false
     }
@@ -98,7 +99,7 @@ export class SmtpSession implements SmtpConnection {
     dialogue.assertQuiet('API')
     if (this.#busy || this.#ending) throw new Error('The connection is in use, or being closed')
     const socket = dialogue.detach()
-    // Until the next client listens, an error must not end the process
+    // Before the next client listens, an error must not end the process
     socket.on('error', ignore)
     socket.unshift(Buffer.from(`220 ${this.mxHost} ready\r\n`))
     this.#ended()
@@ -121,14 +122,14 @@ export class SmtpSession implements SmtpConnection {
   async quit(): Promise<void> {
     if (this.closed) return
     const dialogue = this.#dialogue
-    // In the middle of a message QUIT would be part of it
+    // Within a message QUIT would be part of it
     if (this.#busy) return this.close()
     this.ref()
     this.#ended()
     try {
       await dialogue.command('QUIT', 'QUIT', QUIT_TIMEOUT)
     } catch {
-      // The host hung up, or was silent: the connection has ended either way
+      // The host closed the connection or did not reply: it has ended either way
     }
     dialogue.close()
   }
@@ -161,13 +162,13 @@ export class SmtpSession implements SmtpConnection {
   }
 }
 
-/** Bytes of a message, where they are known (RFC 1870 §5: an estimate is enough). */
+/** Returns the size of a message in bytes, if known; an estimate is enough (RFC 1870 §5). */
 function sizeOf({ size }: SmtpEnvelope, message: MessageSource): number | undefined {
   if (isStream(message)) return size
   return typeof message === 'string' ? Buffer.byteLength(message) : message.byteLength
 }
 
-/** A signal may be aborted with any value; the caller decides what to make of it. */
+/** Returns the abort reason, which may be any value, as an error. */
 function abortedError(signal: AbortSignal | undefined): Error {
   return new Error('The signal was aborted', { cause: signal?.reason })
 }

@@ -4,10 +4,11 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { discard } from '../net/connect.js'
 import { MAX_TIMER } from '../option-checks.js'
 import type { TlsFailure } from '../tls/failures.js'
+import { connectTls } from '../tls/handshake.js'
 import { failedHandshake } from '../tls/verdict.js'
 import type { SmtpTarget } from './connection.js'
 import type { SmtpDialogue } from './dialogue.js'
@@ -23,30 +24,30 @@ export const NOT_OFFERED: TlsFailure = {
 export interface Secured {
   dialogue: SmtpDialogue
   socket: TLSSocket
-  /** The reply to EHLO; an error when something came that is no reply */
+  /** The reply to EHLO, or the error for an invalid reply */
   reply: Reply | SmtpError
 }
 
-/** What STARTTLS came to. */
+/** The outcome of STARTTLS. */
 export interface StartTlsOutcome {
-  /** What is wrong with the session; with `secured`, what the security only audits */
+  /** The failure of the session; with `secured`, one that is only audited */
   failure?: TlsFailure | undefined
-  /** Left out where TLS did not come about, or a proof that is demanded was not given */
+  /** Omitted if TLS failed, or a demanded proof is missing */
   secured?: Secured | undefined
 }
 
 export interface StartTlsSettings {
   greeter: Greeter
   onBegin: OnBegin
-  /** For STARTTLS and the handshake, in milliseconds */
+  /** Limit of STARTTLS and the handshake, in milliseconds */
   timeout: number
   signal?: AbortSignal | undefined
 }
 
 /**
- * Begins TLS on a connection that was greeted. The handshake counts as complete when the first reply
- * has come through it: with TLS 1.3 a host that demands a client certificate, say, ends the
- * connection only after the handshake is over for the client.
+ * Starts TLS after the greeting. The handshake counts as complete only with the first reply inside
+ * TLS: with TLS 1.3, a host that demands a client certificate closes the connection after the
+ * client has finished its handshake.
  *
  * @throws the signal's reason when it is aborted
  */
@@ -80,7 +81,7 @@ export async function startTls(
 }
 
 /**
- * Begins TLS on a connection on which nothing was said yet (RFC 8314 §3.3).
+ * Starts TLS on a connection before anything was sent (RFC 8314 §3.3).
  *
  * @throws the signal's reason when it is aborted
  */
@@ -103,8 +104,8 @@ export async function beginTls(
 }
 
 /**
- * Returns the failed handshake that an error stands for which came in place of the first reply
- * inside TLS; undefined when the host did reply.
+ * Returns the failed handshake for an error in place of the first reply inside TLS; undefined if
+ * the host did reply.
  */
 export function lostInTls(error: unknown): TlsFailure | undefined {
   if (!(error instanceof SmtpError) || error.command !== 'CONN') return undefined
@@ -112,17 +113,17 @@ export function lostInTls(error: unknown): TlsFailure | undefined {
   return failedHandshake(rootOf(error))
 }
 
-/** Says STARTTLS; returns why there can be no handshake. The connection has ended then. */
+/** Sends STARTTLS; if no handshake can follow, ends the connection and returns the failure. */
 async function requestTls(
   dialogue: SmtpDialogue,
   timeout: number,
 ): Promise<TlsFailure | undefined> {
   const resultType = 'starttls-not-supported'
-  // Bytes behind the reply to EHLO break the protocol; they are no answer to STARTTLS
+  // Bytes after the reply to EHLO break the protocol, and do not answer STARTTLS
   dialogue.assertQuiet('STARTTLS')
   try {
     const reply = await dialogue.command('STARTTLS', 'STARTTLS', timeout)
-    // RFC 3207 §4.2: what stands behind the reply was not said inside TLS
+    // RFC 3207 §4.2: bytes after the reply were not sent inside TLS
     if (dialogue.spokeEarly) {
       dialogue.close()
       return { resultType, reason: 'early-data' }
@@ -139,7 +140,7 @@ function handshake(
   options: ConnectionOptions,
   { timeout, onBegin }: { timeout: number; onBegin: OnBegin },
 ): Promise<TLSSocket> {
-  // What ends the socket below is heard from the TLS socket
+  // The TLS socket reports errors of the socket below
   socket.on('error', ignore)
   return new Promise((resolve, reject) => {
     const secured = connectTls({ ...options, socket })
@@ -166,7 +167,7 @@ function handshake(
   })
 }
 
-/** Says EHLO; a reply that makes no sense came through TLS all the same. */
+/** Sends EHLO. An invalid reply still came through TLS. */
 async function firstReply(socket: TLSSocket, greeter: Greeter): Promise<Secured> {
   const { dialogue, reply } = greeter.again(socket)
   return {
@@ -179,7 +180,7 @@ async function firstReply(socket: TLSSocket, greeter: Greeter): Promise<Secured>
   }
 }
 
-/** Returns what Node or OpenSSL said, where the dialogue only says that the connection was lost. */
+/** Returns the error of Node or OpenSSL behind the dialogue's "connection lost". */
 function rootOf(error: unknown): unknown {
   return error instanceof SmtpError && error.cause !== undefined ? error.cause : error
 }

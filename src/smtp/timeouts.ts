@@ -1,10 +1,10 @@
 /**
- * How long each reply is waited for.
+ * The time limit of each reply.
  *
  * @module
  */
 
-/** Milliseconds for each kind of reply, and for one block of a message to be taken. */
+/** Limits of each kind of reply, and of sending one block of a message, in milliseconds. */
 export interface ReplyTimeouts {
   readonly mail: number
   readonly recipient: number
@@ -15,7 +15,7 @@ export interface ReplyTimeouts {
 
 const MINUTE = 60_000
 
-/** RFC 5321 §4.5.3.2. EHLO is not named there: it is part of opening the connection. */
+/** RFC 5321 §4.5.3.2. EHLO, which it omits, belongs to opening the connection. */
 const DEFAULTS: ReplyTimeouts = {
   mail: 5 * MINUTE,
   recipient: 5 * MINUTE,
@@ -24,13 +24,13 @@ const DEFAULTS: ReplyTimeouts = {
   message: 10 * MINUTE,
 }
 
-/** For the greeting (RFC 5321 §4.5.3.2.1). */
+/** Limit of the greeting (RFC 5321 §4.5.3.2.1). */
 export const GREETING_TIMEOUT = 5 * MINUTE
 
-/** For a TCP connection, for each EHLO, and for STARTTLS with its handshake. */
+/** Limit of a TCP connection, of each EHLO, and of STARTTLS with its handshake. */
 export const CONNECTION_TIMEOUT = 30_000
 
-/** Returns the defaults, or the one duration that the caller set for all of them. */
+/** Returns the defaults, or the caller's one duration for all of them. */
 export function replyTimeouts(commandTimeout: number | undefined): ReplyTimeouts {
   if (commandTimeout === undefined) return DEFAULTS
   return {

@@ -1,6 +1,6 @@
 /**
- * One message on a ready connection: MAIL, RCPT, DATA and the message (RFC 5321 §3.3), in groups where
- * the host offers PIPELINING (RFC 2920). Each recipient keeps its own reply.
+ * Sends one message on a ready connection: MAIL, RCPT, DATA and the message (RFC 5321 §3.3), in
+ * groups if the host offers PIPELINING (RFC 2920). Each recipient gets its own reply.
  *
  * @module
  */
@@ -20,13 +20,13 @@ import {
 } from './reply.js'
 import type { ReplyTimeouts } from './timeouts.js'
 
-/** Commands of one group; each has a reply of some hundred bytes, which the host may not get rid of. */
+/** Maximum number of commands in a group: the host must be able to buffer its replies. */
 const MAX_GROUP = 100
 
-/** Bytes of one group: a host must be able to take it while we read nothing. */
+/** Bound of a group in bytes: a host must be able to read it while we read nothing. */
 const MAX_GROUP_BYTES = 8192
 
-/** What a transaction needs to know of the connection that it runs on. */
+/** The facts about the connection that a transaction depends on. */
 export interface TransactionHost extends HostFacts {
   readonly timeouts: ReplyTimeouts
 }
@@ -45,16 +45,16 @@ export class Transaction {
   readonly #host: TransactionHost
   readonly #to: readonly string[]
   readonly #commands: EnvelopeCommands
-  /** By recipient; undefined: accepted, or not asked yet */
+  /** By recipient; undefined: accepted, or not yet asked */
   readonly #refusals: Array<SmtpError | undefined>
   #accepted = 0
   #mailError: SmtpError | undefined
   #dataReply: Reply | undefined
-  /** MAIL was accepted and nothing has ended the transaction since: RSET must come before another */
+  /** MAIL was accepted and nothing has ended the transaction since: RSET must precede another */
   open = false
 
   /**
-   * @param size bytes of the message, where they are known
+   * @param size bytes of the message, if known
    * @throws as {@link envelopeCommands} does, before anything is sent
    */
   constructor(
@@ -71,8 +71,9 @@ export class Transaction {
   }
 
   /**
-   * @param check called before the first byte of the message; what it throws ends the connection
-   * @throws SmtpError, with what became of each recipient where the host replied
+   * @param check called before the first byte of the message; an error that it throws ends the
+   * connection
+   * @throws SmtpError, with each recipient's outcome if the host replied
    */
   async run(message: MessageSource, check?: () => void): Promise<SendResult> {
     const begun = performance.now()
@@ -81,7 +82,7 @@ export class Transaction {
       this.#checkBefore(check)
       const sent = performance.now()
       const { timeouts } = this.#host
-      const body = sendBody(this.#dialogue, message, timeouts.block)
+      const body = sendBody(this.#dialogue, message, timeouts)
       const messageSize = typeof body === 'number' ? body : await body
       this.#dialogue.log('client', `<${messageSize} bytes of message>`)
       const reply = await this.#dialogue.reply('message', timeouts.message)
@@ -102,11 +103,11 @@ export class Transaction {
     }
   }
 
-  /** Up to 354. */
+  /** Sends the commands up to the reply 354. */
   async #envelope(): Promise<void> {
     for (const group of this.#groups()) {
       const [first] = group
-      // Nobody is left who could get the message
+      // No recipient remains
       if (first?.step === 'DATA' && this.#accepted === 0) break
       this.#dialogue.send(
         group.map(({ text }) => text),
@@ -117,7 +118,7 @@ export class Transaction {
     }
     const reply = this.#dataReply
     if (!this.#mailError && this.#accepted > 0 && reply && isGoAhead(reply)) return
-    // The host waits for a message that nobody would get (RFC 2920 §3.1)
+    // The host waits for a message without recipients (RFC 2920 §3.1)
     if (reply && isGoAhead(reply)) await this.#loneDot()
     if (this.#mailError) throw this.#mailError
     if (this.#accepted === 0 || !reply) throw allRejectedError(this.#allRefusals())
@@ -133,7 +134,7 @@ export class Transaction {
       }
     } catch (error) {
       if (!(error instanceof SmtpError)) throw error
-      // What the host said of the message tells more than how the connection ended after it
+      // The host's reply to the message says more than the end of the connection after it
       if (this.#mailError) throw this.#mailError
       const refusals = this.#allRefusals()
       throw refusals.length === this.#to.length ? allRejectedError(refusals) : error
@@ -149,7 +150,7 @@ export class Transaction {
       else if (!this.#mailError) this.#accepted++
     } else if (!this.#mailError) {
       const error = this.#replyError(step, reply, index)
-      // A host that ends the session, whatever the command was (RFC 5321 §3.8), or makes no sense
+      // The host ends the session (RFC 5321 §3.8), or its reply is out of order
       if (reply.code === 421 || error.code === 'EPROTOCOL') throw error
       if (step === 'MAIL FROM') this.#mailError = error
       else if (index !== undefined) this.#refusals[index] = error
@@ -162,39 +163,44 @@ export class Transaction {
       await this.#dialogue.reply('message', this.#host.timeouts.message)
       this.open = false
     } catch {
-      // What is reported is why nobody gets the message; the connection has ended
+      // The reported error is the reason why no recipient gets the message; the connection has
+      // ended
     }
   }
 
-  /** Returns the commands in groups; each group is sent in one write, and its replies are read. */
-  *#groups(): Generator<Command[]> {
+  /** Returns the commands in groups; each is sent in one write before its replies are read. */
+  #groups(): Command[][] {
     const pipelining = this.#host.secured && this.#host.extensions.has('PIPELINING')
+    const groups: Command[][] = []
     let group: Command[] = []
     let bytes = 0
     for (const command of this.#sequence()) {
       const full = group.length >= MAX_GROUP || bytes + command.text.length > MAX_GROUP_BYTES
       if (group.length > 0 && (!pipelining || full)) {
-        yield group
+        groups.push(group)
         group = []
         bytes = 0
       }
       group.push(command)
       bytes += command.text.length + 2
     }
-    yield group
+    groups.push(group)
+    return groups
   }
 
-  *#sequence(): Generator<Command> {
+  #sequence(): Command[] {
     const { timeouts } = this.#host
-    yield { step: 'MAIL FROM', text: this.#commands.mail, timeout: timeouts.mail }
-    for (const [index, { command }] of this.#commands.recipients.entries()) {
+    const { mail, recipients } = this.#commands
+    const sequence: Command[] = [{ step: 'MAIL FROM', text: mail, timeout: timeouts.mail }]
+    for (const [index, { command }] of recipients.entries()) {
       if (command === undefined) continue
-      yield { step: 'RCPT TO', text: command, timeout: timeouts.recipient, index }
+      sequence.push({ step: 'RCPT TO', text: command, timeout: timeouts.recipient, index })
     }
-    yield { step: 'DATA', text: 'DATA', timeout: timeouts.data }
+    sequence.push({ step: 'DATA', text: 'DATA', timeout: timeouts.data })
+    return sequence
   }
 
-  /** Makes the error for a reply; 421, or one that fits no command, ends the connection as well. */
+  /** Creates the error for a reply; 421, or an impossible reply, also ends the connection. */
   #replyError(step: SmtpStep, reply: Reply, index?: number): SmtpError {
     const recipient = index === undefined ? undefined : this.#to[index]
     const error = replyError(step, reply, this.#host, recipient)
@@ -206,7 +212,7 @@ export class Transaction {
     return this.#refusals.filter((error) => error !== undefined)
   }
 
-  /** Adds to the error of the whole message what became of each recipient. */
+  /** Adds the outcome of each recipient to the error of the whole message. */
   #withRecipients(error: unknown): unknown {
     if (!(error instanceof SmtpError) || error.rejectedErrors) return error
     if (error.responseCode === undefined && this.#allRefusals().length === 0) return error
@@ -238,7 +244,7 @@ function isGoAhead({ code }: Reply): boolean {
   return code >= 300 && code < 400
 }
 
-/** Ends the dialogue when a stream fails, or is closed before its end, before or while it is read. */
+/** Ends the dialogue when a stream fails or is closed early, before or while it is read. */
 export function watchStream(message: MessageSource, dialogue: SmtpDialogue): () => void {
   if (!isStream(message)) return () => {}
   const onError = (error: unknown) => dialogue.fail((step) => streamError(step, error))
@@ -252,7 +258,7 @@ export function watchStream(message: MessageSource, dialogue: SmtpDialogue): () 
   return () => {
     message.off('close', onClose)
     message.off('error', onError)
-    // What is left of a stream that was read may fail later, and nobody else listens to it
+    // A stream that was read may fail again, without another listener
     if (message.readableDidRead) message.on('error', ignore)
   }
 }

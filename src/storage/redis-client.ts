@@ -1,20 +1,24 @@
 /**
- * Clients of Redis: `redis` (node-redis) and `ioredis`, plain, pooled or of a cluster, as one
- * function that sends a command; and the replies, checked.
+ * One function that sends a command with any Redis client: `redis` (node-redis) and `ioredis`,
+ * plain, pooled or of a cluster; and checks of the replies.
  *
  * @module
  */
+
 import { MtaStsError } from '../errors.js'
 import { publish } from '../events.js'
+import { optionError } from '../option-checks.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 
-/** What is used of a client of the package `redis`, made by `createClient` or `createClientPool`. */
+/**
+ * The used part of a client of the package `redis`, made by `createClient` or `createClientPool`.
+ */
 export interface NodeRedisClient {
   /** Sends one command, its name first; resolves to the reply */
   sendCommand(args: string[]): Promise<unknown>
 }
 
-/** What is used of a client of the package `redis`, made by `createCluster`. */
+/** The used part of a client of the package `redis`, made by `createCluster`. */
 export interface NodeRedisCluster {
   /** Sends one command to the node that has the key */
   sendCommand(
@@ -24,11 +28,11 @@ export interface NodeRedisCluster {
   ): Promise<unknown>
 }
 
-/** What is used of a client of the package `ioredis`, made by `new Redis()` or `new Cluster()`. */
+/** The used part of a client of the package `ioredis`, made by `new Redis()` or `new Cluster()`. */
 export interface IoRedisClient {
   /** Sends one command; resolves to the reply */
   call(command: string, ...args: string[]): Promise<unknown>
-  /** With a `keyPrefix`, ioredis puts that before every key; the store minds it */
+  /** ioredis puts a `keyPrefix` before every key; the store takes it into account */
   options?: { keyPrefix?: string | undefined }
 }
 
@@ -42,22 +46,23 @@ export type Command = (name: string, ...args: string[]) => Promise<unknown>
 
 export interface Adapter {
   command: Command
-  /** What the client puts before every key by itself; it comes back in the replies to SCAN */
+  /** Prefix that the client adds to every key; replies to SCAN include it */
   keyPrefix: string
-  /** Commands without a key reach any of several nodes */
+  /** Whether commands without a key reach any one of several nodes */
   isCluster: boolean
 }
 
 /**
- * Makes one of the kinds of client. ioredis has a `sendCommand` too, so `call` decides.
+ * Adapts any kind of client. ioredis also has a `sendCommand`, so `call` decides.
  *
  * @param caller the function that was given the client, for the error
- * @param prefix what the keys of the store begin with
+ * @param prefix beginning of the store's keys
  * @throws MtaStsError with code `EREDISCLIENT`
  */
 export function adapt(client: AnyClient, caller: string, prefix: string): Adapter {
   const notAClient = (why: string) => clientError(caller, why)
   if (typeof client !== 'object' || client === null) throw notAClient('it is none')
+  if (typeof prefix !== 'string') throw optionError('prefix', 'must be text', prefix)
   const { send, keyPrefix } = senderOf(client, notAClient)
   const cluster = isCluster(client)
   if (cluster && !/\{[^{}]+\}/.test(keyPrefix + prefix)) {
@@ -102,7 +107,7 @@ function isCluster(client: object): boolean {
   return typeof client.sendCommand === 'function' && client.sendCommand.length === 4
 }
 
-/** The first key of a command of ours. */
+/** Returns the first key of a command. */
 function keyOf([name, first, , third]: readonly string[]): string | undefined {
   if (name === 'EVAL') return third
   return name === 'CONFIG' ? undefined : first
@@ -115,7 +120,7 @@ function clientError(caller: string, why: string): MtaStsError {
   )
 }
 
-/** An error of the client says neither where it comes from nor what it means for the mail. */
+/** Adds the source and the consequence to the client's errors. */
 function withContext(send: Command): Command {
   return async (name, ...args) => {
     try {
@@ -132,8 +137,8 @@ function withContext(send: Command): Command {
 }
 
 /**
- * A Redis that evicts keys loses policies and counts that it has acknowledged. After the first
- * write, the setting is asked for once; a server that forbids the question is fine.
+ * Warns about a Redis that evicts keys: it loses acknowledged policies and counts. The setting is
+ * read once, after the first write; a server may forbid that.
  */
 function warningOfEviction(command: Command): Command {
   let asked = false
@@ -158,7 +163,9 @@ function warnUnlessNoEviction(reply: unknown): void {
   process.emitWarning(error.message, { code: 'MTA_STS_STORE' })
 }
 
-/** The value in a reply to CONFIG GET: a list in RESP2; a Map, an object or a list in RESP3. */
+/**
+ * Returns the value in a reply to CONFIG GET: a list in RESP2; a Map, an object or a list in RESP3.
+ */
 function settingIn(reply: unknown): string | undefined {
   const name = 'maxmemory-policy'
   if (Array.isArray(reply)) return toText(reply[0]) === name ? toText(reply[1]) : undefined
@@ -166,7 +173,7 @@ function settingIn(reply: unknown): string | undefined {
   return typeof reply === 'object' && reply !== null ? toText(Reflect.get(reply, name)) : undefined
 }
 
-/** Runs a script, which Redis does in one step: nothing comes between its commands. */
+/** Runs a script, which Redis does in one step: no command runs in between. */
 export function evaluate(
   command: Command,
   script: string,
@@ -176,27 +183,27 @@ export function evaluate(
   return command('EVAL', script, String(keys.length), ...keys, ...args)
 }
 
-/** A string reply, which a client may be set up to bring as a Buffer. Undefined: another reply. */
+/** Returns a string reply, which some clients return as a Buffer. Undefined: another reply. */
 export function toText(reply: unknown): string | undefined {
   if (typeof reply === 'string') return reply
   if (reply instanceof Uint8Array) return Buffer.from(reply).toString('utf8')
   return undefined
 }
 
-/** A reply that must be a string, or nothing. */
+/** Returns a reply that must be a string, or nil. */
 export function textReply(name: string, reply: unknown): string | undefined {
   const text = toText(reply)
   if (text === undefined && reply !== null && reply !== undefined) throw unexpected(name, reply)
   return text
 }
 
-/** A reply that must be a list. */
+/** Returns a reply that must be a list. */
 export function listReply(name: string, reply: unknown): readonly unknown[] {
   if (Array.isArray(reply)) return reply
   throw unexpected(name, reply)
 }
 
-/** A reply that must be a list of strings. */
+/** Returns a reply that must be a list of strings. */
 export function textListReply(name: string, reply: unknown): string[] {
   return listReply(name, reply).map((item) => {
     const text = toText(item)
@@ -205,7 +212,7 @@ export function textListReply(name: string, reply: unknown): string[] {
   })
 }
 
-/** A reply that must be a whole number, which a client may be set up to bring in other types. */
+/** Returns a reply that must be a whole number, in any of the types that clients use. */
 export function numberReply(name: string, reply: unknown): number {
   const value = typeof reply === 'number' || typeof reply === 'bigint' ? reply : toText(reply)
   const number = value === undefined || value === '' ? Number.NaN : Number(value)
@@ -213,7 +220,7 @@ export function numberReply(name: string, reply: unknown): number {
   throw unexpected(name, reply)
 }
 
-/** The error for a reply that the command cannot have: a proxy, or something that is no Redis. */
+/** Creates the error for an impossible reply: a proxy, or another kind of server, sent it. */
 export function unexpected(name: string, reply: unknown): MtaStsError {
   const shown = toText(reply) ?? `of type ${Array.isArray(reply) ? 'array' : typeof reply}`
   return new MtaStsError(
@@ -222,7 +229,10 @@ export function unexpected(name: string, reply: unknown): MtaStsError {
   )
 }
 
-/** Redis takes whole, positive milliseconds. A time in the past makes it delete the key at once. */
+/**
+ * Returns whole, positive milliseconds, as Redis demands. A time in the past deletes the key at
+ * once.
+ */
 export function redisTime(milliseconds: number): string {
   return String(Math.max(1, Math.ceil(milliseconds)))
 }

@@ -1,9 +1,9 @@
 /**
- * Opening a SQLite file that several processes share: whose file it is, its tables, WAL mode, and
- * the proof that it can be written to.
+ * Opens a SQLite file that several processes share: checks its format, creates tables, sets WAL
+ * mode, and proves that it is writable.
  *
- * Opening never waits for another process. Where one holds the file, {@link openDatabase} fails
- * with SQLite's "busy", and the caller tries again later without blocking the event loop.
+ * Opening never waits for another process. Where one has locked the file, {@link openDatabase}
+ * fails with SQLite's "busy", and the caller tries again later without blocking the event loop.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { closeSync, openSync, statSync } from 'node:fs'
 import { MtaStsError } from '../errors.js'
 import { textOfThrown } from '../text.js'
 
-// What is used of node:sqlite; the types of Node 20 do not know it
+// The used part of node:sqlite, which the types of Node 20 lack
 export type SqlValue = string | number | null | Uint8Array
 export interface StatementSync {
   run(...params: SqlValue[]): { changes: number | bigint; lastInsertRowid: number | bigint }
@@ -27,21 +27,21 @@ interface SqliteModule {
   DatabaseSync: new (path: string) => DatabaseSync
 }
 
-/** What a file holds. Policies and reports have a format each. */
+/** The format of a file: one for policies, one for reports. */
 export interface FileFormat<Statements> {
-  /** At offset 68 of the file; `file` and other programs see by it whose the file is */
+  /** Stored at offset 68 of the file, where `file` and other programs look for it */
   applicationId: number
   version: number
-  /** Makes the tables of a new file */
+  /** Creates the tables of a new file */
   schema: string
-  /** Makes what later versions have added, IF NOT EXISTS; earlier versions can do without */
+  /** Creates what later versions have added, IF NOT EXISTS; earlier versions work without it */
   additions?: string
-  /** Changes a file of an older version, in the transaction of opening, to the present tables */
+  /** Changes a file of an older version to the present tables, in the transaction of opening */
   upgrade?(database: DatabaseSync, version: number): void
   prepare(database: DatabaseSync): Statements
 }
 
-/** An open file, with what tells whether the path still leads to it. */
+/** An open file, with the identity that tells whether the path still leads to it. */
 export interface OpenDatabase<Statements> {
   database: DatabaseSync
   statements: Statements
@@ -55,7 +55,7 @@ export interface FileIdentity {
 }
 
 /**
- * Opens the file, and creates it with mode 0600 where it does not exist.
+ * Opens the file, and creates it with mode 0600 if it does not exist.
  *
  * @throws MtaStsError `ENOSQLITE`, `ESTOREFORMAT` or `ESTOREOPEN`; see `sqliteStore`
  */
@@ -78,7 +78,7 @@ export function openDatabase<S>(path: string, format: FileFormat<S>): OpenDataba
   }
 }
 
-/** The file that the path leads to now; undefined where there is none. */
+/** Returns the identity of the file at the path; undefined if there is no file. */
 export function identityOf(path: string): FileIdentity | undefined {
   const stats = statSync(path, { bigint: true, throwIfNoEntry: false })
   return stats && { dev: stats.dev, ino: stats.ino }
@@ -93,14 +93,14 @@ export function isRow(row: unknown): row is Record<string, unknown> {
   return typeof row === 'object' && row !== null
 }
 
-/** A column as text; undefined where there is no row, or no such column. */
+/** Returns a column as text; undefined if there is no row, or no such column. */
 export function textOf(row: unknown, column: string): string | undefined {
   return isRow(row) && row[column] !== undefined ? String(row[column]) : undefined
 }
 
 function loadSqlite(): SqliteModule {
-  // Not an import: this works from ESM and CommonJS alike, bundlers leave it alone, and a Node
-  // without the module gets an error that says which Node has it
+  // Not an import: this works in ESM and CommonJS, bundlers ignore it, and a Node without the
+  // module gets an error with the versions that have it
   const sqlite: object | undefined = process.getBuiltinModule('node:sqlite')
   if (isSqlite(sqlite)) return sqlite
   throw new MtaStsError(
@@ -115,13 +115,14 @@ function isSqlite(module: object | undefined): module is SqliteModule {
 }
 
 /**
- * SQLite creates files with mode 0644. A store decides what senders demand of MX hosts, and lists
- * whom mail is sent to: it is its owner's alone. SQLite gives `-wal` and `-shm` the mode of the file.
+ * Creates the file with mode 0600; SQLite would use 0644. A store decides what senders demand of MX
+ * hosts, and lists mail domains: only its owner may read it. SQLite gives `-wal` and `-shm` the
+ * same mode.
  */
 function createPrivately(path: string): void {
   if (path === '' || path === ':memory:') return
   try {
-    // Closed at once: no other connection of this process can have a file open that did not exist
+    // Safe to close: this process cannot have another connection to a new file
     closeSync(openSync(path, 'ax', 0o600))
   } catch {
     // It exists, or cannot be created: SQLite's own error says which
@@ -131,12 +132,12 @@ function createPrivately(path: string): void {
 type AnyFormat = Omit<FileFormat<unknown>, 'prepare'>
 
 function setUp(database: DatabaseSync, format: AnyFormat, path: string): void {
-  // Read before anything is locked or written: a file of another application is left as it is.
-  // In a transaction, or it would see half of what another process is setting up
+  // Read before anything is locked or written: a file of another application is not changed. Read
+  // in a transaction, or it would see half of another process's setup
   database.exec('BEGIN')
   identify(database, format, path)
   database.exec('COMMIT')
-  // Read again under the lock, where no other process can come between
+  // Read again under the lock, where no other process can interfere
   database.exec('BEGIN IMMEDIATE')
   const { applicationId, version, schema, additions = '', upgrade } = format
   const found = identify(database, format, path)
@@ -149,13 +150,15 @@ function setUp(database: DatabaseSync, format: AnyFormat, path: string): void {
   database.exec('COMMIT')
 }
 
-/** On a file that can only be read, SQLite opens, and even begins a transaction, without an error. */
+/**
+ * Throws for a read-only file, on which SQLite opens and even begins transactions without an error.
+ */
 function proveWritable(database: DatabaseSync, version: number): void {
   database.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${version}; COMMIT`)
 }
 
 function flushEveryCommit(database: DatabaseSync): void {
-  // In WAL mode, NORMAL survives the death of the process, but a power cut may take back what was
+  // In WAL mode, NORMAL survives the end of the process, but a power cut may lose what was
   // acknowledged since the last checkpoint. FULL flushes the WAL at every commit and survives both;
   // writes are few, and those of one turn of the event loop share a flush.
   database.exec('PRAGMA synchronous = FULL')
@@ -167,7 +170,10 @@ function switchToWal(database: DatabaseSync, path: string): void {
   throw cannotOpen(path, `journal mode ${mode}, not WAL`, 'Put it into a file on a local disk')
 }
 
-/** The version of a file of ours. Throws unless the file is empty or ours to write to. */
+/**
+ * Returns the version of a file of this format. Throws unless the file is empty or writable by this
+ * version.
+ */
 function identify(database: DatabaseSync, format: AnyFormat, path: string): 'empty' | number {
   const read = (sql: string) => Number(textOf(database.prepare(sql).get(), 'value'))
   const application = read('SELECT application_id AS value FROM pragma_application_id')
@@ -192,7 +198,7 @@ const SQLITE_BUSY = 5
 const SQLITE_CORRUPT = 11
 const SQLITE_NOTADB = 26
 
-/** The primary result code of an error from node:sqlite: the low byte of `errcode`. */
+/** Returns the primary result code of an error from node:sqlite: the low byte of `errcode`. */
 function resultCode(error: unknown): number | undefined {
   const has = error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
   return has ? Number(error.errcode) & 0xff : undefined
@@ -213,7 +219,7 @@ function openError(error: unknown, path: string): MtaStsError {
     case SQLITE_ERROR:
       return formatError(path, `is damaged (${why}). Move it away or name another file`, error)
     case SQLITE_BUSY:
-      return cannotOpen(path, why, 'Another process holds it for too long', error)
+      return cannotOpen(path, why, 'Another process has locked it for too long', error)
     default:
       return cannotOpen(
         path,

@@ -1,10 +1,9 @@
 /**
- * Reading and writing a SQLite file beside other processes.
+ * Reads and writes a SQLite file that other processes use as well.
  *
- * The SQLite that Node brings along answers synchronously. So that a delivery waits neither for
- * another process nor for more than one disk flush, writes that are requested in the same turn of
- * the event loop share a transaction, and a lock that another process holds is waited for with a
- * timer, not inside SQLite.
+ * Node's SQLite is synchronous. So that a delivery waits neither for another process nor for more
+ * than one disk flush, writes that are requested in the same turn of the event loop share a
+ * transaction, and a lock of another process is awaited with a timer, not inside SQLite.
  *
  * @module
  */
@@ -23,7 +22,7 @@ import {
 export interface SharedFileOptions<S> {
   path: string
   format: FileFormat<S>
-  /** How long an operation waits for other processes, in milliseconds */
+  /** Time for which an operation waits for other processes, in milliseconds */
   busyTimeout: number
   /** Work that every transaction does after its writes */
   afterWrites?: (statements: S) => void
@@ -35,7 +34,7 @@ interface Write<S> {
   reject(error: unknown): void
 }
 
-/** Writes of one transaction at most. */
+/** Maximum number of writes in one transaction. */
 export const GROUP_LIMIT = 128
 
 /** One connection to a file that other processes write to as well. */
@@ -47,8 +46,8 @@ export class SharedFile<S> {
   #closed = false
 
   /**
-   * Opens the file. Where another process holds it just now, the first operation opens it: a busy
-   * file must not keep a mailer from starting.
+   * Opens the file. If another process has locked it, the first operation opens it: a busy file
+   * must not keep a mailer from starting.
    *
    * @throws as `openDatabase`
    */
@@ -61,13 +60,15 @@ export class SharedFile<S> {
     }
   }
 
-  /** Resolves to what `run` returns; `run` is called again while another process holds the file. */
+  /**
+   * Resolves to the result of `run`, which is called again while another process locks the file.
+   */
   async read<T>(run: (statements: S) => T): Promise<T> {
     this.#mustBeOpen()
     return this.#patiently(({ statements }) => run(statements))
   }
 
-  /** Resolves when the transaction that `run` was part of is on disk. */
+  /** Resolves when the transaction of `run` is on disk. */
   async write<T>(run: (statements: S) => T): Promise<T> {
     this.#mustBeOpen()
     return new Promise<T>((resolve, reject) => {
@@ -83,7 +84,7 @@ export class SharedFile<S> {
     })
   }
 
-  /** Writes what is in the queue, then closes the file. */
+  /** Writes the queue, then closes the file. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
@@ -93,7 +94,7 @@ export class SharedFile<S> {
 
   async #flush(): Promise<void> {
     while (this.#queue.length > 0) {
-      // What this turn of the event loop still asks for comes along
+      // Includes what this turn of the event loop still requests
       await nextTurn()
       await this.#commit(this.#queue.splice(0, GROUP_LIMIT))
     }
@@ -109,7 +110,7 @@ export class SharedFile<S> {
         for (const write of group) write.reject(error)
         return
       }
-      // One write that SQLite does not take must not take the others with it
+      // One write that SQLite refuses must not fail the others
       for (const write of group) await this.#commit([write])
     }
   }
@@ -127,8 +128,8 @@ export class SharedFile<S> {
   }
 
   /**
-   * Waits for other processes between tries and not within: inside SQLite the wait would stop the
-   * event loop, and every delivery with it.
+   * Waits for other processes between tries, not inside SQLite, where waiting would stop the event
+   * loop and every delivery.
    */
   async #patiently<T>(run: (open: OpenDatabase<S>) => T): Promise<T> {
     const { path, busyTimeout } = this.#options
@@ -139,14 +140,14 @@ export class SharedFile<S> {
       } catch (error) {
         if (!isBusy(error) || performance.now() >= deadline) throw operationError(error, path)
       }
-      // Random, so that two that wait do not meet again and again
+      // Random, so that two waiting processes do not collide again and again
       await sleep(1 + Math.random() * 10)
     }
   }
 
   /**
-   * The open file, opened anew where the path leads to another file by now, or to none: what is
-   * written into a deleted file would be acknowledged and lost.
+   * Returns the open file; reopens it if the path leads to another file or to none: writes to a
+   * deleted file would be acknowledged and lost.
    */
   #current(): OpenDatabase<S> {
     const { path, format } = this.#options
@@ -166,7 +167,7 @@ export class SharedFile<S> {
 
   #tellReplaced(path: string): void {
     const error = new MtaStsError(
-      `The store ${path} was deleted or replaced while it was open. It is opened anew; what it held is lost. Find out who removes it.`,
+      `The store ${path} was deleted or replaced while it was open. It is opened again; its content is lost. Find out who removes it.`,
       'ESTORE',
     )
     publish('mta-sts:store-failure', () => ({ operation: 'open', error }))
@@ -183,14 +184,14 @@ function rollBack(database: { exec(sql: string): void }): void {
   try {
     database.exec('ROLLBACK')
   } catch {
-    // A full disk and the like have rolled back already; the first error says why
+    // A full disk and similar errors have rolled back already; the first error says why
   }
 }
 
 function operationError(error: unknown, path: string): unknown {
   if (error instanceof MtaStsError && !isBusy(error)) return error
   const hint = isBusy(error)
-    ? 'Another process holds it for too long.'
+    ? 'Another process has locked it for too long.'
     : 'Check the disk and who else writes there.'
   const message = `The store ${path} failed: ${textOfThrown(error)}. ${hint}`
   const cause = error instanceof MtaStsError ? error.cause : error

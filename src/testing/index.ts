@@ -1,5 +1,27 @@
 /**
- * `mta-sts/testing`: a mail world for tests of programs that send mail.
+ * A mail world on loopback for tests of programs that send mail: domains with DNS, policy hosts and
+ * MX hosts, over real sockets and real TLS. {@link createMailWorld} makes one, in milliseconds.
+ *
+ * ```ts
+ * import nodemailer from 'nodemailer'
+ * import { createMailWorld } from 'mta-sts/testing'
+ *
+ * const world = await createMailWorld()
+ * const bob = world.domain('bob.example')
+ * const transporter = nodemailer.createTransport(world.nodemailer())
+ * await transporter.sendMail({ from: 'me@shop.example', to: 'b@bob.example', subject: 'Welcome' })
+ * const mail = await bob.inbox.next()
+ * console.log(mail.subject)
+ * await world.close()
+ * ```
+ *
+ * - {@link MailWorld} and {@link MailDomain} are what a test works with, {@link Inbox} what arrived.
+ * - {@link FAULTS} lists what can go wrong, by name: `bob.mx().fails('expired')`.
+ * - {@link policyStoreConformance} and {@link reportStoreConformance} test stores of your own.
+ *
+ * It needs the packages `smtp-server` and `dns-packet`, and `postal-mime` to read messages.
+ *
+ * Guide: [Testing a program that sends mail](../../docs/testing.md).
  *
  * @module mta-sts/testing
  */
@@ -67,7 +89,14 @@ export type {
   ReceivedMessage,
 } from './message.js'
 export type { NodemailerLogin, NodemailerOptions } from './nodemailer-options.js'
-export { type Act, type AddressPattern, type Rule, STAGES, type Stage } from './rules.js'
+export {
+  type Act,
+  type AddressPattern,
+  type NextRule,
+  type Rule,
+  STAGES,
+  type Stage,
+} from './rules.js'
 export type { FaultHandle, FaultOptions } from './standing.js'
 export type { TlsSettings } from './tls-settings.js'
 export { RECORD_TYPES, type RecordType, type SrvData, type TlsaData } from './zone-records.js'

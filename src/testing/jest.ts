@@ -1,6 +1,22 @@
 /**
- * `mta-sts/testing/jest`: a mail world for each test of Jest, and of Bun's runner, and matchers.
- * Importing it adds the matchers to the global `expect`.
+ * A mail world for each test of Jest, or of Bun's runner. Importing it adds the matchers
+ * `toHaveReceived`, `toHaveReceivedNothing` and `toHaveRefused` to the global `expect`.
+ *
+ * ```js
+ * const { useMailWorld } = require('mta-sts/testing/jest')
+ * const nodemailer = require('nodemailer')
+ *
+ * const world = useMailWorld()
+ *
+ * test('welcomes', async () => {
+ *   const bob = world.domain('bob.example')
+ *   const transporter = nodemailer.createTransport(world.nodemailer())
+ *   await transporter.sendMail({ from: 'me@shop.example', to: 'b@bob.example', subject: 'Welcome' })
+ *   expect(bob).toHaveReceived({ to: 'b@bob.example', subject: 'Welcome', times: 1 })
+ * })
+ * ```
+ *
+ * Guide: [Testing a program that sends mail](../../docs/testing.md).
  *
  * @module mta-sts/testing/jest
  */

@@ -9,7 +9,7 @@ import type { DkimResult } from './dkim.js'
 import { verifyDkim } from './dkim.js'
 import { codeIn, linksIn } from './extract.js'
 import type { TlsFacts } from './log.js'
-import { shown } from './named.js'
+import { isTextOrPattern, matchesText, shown } from './named.js'
 import type { Parser } from './optional-packages.js'
 import type { Zone } from './zone.js'
 
@@ -120,58 +120,65 @@ export interface MessageFields
   parser: Parser | undefined
 }
 
-export function receivedMessage(fields: MessageFields): ReceivedMessage {
-  const { envelope, bytes, mx, address, tls, requireTls, at } = fields
-  const plain = { envelope, raw: bytes.toString(), mx, address, tls, requireTls, at }
-  return Object.defineProperties(plain, properties(new Content(fields))) as ReceivedMessage
-}
-
-/** What is computed, none of it enumerable. */
-function properties(content: Content): PropertyDescriptorMap {
-  const getters: Record<string, () => unknown> = {
-    bytes: () => content.fields.bytes,
-    user: () => content.fields.user,
-    subject: () => content.email.subject,
-    text: () => content.email.text,
-    html: () => content.email.html,
-    headers: () => content.headers,
-    from: () => addresses([content.email.from]),
-    to: () => addresses(content.email.to),
-    cc: () => addresses(content.email.cc),
-    attachments: () => content.attachments,
-    links: () => content.links,
-    code: () => codeIn([content.email.subject, content.email.text]),
-  }
-  const methods: Record<string, unknown> = {
-    link: (match?: string | RegExp) => content.link(match),
-    dkim: () => verifyDkim(content.fields.bytes, content.fields.zone),
-    snapshot: () => content.snapshot(),
-    parse: () => content.parse(),
-  }
-  return {
-    ...Object.fromEntries(Object.entries(getters).map(([name, get]) => [name, { get }])),
-    ...Object.fromEntries(Object.entries(methods).map(([name, value]) => [name, { value }])),
-  }
-}
-
-class Content {
-  readonly fields: MessageFields
+/** What is computed stands in the prototype: it is neither printed nor compared. */
+export class Message implements ReceivedMessage {
+  readonly envelope: { from: string; to: string[] }
+  readonly raw: string
+  readonly mx: string
+  readonly address: string
+  readonly tls: TlsFacts | false
+  readonly requireTls: boolean
+  readonly at: number
+  readonly #fields: MessageFields
   #email: Email | undefined
   #parsing: Promise<void> | undefined
 
   constructor(fields: MessageFields) {
-    this.fields = fields
+    this.#fields = fields
+    this.envelope = fields.envelope
+    this.raw = fields.bytes.toString()
+    this.mx = fields.mx
+    this.address = fields.address
+    this.tls = fields.tls
+    this.requireTls = fields.requireTls
+    this.at = fields.at
   }
 
-  get email(): Email {
-    if (this.#email !== undefined) return this.#email
-    if (this.fields.parser === undefined) throw missingParser()
-    throw new Error('A message of this size is read by `await message.parse()` or `inbox.next()`')
+  get bytes(): Buffer {
+    return this.#fields.bytes
+  }
+
+  get user(): string | undefined {
+    return this.#fields.user
+  }
+
+  get subject(): string | undefined {
+    return this.#read.subject
+  }
+
+  get text(): string | undefined {
+    return this.#read.text
+  }
+
+  get html(): string | undefined {
+    return this.#read.html
+  }
+
+  get from(): string[] {
+    return addresses([this.#read.from])
+  }
+
+  get to(): string[] {
+    return addresses(this.#read.to)
+  }
+
+  get cc(): string[] {
+    return addresses(this.#read.cc)
   }
 
   get headers(): ReadonlyMap<string, string> {
     const headers = new Map<string, string>()
-    for (const { key, value } of this.email.headers) {
+    for (const { key, value } of this.#read.headers) {
       const before = headers.get(key)
       headers.set(key, before === undefined ? value : `${before}\n${value}`)
     }
@@ -179,7 +186,7 @@ class Content {
   }
 
   get attachments(): MailAttachment[] {
-    return this.email.attachments.map((attachment) => ({
+    return this.#read.attachments.map((attachment) => ({
       filename: attachment.filename ?? undefined,
       mimeType: attachment.mimeType,
       content: contentOf(attachment),
@@ -188,11 +195,20 @@ class Content {
   }
 
   get links(): URL[] {
-    return linksIn({ html: this.email.html, text: this.email.text })
+    return linksIn({ html: this.html, text: this.text })
+  }
+
+  get code(): string | undefined {
+    return codeIn([this.subject, this.text])
+  }
+
+  dkim(): Promise<DkimResult[]> {
+    const { bytes, zone } = this.#fields
+    return verifyDkim(bytes, zone)
   }
 
   async parse(): Promise<void> {
-    const { parser, bytes } = this.fields
+    const { parser, bytes } = this.#fields
     if (parser === undefined) throw missingParser()
     this.#parsing ??= parser(bytes).then((email) => {
       this.#email = email
@@ -201,30 +217,28 @@ class Content {
   }
 
   link(match: string | RegExp = ''): URL {
+    isTextOrPattern('link(): the match', match)
     const { links } = this
-    const found = links.find(({ href }) =>
-      typeof match === 'string' ? href.includes(match) : match.test(href),
-    )
+    const found = links.find(({ href }) => matchesText(match, href))
     if (found !== undefined) return found
     const list = links.map(({ href }) => href).join(', ') || 'none'
     throw new Error(`No link of the message has ${shown(match)} in it; its links: ${list}`)
   }
 
   snapshot(): MailSnapshot {
-    const { from, to, cc, subject, text, html } = this.email
-    return {
-      from: addresses([from]),
-      to: addresses(to),
-      cc: addresses(cc),
-      subject,
-      text,
-      html,
-      attachments: this.attachments.map(({ filename, mimeType, content }) => ({
-        filename,
-        mimeType,
-        size: content.length,
-      })),
-    }
+    const { from, to, cc, subject, text, html } = this
+    const attachments = this.attachments.map(({ filename, mimeType, content }) => ({
+      filename,
+      mimeType,
+      size: content.length,
+    }))
+    return { from, to, cc, subject, text, html, attachments }
+  }
+
+  get #read(): Email {
+    if (this.#email !== undefined) return this.#email
+    if (this.#fields.parser === undefined) throw missingParser()
+    throw new Error('A message of this size is read by `await message.parse()` or `inbox.next()`')
   }
 }
 

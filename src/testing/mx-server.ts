@@ -10,6 +10,7 @@ import { inSlot, type Place } from './fault-stack.js'
 import type { MxFault } from './faults.js'
 import {
   type BounceOptions,
+  checkBounce,
   type GreylistOptions,
   greylisting,
   knowing,
@@ -23,11 +24,20 @@ import type { MxConnection } from './log.js'
 import type { Accept } from './loopback.js'
 import type { ReceivedMessage } from './message.js'
 import { MxSession } from './mx-session.js'
-import { checkKeys, checkName, shown } from './named.js'
+import {
+  type Check,
+  checkFields,
+  checkName,
+  checkSome,
+  isFlag,
+  isText,
+  listOf,
+  wholeFrom,
+} from './named.js'
+import { checkOffers } from './offers.js'
 import { Port } from './ports.js'
 import {
   type AddressPattern,
-  checkPattern,
   checkRule,
   type Decide,
   deciding,
@@ -35,9 +45,16 @@ import {
   type Rule,
   RuleBook,
   ruleTitle,
+  sequenceOf,
 } from './rules.js'
 import type { SmtpSession, SmtpSessionSetup } from './smtp-session.js'
-import { checkFaultOptions, type FaultHandle, type FaultOptions, Standing } from './standing.js'
+import {
+  checkFaultOptions,
+  type FaultHandle,
+  type FaultOptions,
+  joined,
+  Standing,
+} from './standing.js'
 
 /** A recipient whose mail is taken and then bounced. */
 export interface Bounce {
@@ -56,7 +73,26 @@ export interface MxServerSetup extends EndpointSetup {
   stray: (recipient: string) => string | undefined
 }
 
-const HOST_OPTIONS = ['requireTls', 'ipv6', 'port', 'secure', 'auth', 'relays']
+/** What `world.mx()` takes. */
+export const MX_OPTIONS = { requireTls: isFlag, ipv6: isFlag }
+
+const LOGIN = { user: isText, pass: isText, accessToken: isText }
+const isLogin: Check = (field, value) => {
+  checkFields(field, value, LOGIN)
+  checkSome(field, value, ['user'])
+  checkSome(field, value, ['pass', 'accessToken'])
+}
+
+const HOST = {
+  ...MX_OPTIONS,
+  port: wholeFrom(1, 65_535),
+  secure: isFlag,
+  auth: (field: string, value: unknown): void => {
+    if (Array.isArray(value)) listOf(isLogin, '[]')(field, value)
+    else isLogin(field, value)
+  },
+  relays: isFlag,
+}
 
 export class MxServer extends Endpoint<MxFault> implements MxHost {
   readonly inbox: Inbox
@@ -70,7 +106,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   constructor(setup: MxServerSetup) {
     super(setup)
-    checkKeys(`The options of ${setup.name}`, setup.options, HOST_OPTIONS)
+    checkFields(`The options of ${setup.name}`, setup.options, HOST)
     this.#setup = setup
     this.options = setup.options
     this.#port = setup.options.port ?? 25
@@ -80,28 +116,32 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   override fails(fault: MxFault, options?: FaultOptions): FaultHandle {
     checkFaultOptions('fails()', options)
-    if (typeof fault === 'string') {
+    if (typeof fault !== 'object' || fault === null) {
       checkName('fails(): the fault', fault, MX_FAULTS)
       return this.addFault(fault, options)
     }
     checkRule('fails()', fault)
-    const { times } = fault
-    const standing = this.addFault(fault, times === undefined ? options : { times, ...options })
-    this.#rules.add(standing, deciding(fault, this.surroundings.random))
-    return standing
+    const rules = sequenceOf(fault)
+    const standings: Standing[] = []
+    // The newest fault of a place is played first: the first of a sequence is set last
+    for (const [index, rule] of [...rules.entries()].reverse()) {
+      const bounds = index === 0 ? options : { ...options, times: undefined }
+      standings.unshift(this.addFault(rule, withTimes(rule, bounds)))
+    }
+    return this.#follow(rules, standings)
   }
 
   rule(rule: Rule): FaultHandle {
+    this.surroundings.assertOpen('rule()')
     checkRule('rule()', rule)
-    const options = rule.times === undefined ? {} : { times: rule.times }
-    const standing = new Standing({
-      title: ruleTitle(rule),
-      clock: this.surroundings.clock,
-      options,
+    const { clock, register } = this.surroundings
+    const rules = sequenceOf(rule)
+    const standings = rules.map((one) => {
+      const standing = new Standing({ title: ruleTitle(one), clock, options: withTimes(one) })
+      register.add(this.name, standing)
+      return standing
     })
-    this.surroundings.register.add(this.name, standing)
-    this.#rules.add(standing, deciding(rule, this.surroundings.random))
-    return standing
+    return this.#follow(rules, standings)
   }
 
   greylists(options: GreylistOptions = {}): FaultHandle {
@@ -116,32 +156,25 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     const { clock } = this.surroundings
     const limits = this.#habit('limits()', limiting(options, { clock, open: () => this.open }))
     if (options.size === undefined) return limits
-    return joined(limits, this.offers({ SIZE: options.size }))
+    return joined([limits, this.offers({ SIZE: options.size })])
   }
 
   bounces(options: BounceOptions = {}): FaultHandle {
-    checkKeys('bounces()', options, ['to', 'status', 'reply'])
-    checkPattern('bounces(): to', options.to)
-    if (options.status !== undefined && !/^[245]\.\d{1,3}\.\d{1,3}$/.test(options.status)) {
-      throw new TypeError(
-        `bounces(): status must be as in 5.1.1, but it is ${shown(options.status)}`,
-      )
-    }
+    checkBounce(options)
     const standing = this.standing('bounces()', () => undefined)
     this.#bounces.unshift({ standing, options })
     return standing
   }
 
   offers(offers: Offers): FaultHandle {
-    if (typeof offers !== 'object' || offers === null) {
-      throw new TypeError(`offers() takes keywords of EHLO, but it is ${shown(offers)}`)
-    }
+    checkOffers(offers)
     const standing = this.standing('offers()', () => undefined)
     this.#offers.push({ standing, offers })
     return standing
   }
 
-  listen(): Promise<ListeningPort> {
+  async listen(): Promise<ListeningPort> {
+    this.surroundings.assertOpen('listen()')
     const { ports, log, clock } = this.surroundings
     this.#listening ??= Port.open({
       host: this,
@@ -240,6 +273,18 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return Object.assign({}, ...inForce.map(({ offers }) => offers))
   }
 
+  /** Adds rules that take over from each other. */
+  #follow(rules: readonly Rule[], standings: readonly Standing[]): FaultHandle {
+    for (const [index, standing] of standings.entries()) {
+      const rule = rules[index]
+      if (rule === undefined) continue
+      // The last that is added is asked first: one that waits does not begin at the same moment
+      const begun = () => standings[index - 1]?.spent ?? true
+      this.#rules.add(standing, deciding(rule, this.surroundings.random, begun))
+    }
+    return joined(standings)
+  }
+
   #habit(title: string, decide: Decide): Standing {
     const standing = this.standing(title, () => undefined)
     this.#rules.add(standing, decide)
@@ -264,22 +309,7 @@ function atConnect(arrival: Arrival): Parameters<RuleBook['ask']>[0] {
   }
 }
 
-/** Two that are set together and end together. */
-function joined(one: FaultHandle, other: FaultHandle): FaultHandle {
-  return {
-    get met() {
-      return one.met
-    },
-    get over() {
-      return one.over
-    },
-    title: one.title,
-    stop() {
-      one.stop()
-      other.stop()
-    },
-    [Symbol.dispose]() {
-      this.stop()
-    },
-  }
+/** The bounds of a rule: those it is set with, and how often it is applied. */
+function withTimes({ times }: Rule, options: FaultOptions = {}): FaultOptions {
+  return { ...options, times: options.times ?? times }
 }

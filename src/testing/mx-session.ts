@@ -12,12 +12,12 @@ import { inSlot, type Played } from './fault-stack.js'
 import type { MxFault } from './faults.js'
 import type { Login, Offers } from './host-api.js'
 import type { MxConnection, TlsFacts } from './log.js'
-import { type ReceivedMessage, receivedMessage } from './message.js'
+import { Message, type ReceivedMessage } from './message.js'
 import type { MxServer } from './mx-server.js'
 import { tlsFacts } from './policy-server.js'
 import { parseReply } from './replies.js'
 import type { Decision, Moment } from './rules.js'
-import type { Decided, SmtpSession, SmtpSessionSetup } from './smtp-session.js'
+import type { SmtpSession, SmtpSessionSetup } from './smtp-session.js'
 import { type TlsSettings, tlsServerOptions } from './tls-settings.js'
 
 export interface MxSessionSetup {
@@ -122,7 +122,7 @@ export class MxSession {
   #onConnect(done: (error?: Error | null) => void): void {
     this.#session?.decide('greeting').then((decided) => {
       if (decided === 'goes on') done()
-      else if (decided !== 'over') done(this.#refusal(decided))
+      else if (decided !== 'over') done(replyError(decided.reply))
     }, done)
   }
 
@@ -130,7 +130,7 @@ export class MxSession {
     const { username = '' } = login
     this.#session?.decide('auth', { user: username }).then((decided) => {
       if (decided === 'over') return
-      if (decided !== 'goes on') return done(this.#refusal(decided))
+      if (decided !== 'goes on') return done(replyError(decided.reply))
       const known = [this.#setup.host.options.auth ?? []].flat().some((one) => matches(one, login))
       done(known ? null : new Error('Authentication failed'))
     }, done)
@@ -151,7 +151,7 @@ export class MxSession {
     }
     const decided = await this.#session?.decide('message', { size: message.bytes.length })
     if (decided === 'over' || decided === undefined) return 'over'
-    if (decided !== 'goes on') return this.#refusal(decided)
+    if (decided !== 'goes on') return replyError(decided.reply)
     await onMessage(message)
     return null
   }
@@ -167,7 +167,7 @@ export class MxSession {
     const text = `(a message of ${bytes.length} bytes)`
     lines.push({ from: 'client', text, tls: tls !== false })
     const { host, surroundings } = this.#setup
-    return receivedMessage({
+    return new Message({
       envelope: {
         from: mailFrom ? mailFrom.address : '',
         to: rcptTo.map((recipient) => recipient.address),
@@ -182,13 +182,6 @@ export class MxSession {
       zone: surroundings.zone,
       parser: surroundings.peers.parser,
     })
-  }
-
-  /** In the shape in which smtp-server takes a reply. */
-  #refusal({ reply, then }: Exclude<Decided, string>): Error {
-    const { socket } = this.#setup
-    if (then === 'drop') setImmediate(() => socket.end())
-    return replyError(reply)
   }
 }
 
@@ -212,6 +205,7 @@ function tlsFaults(played: readonly Played<MxFault>[]): TlsSettings {
   }
 }
 
+/** Returns a reply in the shape in which smtp-server takes it. */
 function replyError(reply: string): Error & { responseCode: number } {
   const { code, lines } = parseReply(reply)
   return Object.assign(new Error(lines.join('\n')), { responseCode: code })

@@ -1,5 +1,22 @@
 /**
- * `mta-sts/testing/node`: a mail world for each test of node:test, and assertions.
+ * A mail world for each test of node:test, and assertions: {@link expectMail}.
+ *
+ * ```ts
+ * import { test } from 'node:test'
+ * import nodemailer from 'nodemailer'
+ * import { expectMail, useMailWorld } from 'mta-sts/testing/node'
+ *
+ * const world = useMailWorld()
+ *
+ * test('welcomes', async () => {
+ *   const bob = world.domain('bob.example')
+ *   const transporter = nodemailer.createTransport(world.nodemailer())
+ *   await transporter.sendMail({ from: 'me@shop.example', to: 'b@bob.example', subject: 'Welcome' })
+ *   expectMail(bob).toHaveReceived({ to: 'b@bob.example', subject: 'Welcome', times: 1 })
+ * })
+ * ```
+ *
+ * Guide: [Testing a program that sends mail](../../docs/testing.md).
  *
  * @module mta-sts/testing/node
  */

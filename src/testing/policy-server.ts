@@ -31,10 +31,12 @@ export class PolicyServer {
 
   /** It never listens: connections are brought to it. */
   async accept(socket: Socket, site: PolicySite): Promise<void> {
-    const secureContext = createSecureContext(await site.secure(this.#setup.family))
+    const settings = await site.secure(this.#setup.family)
+    const secureContext = createSecureContext(settings)
     if (socket.destroyed) return
     // A server of node:https takes no socket that it has not accepted itself on every runtime
     const secure = new TLSSocket(socket, {
+      ...settings,
       isServer: true,
       secureContext,
       ALPNProtocols: ['http/1.1'],

@@ -1,11 +1,16 @@
 /**
- * `mta-sts/testing/remote`: another Node process, in the mail world of a test.
+ * Another Node process in the mail world of a test.
  *
  * Loaded first, with the variables of `world.env()`, it leads everything the process does there: the
- * DNS, connections to addresses of the world, the date. `joinMailWorld` returns what a sender needs
- * instead, for a program that takes options.
+ * DNS, connections to addresses of the world, the date.
  *
- *     node --import mta-sts/testing/remote app.js
+ * ```sh
+ * node --import mta-sts/testing/remote app.js
+ * ```
+ *
+ * {@link joinMailWorld} returns what a sender needs instead, for a program that takes options.
+ *
+ * Guide: [Testing a program that sends mail](../../docs/testing.md).
  *
  * @module mta-sts/testing/remote
  */

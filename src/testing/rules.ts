@@ -3,10 +3,19 @@
  *
  * @module
  */
-import { type Duration, milliseconds, type WorldClock } from './clock.js'
-import { checkKeys, checkName, shown } from './named.js'
-import { parseReply } from './replies.js'
-import { checkCount, Standing } from './standing.js'
+import { type Duration, isDuration, milliseconds } from './clock.js'
+import {
+  checkFields,
+  checkName,
+  matchesText,
+  must,
+  numberFrom,
+  oneOf,
+  shown,
+  wholeFrom,
+} from './named.js'
+import { isReply } from './replies.js'
+import type { Standing } from './standing.js'
 
 /** The stages of an SMTP session, in order. `data` is the command, `message` the end of the message. */
 export const STAGES = [
@@ -52,8 +61,11 @@ export interface Rule {
   act?: Act
   /** How long the host waits first, in real time; a number is milliseconds */
   delay?: Duration | number
-  /** What is done with the connection after the reply */
-  then?: Exclude<Act, 'refuse'>
+  /**
+   * What is done with the connection after the reply; or the rule that takes over when this one has
+   * been applied `times` times, without `times` once
+   */
+  then?: Exclude<Act, 'refuse'> | NextRule
   /** How often it is applied; then it is over */
   times?: number
   /** How many that it would concern pass first */
@@ -62,63 +74,89 @@ export interface Rule {
   probability?: number
 }
 
-const RULE_KEYS = [
-  'at',
-  'to',
-  'from',
-  'user',
-  'reply',
-  'act',
-  'delay',
-  'then',
-  'times',
-  'after',
-  'probability',
-]
+/** A rule that takes over from another. `at`, `to`, `from` and `user` are those of the other by default. */
+export type NextRule = Omit<Rule, 'at'> & { at?: Stage }
+
+/** Throws unless a value is an address, `@` and a domain, or a RegExp. */
+export const isPattern = must(
+  'an address or a RegExp',
+  (value) => (typeof value === 'string' && value !== '') || value instanceof RegExp,
+)
+
+const RULE = {
+  at: oneOf(STAGES),
+  to: isPattern,
+  from: isPattern,
+  user: isPattern,
+  reply: isReply,
+  act: oneOf(ACTS),
+  delay: isDuration,
+  // biome-ignore lint/suspicious/noThenProperty: it is the name of a field, and nothing is awaited
+  then: (field: string, value: unknown): void => {
+    if (typeof value !== 'object') checkName(field, value, ACTS.slice(0, 3))
+  },
+  times: wholeFrom(1),
+  after: wholeFrom(0),
+  probability: numberFrom(0, 1),
+}
+
+/** The stages from which on something is known. */
+const KNOWN_FROM = { to: 'rcpt', from: 'mail', user: 'auth' } as const satisfies Record<
+  string,
+  Stage
+>
 
 /** Throws a TypeError that names what is wrong with a rule. */
 export function checkRule(field: string, rule: Rule): void {
-  checkKeys(field, rule, RULE_KEYS)
+  checkFields(field, rule, RULE)
   checkName(`${field}: at`, rule.at, STAGES)
-  const { at, reply, act, delay, then, times, after, probability } = rule
-  if (reply !== undefined && typeof reply !== 'string') {
-    throw new TypeError(`${field}: reply must be a string, but it is ${shown(reply)}`)
-  }
+  const { at, reply, act, delay, then } = rule
   if (reply === undefined && act === undefined && delay === undefined) {
     throw new TypeError(
       `${field}: at ${shown(at)} needs a reply, such as '451 4.7.1 Come back later', or an act`,
     )
   }
-  if (reply !== undefined) parseReply(reply)
-  if (act !== undefined) checkName(`${field}: act`, act, ACTS)
-  if (then !== undefined) checkName(`${field}: then`, then, ACTS.slice(0, 3))
-  if (at === 'connect' && (reply !== undefined || then !== undefined)) {
+  if (reply !== undefined && act !== undefined) {
+    throw new TypeError(`${field}: act ${shown(act)} takes the place of a reply: use then with it`)
+  }
+  if (typeof then === 'string' && reply === undefined) {
+    throw new TypeError(`${field}: then ${shown(then)} is for after a reply: use act without one`)
+  }
+  if (at === 'connect' && reply !== undefined) {
     throw new TypeError(`${field}: nothing is said at "connect": use act, or the stage "greeting"`)
   }
   if (act === 'refuse' && at !== 'connect') {
     throw new TypeError(`${field}: act "refuse" is for the stage "connect", not ${shown(at)}`)
   }
-  if (delay !== undefined) milliseconds(`${field}: delay`, delay)
-  checkCount(`${field}: times`, times)
-  checkCount(`${field}: after`, after, 0)
-  if (probability !== undefined && !(probability >= 0 && probability <= 1)) {
-    throw new TypeError(`${field}: probability must be 0 to 1, but it is ${shown(probability)}`)
+  for (const [key, from] of Object.entries(KNOWN_FROM)) {
+    if (rule[key as keyof typeof KNOWN_FROM] === undefined) continue
+    if (STAGES.indexOf(at) >= STAGES.indexOf(from)) continue
+    throw new TypeError(`${field}: ${key} is known from "${from}" on, not at ${shown(at)}`)
   }
-  for (const key of ['to', 'from', 'user'] as const) checkPattern(`${field}: ${key}`, rule[key])
+  const next = nextOf(rule)
+  if (next !== undefined) checkRule(`${field}: then`, next)
 }
 
-/** Throws unless the value is absent, a string or a RegExp. */
-export function checkPattern(field: string, value: unknown): void {
-  if (value === undefined || value instanceof RegExp) return
-  if (typeof value === 'string' && value !== '') return
-  throw new TypeError(`${field} must be an address or a RegExp, but it is ${shown(value)}`)
+/** Returns the rules that follow each other, the first one first. */
+export function sequenceOf(rule: Rule): Rule[] {
+  const next = nextOf(rule)
+  if (next === undefined) return [rule]
+  const { then: _, times = 1, ...first } = rule
+  return [{ ...first, times }, ...sequenceOf(next)]
+}
+
+/** Returns the rule that takes over from another, with what it has of that one. */
+function nextOf({ at, to, from, user, then }: Rule): Rule | undefined {
+  if (typeof then !== 'object') return undefined
+  const whom = { to, from, user }
+  const given = Object.entries(whom).filter(([, pattern]) => pattern !== undefined)
+  return { at, ...Object.fromEntries(given), ...then }
 }
 
 /** Whether an address is one of those that are meant. */
 export function matchesAddress(pattern: AddressPattern | undefined, address: string): boolean {
   if (pattern === undefined) return true
-  if (pattern instanceof RegExp)
-    return new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')).test(address)
+  if (pattern instanceof RegExp) return matchesText(pattern, address)
   const [one, other] = [pattern.toLowerCase(), address.toLowerCase()]
   return one.startsWith('@') ? other.endsWith(one) : one === other
 }
@@ -183,13 +221,14 @@ export class RuleBook {
   }
 }
 
-/** Returns how a rule decides. */
-export function deciding(rule: Rule, random: () => number): Decide {
-  const { at, reply, act, then, after = 0, probability = 1 } = rule
+/** Returns how a rule decides; `begun`: whether the rule before it has been applied often enough. */
+export function deciding(rule: Rule, random: () => number, begun = () => true): Decide {
+  const { at, reply, act, after = 0, probability = 1 } = rule
+  const then = typeof rule.then === 'string' ? rule.then : undefined
   const delay = milliseconds('delay', rule.delay ?? 0)
   let passed = 0
   return ({ stage, from, to, user }) => {
-    if (stage !== at) return undefined
+    if (stage !== at || !begun()) return undefined
     if (rule.to !== undefined && !to.some((one) => matchesAddress(rule.to, one))) return undefined
     if (!concernsText(rule.from, from) || !concernsText(rule.user, user)) return undefined
     if (passed < after) {
@@ -199,13 +238,6 @@ export function deciding(rule: Rule, random: () => number): Decide {
     if (probability < 1 && random() >= probability) return undefined
     return { reply, act, then, delay }
   }
-}
-
-/** Returns the standing of a rule. */
-export function standingOf(rule: Rule, clock: WorldClock, onStop?: () => void): Standing {
-  const { times } = rule
-  const options = times === undefined ? {} : { times }
-  return new Standing({ title: ruleTitle(rule), clock, options, onStop })
 }
 
 /** Returns a rule in words. */

@@ -37,7 +37,7 @@ export interface SmtpSession {
 }
 
 /** What came of asking the rules: the session goes on, has a reply to give, or is over. */
-export type Decided = 'goes on' | 'over' | { reply: string; then: Act | undefined }
+export type Decided = 'goes on' | 'over' | { reply: string }
 
 const SLOWNESS = 150
 
@@ -70,6 +70,9 @@ export function defineSmtpSession(
     #greeted = false
     #offering = false
     #paceMet = false
+    /** What is done with the connection after the next reply */
+    #then: Act | undefined
+    #over = false
     #size = 0
 
     constructor(setup: SmtpSessionSetup) {
@@ -101,12 +104,23 @@ export function defineSmtpSession(
         if (!this.#socket.destroyed) this.#note('server', `${code}${mark}${line}`)
       }
       super.send(code, said, context)
+      const then = this.#then
+      this.#then = undefined
+      if (then === undefined) return
+      this.#over = true
+      this._socket.write('', () => afterTurns(() => this.#act(then)))
+    }
+
+    /** How a connection ends on which a rule has said its last word is the rule's to say. */
+    override close(): void {
+      if (!this.#over) super.close()
     }
 
     override _onCommand(command: Buffer, callback: () => void = () => undefined): void {
       const line = command.toString()
       const once = onlyOnce(callback)
       this.#note('client', line)
+      if (this.#over) return
       const [verb = ''] = line.split(' ', 1)
       const stage = this._nextHandler ? undefined : VERBS[verb.toUpperCase()]
       const from = /^MAIL FROM:\s*<([^>]*)>/i.exec(line)?.[1]
@@ -203,9 +217,12 @@ export function defineSmtpSession(
         const decision = this.#ask(stage, more)
         const { reply, act, then } = decision
         this.#later(decision.delay, () => {
-          if (act !== undefined) this.#act(act)
-          if (act !== undefined) resolve('over')
-          else resolve(reply === undefined ? 'goes on' : { reply, then })
+          if (act !== undefined) {
+            this.#act(act)
+            return resolve('over')
+          }
+          this.#then = then
+          resolve(reply === undefined ? 'goes on' : { reply })
         })
       })
     }
@@ -247,9 +264,9 @@ export function defineSmtpSession(
         if (act !== undefined) return this.#act(act)
         if (reply === undefined) return usual()
         const { code, lines } = parseReply(reply)
+        this.#then = then
         this.send(code, lines)
         if (then === undefined) done()
-        else this._socket.write('', () => this.#act(then))
       })
     }
 
@@ -295,6 +312,11 @@ export function defineSmtpSession(
 /** Whether the handshake itself broke, rather than the connection. */
 function isTlsError(error: Error | undefined): boolean {
   return error !== undefined && 'code' in error && String(error.code).startsWith('ERR_SSL')
+}
+
+/** Runs an act when a client in this process has read what was written before. */
+function afterTurns(act: () => void): void {
+  timers.setImmediate(() => timers.setImmediate(act))
 }
 
 function onlyOnce(callback: () => void): () => void {

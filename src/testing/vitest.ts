@@ -1,6 +1,23 @@
 /**
- * `mta-sts/testing/vitest`: a mail world for each test of Vitest, and matchers. Importing it adds the
- * matchers to `expect`.
+ * A mail world for each test of Vitest. Importing it adds the matchers `toHaveReceived`,
+ * `toHaveReceivedNothing` and `toHaveRefused` to `expect`.
+ *
+ * ```ts
+ * import nodemailer from 'nodemailer'
+ * import { useMailWorld } from 'mta-sts/testing/vitest'
+ * import { expect, test } from 'vitest'
+ *
+ * const world = useMailWorld()
+ *
+ * test('welcomes', async () => {
+ *   const bob = world.domain('bob.example')
+ *   const transporter = nodemailer.createTransport(world.nodemailer())
+ *   await transporter.sendMail({ from: 'me@shop.example', to: 'b@bob.example', subject: 'Welcome' })
+ *   expect(bob).toHaveReceived({ to: 'b@bob.example', subject: 'Welcome', times: 1 })
+ * })
+ * ```
+ *
+ * Guide: [Testing a program that sends mail](../../docs/testing.md).
  *
  * @module mta-sts/testing/vitest
  */

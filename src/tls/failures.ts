@@ -6,7 +6,7 @@
 import { MtaStsError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 
-/** The result types of RFC 8460 §4.3: what can go wrong with a TLS session or a policy. */
+/** The result types of RFC 8460 §4.3: failures of a TLS session or a policy. */
 export const RESULT_TYPES = [
   'starttls-not-supported',
   'certificate-host-mismatch',
@@ -25,8 +25,8 @@ export const RESULT_TYPES = [
 export type ResultType = (typeof RESULT_TYPES)[number]
 
 /**
- * Reasons that a failure carries beside its result type. Decisions are made on these words, never
- * on the text of an error.
+ * Reasons in addition to the result type. Decisions are made on these words, never on the text of
+ * an error.
  */
 export type FailureReason =
   // STARTTLS
@@ -95,28 +95,28 @@ export type FailureReason =
   | 'name-constraints'
   | 'weak-signature'
 
-/** One failure, as a report to the receiver would name it. */
+/** One failure, in the terms of a report to the receiver. */
 export interface TlsFailure {
   /** RFC 8460 §4.3 */
   resultType: ResultType
-  /** Says more than the type where there is more to say */
+  /** A more specific reason, where there is one */
   reason?: FailureReason
-  /** The MX host it happened with */
+  /** The MX host of the failure */
   mxHost?: string
-  /** The address it happened with, as text */
+  /** The address of the failure, as text */
   address?: string
   /** The error of Node or OpenSSL, or the reply of the peer */
   cause?: unknown
 }
 
 /**
- * A connection that did not prove what it had to. Thrown by an attempt to say: not this MX host,
- * the next one; `MtaSts.deliver` records the failure and tries the next host.
+ * A connection did not prove what it had to. Attempts throw it: `MtaSts.deliver` records the
+ * failure and tries the next host.
  */
 export class TlsFailureError extends MtaStsError {
   /** The check that the host failed */
   readonly failure: TlsFailure
-  /** A refusal is never the receiver's final word: RFC 8461 §5.1 */
+  /** A refusal is never final: RFC 8461 §5.1 */
   readonly permanent: false
 
   constructor(failure: TlsFailure) {

@@ -1,7 +1,6 @@
 /**
- * Comparison of a certificate with a host name. RFC 8461 §4.2: by a DNS-ID (RFC 6125), nothing else.
- * Node's own `tls.checkServerIdentity` is wider: it falls back on the common name and accepts a `*`
- * beside other characters.
+ * Compares a certificate with a host name by DNS-ID only (RFC 8461 §4.2, RFC 6125). Node's
+ * `tls.checkServerIdentity` accepts more: a common name, and a `*` beside other characters.
  *
  * @module
  */
@@ -11,20 +10,20 @@ import { isHostName, toALabels } from '../dns/domain-name.js'
 import { escapeRemoteText } from '../text.js'
 
 /**
- * Checks a certificate for `tls.connect`, as its option of the same name. Returns undefined when one of the certificate's DNS names
- * is the host, or is a wildcard for its left-most label; else the error that ends the handshake.
- * Names compare without case; a common name or an address never counts. As with Node's own function,
- * the host may carry the root dot or be written in U-labels.
+ * Checks a certificate for `tls.connect`, as its option of the same name. Returns undefined when
+ * one of the certificate's DNS names is the host, or is a wildcard for its left-most label; else
+ * the error that ends the handshake. Names compare without case; a common name or an address never
+ * counts. As with Node's own function, the host may carry the root dot or be written in U-labels.
  *
  * @example
  * tls.connect({ socket, servername: mxHost, checkServerIdentity })
  */
 export function checkServerIdentity(host: string, cert: PeerCertificate): Error | undefined {
   const name = typeof host === 'string' ? toALabels(host) : undefined
-  // checkHost would take '.example.com' for "any host below"; only a real host name is asked about
+  // checkHost would read '.example.com' as "any host below", so only host names are passed to it
   if (name === undefined || !isHostName(name))
     return mismatch(`${escapeRemoteText(String(host))} is not a host name`, host, cert)
-  if (!cert?.raw) return mismatch('the peer showed no certificate', host, cert)
+  if (!cert?.raw) return mismatch('the peer sent no certificate', host, cert)
   if (hasDnsId(cert.raw, name)) return undefined
   const names = escapeRemoteText(cert.subjectaltname || 'no DNS name at all')
   return mismatch(`the certificate is for ${names}, not for ${host}`, host, cert)
@@ -40,17 +39,17 @@ const DNS_ID = {
 function hasDnsId(raw: Buffer, name: string): boolean {
   try {
     const certificate = new X509Certificate(raw)
-    // Not by checkHost alone: Deno's takes a common name, whatever `subject` says
+    // Needed besides checkHost: Deno's accepts a common name, whatever `subject` is
     return listsName(certificate, name) && certificate.checkHost(name, DNS_ID) !== undefined
   } catch {
-    // A certificate that cannot be parsed names no host
+    // An invalid certificate names no host
     return false
   }
 }
 
 /**
- * Whether the list of alternative names has the host as a DNS name, or a wildcard for its left-most
- * label. Names of other kinds are quoted where they hold a comma, and do not match.
+ * Whether the alternative names include the host as a DNS name, or a wildcard for its left-most
+ * label. Names of other kinds are quoted if they hold a comma, and do not match.
  */
 function listsName({ subjectAltName = '' }: X509Certificate, name: string): boolean {
   const names = new Set(subjectAltName.toLowerCase().split(', '))
@@ -58,13 +57,13 @@ function listsName({ subjectAltName = '' }: X509Certificate, name: string): bool
   return names.has(`dns:${name}`) || names.has(`dns:*.${parent}`)
 }
 
-/** Creates an error in the shape of the one that Node's own function returns. */
+/** Creates an error in the shape of Node's own. */
 function mismatch(reason: string, host: string, cert: PeerCertificate): Error {
   const error = new Error(`Certificate does not match the host: ${reason}`)
   const code = 'ERR_TLS_CERT_ALTNAME_INVALID'
-  // Nodemailer writes over code; its newer versions keep the first one under this name themselves
+  // Nodemailer overwrites `code`; its newer versions keep the original under this name
   Object.assign(error, { code, originalCode: code, reason, host })
-  // Not enumerable: at the end of a handshake the certificate has its whole chain, whose root is its
-  // own issuer, so that JSON.stringify() of every error with this one in it would throw
+  // Not enumerable: the certificate has its whole chain, whose root is its own issuer, so
+  // JSON.stringify() would throw
   return Object.defineProperty(error, 'cert', { value: cert, writable: true, configurable: true })
 }

@@ -1,5 +1,5 @@
 /**
- * `tls.connect` options for what a connection must prove, and the roots that are trusted.
+ * `tls.connect` options for the proof that a connection must give, and the trusted roots.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import type { DaneProof, Proof, Security } from './security.js'
 export type TrustedRoots = SecureContext
 
 /**
- * @param ca the roots, as PEM; undefined: those that Node trusts
- * @throws TypeError when one of them is no certificate
+ * @param ca the roots, as PEM; undefined: the roots that Node trusts
+ * @throws TypeError when one of them is not a certificate
  */
 export function trustedRoots(
   ca: string | Buffer | ReadonlyArray<string | Buffer> | undefined,
@@ -27,7 +27,7 @@ export function trustedRoots(
   return createSecureContext({ ca: roots, minVersion })
 }
 
-/** OpenSSL passes over what it cannot read; a root that is not there would be missed much later. */
+/** Throws for invalid PEM: OpenSSL ignores it, and the missing root would be noticed much later. */
 function checkPem(root: unknown): void {
   const text = Buffer.isBuffer(root) ? root.toString('latin1') : root
   if (typeof text !== 'string' || !text.includes('-----BEGIN')) {
@@ -42,23 +42,25 @@ function checkPem(root: unknown): void {
   }
 }
 
-/** A handshake that ends here unless the peer proves to be `host` (RFC 8461 §3.3, §4.2, §7). */
+/**
+ * Options of a handshake that fails unless the peer proves to be `host` (RFC 8461 §3.3, §4.2, §7).
+ */
 export function verifiedTls(host: string, roots: TrustedRoots): ConnectionOptions {
   return {
     host,
-    // RFC 8461 §7.1; an address literal has no name to send (RFC 6066 §3)
+    // RFC 8461 §7.1; an address literal is not sent as SNI (RFC 6066 §3)
     ...(isIP(host) ? {} : { servername: host }),
     secureContext: roots,
-    // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED=0 in somebody's environment changes nothing
+    // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment has no effect
     rejectUnauthorized: true,
     checkServerIdentity,
   }
 }
 
 /**
- * A handshake that proves nothing (RFC 7435): the peer was not asked to prove anything, or is only
- * audited, and an unverified TLS session is better than the plaintext that would follow. What the
- * certificate is worth can be read off the socket afterwards. The only place of its kind.
+ * Options of a handshake that accepts any peer (RFC 7435): nothing is demanded of it, or it is only
+ * audited, and unverified TLS is better than the plaintext that would follow. The certificate can
+ * be judged afterwards. No other place in the package allows this.
  */
 function unverifiedTls(host: string, roots: TrustedRoots): ConnectionOptions {
   return { ...verifiedTls(host, roots), rejectUnauthorized: false }
@@ -72,7 +74,7 @@ function isDane(proof: Proof): proof is DaneProof {
   return proof.by === 'dane'
 }
 
-/** Options for an MX host. A session is never resumed: Node would skip the check. */
+/** Returns the options for an MX host. Sessions are never resumed: Node would skip the check. */
 export function tlsOptions(
   host: string,
   security: Security,

@@ -1,6 +1,7 @@
 /**
- * The proofs that a connection to an MX host must give. Decided once, in `delivery/plan.ts`, and carried to
- * the socket; nothing else may say how safe a connection has to be.
+ * The proofs that a connection to an MX host must give. They are decided once, in
+ * `delivery/plan.ts`, and passed on to the socket; no other code may decide how safe a connection
+ * must be.
  *
  * @module
  */
@@ -29,7 +30,7 @@ export type Proof =
       by: 'dane'
       /** The usable records of the host: never empty */
       tlsa: readonly TlsaRecord[]
-      /** The TLSA base domain: SNI holds it (RFC 7672 §8.1) */
+      /** The TLSA base domain, sent as SNI (RFC 7672 §8.1) */
       base: string
       /** Reference identifiers for DANE-TA (RFC 7672 §3.2.2) */
       names: readonly string[]
@@ -37,7 +38,7 @@ export type Proof =
 
 /**
  * - `opportunistic`: STARTTLS if it works, nothing proved; plaintext otherwise
- * - `encrypted`: TLS is a must, nothing is proved about the peer
+ * - `encrypted`: TLS is required, the peer proves nothing
  * - `authenticated`: every one of `proofs` must hold
  *
  * `audit` is judged and recorded, and never stops a delivery: mode `testing`.

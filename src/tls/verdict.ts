@@ -6,6 +6,7 @@
  */
 import type { TLSSocket } from 'node:tls'
 import type { FailureReason, ResultType, TlsFailure } from './failures.js'
+import { isNamed } from './handshake.js'
 import { checkServerIdentity } from './identity.js'
 import type { DaneProof, Proof, Security } from './security.js'
 
@@ -39,13 +40,13 @@ const CERTIFICATE_VERDICTS: ReadonlyMap<string, Verdict> = new Map([
   ['INVALID_CA', notTrusted('invalid-authority')],
   ['PATH_LENGTH_EXCEEDED', notTrusted('path-length-exceeded')],
   ['INVALID_PURPOSE', notTrusted('wrong-purpose')],
-  // Whatever else OpenSSL has against a certificate: name constraints, unknown critical extensions
+  // Any other objection of OpenSSL: name constraints, unknown critical extensions
   ['UNSPECIFIED', notTrusted('unspecified')],
 ])
 
 /**
- * OpenSSL's codes for a peer with which no TLS version is shared. ERR_SSL_WRONG_VERSION_NUMBER is not
- * among them: it stands for plaintext.
+ * OpenSSL's codes for a peer without a common TLS version. ERR_SSL_WRONG_VERSION_NUMBER is not
+ * among them: it means plaintext.
  */
 const VERSION_CODES = new Set([
   'ERR_SSL_UNSUPPORTED_PROTOCOL',
@@ -54,18 +55,18 @@ const VERSION_CODES = new Set([
   'ERR_SSL_UNKNOWN_PROTOCOL',
 ])
 
-/** Whether an error of `tls.connect` is about the certificate, and not about the connection. */
+/** Whether an error of `tls.connect` is about the certificate, not the connection. */
 export function isCertificateError(error: unknown): boolean {
   return CERTIFICATE_VERDICTS.has(codeOf(error))
 }
 
-/** Whether an error says that a handshake did not come to its end, for whatever reason. */
+/** Whether an error means that a handshake was not completed, for any reason. */
 export function isHandshakeError(error: unknown): boolean {
   if (isCertificateError(error) || /^ERR_(?:SSL|TLS)_/.test(codeOf(error))) return true
   return error instanceof Error && 'code' in error && error.code === 'ETLS'
 }
 
-/** The failure that an error amounts to which ended a handshake before it was done. */
+/** Returns the failure for an error that ended a handshake. */
 export function failedHandshake(error: unknown): TlsFailure {
   const code = codeOf(error)
   return { ...verdictOfCode(code), cause: error }
@@ -79,20 +80,20 @@ function verdictOfCode(code: string): Verdict {
   return invalid('handshake-failed')
 }
 
-/** The verdict on a finished handshake with an MX host. Fields without a failure are left out. */
+/** The verdict on a finished handshake with an MX host. Fields without a failure are omitted. */
 export interface Judgement {
-  /** A proof that was demanded was not given: the connection must not be used */
+  /** A demanded proof is missing: the connection must not be used */
   refusal?: TlsFailure
-  /** A proof that is only audited was not given: recorded, and the connection is used */
+  /** An audited proof is missing: recorded, and the connection is used */
   audited?: TlsFailure
-  /** The failure of each proof, demanded or audited, that was not given */
+  /** The failure of each missing proof, demanded or audited */
   failed?: { [By in Proof['by']]?: TlsFailure }
 }
 
 /** Judges a finished handshake by TLSA records (RFC 7672 §3). */
 export type DaneJudge = (socket: TLSSocket, proof: DaneProof) => TlsFailure | undefined
 
-/** Judges a finished handshake with `host` under what it must prove, and what is audited. */
+/** Judges a finished handshake with `host` by the demanded and the audited proofs. */
 export function assess(
   socket: TLSSocket,
   host: string,
@@ -102,7 +103,7 @@ export function assess(
   const proofs = security.level === 'authenticated' ? security.proofs : []
   const { audit } = security
   const failures = new Map<Proof, TlsFailure | undefined>()
-  // By STS first: reading the chain for DANE empties getPeerCertificate() on Node 20 to 24
+  // MTA-STS first: reading the chain for DANE empties getPeerCertificate() on Node 20 to 24
   for (const proof of [...proofs, ...(audit ? [audit] : [])].sort(stsFirst)) {
     failures.set(proof, failureOf(socket, host, { proof, judgeDane }))
   }
@@ -128,32 +129,34 @@ function failureOf(
   return judgeDane ? judgeDane(socket, proof) : invalid('dane-not-available')
 }
 
-/** Returns the failure of a handshake under what is demanded or audited; undefined without one. */
+/** Returns the first failure of a handshake, demanded or audited; undefined without one. */
 export function judge(socket: TLSSocket, host: string, security: Security): TlsFailure | undefined {
   const { refusal, audited } = assess(socket, host, security)
   return refusal ?? audited
 }
 
-/** RFC 8461 §4.2 and §7.2: trusted, not expired, names the host, TLS 1.2 or higher. */
+/** Judges by RFC 8461 §4.2 and §7.2: trusted, not expired, names the host, TLS 1.2 or higher. */
 function judgePkix(socket: TLSSocket, host: string): TlsFailure | undefined {
   const version = socket.getProtocol()
   if (version !== 'TLSv1.2' && version !== 'TLSv1.3') return invalid('tls-version')
-  // Node checks the name only when the chain is good: so the chain is what authorizationError tells
+  // Node checks the name only when the chain is valid, so authorizationError is about the chain
   const chainError: unknown = socket.authorizationError
   if (chainError) {
     const code = typeof chainError === 'string' ? chainError : codeOf(chainError)
     const verdict = CERTIFICATE_VERDICTS.get(code) ?? notTrusted('unspecified')
     return { ...verdict, cause: chainError }
   }
-  const nameError = checkServerIdentity(host, socket.getPeerCertificate())
+  const nameError = isNamed(socket, host)
+    ? undefined
+    : checkServerIdentity(host, socket.getPeerCertificate())
   if (nameError) return { resultType: 'certificate-host-mismatch', cause: nameError }
-  // Both are good, and yet Node did not authorize it: a resumed session, say
+  // Both are valid, but Node did not authorize it: for example, a resumed session
   return socket.authorized ? undefined : notTrusted('not-authorized')
 }
 
 /**
- * The code that Node gave an error. Nodemailer writes its own over it: since version 10 it keeps
- * the first one beside it, before that only what OpenSSL said is left.
+ * Returns Node's code of an error. Nodemailer overwrites it: since version 10 it keeps the original
+ * in another field, earlier versions leave only OpenSSL's text.
  */
 function codeOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return ''
@@ -161,7 +164,7 @@ function codeOf(error: unknown): string {
   if (typeof originalCode === 'string') return originalCode
   if (typeof code === 'string' && !NODEMAILER_CODES.has(code)) return code
   if (typeof reason === 'string') return `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`
-  // Node 24 adds advice behind a semicolon
+  // Node 24 adds advice after a semicolon
   const text = typeof message === 'string' ? (message.split(';', 1)[0] ?? '') : ''
   const known = OPENSSL_TEXTS.get(text)
   return known ?? (typeof code === 'string' ? code : '')

@@ -1,5 +1,5 @@
 /**
- * What a result type of RFC 8460 §4.3 means to mode `enforce`, and what to do about it.
+ * The effect of mode `enforce` on each result type of RFC 8460 §4.3, and the advice for it.
  *
  * @module
  */
@@ -53,13 +53,13 @@ const MEANINGS: Readonly<Record<ResultType, Meaning>> = {
   },
 }
 
-/** A failure of an unknown kind may be one that `enforce` refuses. */
+/** An unknown kind of failure may be one that `enforce` refuses. */
 const UNKNOWN: Meaning = {
   weight: 'refused',
   advice: 'The report does not say what failed: ask its sender.',
 }
 
-/** Returns what the result type means; a word that is new counts as refused. */
+/** Returns the effect of a result type; an unknown one counts as refused. */
 export function meaningOf(resultType: string): Meaning {
   return isKnown(resultType) ? MEANINGS[resultType] : UNKNOWN
 }

@@ -9,11 +9,11 @@ import { type Day, dayOf } from './day.js'
 const HOUR = 60 * 60 * 1000
 const DAY = 24 * HOUR
 
-/** A range up to this long is one day, in whichever time zone its sender counts. */
+/** A range up to this long is one day, in any time zone of the sender. */
 const ONE_DAY = 26 * HOUR
 
-/** Weeks and months are reported, years are not. */
-const MAX_DAYS = 366
+/** Bound of a range: weeks and months are reported; a longer range says little of each day. */
+const MAX_DAYS = 31
 
 /** A day as its number since 1970. */
 export type DayNumber = number
@@ -26,17 +26,22 @@ export function dayNumber(time: number): DayNumber {
   return Math.floor(time / DAY)
 }
 
-/** Returns the days that a report covers, the first of which its sessions are counted on. */
+/** Returns the days that a report covers; its sessions are counted on the first. */
 export function daysOf({ start, end }: { start: Date; end: Date }): DayNumber[] {
   const length = end.getTime() - start.getTime()
   if (!(length > 0)) return [dayNumber(start.getTime())]
   if (length <= ONE_DAY) return [dayNumber(start.getTime() + length / 2)]
   const first = dayNumber(start.getTime())
-  const count = Math.min(MAX_DAYS, dayNumber(end.getTime()) - first + 1)
-  return Array.from({ length: count }, (_, index) => first + index)
+  const last = dayNumber(end.getTime())
+  if (last - first >= MAX_DAYS) return [first]
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index)
 }
 
-export function coverageOf(days: Iterable<DayNumber>): DayCoverage {
+/**
+ * @param days with a report
+ * @param covered how many of them have sessions
+ */
+export function coverageOf(days: Iterable<DayNumber>, covered: number): DayCoverage {
   const sorted = [...new Set(days)].sort((a, b) => a - b)
   const gaps = sorted.slice(1).flatMap((day, index) => {
     const before = sorted[index] ?? day
@@ -48,7 +53,7 @@ export function coverageOf(days: Iterable<DayNumber>): DayCoverage {
   return {
     first: dayName(sorted[0] ?? 0),
     last: dayName(sorted.at(-1) ?? 0),
-    covered: sorted.length,
+    covered,
     missing: gaps.reduce((sum, { days: missing }) => sum + missing, 0),
     gaps,
   }

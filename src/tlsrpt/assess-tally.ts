@@ -8,13 +8,13 @@ import { coverageOf, type DayNumber, dayName } from './assess-days.js'
 import type { FailureGroup, ModeSeen, PolicyAssessment, SenderSeen } from './assess-types.js'
 import type { FailureDetails, ReportedPolicy } from './report.js'
 
-/** Failures that are told apart for each policy type; beyond, only their result type is. */
+/** Maximum number of distinct failures for each policy type; others are counted by result type. */
 const MAX_GROUPS = 1000
 
-/** A sender that was silent for longer is missing. */
+/** A sender that has not reported for longer is missing. */
 const SILENT_DAYS = 7
 
-/** In place of a result type, for failed sessions without details. */
+/** Replaces the result type of failed sessions without details. */
 const NO_DETAILS = 'unspecified'
 
 interface Group {
@@ -39,7 +39,7 @@ interface Mode {
   last: DayNumber
 }
 
-/** Who reported, and which days. */
+/** Senders, and the days that they reported. */
 export interface Source {
   sender: string
   days: readonly DayNumber[]
@@ -49,6 +49,8 @@ export class PolicyTally {
   readonly #policyType: string
   readonly #senders = new Map<string, Seen>()
   readonly #days = new Map<DayNumber, { sessions: number; failed: number }>()
+  /** Days with sessions that met the policy, which alone count as covered */
+  readonly #covered = new Set<DayNumber>()
   readonly #modes = new Map<ModeSeen['mode'], Mode>()
   readonly #groups = new Map<string, Group>()
   #sessions = 0
@@ -63,12 +65,16 @@ export class PolicyTally {
     const sessions = reported.totalSuccessfulSessionCount + failed
     this.#sessions += sessions
     this.#failed += failed
+    const mode = this.#policyType === 'sts' ? modeOf(reported.policyString) : undefined
+    // Under mode `none` nothing is checked
+    const isProof = reported.totalSuccessfulSessionCount > 0 && mode !== 'none'
     const seen = this.#sender(source.sender)
     seen.sessions += sessions
     seen.failed += failed
     const [first = 0] = source.days
     for (const day of source.days) {
       seen.days.add(day)
+      if (isProof) this.#covered.add(day)
       const counts = this.#days.get(day) ?? { sessions: 0, failed: 0 }
       if (day === first) {
         counts.sessions += sessions
@@ -76,7 +82,7 @@ export class PolicyTally {
       }
       this.#days.set(day, counts)
     }
-    if (this.#policyType === 'sts') this.#addMode(modeOf(reported.policyString), sessions, source)
+    if (mode !== undefined) this.#addMode(mode, sessions, source)
     this.#addFailures(reported, source)
   }
 
@@ -158,7 +164,7 @@ export class PolicyTally {
         .reduce((sum, { sessions }) => sum + sessions, 0),
       percent: this.#sessions === 0 ? 0 : (this.#failed / this.#sessions) * 100,
       modes: Array.from(this.#modes, modeSeen).sort(byLastDay),
-      days: coverageOf(this.#days.keys()),
+      days: coverageOf(this.#days.keys(), this.#covered.size),
       senders,
       missingSenders: senders.filter((sender) => sender.lastDay <= silentSince),
       lastFailure: failures
@@ -174,8 +180,8 @@ export class PolicyTally {
 }
 
 /**
- * The line `mode` of a policy, whatever else is wrong with it: an underscore in `mx`, a missing
- * field or a carriage return say nothing about the mode.
+ * Returns the `mode` of a policy even if other lines are invalid: an underscore in `mx`, a missing
+ * field or a carriage return do not affect the mode.
  */
 export function modeOf(policyString: readonly string[] | undefined): ModeSeen['mode'] {
   for (const line of policyString?.flatMap((text) => text.split(/[\r\n]+/)) ?? []) {
@@ -202,7 +208,7 @@ function failureGroup({ senders, first, last, ...group }: Group): FailureGroup {
   }
 }
 
-/** The mode of a policy that was not shown says the least. */
+/** Sorts by last day; a policy that was not shown comes last. */
 function byLastDay(a: ModeSeen, b: ModeSeen): number {
   const known = Number(a.mode === 'unknown') - Number(b.mode === 'unknown')
   return known || compare(b.lastDay, a.lastDay) || b.sessions - a.sessions

@@ -1,5 +1,5 @@
 /**
- * What reports of many senders and days say of a domain.
+ * The assessment of a domain by the reports of many senders and days.
  *
  * @module
  */
@@ -7,18 +7,18 @@ import type { Day } from './day.js'
 
 /** Options of `assess`. */
 export interface AssessOptions {
-  /** Where the days of `days` end; default: the last day that was reported */
+  /** The end of the days in `days`; default: the last reported day */
   now?: Date | number | (() => number) | undefined
   /**
-   * Reports of only so many days count, and nine tenths of these days have to be covered before a
-   * domain is ready. Default: all reports count, and 30 days are asked for
+   * Number of days whose reports count; a domain is ready if reports cover nine tenths of them.
+   * Default: all reports count, and 30 days are required
    */
   days?: number | undefined
 }
 
-/** One domain: may its policy be set to mode `enforce`? */
+/** The assessment of one domain: whether its policy may be set to mode `enforce`. */
 export interface DomainAssessment {
-  /** A-labels, lower case; as it was reported where it is no domain name */
+  /** A-labels, lower case; unchanged if it is not a domain name */
   domain: string
   /** The answer for the domain */
   verdict: Verdict
@@ -27,43 +27,43 @@ export interface DomainAssessment {
 }
 
 /**
- * - `ready`: enough days, and no session failed that `enforce` would refuse
- * - `not-yet`: too little data to tell
- * - `would-defer`: sessions failed that `enforce` would refuse, or does refuse already
+ * - `ready`: enough days, and no failed session that `enforce` would refuse
+ * - `not-yet`: too little data
+ * - `would-defer`: some sessions failed in a way that `enforce` refuses
  */
 export type Answer = 'ready' | 'not-yet' | 'would-defer'
 
-/** Says whether a domain may go to `enforce`, and why. */
+/** Whether a domain may use `enforce`, and the reason. */
 export interface Verdict {
   /** Whether the policy may be enforced */
   answer: Answer
-  /** One line, fit for a terminal */
+  /** One line, safe for a terminal */
   text: string
 }
 
 /** The sessions under one policy type. */
 export interface PolicyAssessment {
-  /** `sts`, `tlsa`, `no-policy-found`, or a word that is new */
+  /** `sts`, `tlsa`, `no-policy-found`, or an unknown word */
   policyType: string
-  /** Sessions in all */
+  /** Number of sessions */
   sessions: number
-  /** Sessions that failed */
+  /** Number of failed sessions */
   failed: number
-  /** Of the sessions that failed: those that mode `enforce` would refuse */
+  /** Number of failed sessions that mode `enforce` would refuse */
   refused: number
-  /** `failed` of `sessions`, 0 to 100 */
+  /** `failed` as a percentage of `sessions` */
   percent: number
   /** Modes of the policy, as reported, the latest first; empty for other types than `sts` */
   modes: readonly ModeSeen[]
   /** Counts by day */
   days: DayCoverage
-  /** The one with the most sessions first */
+  /** In descending order of sessions */
   senders: readonly SenderSeen[]
-  /** Senders that reported before, but on none of the last seven days */
+  /** Senders that have reported, but on none of the last seven days */
   missingSenders: readonly SenderSeen[]
-  /** Undefined where nothing failed */
+  /** Undefined without failures */
   lastFailure: Day | undefined
-  /** Those that `enforce` would refuse first, then by number of sessions */
+  /** Failures that `enforce` would refuse first, then in descending order of sessions */
   failures: readonly FailureGroup[]
   /** One for each day with a report, in order */
   series: readonly DayCounts[]
@@ -71,13 +71,13 @@ export interface PolicyAssessment {
 
 /** A mode of the policy that senders reported. */
 export interface ModeSeen {
-  /** `unknown` where the report does not show the policy */
+  /** `unknown` if the report does not show the policy */
   mode: 'enforce' | 'testing' | 'none' | 'unknown'
-  /** Sessions under it */
+  /** Sessions in this mode */
   sessions: number
-  /** First day on which it was reported */
+  /** First day with this mode in a report */
   firstDay: Day
-  /** Last day on which it was reported */
+  /** Last day with this mode in a report */
   lastDay: Day
 }
 
@@ -87,9 +87,9 @@ export interface DayCoverage {
   first: Day
   /** Last day with a report */
   last: Day
-  /** Days with at least one report */
+  /** Days with at least one session that met the policy, which is not of mode `none` */
   covered: number
-  /** Days between the first and the last without one */
+  /** Days between the first and the last without a report */
   missing: number
   /** Days without a report in between */
   gaps: ReadonlyArray<{ first: Day; last: Day; days: number }>
@@ -97,11 +97,11 @@ export interface DayCoverage {
 
 /** One sender of reports. */
 export interface SenderSeen {
-  /** As it was sent: escape it before you show it */
+  /** As sent: escape it before you show it */
   name: string
-  /** Sessions in all */
+  /** Number of sessions */
   sessions: number
-  /** Sessions that failed */
+  /** Number of failed sessions */
   failed: number
   /** Days with a report */
   days: number
@@ -113,37 +113,37 @@ export interface SenderSeen {
 export interface DayCounts {
   /** UTC day, YYYY-MM-DD */
   day: Day
-  /** Sessions in all */
+  /** Number of sessions */
   sessions: number
-  /** Sessions that failed */
+  /** Number of failed sessions */
   failed: number
 }
 
 /**
- * - `refused`: `enforce` makes a message wait for an MX host that proves what it must
- * - `dane`: senders with DANE refuse already, whatever the mode
- * - `not-refused`: the sender could not fetch the policy, and no message waits for that
+ * - `refused`: `enforce` defers the message until an MX host proves what it must
+ * - `dane`: senders with DANE refuse in any mode
+ * - `not-refused`: the sender could not fetch the policy, which defers no message
  */
 export type FailureWeight = 'refused' | 'dane' | 'not-refused'
 
-/** Sessions that failed alike. Texts are as they were sent: escape them before you show them. */
+/** Sessions with the same failure. Texts are as sent: escape them before you show them. */
 export interface FailureGroup {
   /** Result type of RFC 8460 §4.3 */
   resultType: string
-  /** Lower case; undefined where the report does not say */
+  /** Lower case; undefined if the report does not name it */
   mxHost: string | undefined
   /** `failure-reason-code` */
   reason: string | undefined
-  /** Whether `enforce` would turn it into refused mail */
+  /** Whether `enforce` would refuse the mail */
   weight: FailureWeight
-  /** Sessions that failed so */
+  /** Number of sessions with this failure */
   sessions: number
-  /** How many senders reported it */
+  /** Number of senders that reported it */
   senders: number
-  /** First day on which it was reported */
+  /** First day with this failure in a report */
   firstDay: Day
-  /** Last day on which it was reported */
+  /** Last day with this failure in a report */
   lastDay: Day
-  /** What to do, in one sentence */
+  /** Advice in one sentence */
   advice: string
 }

@@ -1,20 +1,20 @@
 /**
- * One line for each domain: may it go to mode `enforce`?
+ * The verdict of a domain in one line: whether it may use mode `enforce`.
  *
  * @module
  */
 import { escapeRemoteText } from '../text.js'
 import type { FailureGroup, PolicyAssessment, Verdict } from './assess-types.js'
 
-/** Of the days that are asked for, so many have to be covered: single reports go astray. */
+/** Share of the required days that reports must cover: single reports get lost. */
 const ENOUGH = 0.9
 
-/** Result types that one line names. */
+/** Maximum number of result types in one line. */
 const MAX_TYPES = 3
 
 /**
  * @param policies of one domain
- * @param days how many days of data are asked for
+ * @param days required number of days
  */
 export function verdictOf(policies: readonly PolicyAssessment[], days: number): Verdict {
   const sts = policies.find(({ policyType }) => policyType === 'sts')
@@ -23,8 +23,8 @@ export function verdictOf(policies: readonly PolicyAssessment[], days: number): 
   const failing = others.find(({ refused }) => refused > 0)
   if (failing !== undefined) return notYet(failsElsewhere(failing))
   if (sts === undefined) return notYet('no sender has reported sessions under an MTA-STS policy')
-  if (sts.sessions === 0) return notYet('no sessions were reported')
   const { covered } = sts.days
+  if (covered === 0) return notYet('no session that met the policy was reported')
   if (covered < Math.ceil(days * ENOUGH)) {
     return notYet(`only ${counted(covered, 'day')} of data (${days} wanted)`)
   }
@@ -51,7 +51,7 @@ function failsElsewhere(policy: PolicyAssessment): string {
   )
 }
 
-/** `all at mx2.example: certificate-expired, last on 2026-08-30` */
+/** Returns `all at mx2.example: certificate-expired, last on 2026-08-30`. */
 function whereOf({ failures }: PolicyAssessment): string {
   const refused = failures.filter(({ weight }) => weight === 'refused')
   const [most] = refused
@@ -76,13 +76,13 @@ function notYet(why: string): Verdict {
   return { answer: 'not-yet', text: `not yet: ${why}` }
 }
 
-/** `3,940 of 227,000 sessions (1.7 %)` */
+/** Returns `3,940 of 227,000 sessions (1.7 %)`. */
 function numbers(part: number, whole: number): string {
   const of = Math.max(part, whole)
   return `${thousands(part)} of ${counted(of, 'session')} (${percent(part, of)})`
 }
 
-/** `1.7 %`; never 0 % where something failed. */
+/** Returns `1.7 %`; never 0 % if something failed. */
 export function percent(part: number, whole: number): string {
   if (part === 0 || whole === 0) return '0 %'
   const value = (part / whole) * 100
@@ -94,7 +94,7 @@ export function counted(count: number, what: string): string {
   return `${thousands(count)} ${what}${count === 1 ? '' : 's'}`
 }
 
-/** `227,000`, in every locale. */
+/** Returns `227,000`, in every locale. */
 export function thousands(count: number): string {
   return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',')
 }

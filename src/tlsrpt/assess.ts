@@ -1,23 +1,25 @@
 /**
- * From the reports of many senders and days to one answer for each domain: may its policy be set
- * to mode `enforce`?
+ * Turns the reports of many senders and days into one answer for each domain: whether its policy
+ * may be set to mode `enforce`.
  *
  * @module
  */
+
 import { createHash } from 'node:crypto'
 import { toALabels } from '../dns/domain-name.js'
+import { argumentError, checkKnown } from '../option-checks.js'
 import { type DayNumber, dayNumber, daysOf } from './assess-days.js'
 import { compare, PolicyTally } from './assess-tally.js'
 import type { AssessOptions, DomainAssessment } from './assess-types.js'
 import { verdictOf } from './assess-verdict.js'
 import type { TlsReport } from './report.js'
 
-/** Days of data that a domain should have before it goes to `enforce`. */
+/** Days of data that a domain needs before it uses `enforce`. */
 const DEFAULT_DAYS = 30
 
 /**
- * Adds up reports and says, for each domain, whether mode `enforce` would refuse mail, and which.
- * A report that comes twice counts once.
+ * Adds up reports and assesses, for each domain, which mail mode `enforce` would refuse. A repeated
+ * report counts once.
  *
  * ```ts
  * for (const { domain, verdict } of assess(reports)) console.log(domain, verdict.text)
@@ -27,6 +29,11 @@ export function assess(
   reports: Iterable<TlsReport>,
   options: AssessOptions = {},
 ): DomainAssessment[] {
+  if (!Array.isArray(reports) && !(Symbol.iterator in Object(reports))) {
+    const must = 'must be an array of reports, as readReports() returns it'
+    throw argumentError(['assess()', 'reports'], must, reports)
+  }
+  checkKnown(options, ['now', 'days'], { call: 'assess()' })
   const all = [...reports]
   const assessor = new Assessor({ ...options, ...windowOf(all, options) })
   for (const report of all) assessor.add(report)
@@ -43,7 +50,7 @@ interface Window {
 function windowOf(reports: readonly TlsReport[], { now, days }: AssessOptions): Window {
   if (days === undefined) return {}
   if (now !== undefined) {
-    // Today is not over: the days before it count, and what there is of today
+    // Today is not over: the previous days count, and today's data so far
     const today = dayNumber(timeOf(now))
     return { first: today - days, last: today }
   }
@@ -57,7 +64,7 @@ function timeOf(now: NonNullable<AssessOptions['now']>): number {
   return typeof now === 'function' ? now() : Number(now)
 }
 
-/** Takes reports one by one, for those who do not want to hold all of them. */
+/** Assesses reports one by one, without keeping all of them in memory. */
 export class Assessor {
   readonly #days: number
   readonly #window: Window
@@ -69,7 +76,7 @@ export class Assessor {
     this.#window = window
   }
 
-  /** Returns false for a report that was added before, or that is outside the window. */
+  /** Adds a report. Returns false if it was added before or is outside the window. */
   add(report: TlsReport): boolean {
     const days = daysOf(report.dateRange)
     if (!this.#isInside(days)) return false
@@ -96,7 +103,7 @@ export class Assessor {
     return tally
   }
 
-  /** By domain. */
+  /** Returns the assessments, by domain. */
   result(): DomainAssessment[] {
     return [...this.#domains]
       .sort(([a], [b]) => compare(a, b))
@@ -115,14 +122,14 @@ function domainOf(policyDomain: string): string {
   return toALabels(policyDomain.trim()) ?? policyDomain
 }
 
-/** Who reports, in words. */
+/** Returns the name of the sender. */
 export function senderOf({ organizationName, contactInfo }: TlsReport): string {
   return organizationName ?? contactInfo ?? 'unknown sender'
 }
 
 /**
- * Stands for a report: organization, id, days and content. Some senders give reports of different
- * domains or days the same id; those who send a report twice send the same content.
+ * Returns a key of a report: organization, id, days and content. Some senders use the same id for
+ * different domains or days; a repeated report has the same content.
  */
 export function identityOf({ organizationName, reportId, dateRange, policies }: TlsReport): string {
   const hash = createHash('sha256')

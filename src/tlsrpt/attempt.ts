@@ -1,5 +1,5 @@
 /**
- * One attempt to take a claimed report to all destinations that do not have it yet.
+ * One attempt to send a claimed report to all destinations that do not have it yet.
  *
  * @module
  */
@@ -16,17 +16,17 @@ import { CLAIM_EXTENSION, CLAIM_TIME } from './schedule.js'
 import type { ClaimedReport, Progress } from './store.js'
 
 /**
- * How an attempt ended: every destination has the report, nobody wants it, something failed, the
- * process stops, or another process has the report by now.
+ * The end of an attempt: every destination has the report, the domain wants none, something failed,
+ * the process stops, or another process has the report.
  */
 export type AttemptEnd =
   | { end: 'sent' | 'unwanted' | 'stopped' | 'taken-over'; progress: Progress }
   | { end: 'failed'; progress: Progress; problem: MtaStsError }
 
-/** URIs of one record that are sent to: a record with more would have us flood its victims. */
+/** Maximum number of URIs of one record: more would let it direct a flood at others. */
 const MAX_DESTINATIONS = 10
 
-/** Waits between tries to save what a destination has taken, in milliseconds. */
+/** Waits before a failed save of a delivery is repeated, in milliseconds. */
 const SAVE_AGAIN = [50, 250, 1000]
 
 export class Attempts {
@@ -34,9 +34,9 @@ export class Attempts {
   readonly #store: GuardedReportStore
   readonly #handover: Handover
   readonly #isStopping: () => boolean
-  /** By report: URIs that have it, where the store may not know */
+  /** By report: URIs that have it, although the store may not know */
   readonly #unsaved = new Map<string, Set<string>>()
-  /** Called when a destination takes a report after its attempt is over */
+  /** Called when a destination accepts a report after the end of its attempt */
   readonly #onLateSuccess: (id: string, uri: string) => void
 
   constructor(
@@ -51,19 +51,19 @@ export class Attempts {
     this.#onLateSuccess = hooks.onLateSuccess
   }
 
-  /** The progress, with what this process knows better than the store. */
+  /** Returns the progress, with deliveries that the store does not know. */
   known(id: string, progress: Progress): Progress {
     const unsaved = this.#unsaved.get(id)
     if (unsaved === undefined) return progress
     return { ...progress, done: [...new Set([...progress.done, ...unsaved])] }
   }
 
-  /** The store has the progress now, or the report is gone. */
+  /** Records that the store has the progress, or that the report is gone. */
   saved(id: string): void {
     this.#unsaved.delete(id)
   }
 
-  /** @throws what the store rejects with */
+  /** @throws the error of the store */
   async run(report: ClaimedReport, begun: Progress): Promise<AttemptEnd> {
     if (report.unreadable) return { end: 'failed', progress: begun, problem: report.unreadable }
     const found = await lookupDestinations(report.domain, this.#settings.post)
@@ -103,7 +103,7 @@ export class Attempts {
     return problem ? { end: 'failed', progress, problem } : { end: 'sent', progress }
   }
 
-  /** Sends to one destination, and extends the claim as long as that takes. */
+  /** Sends to one destination, and extends the claim meanwhile. */
   async #sendTo(
     report: ClaimedReport,
     progress: Progress,
@@ -124,7 +124,7 @@ export class Attempts {
     }
   }
 
-  /** A store that fails for a moment must not make a report that was taken be sent again. */
+  /** Saves again after a failure: a report that was delivered must not be sent again. */
   async #saveAgain(report: ClaimedReport, progress: Progress): Promise<boolean> {
     for (const wait of [...SAVE_AGAIN, undefined]) {
       try {
@@ -148,16 +148,20 @@ export class Attempts {
   }
 }
 
-/** Counts that the store could read, but that make no report, are as unreadable as others. */
+/** Returns the file of a report; counts that make no report are as bad as unreadable ones. */
 function readFile(report: ClaimedReport, { mail }: ReporterSettings): ReportFile | MtaStsError {
   try {
     return makeFile(report, mail)
   } catch (error) {
     return error instanceof MtaStsError
       ? error
-      : new MtaStsError(`its counts make no report: ${textOfThrown(error)}`, 'ESTOREVALUE', {
-          cause: error,
-        })
+      : new MtaStsError(
+          `no report can be made of its counts: ${textOfThrown(error)}`,
+          'ESTOREVALUE',
+          {
+            cause: error,
+          },
+        )
   }
 }
 

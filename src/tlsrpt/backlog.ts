@@ -1,9 +1,9 @@
 /**
- * Counts on their way to the store: in numbered portions that hold it up only shortly, and added up
- * while it takes none.
+ * Counts to be stored: in numbered portions, small enough not to block the store for long, and
+ * added up while the store accepts none.
  *
- * A portion whose reply was lost may have been added. It is sent again unchanged, under the same
- * number, until the store says what became of it.
+ * A portion whose reply was lost may have been added. It is sent again unchanged, with the same
+ * number, until the store answers.
  *
  * @module
  */
@@ -12,24 +12,24 @@ import { type CountLimits, type DomainCounts, Tally } from './counts.js'
 import type { Portion } from './store.js'
 
 export interface BacklogLimits extends CountLimits {
-  /** Domains and days that wait at a time; those beyond are not counted */
+  /** Maximum number of waiting domains and days; others are not counted */
   maxDomains: number
 }
 
-/** Counts that the store is given in one call. */
+/** Counts for one call of the store. */
 export interface NumberedCounts {
   portion: Portion
   counts: readonly DomainCounts[]
 }
 
-/** What is written in one step: domains, or policies and failures. */
+/** Bounds of one call: domains, or policies and failures. */
 const STEP_DOMAINS = 100
 const STEP_COUNTS = 2000
 
-/** Policies and failures that wait at a time; beyond, failures are added up by result type. */
+/** Maximum number of waiting policies and failures; others are added up by result type. */
 const MAX_COUNTS = 100_000
 
-/** How long counts that the store refuses are offered again, in milliseconds, and how often. */
+/** Time for which refused counts are offered again, in milliseconds, and the interval. */
 const SET_ASIDE_TIME = 24 * 3_600_000
 const SET_ASIDE_INTERVAL = 60_000
 
@@ -37,7 +37,7 @@ interface Waiting {
   day: string
   domain: string
   tally: Tally
-  /** When the store refused them first, by the clock of `performance` */
+  /** The first refusal, by the clock of `performance` */
   refusedAt?: number
 }
 
@@ -48,9 +48,9 @@ export class Backlog {
   readonly #waiting = new Map<string, Waiting>()
   #size = 0
   #current: (NumberedCounts & Pick<Waiting, 'refusedAt'>) | undefined
-  /** Given to the store one by one, since it refused one of them */
+  /** Sent to the store one by one, since it refused one of them */
   readonly #single: Waiting[] = []
-  /** Set aside; what comes later for the same domain and day joins them */
+  /** Set aside; later counts of the same domain and day are added to them */
   readonly #refused = new Map<string, Waiting>()
   #offeredAt = Number.NEGATIVE_INFINITY
 
@@ -58,7 +58,7 @@ export class Backlog {
     this.#limits = limits
   }
 
-  /** Adds counts of one domain. Returns the number of sessions that there is no room for. */
+  /** Adds counts of one domain. Returns the number of sessions without room. */
   add({ day, domain, policies }: DomainCounts): number {
     const key = `${day} ${domain}`
     const refused = this.#refused.get(key)
@@ -79,7 +79,7 @@ export class Backlog {
     return 0
   }
 
-  /** Returns what the store is to be given next: what it has not acknowledged comes first. */
+  /** Returns the next counts for the store; unacknowledged ones first. */
   next(): NumberedCounts | undefined {
     if (this.#current !== undefined) return this.#current
     const single = this.#single.shift()
@@ -91,15 +91,15 @@ export class Backlog {
     return this.#current
   }
 
-  /** The store has added the current portion. */
+  /** Records that the store has added the current portion. */
   acknowledge(): void {
     this.#current = undefined
   }
 
   /**
-   * The store has added nothing of the current portion, since it cannot add one of its domains.
-   * They are given to it one by one; a single one is set aside, and offered again later. Returns
-   * the number of sessions that are given up.
+   * Records that the store has added nothing of the current portion, since it cannot add one of its
+   * domains. They are sent one by one; a single one is set aside, and offered again later. Returns
+   * the number of sessions that are dropped.
    */
   refuse(): number {
     const { counts = [], refusedAt } = this.#current ?? {}
@@ -113,7 +113,7 @@ export class Backlog {
     return 0
   }
 
-  /** Has counts that were refused offered again, once a minute at most. */
+  /** Offers refused counts again, at most once a minute. */
   offerRefused(): void {
     const now = performance.now()
     if (now - this.#offeredAt < SET_ASIDE_INTERVAL) return

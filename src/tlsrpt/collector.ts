@@ -1,6 +1,6 @@
 /**
- * Counts sessions as they are published, in memory: no I/O, and a few map lookups for a session.
- * The owner of the collector takes the counts away every few seconds and stores them.
+ * Counts published sessions in memory: no I/O, and a few map lookups for each session. The owner of
+ * the collector takes the counts every few seconds and stores them.
  *
  * @module
  */
@@ -25,14 +25,14 @@ import type { FailureDescription, PolicyDescription } from './report.js'
 export interface CollectorOptions extends CountLimits {
   /** Epoch milliseconds */
   now: () => number
-  /** Domains that are counted at a time; sessions with others are not counted */
+  /** Maximum number of domains; sessions with others are not counted */
   maxDomains: number
 }
 
-/** Failures that are told apart at a time, over all domains: a bound for a flood of them. */
+/** Bound of distinct failures over all domains, against floods. */
 const MAX_FAILURES_HELD = 100_000
 
-/** Text of a session that goes into a report; a host name has 253 characters at most. */
+/** Bound of a text from a session; a host name has 253 characters at most. */
 const MAX_TEXT = 255
 
 const PLAIN_TEXT = /^[!-~]*$/
@@ -40,7 +40,7 @@ const KNOWN_TYPES: ReadonlySet<string> = new Set(RESULT_TYPES)
 
 export class Collector {
   readonly #options: CollectorOptions
-  /** By the number of the day since 1970, then by domain */
+  /** By day (number since 1970), then by domain */
   #days = new Map<number, Map<string, PolicyTally[]>>()
   #domains = 0
   #failures = 0
@@ -56,11 +56,11 @@ export class Collector {
     try {
       const session = event as SessionEvent
       const { policy, failure, applied } = session
-      // A report goes to the recipient's domain, whosever TLSA records it shows
+      // A report goes to the recipient's domain, even for TLSA records of another one
       if (applied === undefined) this.#count(policy.domain, { policy, failure }, session)
       else for (const result of applied) this.#count(policy.domain, result, session)
     } catch {
-      // Not a session event; a subscriber that throws would bring the process down
+      // Not a session event; a subscriber that throws would end the process
       this.#uncounted++
     }
   }
@@ -88,7 +88,7 @@ export class Collector {
     }
   }
 
-  /** Takes away all that was counted since the last call, at once. */
+  /** Takes all counts since the last call, at once. */
   take(): { counts: DomainCounts[]; uncounted: number } {
     const taken = this.drain()
     const counts = [...taken.counts]
@@ -96,9 +96,8 @@ export class Collector {
   }
 
   /**
-   * Takes away all that was counted since the last call. The counts are put into their form one
-   * domain at a time, as they are asked for: that of many domains takes long. `uncounted` is final
-   * when the last of them has come.
+   * Takes all counts since the last call. Each domain is converted when it is read, because many
+   * domains take long. `uncounted` is final after the last one.
    */
   drain(): Taken {
     const days = this.#days
@@ -113,7 +112,7 @@ export class Collector {
     return taken
   }
 
-  /** Undefined where there is nothing to count: an address literal, or too many domains. */
+  /** Returns undefined if nothing is counted: an address literal, or too many domains. */
   #tally(policy: AppliedPolicy, domain = policy.domain): PolicyTally | undefined {
     const day = Math.floor(this.#options.now() / DAY)
     let domains = this.#days.get(day)
@@ -178,7 +177,7 @@ export class Collector {
   }
 }
 
-/** What {@link Collector.drain} has taken away. */
+/** The result of {@link Collector.drain}. */
 export interface Taken {
   counts: Iterable<DomainCounts>
   /** Sessions that were not counted */
@@ -196,7 +195,7 @@ function* countsIn(
         try {
           return tally.sessions > 0 ? [tally.counts()] : []
         } catch {
-          // An event of another shape, which was only looked at superficially when it came
+          // An event of a wrong shape, which was not fully checked when it came
           lose(tally.sessions)
           return []
         }
@@ -206,7 +205,7 @@ function* countsIn(
   }
 }
 
-/** Reasons that are about the TXT record, and not about the policy file that it announces. */
+/** Reasons about the TXT record, not the policy file that it announces. */
 const RECORD_REASONS: ReadonlySet<TlsFailure['reason']> = new Set([
   'dns-failure',
   'record-gone',
@@ -219,23 +218,23 @@ function isOfPolicyFile({ reason }: TlsFailure): boolean {
 }
 
 /**
- * The policy that a failed fetch is reported under. The TXT record announced a policy, so its type
- * is `sts`, though nothing more is known of it (RFC 8460 §4.4): under `no-policy-found` the domain
- * would not learn that it has one.
+ * Returns the policy for reports of a failed fetch. Its type is `sts`, because the TXT record
+ * announced a policy, although nothing more is known (RFC 8460 §4.4): under `no-policy-found` the
+ * domain would not learn that it has one.
  */
 function policyOfRecord(policy: AppliedPolicy): AppliedPolicy {
   if (policy.type !== 'no-policy-found') return policy
   return { type: 'sts', domain: policy.domain, mode: 'none', mxHosts: [] }
 }
 
-/** The sessions under one policy. */
+/** The counts of one policy. */
 class PolicyTally {
   readonly #policy: AppliedPolicy
   successes = 0
   readonly failures = new Map<string, { description: FailureDescription; sessions: number }>()
   readonly #others = new Map<FailureDescription['resultType'], number>()
 
-  /** @throws TypeError for what is no policy: it would go into the counts, and spoil them */
+  /** @throws TypeError for an invalid policy, which would spoil the counts */
   constructor(policy: AppliedPolicy) {
     const { type, body, mxHosts } = policy
     const isPolicy = typeof type === 'string' && (body === undefined || typeof body === 'string')
@@ -245,7 +244,7 @@ class PolicyTally {
     this.#policy = policy
   }
 
-  /** Whether a report would show the two as the same. The body is one string, as a rule. */
+  /** Whether a report shows both policies as the same. The body is usually the same string. */
   isFor({ type, domain, body, mxHosts }: AppliedPolicy): boolean {
     const mine = this.#policy
     if (mine.type !== type || mine.domain !== domain || mine.body !== body) return false
@@ -286,7 +285,7 @@ class PolicyTally {
   }
 }
 
-/** The policy in the terms of RFC 8460 §4.4: as it was fetched, line by line. */
+/** Returns the policy in the terms of RFC 8460 §4.4: the fetched text, line by line. */
 function describePolicy({ type, domain, body, mxHosts }: AppliedPolicy): PolicyDescription {
   const bare = withoutDetails({ policyType: type, policyDomain: domain })
   const lines = body?.split(/\r?\n/).filter((line) => line !== '') ?? []
@@ -308,12 +307,12 @@ function describe(
     ...optional('receivingMxHostname', mxHost),
     ...optional('receivingMxHelo', helo),
     ...optional('receivingIp', plainAddress(address)),
-    // A type that RFC 8460 does not know is a word, too
+    // A type that RFC 8460 does not define is allowed
     ...optional('failureReasonCode', reason ?? (type === resultType ? undefined : resultType)),
   }
 }
 
-/** RFC 8460 §4.3.3: what fits none of the other types. */
+/** Returns the type; unknown ones become the general type of RFC 8460 §4.3.3. */
 function knownType(resultType: string): FailureDescription['resultType'] {
   return KNOWN_TYPES.has(resultType) ? resultType : 'validation-failure'
 }
@@ -324,7 +323,7 @@ function optional<K extends string>(name: K, value: unknown): { [P in K]?: strin
   return { [name]: plain ? value : escapeRemoteText(value) } as { [P in K]?: string }
 }
 
-/** Of a socket that is open to both families Node says `::ffff:192.0.2.1`. */
+/** Removes `::ffff:`, which Node adds on sockets for both families. */
 function plainAddress(address: string | undefined): string | undefined {
   const mapped = address?.startsWith('::ffff:') ? address.slice('::ffff:'.length) : undefined
   if (mapped !== undefined && isIPv4(mapped)) return mapped

@@ -1,6 +1,6 @@
 /**
- * Counts of a day's sessions with one domain, in the form in which stores keep them and add them
- * up (RFC 8460 §4.2): by policy, and below that by failure.
+ * Counts of a day's sessions with one domain (RFC 8460 §4.2), as stores hold and add them: by
+ * policy, then by failure.
  *
  * @module
  */
@@ -22,37 +22,37 @@ export interface DomainCounts {
 
 /** The sessions under one policy. */
 export interface PolicyCounts {
-  /** Stands for the policy, a hash of it: the same in every process */
+  /** A hash of the policy: the same in every process */
   key: string
-  /** The policy, as the report shows it */
+  /** The policy, as reports show it */
   policy: PolicyDescription
-  /** Sessions that met what the policy asks for */
+  /** Sessions that met the demands of the policy */
   successes: number
-  /** The others: by their description, as JSON with its fields in a fixed order */
+  /** The failed sessions: by their description, as JSON with its fields in a fixed order */
   failures: ReadonlyArray<readonly [failure: string, sessions: number]>
 }
 
-/** How much is told apart for one domain on one day. What exceeds it is counted all the same. */
+/** Bounds of the details for one domain and day. Everything beyond is still counted. */
 export interface CountLimits {
-  /** Beyond, sessions are counted under a policy of which only type and domain are known */
+  /** Further sessions are counted under a policy with only a type and a domain */
   maxPolicies: number
-  /** For each policy. Beyond, sessions are counted by their result type alone */
+  /** For each policy. Further sessions are counted by result type only */
   maxFailures: number
 }
 
-/** Returns a short key; policies that a report shows as the same have the same key. */
+/** Returns a short key, the same for policies that a report shows as the same. */
 export function policyKey(policy: PolicyDescription): string {
   const { policyType, policyDomain, policyString, mxHost } = policy
   const text = JSON.stringify([policyType, policyDomain, policyString ?? null, mxHost ?? null])
   return createHash('sha256').update(text).digest('base64url').slice(0, 22)
 }
 
-/** Returns the description that stands for all policies beyond the limit. */
+/** Returns the description for all policies beyond the limit. */
 export function withoutDetails({ policyType, policyDomain }: PolicyDescription): PolicyDescription {
   return { policyType, policyDomain }
 }
 
-/** Returns the text that stands for a failure: JSON, its fields in a fixed order. */
+/** Returns the text of a failure: JSON, its fields in a fixed order. */
 export function writeFailure(failure: FailureDescription): string {
   const { resultType, sendingMtaIp, receivingMxHostname, receivingMxHelo } = failure
   const { receivingIp, failureReasonCode } = failure
@@ -66,7 +66,7 @@ export function writeFailure(failure: FailureDescription): string {
   })
 }
 
-/** Reads what {@link writeFailure} wrote. */
+/** Reads the text of {@link writeFailure}. */
 export function readFailure(text: string): FailureDescription {
   const value: unknown = JSON.parse(text)
   if (isDescription(value)) return value
@@ -76,15 +76,15 @@ export function readFailure(text: string): FailureDescription {
 /** `failure-reason-code` of the failures beyond the limit. */
 export const DETAILS_OMITTED = 'details-omitted'
 
-/** Returns the text that stands for all failures of a result type beyond the limit. */
+/** Returns the text for all failures of a result type beyond the limit. */
 export function writeOthers(resultType: FailureDescription['resultType']): string {
   return writeFailure({ resultType, failureReasonCode: DETAILS_OMITTED })
 }
 
-/** All texts that {@link writeOthers} can write; none of them counts towards the limit. */
+/** All texts of {@link writeOthers}; they do not count towards the limit. */
 export const OTHERS: ReadonlySet<string> = new Set(RESULT_TYPES.map(writeOthers))
 
-/** The text that stands for a failure beyond the limit: its result type alone. */
+/** Returns the text for a failure beyond the limit: its result type only. */
 export function othersOf(failure: string): string {
   try {
     return writeOthers(readFailure(failure).resultType)
@@ -93,17 +93,17 @@ export function othersOf(failure: string): string {
   }
 }
 
-/** The key and description under which a policy beyond the limit is counted. */
+/** Returns the key and description of policies beyond the limit. */
 export function otherPolicy(policy: PolicyDescription): Pick<PolicyCounts, 'key' | 'policy'> {
   const bare = withoutDetails(policy)
   return { key: policyKey(bare), policy: bare }
 }
 
-/** The counts of one domain and day while they are added up; adding costs what is added. */
+/** Adds up the counts of one domain and day; the cost depends only on what is added. */
 export class Tally {
   readonly #sums = new Map<string, Sum>()
 
-  /** Policies and failures that are told apart. */
+  /** Number of distinct policies and failures. */
   get size(): number {
     let size = this.#sums.size
     for (const sum of this.#sums.values()) size += sum.size
@@ -140,7 +140,7 @@ export function addCounts(
   return tally.policies()
 }
 
-/** The counts of one policy while they are added up. */
+/** Adds up the counts of one policy. */
 class Sum {
   readonly #shown: Pick<PolicyCounts, 'key' | 'policy'>
   readonly #failures = new Map<string, number>()
@@ -180,14 +180,14 @@ class Sum {
 }
 
 /**
- * Reads the JSON of a list of counts, as files of version 0.1.0 hold it.
+ * Reads the JSON of a list of counts, as in files of version 0.1.0.
  *
  * @throws MtaStsError `ESTOREVALUE`
  */
 export function readCounts(text: string): PolicyCounts[] {
   const value = parseJson(text)
   if (Array.isArray(value) && value.every(isCounts)) return value
-  throw unreadable('it is no list of counts')
+  throw unreadable('it is not a list of counts')
 }
 
 /** Reads the JSON of a policy. Throws as {@link readCounts}. */
@@ -205,10 +205,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** The error for what a store holds that is not what was put into it. */
+/** Returns the error for an invalid value in a store. */
 export function unreadable(what: string, cause?: unknown): MtaStsError {
   return new MtaStsError(
-    `What the report store holds cannot be read (${what}). Find out what else writes to this store.`,
+    `An entry of the report store cannot be read (${what}). Find out what else writes to this store.`,
     'ESTOREVALUE',
     { cause },
   )

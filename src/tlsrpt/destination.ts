@@ -1,6 +1,6 @@
 /**
- * A place that takes reports: what a `rua` URI of a TLSRPT record comes to (RFC 8460 §3). Whoever
- * publishes a record chooses it, so it is held to one plain form of each kind.
+ * A destination of reports: a `rua` URI of a TLSRPT record (RFC 8460 §3). A remote party chooses
+ * it, so only one plain form of each kind is accepted.
  *
  * @module
  */
@@ -9,25 +9,25 @@ import { domainOfMailbox, toALabels } from '../dns/domain-name.js'
 export type Destination =
   | {
       kind: 'mail'
-      /** As it was written in the record */
+      /** The URI as written in the record */
       uri: string
       /** One mailbox: ASCII, its domain in A-labels */
       mailbox: string
     }
   | { kind: 'https'; uri: string; url: URL }
 
-/** A URI that is longer is of no use; nor would it fit into a DNS answer with others. */
+/** Longest usable URI; longer ones do not fit into a DNS answer with others. */
 const MAX_URI_LENGTH = 2048
 
 /** The longest local part, RFC 5321 §4.5.3.1.1 */
 const MAX_LOCAL_PART = 64
 
-/** `dot-atom-text` of RFC 5322 §3.2.3: what needs no quotes in a header or an SMTP command */
+/** `dot-atom-text` of RFC 5322 §3.2.3, which needs no quotes in a header or an SMTP command */
 const DOT_ATOM = /^[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*$/
 
 /**
- * Undefined for another scheme, for more than one mailbox, a quoted local part, an address in
- * place of a host name, and for an `https` URI with a user name: no report is sent there.
+ * Returns the destination; undefined for another scheme, for more than one mailbox, a quoted local
+ * part, an address in place of a host name, and for an `https` URI with a user name.
  */
 export function destinationOf(uri: string): Destination | undefined {
   if (uri.length > MAX_URI_LENGTH) return undefined
@@ -36,7 +36,7 @@ export function destinationOf(uri: string): Destination | undefined {
   return scheme === 'https:' ? httpsDestination(uri) : undefined
 }
 
-/** The mailbox with its domain in A-labels; undefined unless it is one of the plainest form. */
+/** Returns the mailbox with its domain in A-labels; undefined unless it has the plain form. */
 export function plainMailbox(text: string): string | undefined {
   const domain = toALabels(domainOfMailbox(text) ?? '')
   const local = text.slice(0, text.lastIndexOf('@'))
@@ -46,7 +46,7 @@ export function plainMailbox(text: string): string | undefined {
   return `${local}@${domain}`
 }
 
-/** RFC 6068 §2. Header fields of the URI (`?subject=`) are not for us to send. */
+/** Reads a `mailto` URI (RFC 6068 §2). Its header fields (`?subject=`) are ignored. */
 function mailDestination(uri: string): Destination | undefined {
   const to = uri.slice('mailto:'.length).split('?', 1)[0] ?? ''
   const decoded = percentDecoded(to)

@@ -1,19 +1,20 @@
 /**
- * A report store whose calls are bounded in time: one that hangs must not keep reports of others
- * from being sent, nor a process from ending.
+ * A report store with time limits: a call that never settles must not keep other reports from being
+ * sent, nor a process from ending.
  *
  * @module
  */
 import { MtaStsError } from '../errors.js'
+import { type TimeLimit, withinTime } from '../net/deadline.js'
 import type { NumberedCounts } from './backlog.js'
 import type { CountLimits } from './counts.js'
 import type { Day } from './day.js'
 import type { ClaimedReport, Progress, ReportPlan, ReportStore } from './store.js'
 
-/** For a call, in milliseconds: longer than the stores of this package wait for other processes. */
+/** Limit of a call, in milliseconds: longer than this package's stores wait for other processes. */
 const CALL_TIME = 10_000
 
-/** For closing days, which is many steps. */
+/** Limit of closing days, which takes many steps. */
 const SEAL_TIME = 60_000
 
 export class GuardedReportStore {
@@ -31,7 +32,7 @@ export class GuardedReportStore {
     return bounded(SEAL_TIME, 'seal', async () => this.#store.seal(day, plan))
   }
 
-  /** A claim that comes too late is released, so that another process can take the report. */
+  /** Claims a report. A claim after the limit is released for other processes. */
   async claim(request: {
     now: number
     until: number
@@ -60,35 +61,19 @@ export class GuardedReportStore {
   }
 
   async close(time: number): Promise<void> {
-    await withinTime(time, 'close', (async () => this.#store.close?.())())
+    await withinTime(storeLimit(time, 'close'), async () => this.#store.close?.())
   }
 }
 
 /** A call in the background: its time limit keeps no process alive. */
 function bounded<T>(time: number, operation: string, call: () => Promise<T>): Promise<T> {
-  return withinTime(time, operation, call(), (timer) => timer.unref())
+  return withinTime({ ...storeLimit(time, operation), background: true }, call)
 }
 
-/** @throws MtaStsError `ESTORE` when the call is not over in time; it goes on unheard */
-export async function withinTime<T>(
-  time: number,
-  operation: string,
-  call: Promise<T>,
-  onTimer: (timer: NodeJS.Timeout) => void = ignore,
-): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const message = `The report store did not answer within ${time} ms (${operation})`
-      reject(new MtaStsError(message, 'ESTORE'))
-    }, time)
-    onTimer(timer)
-  })
-  try {
-    return await Promise.race([call, late])
-  } finally {
-    clearTimeout(timer)
-  }
+/** Returns the time limit of one operation of a report store. */
+export function storeLimit(milliseconds: number, operation: string): TimeLimit {
+  const message = `The report store did not answer within ${milliseconds} ms (${operation})`
+  return { milliseconds, late: () => new MtaStsError(message, 'ESTORE') }
 }
 
 function ignore(): void {}

@@ -1,13 +1,14 @@
 /**
- * One report on its way to one destination.
+ * Sends one report to one destination.
  *
- * A server may take 10 minutes to reply to the end of a message (RFC 5321 §4.5.3.2.6). A sender that
- * gives up earlier sends a copy of a report that was taken. So a mail gets half an hour; if its
- * answer comes still later, it counts all the same, and no second mail is sent meanwhile.
+ * A server may take 10 minutes to reply to the end of a message (RFC 5321 §4.5.3.2.6), and a sender
+ * that gives up earlier sends a second copy. So a mail gets half an hour; a later answer still
+ * counts, and no second mail is sent meanwhile.
  *
  * @module
  */
 import { MtaStsError } from '../errors.js'
+import { type TimeLimit, withinTime } from '../net/deadline.js'
 import type { Destination } from './destination.js'
 import { mailReport } from './mail-report.js'
 import type { ReporterSettings } from './options.js'
@@ -15,12 +16,21 @@ import { asOwnTraffic } from './own-traffic.js'
 import { postReport } from './post-report.js'
 import type { ReportFile } from './report-file.js'
 
-/** How long a transporter may take for one message, in milliseconds. */
+/** Limit of a transporter for one message, in milliseconds. */
 const MAIL_TIME = 30 * 60_000
+
+const MAIL_LIMIT: TimeLimit = {
+  milliseconds: MAIL_TIME,
+  late: () => {
+    const message = `The transporter did not send the report within ${MAIL_TIME} ms`
+    return new MtaStsError(message, 'EREPORTMAIL')
+  },
+  background: true,
+}
 
 export class Handover {
   readonly #settings: Pick<ReporterSettings, 'mail' | 'post'>
-  /** By report and URI: mails whose time is over, but not their sending */
+  /** By report and URI: mails still being sent after their limit */
   readonly #late = new Map<string, Promise<void>>()
 
   constructor(settings: Pick<ReporterSettings, 'mail' | 'post'>) {
@@ -28,10 +38,10 @@ export class Handover {
   }
 
   /**
-   * Resolves when the destination has taken the report.
+   * Resolves when the destination has accepted the report.
    *
-   * @param onLateSuccess called when it has taken it after this promise was rejected
-   * @throws what went wrong; MtaStsError `EREPORTMAIL` when a mail takes too long
+   * @param onLateSuccess called when it accepts the report after this promise was rejected
+   * @throws the cause of the failure; MtaStsError `EREPORTMAIL` when a mail takes too long
    */
   async send(
     id: string,
@@ -44,7 +54,7 @@ export class Handover {
     const key = `${id} ${destination.uri}`
     const sending =
       this.#late.get(key) ??
-      // RFC 8460 §3: no reporter counts the session
+      // RFC 8460 §3: reporters do not count the session
       asOwnTraffic(async () => mailReport(destination.mailbox, file, mail))
     this.#late.set(key, sending)
     const forget = () => this.#late.delete(key)
@@ -55,23 +65,10 @@ export class Handover {
       () => undefined,
     )
     try {
-      await withinMailTime(sending)
+      await withinTime(MAIL_LIMIT, () => sending)
     } catch (error) {
       isLate = true
       throw error
     }
-  }
-}
-
-async function withinMailTime<T>(sending: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    const message = `The transporter did not send the report within ${MAIL_TIME} ms`
-    timer = setTimeout(() => reject(new MtaStsError(message, 'EREPORTMAIL')), MAIL_TIME).unref()
-  })
-  try {
-    return await Promise.race([sending, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

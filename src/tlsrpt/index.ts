@@ -1,6 +1,22 @@
 /**
- * SMTP TLS Reporting (RFC 8460): telling domains how TLS fared with them, and reading what others
- * tell.
+ * SMTP TLS Reporting (RFC 8460): sends reports to domains about the sessions with their MX hosts, and
+ * reads the reports that a domain gets from others.
+ *
+ * - {@link TlsReporter} counts the sessions of this process, and sends a report for each day and
+ *   domain. Its counts are in a {@link ReportStore}: {@link memoryReportStore},
+ *   {@link sqliteReportStore} or {@link redisReportStore}.
+ * - {@link readReports} reads reports out of files, mails and mailboxes; {@link assess} says for each
+ *   domain whether its policy may go to `enforce`.
+ *
+ * ```ts
+ * import { readFile } from 'node:fs/promises'
+ * import { assess, readReports } from 'mta-sts/tlsrpt'
+ *
+ * const reports = readReports(await readFile('reports.mbox'))
+ * for (const { domain, verdict } of assess(reports)) console.log(domain, verdict.answer)
+ * ```
+ *
+ * Guide: [TLS reports](../../docs/reports.md).
  *
  * @module mta-sts/tlsrpt
  */

@@ -1,9 +1,8 @@
 /**
- * A report by mail (RFC 8460 §5.3): a `multipart/report`, handed to a transporter of Nodemailer's
- * with what it needs to sign it.
+ * A report by mail (RFC 8460 §5.3): a `multipart/report` for a transporter of Nodemailer, with the
+ * data to sign it.
  *
- * The message is written here, and not by Nodemailer, which makes a `multipart/mixed` of every
- * attachment.
+ * Nodemailer would make a `multipart/mixed` of every attachment, so the message is composed here.
  *
  * @module
  */
@@ -13,33 +12,33 @@ import { MtaStsError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 import type { Reporter, ReportFile } from './report-file.js'
 
-/** What is used of a transporter that `nodemailer.createTransport` made. */
+/** The used part of a transporter made by `nodemailer.createTransport`. */
 export interface ReportTransporter {
-  /** Rejects when the report was not handed over; it is tried again */
+  /** Rejects when the report was not sent; it is tried again */
   sendMail(message: ReportMail): Promise<unknown>
 }
 
-/** A report by mail (RFC 8460 §5.3), as it is given to `sendMail`. */
+/** A report by mail (RFC 8460 §5.3), as passed to `sendMail`. */
 export interface ReportMail {
   /** The whole message: a `multipart/report` */
   raw: Buffer
-  /** Who it is from, and the one mailbox it goes to */
+  /** Its sender, and its only recipient */
   envelope: { from: string; to: string[] }
   /** The same in each attempt */
   messageId: string
-  /** What transports look for; the message itself has it, too */
+  /** A copy of the header field for the transport */
   headers: { 'TLS-Required': 'No' }
-  /** How Nodemailer is to sign it */
+  /** Signature options of Nodemailer */
   dkim: { keys: PemKey[]; headerFieldNames: string }
 }
 
-/** A key that signs reports, with Nodemailer's names for what belongs to it. */
+/** A key that signs reports, with Nodemailer's field names. */
 export interface DkimKey {
-  /** The signing domain, `d=`: that of the mailbox that reports come from, or one above it */
+  /** The signing domain, `d=`: the domain of the `from` mailbox, or one above it */
   domainName: string
   /** The key is published at `<keySelector>._domainkey.<domainName>` */
   keySelector: string
-  /** RSA, 1024 bits or more: Nodemailer signs with no other */
+  /** RSA, at least 1024 bits: Nodemailer supports no others */
   privateKey: KeyLike | PrivateKeyInput
 }
 
@@ -51,7 +50,7 @@ interface PemKey extends DkimKey {
 }
 
 export interface MailSettings extends Reporter {
-  /** The mailbox that reports come from */
+  /** The sender's mailbox of reports */
   from: string
   transporter: ReportTransporter
   dkim: { keys: PemKey[] }
@@ -59,7 +58,7 @@ export interface MailSettings extends Reporter {
   now: () => number
 }
 
-/** All that a receiver goes by. The body is signed whole: RFC 8460 §3 forbids `l=`. */
+/** All fields that receivers rely on. The body is signed whole: RFC 8460 §3 forbids `l=`. */
 const SIGNED_FIELDS = [
   'From',
   'To',
@@ -75,11 +74,11 @@ const SIGNED_FIELDS = [
 ].join(':')
 
 /**
- * The keys that sign reports, in one form.
+ * Returns the keys that sign reports, in one form.
  *
- * @param from the mailbox that reports come from
+ * @param from the sender's mailbox of reports
  * @throws TypeError that names the option: reports without a signature MUST be ignored (RFC 8460
- *   §3), and Nodemailer would send them unsigned with a key that it cannot use
+ * §3), and Nodemailer would send them unsigned with a key that it cannot use
  */
 export function checkDkim(dkim: DkimKeys | undefined, from: string): { keys: PemKey[] } {
   const given = typeof dkim === 'object' && dkim !== null ? keysOf(dkim) : []
@@ -112,7 +111,7 @@ function checkKey(key: Partial<Record<keyof DkimKey, unknown>>): PemKey {
 /** RFC 6376 §3.1 */
 const SELECTOR = /^[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,252})$/
 
-/** Whatever form the key came in, Nodemailer gets the one that all of its versions take. */
+/** Converts a key to the form that all versions of Nodemailer accept. */
 function pemOf(value: unknown): string | undefined {
   try {
     const key =
@@ -128,7 +127,7 @@ function pemOf(value: unknown): string | undefined {
   }
 }
 
-/** Without the value, which may be a key. */
+/** Creates the error without the value, which may be a key. */
 function dkimError(must: string): TypeError {
   return Object.assign(new TypeError(`The option "dkim" ${must}`), { code: 'ECONFIG' })
 }
@@ -140,8 +139,8 @@ function isSameOrBelow(domain: string, parent: string): boolean {
 /**
  * Sends the report to one mailbox.
  *
- * @throws what the transporter rejects with; MtaStsError `EREPORTMAIL` when it resolves though no
- *   recipient was accepted
+ * @throws the error of the transporter; MtaStsError `EREPORTMAIL` when it resolves without an
+ * accepted recipient
  */
 export async function mailReport(
   mailbox: string,
@@ -162,7 +161,7 @@ export async function mailReport(
   }
 }
 
-/** The message as it is signed and sent; a second copy differs in nothing but its date. */
+/** Composes the message; a second copy differs only in its date. */
 export function composeMail(mailbox: string, file: ReportFile, reporter: MailSettings): Buffer {
   const { domain, report, name, bytes } = file
   const { reportId } = report
@@ -172,7 +171,7 @@ export function composeMail(mailbox: string, file: ReportFile, reporter: MailSet
     `From: ${reporter.from}`,
     `To: ${mailbox}`,
     `Date: ${mailDate(reporter.now())}`,
-    // RFC 8460 §5.3; folded, for two domain names are longer than a line should be
+    // RFC 8460 §5.3; folded, because two domain names may exceed the line length
     `Subject: Report Domain: ${domain}`,
     ` Submitter: ${submitter}`,
     ` Report-ID: <${reportId}>`,
@@ -204,7 +203,7 @@ export function composeMail(mailbox: string, file: ReportFile, reporter: MailSet
   return Buffer.from(lines.join('\r\n'))
 }
 
-/** For people: the machine reads the other part. */
+/** Returns the text part, for people. */
 function summaryOf({ domain, report }: ReportFile, reporter: Reporter): string {
   const { start } = report.dateRange
   const lines = report.policies.flatMap((policy) => [
@@ -229,12 +228,12 @@ function summaryOf({ domain, report }: ReportFile, reporter: Reporter): string {
 
 const SUMMARY_LENGTH = 30
 
-/** RFC 2045 §6.8: no more than 76 characters a line. */
+/** Encodes in lines of at most 76 characters (RFC 2045 §6.8). */
 function base64Lines(bytes: Buffer): string[] {
   return bytes.toString('base64').match(/.{1,76}/g) ?? []
 }
 
-/** RFC 5322 §3.3 */
+/** Formats a date (RFC 5322 §3.3). */
 function mailDate(time: number): string {
   return new Date(time).toUTCString().replace('GMT', '+0000')
 }

@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import { randomUUID } from 'node:crypto'
+import { checkKnown, number } from '../option-checks.js'
 import { Tally } from './counts.js'
 import type { Day } from './day.js'
 import {
@@ -19,7 +21,7 @@ import {
 
 /** Options of {@link memoryReportStore}. */
 export interface MemoryReportStoreOptions {
-  /** Domains and days that are kept at a time; beyond, the oldest are dropped. Default 100000 */
+  /** Maximum number of domains and days; the oldest are dropped. Default 100000 */
   maxDomains?: number | undefined
 }
 
@@ -33,22 +35,23 @@ interface Report extends Counted {
   id: string
   notBefore: number
   progress: Progress
-  /** Undefined: it was never claimed */
+  /** Undefined: never claimed */
   claim?: string
 }
 
-/** Writers whose last portion is remembered. */
+/** Maximum number of writers whose last portion is remembered. */
 const MAX_WRITERS = 10_000
 
 /**
- * Makes a report store in memory. What it holds is lost with the process: use it in tests, and
- * where a domain may miss a report now and then.
+ * Makes a report store in memory. Its content ends with the process: use it in tests, and where a
+ * domain may miss a report now and then.
  *
  * @example
  * const reporter = new TlsReporter({ ...options, store: memoryReportStore() })
  */
 export function memoryReportStore(options: MemoryReportStoreOptions = {}): ReportStore {
-  const { maxDomains = 100_000 } = options
+  checkKnown(options, ['maxDomains'], { call: 'memoryReportStore()' })
+  const maxDomains = number(options, 'maxDomains', { default: 100_000, min: 1 })
   const counted = new Map<string, Counted>()
   const reports = new Map<string, Report>()
   const writers = new Map<string, number>()
@@ -58,11 +61,11 @@ export function memoryReportStore(options: MemoryReportStoreOptions = {}): Repor
     return report?.claim === claim ? report : undefined
   }
 
-  /** Records a portion. False: it was added before. */
+  /** Records a portion. Returns false if it was added before. */
   const isNew = ({ writer, number }: Portion) => {
     const last = writers.get(writer)
     if (last !== undefined && number <= last) return false
-    // Deleted first, so that the writer becomes the youngest one
+    // Deleted first, so that the writer becomes the newest one
     writers.delete(writer)
     writers.set(writer, number)
     dropOldest(writers, MAX_WRITERS)
@@ -147,7 +150,7 @@ function isClaimable({ claim, notBefore }: Report, now: number, early: boolean):
   return claim === undefined ? early : notBefore > now + LONGEST_CLAIM
 }
 
-/** Entries of a Map come in the order in which they were first set. */
+/** Drops the first entries of a Map, which iterates in insertion order. */
 function dropOldest(map: Map<string, unknown>, limit: number): void {
   for (const key of map.keys()) {
     if (map.size <= limit) return

@@ -1,5 +1,5 @@
 /**
- * The options of {@link TlsReporter}: their defaults, and a clear word where one of them is wrong.
+ * The options of {@link TlsReporter}: their defaults and checks.
  *
  * @module
  */
@@ -30,33 +30,33 @@ export interface TlsReporterOptions
     MtaStsOptions,
     'resolver' | 'dnsTimeout' | 'connect' | 'blockedAddresses' | 'ca' | 'logger' | 'now'
   > {
-  /** The organization that reports, for people to read */
+  /** The reporting organization, for people to read */
   organizationName: string
-  /** The mail address of somebody who can be asked about a report */
+  /** The mail address of a contact for reports */
   contactInfo: string
   /** The sending domain: `TLS-Report-Submitter`, and the first part of file names */
   submitter: string
-  /** Where counts and reports are kept; `memoryReportStore()` loses them with the process */
+  /** Stores counts and reports; `memoryReportStore()` loses them with the process */
   store: ReportStore
-  /** Sends reports by mail. With `mtaStsTransport`, `TLS-Required: No` is minded */
+  /** Sends reports by mail. `mtaStsTransport` honours `TLS-Required: No` */
   transporter: ReportTransporter
-  /** Signs reports, RFC 8460 §3: the key of the domain that they come from, as for Nodemailer */
+  /** Signs reports (RFC 8460 §3): the key of the `from` domain, in Nodemailer's form */
   dkim: DkimKeys
-  /** The mailbox that reports come from, and bounces go to; default `tlsrpt@` + submitter */
+  /** The sender's mailbox of reports, which also gets bounces; default `tlsrpt@` + submitter */
   from?: string | undefined
-  /** Which days are reported: every one, or those on which something failed. Default `all` */
+  /** Reports every day, or only days with failures. Default `all` */
   days?: 'all' | 'with-failures' | undefined
-  /** `manual`: reports are sent by `sendReports()` and not by themselves. Default `automatic` */
+  /** `manual`: only `sendReports()` sends reports. Default `automatic` */
   sending?: 'automatic' | 'manual' | undefined
-  /** Over how long after a day its reports are spread; default 14400000, 4 hours */
+  /** Period after a day over which its reports are spread; default 14400000, 4 hours */
   spread?: number | undefined
-  /** How often counts are written to the store; default 5000 */
+  /** Interval at which counts are written to the store; default 5000 */
   flushInterval?: number | undefined
-  /** For the whole POST of a report; default 60000 */
+  /** Limit of a whole POST; default 60000 */
   postTimeout?: number | undefined
-  /** Domains that are counted between two writes; default 100000 */
+  /** Maximum number of domains between two writes; default 100000 */
   maxDomains?: number | undefined
-  /** Failures of one policy that a report tells apart; default 1000 */
+  /** Maximum number of distinct failures of one policy in a report; default 1000 */
   maxFailures?: number | undefined
   /** Jitter, from 0 up to 1; default `Math.random` */
   random?: (() => number) | undefined
@@ -77,7 +77,7 @@ export interface ReporterSettings {
   logger: Settings['logger']
 }
 
-/** Policies of one domain and day that a report tells apart: a domain changes its own seldom. */
+/** Maximum number of policies of one domain and day in a report: policies change seldom. */
 const MAX_POLICIES = 16
 
 const OPTION_NAMES = [

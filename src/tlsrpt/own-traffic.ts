@@ -1,20 +1,20 @@
 /**
- * The sessions that carry reports are not reported themselves (RFC 8460 §3), or two senders would
- * tell each other about nothing but their reports for ever.
+ * Excludes the sessions that carry reports from reports (RFC 8460 §3): two senders would otherwise
+ * report each other's reports for ever.
  *
  * @module
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-/** Follows a report through whatever its delivery calls, callbacks and timers included. */
+/** Marks everything that the delivery of a report calls, callbacks and timers included. */
 const sendingReport = new AsyncLocalStorage<true>()
 
-/** What `send` does, and all that follows from it, is not counted by any reporter. */
+/** Runs `send` so that no reporter counts its sessions. */
 export function asOwnTraffic<T>(send: () => Promise<T>): Promise<T> {
   return sendingReport.run(true, send)
 }
 
-/** Events are published synchronously, so this is asked where the session is. */
+/** Whether the current session carries a report. Events are published synchronously. */
 export function isOwnTraffic(): boolean {
   return sendingReport.getStore() === true
 }

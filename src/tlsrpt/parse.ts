@@ -1,12 +1,13 @@
 /**
- * Reads what others report (RFC 8460 §4.4, §5): JSON, compressed or not, one report or many; and
- * mails with reports in them, also inside other mails, and mailboxes of such mails.
+ * Reads reports (RFC 8460 §4.4, §5): JSON, compressed or not, one report or many; and mails with
+ * reports in them, also inside other mails, and mailboxes of such mails.
  *
- * What is too large, nested too deeply or in too many pieces is refused before it costs much:
- * whatever comes, within {@link ReadOptions.maxSize} it takes about a second and 200 MiB at most.
+ * Input that is too large, nested too deeply or in too many pieces is refused early: within {@link
+ * ReadOptions.maxSize}, any input takes about a second and 200 MiB at most.
  *
  * @module
  */
+import { argumentError, checkKnown } from '../option-checks.js'
 import { ReportSyntaxError } from './read-error.js'
 import type { Report } from './read-fields.js'
 import { type ParseReportOptions, type ReadOptions, Search } from './read-search.js'
@@ -17,9 +18,9 @@ export type { NoteCode, Report, ReportNote } from './read-fields.js'
 export type { ParseReportOptions, ReadOptions } from './read-search.js'
 
 /**
- * Reads every report in the bytes of a file or a mail. Texts are as they were sent: escape them
- * before you show them. DKIM signatures are not verified; a report without a signature of the
- * submitter's must be ignored (RFC 8460 §3).
+ * Reads every report in the bytes of a file or a mail. Texts are as sent: escape them before you
+ * show them. DKIM signatures are not verified; a report without a signature of the submitter must
+ * be ignored (RFC 8460 §3).
  *
  * ```ts
  * const reports = readReports(await readFile('2026-08.mbox'))
@@ -27,10 +28,18 @@ export type { ParseReportOptions, ReadOptions } from './read-search.js'
  *
  * Mails need the package `postal-mime`.
  *
- * @throws ReportSyntaxError if there is no report that can be read; MtaStsError of code `EPEER` if
- *   there is a mail, and `postal-mime` is not installed
+ * @throws ReportSyntaxError if there is no readable report; MtaStsError of code `EPEER` if there is
+ * a mail, and `postal-mime` is not installed
  */
 export function readReports(bytes: Uint8Array | string, options: ReadOptions = {}): Report[] {
+  if (typeof bytes !== 'string' && !(bytes instanceof Uint8Array)) {
+    throw argumentError(
+      ['readReports()', 'bytes'],
+      'must be the bytes of a file, or its text',
+      bytes,
+    )
+  }
+  checkKnown(options, ['maxSize', 'fileName', 'onUnreadable'], { call: 'readReports()' })
   const search = new Search(options)
   search.file(bytes)
   return search.result()

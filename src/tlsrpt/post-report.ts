@@ -1,6 +1,6 @@
 /**
- * Delivery of a report by HTTPS (RFC 8460 §5.4): one POST to a collector that proves its name,
- * before a deadline. A status of 2xx means that the collector has the report.
+ * Sends a report by HTTPS (RFC 8460 §5.4): one POST to a collector that proves its name, within a
+ * deadline. A status of 2xx means that the collector has the report.
  *
  * @module
  */
@@ -17,13 +17,13 @@ export interface PostOptions {
   connect: Connect
   blockedAddresses: BlockList
   roots: TrustedRoots
-  /** For a DNS query, in milliseconds */
+  /** Limit of a DNS query, in milliseconds */
   dnsTimeout: number
-  /** For the whole POST, from DNS to the status, in milliseconds */
+  /** Limit of the whole POST, from DNS to the status, in milliseconds */
   postTimeout: number
 }
 
-/** @throws MtaStsError `EREPORTPOST` unless the collector has said that it took the report */
+/** @throws MtaStsError `EREPORTPOST` unless the collector confirms that it accepted the report */
 export async function postReport(url: URL, body: Buffer, options: PostOptions): Promise<void> {
   const { postTimeout } = options
   const exchange = await post(requestOf(url, body), { ...options, timeout: postTimeout })
@@ -36,7 +36,7 @@ export async function postReport(url: URL, body: Buffer, options: PostOptions): 
   if (status < 200 || status > 299) throw problem(url, `it answered ${status}`)
 }
 
-/** Tries each address until the request was sent: nothing of a report is sent twice. */
+/** Tries each address until the request was sent: no part of a report is sent twice. */
 async function post(
   request: HttpsRequest,
   options: Parameters<typeof exchanges>[1],
@@ -63,14 +63,14 @@ function requestOf(url: URL, body: Buffer): HttpsRequest {
     },
     body,
     maxBody: 0,
-    // The status says it all
+    // The status is enough
     wantsBody: () => false,
   }
 }
 
 function problem(url: URL, why: string, cause?: unknown): MtaStsError {
   return new MtaStsError(
-    `The report was not taken by ${escapeRemoteText(url.origin)}: ${escapeRemoteText(why)}`,
+    `The report was not accepted by ${escapeRemoteText(url.origin)}: ${escapeRemoteText(why)}`,
     'EREPORTPOST',
     { cause },
   )

@@ -1,5 +1,5 @@
 /**
- * From bytes to text: compression (gzip, zlib, and zstd where Node has it), byte order marks,
+ * Converts bytes to text: compression (gzip, zlib, and zstd where Node has it), byte order marks,
  * UTF-16.
  *
  * @module
@@ -11,15 +11,15 @@ import { gunzip, isGzip } from './read-gzip.js'
 /** Some reports are compressed twice, as a file and again as an attachment. */
 const MAX_LAYERS = 3
 
-/** Bounds what is read and what comes out of compression. */
+/** Bounds of the input and of decompressed data. */
 export interface SizeBudget {
   /** For each file or part, in bytes */
   readonly maxSize: number
-  /** Bytes that may still come out of compression, over all parts of one file */
+  /** Remaining bytes of decompressed data, over all parts of one file */
   unpacked: number
 }
 
-/** Returns the bytes without their compression. @throws ReportSyntaxError */
+/** Decompresses bytes. @throws ReportSyntaxError */
 export function unpack(packed: Buffer, budget: SizeBudget): Buffer {
   let data = packed
   for (let layer = 0; layer < MAX_LAYERS; layer++) {
@@ -32,7 +32,7 @@ export function unpack(packed: Buffer, budget: SizeBudget): Buffer {
   throw new ReportSyntaxError(`it is compressed more than ${MAX_LAYERS} times`)
 }
 
-/** Whether the bytes begin as one of the compressions that are read. */
+/** Whether the bytes begin like a supported compression. */
 export function isPacked(data: Buffer): boolean {
   return isGzip(data) || isZlib(data) || isZstd(data)
 }
@@ -44,14 +44,14 @@ function unpackLayer(data: Buffer, budget: SizeBudget): Buffer | undefined {
   const other = OTHERS.find(([, magic]) => data.subarray(0, magic.length).equals(magic))
   if (other === undefined) return undefined
   throw new ReportSyntaxError(
-    `it is compressed with ${other[0]}, which is not read: unpack it first`,
+    `it is compressed with ${other[0]}, which is not supported: unpack it first`,
     {
       looksLikeReport: true,
     },
   )
 }
 
-/** Formats that Node does not read. Dovecot stores mails in some of them. */
+/** Formats that Node does not support. Dovecot stores mails in some of them. */
 const OTHERS: ReadonlyArray<readonly [name: string, magic: Buffer]> = [
   ['bzip2', Buffer.from('BZh')],
   ['xz', Buffer.from('fd377a585a00', 'hex')],
@@ -60,7 +60,10 @@ const OTHERS: ReadonlyArray<readonly [name: string, magic: Buffer]> = [
   ['zip', Buffer.from('PK\u{3}\u{4}')],
 ]
 
-/** RFC 1950 §2.2: method 8, a check over both bytes; no dictionary. */
+/**
+ * Whether the bytes begin with a zlib header (RFC 1950 §2.2): method 8, valid check bits, no
+ * dictionary.
+ */
 function isZlib(data: Buffer): boolean {
   const [method = 0, flags = 0] = data
   return (method & 0x8f) === 0x08 && (flags & 0x20) === 0 && (method * 256 + flags) % 31 === 0
@@ -79,7 +82,7 @@ type Zstd = typeof zlib & {
 }
 
 function unpackZstd(data: Buffer, budget: SizeBudget): Buffer {
-  // Node has it from 22.15 on; the types are those of Node 20
+  // Node has it since 22.15; the types are those of Node 20
   const { zstdDecompressSync } = zlib as Zstd
   if (zstdDecompressSync !== undefined) {
     return inflated('zstd', budget, (limits) => zstdDecompressSync(data, limits))
@@ -91,7 +94,7 @@ function unpackZstd(data: Buffer, budget: SizeBudget): Buffer {
 
 function inflated(name: string, budget: SizeBudget, inflate: (limits: Limits) => Buffer): Buffer {
   const limit = Math.min(budget.maxSize, budget.unpacked)
-  // Node takes no limit of 0
+  // Node does not accept a limit of 0
   const limits = { maxOutputLength: Math.max(1, limit) }
   try {
     const plain = inflate(limits)
@@ -99,7 +102,7 @@ function inflated(name: string, budget: SizeBudget, inflate: (limits: Limits) =>
     return plain
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-    // What was unpacked in vain counts, too: the next part may be another one of this kind
+    // Failed decompression counts too: the next part may fail in the same way
     if (code === 'ERR_BUFFER_TOO_LARGE') {
       budget.unpacked -= limit
       throw tooLarge('more bytes', limit)
@@ -118,7 +121,10 @@ export function decode(data: Buffer): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 }
 
-/** By the byte order mark, or by the first character, which is ASCII in JSON and in mails. */
+/**
+ * Whether bytes look like UTF-16: by a byte order mark, or by the first character, which is ASCII
+ * in JSON and in mails.
+ */
 function isUtf16([first, second]: Buffer): boolean {
   if (first === undefined || second === undefined) return false
   const mark = (first << 8) | second

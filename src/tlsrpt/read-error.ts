@@ -1,5 +1,5 @@
 /**
- * The error of everything that reads reports.
+ * The error of all report readers.
  *
  * @module
  */
@@ -14,13 +14,13 @@ export interface ReportSyntaxErrorOptions extends ErrorOptions {
 /** The bytes hold no report, or one that is damaged or too large. */
 export class ReportSyntaxError extends MtaStsError {
   /**
-   * Whether the bytes look like a report that was damaged, rather than like something unrelated:
-   * by a media type, a header field, a file name or a field of the JSON.
+   * Whether the bytes look like a damaged report, not like something unrelated: by a media type, a
+   * header field, a file name or a field of the JSON.
    */
   readonly looksLikeReport: boolean
 
   constructor(message: string, options: ReportSyntaxErrorOptions = {}) {
-    super(`This is no TLS report: ${message}`, 'EREPORTSYNTAX', options)
+    super(`This is not a TLS report: ${message}`, 'EREPORTSYNTAX', options)
     this.name = 'ReportSyntaxError'
     this.looksLikeReport = options.looksLikeReport ?? false
   }

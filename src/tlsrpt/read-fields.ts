@@ -1,6 +1,6 @@
 /**
- * From the JSON of a report (RFC 8460 §4.4) to its fields. What is missing or written otherwise
- * than the RFC has it is read where it has but one meaning, and noted where it changes a number.
+ * Reads the fields of a report's JSON (RFC 8460 §4.4). Missing or deviating fields are read if they
+ * have only one meaning, and noted if they change a number.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Json, JsonObject } from './read-json.js'
 import { firstSecond, lastSecond, readTime } from './read-time.js'
 import type { FailureDetails, PolicyType, ReportedPolicy, TlsReport } from './report.js'
 
-/** What had to be supplied or does not add up in a report. */
+/** Kinds of data that were supplied or do not add up in a report. */
 export type NoteCode =
   | 'no-report-id'
   | 'no-policies'
@@ -24,21 +24,21 @@ export type NoteCode =
   | 'counts-differ'
   | 'other-report-unreadable'
 
-/** Something odd about a report that was read all the same. */
+/** A deviation in a report that could be read. */
 export interface ReportNote {
   /** Code of the note */
   code: NoteCode
-  /** In words, fit for a terminal */
+  /** Description, safe for a terminal */
   text: string
 }
 
-/** A report as it was read. */
+/** A report, as read. */
 export interface Report extends TlsReport {
-  /** Empty where the report is complete and adds up */
+  /** Empty if the report is complete and adds up */
   notes: readonly ReportNote[]
 }
 
-/** What is known of a report beside its JSON, from the file name or the mail around it. */
+/** Facts about a report besides its JSON, from the file name or the mail around it. */
 export interface ReportHints {
   /** The header field TLS-Report-Domain */
   reportDomain?: string | undefined
@@ -46,12 +46,12 @@ export interface ReportHints {
   fileName?: string | undefined
 }
 
-/** In place of a policy type or a result type that is missing. */
+/** Replaces a missing policy type or result type. */
 const UNSPECIFIED = 'unspecified'
 
 const POLICY_TYPES: readonly PolicyType[] = ['sts', 'tlsa', 'no-policy-found']
 
-/** Of one report; what is beyond makes it unreadable. */
+/** Bounds of one report; a larger one is unreadable. */
 const MAX_POLICIES = 100_000
 
 /** Every field that is read, for {@link JsonReader}. */
@@ -84,12 +84,12 @@ export const REPORT_FIELDS: ReadonlySet<string> = new Set([
 
 const TOP_FIELDS = ['report-id', 'date-range', 'policies', 'organization-name', 'contact-info']
 
-/** Whether a text that is no JSON, or not all of it, was meant to be a report. */
+/** Whether a text that is not JSON, or only in part, was meant to be a report. */
 export function namesReportFields(text: string): boolean {
   return TOP_FIELDS.filter((field) => text.includes(`"${field}"`)).length > 1
 }
 
-/** Returns the domain and the range that a file name of RFC 8460 §5.1 tells. */
+/** Returns the domain and the range in a file name of RFC 8460 §5.1. */
 export function readFileName(
   name: string,
 ): { domain: string; begin: string; end: string } | undefined {
@@ -108,14 +108,14 @@ export function readReport(json: Json, hints: ReportHints): Report {
     return new Reading(hints).report(report)
   } catch (error) {
     if (!(error instanceof ReportSyntaxError)) throw error
-    throw new ReportSyntaxError(error.message.replace(/^This is no TLS report: /, ''), {
+    throw new ReportSyntaxError(error.message.replace(/^This is not a TLS report: /, ''), {
       cause: error,
       looksLikeReport: true,
     })
   }
 }
 
-/** The reading of one report, with its notes. */
+/** Reads one report and collects its notes. */
 class Reading {
   readonly #hints: ReportHints
   readonly #notes = new Map<NoteCode, string>()
@@ -142,7 +142,7 @@ class Reading {
     }
   }
 
-  /** Each code once: a report of 1,000 policies may have the same fault in each. */
+  /** Adds a note, each code once: a report of 1,000 policies may repeat the same fault. */
   #note(code: NoteCode, text: string): void {
     if (!this.#notes.has(code)) this.#notes.set(code, text)
   }
@@ -226,14 +226,15 @@ class Reading {
       ...optional('receivingMxHostname', textOf(json['receiving-mx-hostname'])),
       ...optional('receivingMxHelo', textOf(json['receiving-mx-helo'])),
       ...optional('receivingIp', textOf(json['receiving-ip'])),
-      failedSessionCount: countOf(json['failed-session-count']) ?? 0,
+      // A failure with details has happened
+      failedSessionCount: countOf(json['failed-session-count']) ?? 1,
       ...optional('additionalInformation', textOf(json['additional-information'])),
       ...optional('failureReasonCode', textOf(json['failure-reason-code'])),
     }
   }
 }
 
-/** `STARTTLS_Not_Supported` is `starttls-not-supported`; a word that is new stays as it is. */
+/** Converts `STARTTLS_Not_Supported` to `starttls-not-supported`; unknown words are unchanged. */
 function knownWord(written: string, known: readonly string[]): string {
   const word = written.trim().toLowerCase().replaceAll('_', '-')
   return known.includes(word) ? word : written
@@ -248,7 +249,7 @@ function objectOf(value: Json, what: string): JsonObject {
   throw new ReportSyntaxError(`${what} is not an object`)
 }
 
-/** A single value where a list is expected is a list of one. */
+/** Returns a list; a single value is a list of one. */
 function listOf(value: Json | undefined): readonly Json[] {
   if (value === undefined || value === null) return []
   return isList(value) ? value : [value]
@@ -275,7 +276,7 @@ function timeOf(value: Json | undefined, edge: 'start' | 'end'): Date | undefine
   throw new ReportSyntaxError(`its ${edge}-datetime is ${shown(value)}`)
 }
 
-/** A number of sessions; undefined where it is missing. */
+/** Returns a number of sessions; undefined if it is missing. */
 function countOf(value: Json | undefined): number | undefined {
   if (value === undefined || value === null || value === '') return undefined
   const count = typeof value === 'string' && /^\s*\d+\s*$/.test(value) ? Number(value) : value

@@ -1,6 +1,6 @@
 /**
- * gzip (RFC 1952) with bytes behind it that are none: a line break, the footer of a mailing list.
- * Node's `gunzipSync` refuses them.
+ * gzip (RFC 1952) with other bytes behind it: a line break, the footer of a mailing list. Node's
+ * `gunzipSync` refuses them.
  *
  * @module
  */
@@ -12,14 +12,14 @@ interface Limits {
 
 const TRAILER = 8
 
-/** Reports have one member; each costs a call of zlib here. */
+/** Bound of the members, each of which costs a call of zlib; reports have one. */
 const MAX_MEMBERS = 100
 
 export function isGzip(data: Buffer): boolean {
   return data[0] === 0x1f && data[1] === 0x8b
 }
 
-/** Returns what the members of the gzip hold, together. */
+/** Returns the joined content of the gzip members. */
 export function gunzip(data: Buffer, limits: Limits): Buffer {
   try {
     return gunzipSync(data, limits)
@@ -46,7 +46,7 @@ function endOfGzip(data: Buffer, limits: Limits): number {
   return end
 }
 
-/** The types of Node know nothing of the option `info`, with which the engine is returned, too. */
+/** The option `info`, which also returns the engine, is missing in Node's types. */
 type WithEngine = (
   data: Buffer,
   options: Limits & { info: true },

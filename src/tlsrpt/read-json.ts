@@ -1,34 +1,40 @@
 /**
- * Reads JSON (RFC 8259) of which only some fields are wanted. Fields with other names are checked
- * and skipped without being built, nesting and the number of values are bounded, and the end of a
- * value is found, so that several values may follow each other. `JSON.parse` does none of this: 16
- * MiB of brackets keep it busy for seconds and take a gigabyte.
+ * Reads JSON (RFC 8259) with only the wanted fields. Other fields are checked and skipped without
+ * being built, nesting and the number of values are bounded, and several values may follow each
+ * other. `JSON.parse` can do none of this: 16 MiB of brackets keep it busy for seconds and take a
+ * gigabyte.
  *
  * @module
  */
 import { ReportSyntaxError } from './read-error.js'
 
-/** A value of JSON, of which unwanted fields were left out. */
+/** A JSON value without its unwanted fields. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
 
-/** Has no other fields than those that were asked for: none is named `toString` or `__proto__`. */
+/** An object with wanted fields only: none is named `toString` or `__proto__`. */
 export interface JsonObject {
   readonly [field: string]: Json | undefined
 }
 
-/** Reports nest five levels; the rest is for fields that are not known. */
+/** Maximum nesting. Reports nest five levels; the rest is for unknown fields. */
 const MAX_DEPTH = 32
 
-/** Counts what is still allowed to be read; shared by all the values of one file. */
+/** Remaining budget, shared by all values of one file. */
 export interface JsonBudget {
-  /** Values that may still be built */
+  /** Remaining values to build */
   values: number
-  /** How many of them may be objects or lists, which take the most memory */
+  /** Remaining objects and lists among them, which take the most memory */
   containers: number
 }
 
-/** Strings up to this length are cheap to compare; the longest known field has 30 characters. */
-const MAX_FIELD_NAME = 64
+/** Longest field name in the text: 30 characters, each of which may be escaped. */
+const MAX_FIELD_NAME = 200
+
+/** Maximum number of damaged values in one text, each an error with a stack trace. */
+const MAX_SKIPS = 1000
+
+/** Maximum number of characters read again behind damage, in one text. */
+const MAX_AGAIN = 1024 * 1024
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 const LITERALS: ReadonlyMap<string, Json> = new Map([
@@ -37,26 +43,39 @@ const LITERALS: ReadonlyMap<string, Json> = new Map([
   ['null', null],
 ])
 
-/** Reads the values of one text, one after the other. */
+/** Reads the values of a text, one after the other. */
 export class JsonReader {
   readonly #text: string
   readonly #fields: ReadonlySet<string>
   readonly #budget: JsonBudget
   #at = 0
+  /** Start of the last value */
+  #start = 0
+  #skips = MAX_SKIPS
+  #again = 0
 
-  /** @param fields names of the fields that are built, in whichever object they stand */
+  /** @param fields names of the fields to build, in any object */
   constructor(text: string, fields: ReadonlySet<string>, budget: JsonBudget) {
     this.#text = text
     this.#fields = fields
     this.#budget = budget
   }
 
-  /** The text that was not read yet. */
-  get rest(): string {
-    return this.#text.slice(this.#at)
+  /** The text from the value that {@link next} read, or could not read, to the end. */
+  get lastValue(): string {
+    return this.#text.slice(this.#start)
   }
 
-  /** Whether another object or list begins here, behind white space and at most one comma. */
+  /** Moves to the next line that begins with an object. Returns false without one. */
+  skipToNextLine(): boolean {
+    const line = this.#text.indexOf('\n{', this.#start)
+    this.#again += this.#at - line
+    if (line < 0 || --this.#skips < 0 || this.#again > MAX_AGAIN) return false
+    this.#at = line + 1
+    return true
+  }
+
+  /** Whether another object or list follows, after white space and at most one comma. */
   hasNext(): boolean {
     this.#skipSpace()
     if (this.#text[this.#at] === ',') {
@@ -70,6 +89,7 @@ export class JsonReader {
   /** @throws ReportSyntaxError */
   next(): Json {
     this.#skipSpace()
+    this.#start = this.#at
     return this.#value(0)
   }
 
@@ -90,7 +110,7 @@ export class JsonReader {
       this.#skipSpace()
       this.#expect(':')
       this.#skipSpace()
-      // Of a field that comes twice the last counts, as with JSON.parse
+      // The last of repeated fields counts, as in JSON.parse
       if (name !== undefined) object[name] = this.#value(depth + 1)
       else this.#skip(depth + 1)
     })
@@ -104,7 +124,7 @@ export class JsonReader {
     return list
   }
 
-  /** Goes through the members of an object or a list, and behind its end. */
+  /** Reads the members of an object or a list, up to and including its end. */
   #members(end: string, depth: number, member: () => unknown): void {
     if (this.#budget.containers < 0) throw new ReportSyntaxError('its JSON has too many values')
     if (depth >= MAX_DEPTH) throw new ReportSyntaxError('its JSON is nested too deeply')
@@ -124,7 +144,7 @@ export class JsonReader {
     this.#expect(end)
   }
 
-  /** Checks a value as far as its brackets and strings go, and builds nothing. */
+  /** Skips a value; checks only its brackets and strings. */
   #skip(depth: number): void {
     const char = this.#text[this.#at]
     if (char === '{') {
@@ -140,12 +160,13 @@ export class JsonReader {
     else this.#scalar()
   }
 
-  /** The name, if it is wanted. */
+  /** Returns the field name if it is wanted. */
   #fieldName(): string | undefined {
     const start = this.#at
     this.#skipString()
     if (this.#at - start > MAX_FIELD_NAME) return undefined
-    const name = this.#text.slice(start + 1, this.#at - 1)
+    const raw = this.#text.slice(start + 1, this.#at - 1)
+    const name = raw.includes('\\') ? parse(`"${raw}"`) : raw
     return this.#fields.has(name) ? name : undefined
   }
 
@@ -160,7 +181,10 @@ export class JsonReader {
     if (this.#text[this.#at] !== '"') throw damaged()
     for (let from = this.#at + 1; ; ) {
       const end = this.#text.indexOf('"', from)
-      if (end < 0) throw damaged()
+      if (end < 0) {
+        this.#at = this.#text.length
+        throw damaged()
+      }
       from = end + 1
       if (this.#isEscaped(end)) continue
       this.#at = from
@@ -168,7 +192,7 @@ export class JsonReader {
     }
   }
 
-  /** Whether an odd number of backslashes stands before the quote; all are inside the string. */
+  /** Whether an odd number of backslashes precedes the quote, all inside the string. */
   #isEscaped(quote: number): boolean {
     let first = quote
     while (first > this.#at + 1 && this.#text[first - 1] === '\\') first--

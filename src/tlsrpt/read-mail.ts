@@ -1,9 +1,9 @@
 /**
- * The parts of a mail, read by the package `postal-mime`, which is an optional peer.
+ * Reads the parts of a mail with the package `postal-mime`, an optional peer.
  *
- * `postal-mime` is asynchronous and reading a report is not, so it runs in a thread of its own, for
- * which the caller waits. The thread starts with the first mail, takes some 40 ms to do so, and
- * does not keep the process alive.
+ * `postal-mime` is asynchronous and reading a report is not, so it runs in a separate thread, for
+ * which the caller waits. The thread starts with the first mail, which takes some 40 ms, and does
+ * not keep the process alive.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { MtaStsError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 import { ReportSyntaxError } from './read-error.js'
 
-/** What a mail holds. Names and types come from its sender. */
+/** The content of a mail. Its sender chose names and types. */
 export interface ParsedMail {
   subject: string
   /** The header field TLS-Report-Domain (RFC 8460 §5.3); empty where it is missing */
@@ -29,21 +29,21 @@ export interface ParsedMail {
 export interface MailPart {
   /** Lower case, without parameters */
   type: string
-  /** Decoded; empty where the part has no file name */
+  /** Decoded; empty if the part has no file name */
   fileName: string
   content: Uint8Array
 }
 
-/** Multiparts inside each other. */
+/** Maximum nesting of multiparts. */
 const MAX_NESTING = 20
 
-/** In bytes, over all parts. */
+/** Bound of all headers, in bytes, over all parts. */
 const MAX_HEADERS = 256 * 1024
 
 /**
- * What a mail may consist of. `postal-mime` 4.0 needs some 2 KiB for each line, and for each equals
- * sign in Base64: a mail of 16 MiB can make it take gigabytes. A report of 16 MiB under gzip has
- * 25,000 lines.
+ * Bounds of a mail. `postal-mime` 4.0 needs some 2 KiB for each line, and for each equals sign in
+ * Base64: a mail of 16 MiB can make it take gigabytes. A report of 16 MiB under gzip has 25,000
+ * lines.
  */
 const LIMITS = {
   bytes: 8 * 1024 * 1024,
@@ -55,7 +55,7 @@ const LIMITS = {
 
 type Counts = Record<keyof typeof LIMITS, number>
 
-/** What all the mails of one file may still consist of, together. */
+/** The shared remaining bounds of all mails of one file. */
 export type MailBudget = Counts
 
 const MAILS = 3
@@ -66,12 +66,12 @@ export function mailBudget(): MailBudget {
     bytes,
     lines,
     'equals signs': MAILS * LIMITS['equals signs'],
-    // Mails of one part or two are the most frequent
+    // Mails of one or two parts are the most frequent
     'lines that begin with two hyphens': lines,
   }
 }
 
-/** Longer than the slowest mail within these limits takes on a busy machine, in milliseconds. */
+/** Time limit, in milliseconds: longer than the slowest allowed mail on a busy machine. */
 const TIMEOUT = 30_000
 
 /** Throws ReportSyntaxError, or MtaStsError of code EPEER if `postal-mime` is not installed. */
@@ -89,7 +89,7 @@ function spend(budget: MailBudget, mail: Buffer): void {
     const limit = Math.min(LIMITS[what], budget[what])
     if (count > limit) {
       throw new ReportSyntaxError(`the mail has ${count} ${what}, and ${limit} is the limit`, {
-        // Most mails of this size have pictures in them
+        // Most mails of this size contain pictures
         looksLikeReport: /tlsrpt|tls-report/i.test(mail.toString('latin1', 0, MAX_HEADERS)),
       })
     }
@@ -117,8 +117,8 @@ function countsOf(mail: Buffer): Counts {
 type Answer = ParsedMail | { error: string }
 
 /**
- * The thread's program, as text: a file of its own would have to be found by everything that
- * bundles this package. A mail inside the mail is not gone into here, but handed back.
+ * The program of the thread, as text: bundlers would not find a separate file. A mail inside the
+ * mail is not read here, but returned.
  */
 const PROGRAM = `
 const { workerData } = require('node:worker_threads')
@@ -160,7 +160,7 @@ class MailThread {
     Atomics.store(flag, 0, 0)
     const copy = new Uint8Array(mail)
     port.postMessage(copy, [copy.buffer])
-    // The notification for the mail before may come late, and wakes too early
+    // The notification for the previous mail may come late and wake this wait too early
     while (Atomics.load(flag, 0) === 0) {
       if (Atomics.wait(flag, 0, 0, TIMEOUT) !== 'timed-out') continue
       this.#running = undefined
@@ -171,7 +171,9 @@ class MailThread {
   }
 }
 
-/** One for the process, as `node:module` has one cache: a thread for each mail would be slow. */
+/**
+ * One thread for each process: one for each mail would be slow. `node:module` has one cache, too.
+ */
 const THREAD = new MailThread()
 
 function start() {
@@ -186,10 +188,10 @@ function start() {
     eval: true,
     workerData: { port: port2, signal, path: pathOfPostalMime(), limits },
     transferList: [port2],
-    // Neither loaders of the program nor its environment are of use
+    // Loaders and environment of the program are not needed
     execArgv: [],
     env: {},
-    // Collects often: a folder of mails leaves much behind otherwise
+    // Collects garbage often: a folder of mails leaves much behind
     resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 },
   })
   worker.unref()
@@ -197,7 +199,7 @@ function start() {
   return { worker, port: port1, flag: new Int32Array(signal) }
 }
 
-/** The name of the package that mails need. */
+/** The package that mails need. */
 export const MAIL_PACKAGE = 'postal-mime'
 
 function pathOfPostalMime(): string {

@@ -1,6 +1,6 @@
 /**
- * Finds the reports in the bytes of one file: unpacks, tells JSON from mails and mailboxes, and goes
- * through the parts of mails.
+ * Finds the reports in the bytes of one file: decompresses, distinguishes JSON, mails and
+ * mailboxes, and reads the parts of mails.
  *
  * @module
  */
@@ -21,49 +21,49 @@ import { isMbox, mailsOf } from './read-mbox.js'
 
 /** Options of `parseReport`. */
 export interface ParseReportOptions {
-  /** In bytes, for what is read and for what comes out of compression; default 16777216, 16 MiB */
+  /** Bound of the input and of decompressed data, in bytes; default 16777216, 16 MiB */
   maxSize?: number | undefined
 }
 
 /** Options of `readReports`. */
 export interface ReadOptions extends ParseReportOptions {
-  /** The name of the file, which may tell the domain and the day where the report does not */
+  /** The name of the file, which may hold the domain and the day if the report does not */
   fileName?: string | undefined
   /**
-   * Called for each report that cannot be read beside others. Without it they are noted in the
-   * first report that can.
+   * Called for each unreadable report next to readable ones. Without it they are noted in the first
+   * readable report.
    */
   onUnreadable?: ((error: ReportSyntaxError) => void) | undefined
 }
 
 const MAX_SIZE = 16 * 1024 * 1024
 
-/** Values of JSON in one file. A failure takes some eight of them. */
+/** Maximum number of JSON values in one file. A failure takes some eight of them. */
 const MAX_VALUES = 1_000_000
 
-/** Objects and lists among them. A failure takes one. */
+/** Maximum number of objects and lists among them. A failure takes one. */
 const MAX_CONTAINERS = 250_000
 
-/** Reports in one file. */
+/** Maximum number of reports in one file. */
 const MAX_REPORTS = 20_000
 
-/** Unreadable reports in one file, each of them an error with a stack trace. */
+/** Maximum number of unreadable reports in one file, each an error with a stack trace. */
 const MAX_ERRORS = 10_000
 
-/** Ends the search: what was found so far stands. */
+/** Ends the search; reports found before remain. */
 class LimitError extends ReportSyntaxError {}
 
-/** Mails inside mails. */
+/** Maximum nesting of mails. */
 const MAX_MAIL_DEPTH = 4
 
-/** Mails in one file, those inside of others included. */
+/** Maximum number of mails in one file, including nested ones. */
 const MAX_MAILS = 3000
 
 const NEITHER = 'it is neither JSON nor gzip, nor a mail with either of them'
 
-/** Where in a file something stands. */
+/** A position in a file. */
 interface Place extends ReportHints {
-  /** How many mails are around it */
+  /** Number of mails around it */
   depth: number
 }
 
@@ -118,7 +118,7 @@ export class Search {
     return worst ?? new ReportSyntaxError('it holds no report')
   }
 
-  /** What cannot be read in one place does no harm to the others. */
+  /** Reads one place; its failure does not affect the others. */
   #try(read: () => void, isDeclared = false): void {
     try {
       read()
@@ -142,25 +142,29 @@ export class Search {
     else throw new ReportSyntaxError(NEITHER)
   }
 
-  /** Reads one value after the other: a report, a list of them, or one on each line. */
+  /** Reads the values in order: a report, a list of reports, or one on each line. */
   #json(text: string, place: Place): void {
     const reader = new JsonReader(text, REPORT_FIELDS, this.#values)
     const before = this.#reports.length
-    try {
-      while (reader.hasNext()) {
+    const errors: ReportSyntaxError[] = []
+    while (reader.hasNext()) {
+      try {
         const value = reader.next()
         for (const item of isList(value) ? value : [value]) {
           this.#try(() => this.#reports.push(readReport(item, place)))
           if (this.#reports.length > MAX_REPORTS) throw limit(`more than ${MAX_REPORTS} reports`)
         }
+      } catch (error) {
+        if (!(error instanceof ReportSyntaxError) || error instanceof LimitError) throw error
+        // The footer of a mailing list may also begin with a bracket
+        const isFooter = this.#reports.length > before && !beginsJson(reader.lastValue)
+        if (!isFooter) errors.push(error)
+        if (!reader.skipToNextLine()) break
       }
-    } catch (error) {
-      if (!(error instanceof ReportSyntaxError) || error instanceof LimitError) throw error
-      // The footer of a mailing list may begin with a bracket, too
-      const isFooter = this.#reports.length > before && !namesReportFields(reader.rest)
-      if (isFooter) return
-      throw namesReportFields(text.slice(0, 65_536)) ? declared(error) : error
     }
+    const [first] = errors
+    if (this.#reports.length > before) this.#errors.push(...errors.map(declared))
+    else if (first) throw namesReportFields(text.slice(0, 65_536)) ? declared(first) : first
   }
 
   #mail(bytes: Buffer, place: Place): void {
@@ -172,7 +176,7 @@ export class Search {
     const found = this.#reports.length
     const failed = this.#errors.length
     for (const part of mail.parts) this.#part(part, inside)
-    // JSON in the text of a mail: of type text/plain, or behind a greeting
+    // JSON in the text of a mail: of type text/plain, or after a greeting
     const json = /^[{[]/m.exec(mail.text)
     if (json !== null && namesReportFields(mail.text)) {
       this.#try(() => this.#json(mail.text.slice(json.index), inside))
@@ -193,7 +197,7 @@ export class Search {
   }
 
   #part({ type, fileName, content }: MailPart, around: Place): void {
-    const isMail = type === 'message/rfc822' || type === 'message/global'
+    const isMail = /^message\/(?:rfc822|global)$/.test(type) || /\.eml$/i.test(fileName)
     const isDeclared = type.startsWith('application/tlsrpt') || readFileName(fileName) !== undefined
     const data = bufferOf(content)
     if (isMail) this.#try(() => this.#mailInside(data, around))
@@ -202,6 +206,11 @@ export class Search {
       this.#try(() => this.#read(data, place), isDeclared)
     }
   }
+}
+
+/** Whether a value that is damaged or cut off was JSON, and no other text in brackets. */
+function beginsJson(text: string): boolean {
+  return /^[[{\s]*(?:"|$)/.test(text.slice(0, 100))
 }
 
 function limit(what: string): LimitError {
@@ -214,7 +223,7 @@ function looksPacked(data: Buffer): boolean {
 
 function declared(error: ReportSyntaxError): ReportSyntaxError {
   if (error.looksLikeReport) return error
-  const message = error.message.replace(/^This is no TLS report: /, '')
+  const message = error.message.replace(/^This is not a TLS report: /, '')
   return new ReportSyntaxError(message, { cause: error, looksLikeReport: true })
 }
 
@@ -227,20 +236,23 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value)
 }
 
-/** A header field in the first line, and one more or none in the second. */
+/** Whether the first line is a header field, and the second one a header field or empty. */
 function looksLikeMail(text: string): boolean {
   return /^[\r\n]*[!-9;-~]+[ \t]*:[^\n]*(?:\r?\n(?:[ \t]|[!-9;-~]+[ \t]*:|\r?\n|$)|$)/.test(
     text.slice(0, 10_000),
   )
 }
 
-/** By the media type of RFC 8460 §5.3, its header fields, or the form of its Subject. */
+/**
+ * Whether a mail carries a report, by the media type of RFC 8460 §5.3, its header fields, or the
+ * form of its Subject.
+ */
 function isReportMail({ contentType, reportDomain, subject }: ParsedMail): boolean {
   if (/report-type\s*=\s*"?tlsrpt\b/i.test(contentType) || reportDomain !== '') return true
   return /^\W*(?:\w+: *)*report domain:/i.test(subject)
 }
 
-/** A part in which a report may be, and which is not read. */
+/** Returns the name of a part that may hold a report but is not read. */
 function unreadPart({ contentType, parts }: ParsedMail): string | undefined {
   if (/^\s*multipart\/encrypted\b/i.test(contentType)) return 'the mail is encrypted'
   for (const { type, fileName } of parts) {

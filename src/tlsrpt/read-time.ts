@@ -1,6 +1,6 @@
 /**
- * Points in time as reports write them. RFC 8460 §4.4 asks for RFC 3339; dates without seconds or
- * a zone, epoch seconds and RFC 5322 dates are seen, too.
+ * Reads the dates of reports. RFC 8460 §4.4 demands RFC 3339; dates without seconds or a zone,
+ * epoch seconds and RFC 5322 dates also occur.
  *
  * @module
  */
@@ -15,15 +15,16 @@ const EPOCH = /^\d{9,13}$/
 const RFC_5322 =
   /^(?:[A-Za-z]{3}, ?)?(\d{1,2}) ([A-Za-z]{3}) (\d{4}) (\d\d:\d\d(?::\d\d)?)(?: ([+-]\d{4}|GMT|UTC?|Z))?(?: \([^)]*\))?$/
 
-/** Years have four digits; a report of the year 9000 is none. */
+/** Latest valid date: years have four digits, and the year 9000 is not plausible. */
 const LAST_TIME = Date.UTC(9000, 0)
 
 /** Numbers from here on are milliseconds: as seconds they would be in the year 5138. */
 const FIRST_MILLISECONDS = 1e11
 
 /**
- * Returns the point in time, or undefined where the value is none. Without a zone it is UTC, as the
- * days of reports are. A date alone is its first second, or its last one for the end of a range.
+ * Returns the point in time, or undefined for an invalid value. Without a zone it is UTC, as the
+ * days of reports are. A date without a time is its first second, or its last one for the end of a
+ * range.
  */
 export function readTime(value: Json | undefined, edge: 'start' | 'end'): Date | undefined {
   if (typeof value === 'number') return fromEpoch(value)
@@ -37,12 +38,12 @@ export function readTime(value: Json | undefined, edge: 'start' | 'end'): Date |
   return fromRfc3339(text) ?? fromRfc5322(text)
 }
 
-/** The last second of the day that begins at this time. */
+/** Returns the last second of the day that begins at this time. */
 export function lastSecond(start: Date): Date {
   return new Date(start.getTime() + DAY - SECOND)
 }
 
-/** The first second of the day that ends at this time. */
+/** Returns the first second of the day that ends at this time. */
 export function firstSecond(end: Date): Date {
   return new Date(Math.floor(end.getTime() / DAY) * DAY)
 }
@@ -55,7 +56,8 @@ function fromRfc3339(text: string): Date | undefined {
   const [, date, time, seconds = ':00', zone = 'Z'] = RFC_3339.exec(text) ?? []
   if (date === undefined) return undefined
   const offset = zone.replace(/^([+-]\d\d)(\d\d)$/, '$1:$2').toUpperCase()
-  return valid(new Date(`${date}T${time}${seconds}${offset}`))
+  // JavaScript has no leap seconds
+  return valid(new Date(`${date}T${time}${seconds.replace(':60', ':59')}${offset}`))
 }
 
 function fromRfc5322(text: string): Date | undefined {

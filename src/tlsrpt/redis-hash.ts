@@ -1,6 +1,6 @@
 /**
  * Counts as a hash of Redis: `n` is the number of policies, `p:<key>` a policy, `s:<key>` its
- * successes, `n:<key>` the number of failures told apart, `f:<key>:<failure>` the sessions of one
+ * successes, `n:<key>` the number of its distinct failures, `f:<key>:<failure>` the sessions of one
  * of them.
  *
  * @module
@@ -17,7 +17,7 @@ import {
 import { DAY, startOf } from './day.js'
 import { type ClaimedReport, readProgress } from './store.js'
 
-/** Returns what is added for one domain, as JSON, with all that the script needs to know of it. */
+/** Returns an addition for one domain, as JSON, with everything that the script needs. */
 export function addition({ day, domain, policies }: DomainCounts): string {
   return JSON.stringify({
     number: startOf(day) / DAY,
@@ -54,7 +54,7 @@ export function claimedReport(id: string, claim: string, flat: readonly string[]
   }
 }
 
-/** Fields and values come one after the other. */
+/** Returns a map of a list in which fields and values alternate. */
 export function hashOf(flat: readonly string[]): Map<string, string> {
   const hash = new Map<string, string>()
   for (let index = 0; index < flat.length; index += 2) {
@@ -83,5 +83,5 @@ function policiesOf(hash: ReadonlyMap<string, string>): PolicyCounts[] {
 
 function sessions(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw unreadable('a count is no number')
+  throw unreadable('a count is not a number')
 }

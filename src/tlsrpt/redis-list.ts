@@ -1,5 +1,5 @@
 /**
- * What a report store in Redis holds, for operators.
+ * The list of a report store's content in Redis, for operators.
  *
  * @module
  */
@@ -41,13 +41,13 @@ export async function* listReports(command: Command, keys: Keys): AsyncGenerator
   }
 }
 
-/** KEYS: the report. Nothing where it is gone, or is none. */
+/** KEYS: the report. Returns nothing if it is gone or invalid. */
 const READ = `
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return {} end
 return redis.call('HMGET', KEYS[1], 'day', 'domain', 'progress')
 `
 
-/** Returns a report without its counts; undefined where it is gone, or is none. */
+/** Returns a report without its counts; undefined if it is gone or invalid. */
 export async function readStored(
   command: Command,
   key: string,

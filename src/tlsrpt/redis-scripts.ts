@@ -1,8 +1,7 @@
 /**
- * The scripts of the report store in Redis. Redis runs a script in one step; but a script that fails
- * in the middle has done its first half. So each of them looks at the types of its keys before it
- * writes. Each may run twice with the same arguments, since clients send a command again when they
- * did not get the reply.
+ * The scripts of the report store in Redis. Redis runs a script in one step, but does not undo the
+ * first half of a script that fails. So each script checks the types of its keys before it writes.
+ * Each may run twice with the same arguments, since clients repeat commands whose reply was lost.
  *
  * @module
  */
@@ -15,10 +14,9 @@ end
 `
 
 /**
- * KEYS: the writer's last portion, the days, then a hash for each of what is added. ARGV: the
- * limits, the portion's number or '', how long it is remembered, then what is added to each hash.
- * The first policies and failures are told apart, the rest goes to `others`. Returns 0, or the
- * number of the hash that is none.
+ * KEYS: the writer's last portion, the days, then a hash for each addition. ARGV: the limits, the
+ * portion's number or '', its life, then the addition to each hash. Policies and failures beyond
+ * the limits are added to `others`. Returns 0, or the number of the invalid hash.
  */
 export const ADD = `${TYPES}
 local number = tonumber(ARGV[2])
@@ -64,8 +62,8 @@ return 0
 `
 
 /**
- * KEYS: the days, the counts, the waiting, the report. ARGV: member, id, day, domain, when it is to
- * be sent. Returns 0 where the counts are none: they are left alone, and not looked at again.
+ * KEYS: the days, the counts, the waiting, the report. ARGV: member, id, day, domain, sending time.
+ * Returns 0 for invalid counts, which are neither changed nor read again.
  */
 export const SEAL = `${TYPES}
 if redis.call('EXISTS', KEYS[4]) == 1 then return 1 end
@@ -83,8 +81,8 @@ return 1
 
 /**
  * KEYS: the due, the waiting, the report. ARGV: id, now, until, the claim, whether early, the
- * latest time that is believed. Returns the report; 1 where another process was faster or it is
- * gone; 0 where the key is no report: it is left alone, and not looked at again.
+ * latest valid time. Returns the report; 1 if another process was faster or it is gone; 0 for an
+ * invalid report, which is neither changed nor read again.
  */
 export const CLAIM = `${TYPES}
 local waiting = redis.call('ZSCORE', KEYS[2], ARGV[1])
@@ -124,7 +122,7 @@ redis.call('DEL', KEYS[3])
 return 1
 `
 
-/** KEYS: the set of ids that it is in. ARGV: id, when. */
+/** KEYS: the set with the id. ARGV: id, when. */
 export const HURRY = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score then return 0 end

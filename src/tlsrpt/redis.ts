@@ -4,10 +4,10 @@
  * | key below `<prefix>tlsrpt:` | holds |
  * | --- | --- |
  * | `counted:<day> <domain>` | a hash of counts: see `redis-hash.ts` |
- * | `report:<id>` | the same, closed: `day`, `domain`, `progress` and `claim` stand beside the counts |
- * | `days` | what is counted, sorted by day |
- * | `waiting` | reports that were never claimed, sorted by the time at which they are to be sent |
- * | `due` | the others, sorted by the time at which they may be claimed again |
+ * | `report:<id>` | the same, closed, with `day`, `domain`, `progress` and `claim` |
+ * | `days` | the counted days and domains, sorted by day |
+ * | `waiting` | reports that were never claimed, sorted by sending time |
+ * | `due` | the others, sorted by the time of the next claim |
  * | `writer:<name>` | the last portion of a process, for a week |
  *
  * @module
@@ -37,25 +37,25 @@ import { type ClaimedReport, LONGEST_CLAIM, type ReportStore } from './store.js'
 /** Options of {@link redisReportStore}. */
 export interface RedisReportStoreOptions {
   /**
-   * What the names of all keys begin with; default `mta-sts:`. In a Redis Cluster it needs a hash
-   * tag, `{mta-sts}:`, so that all keys are on one node
+   * Beginning of all key names; default `mta-sts:`. A Redis Cluster needs a hash tag, `{mta-sts}:`,
+   * so that all keys are on one node
    */
   prefix?: string | undefined
 }
 
 /**
  * Makes a report store in Redis 6.2 or newer, or Valkey. The client is yours: connect it, listen to
- * its `error` event and disconnect it; `close()` leaves it alone.
+ * its `error` event and disconnect it; `close()` does not.
  *
- * What the store survives is what your Redis survives: turn on its append-only file, and do not
- * let it evict keys (`maxmemory-policy noeviction`). Counts are added once, also when the
- * connection breaks and the client sends them again.
+ * The store is as durable as your Redis: turn on its append-only file, and do not let it evict keys
+ * (`maxmemory-policy noeviction`). Counts are added once, even if the connection breaks and the
+ * client sends them again.
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where a command failed, with the client's error as
- * `cause`; `ESTOREVALUE` where a key holds what is not counts.
+ * `cause`; `ESTOREVALUE` where a key does not hold counts.
  *
  * @throws MtaStsError with code `EREDISCLIENT` for anything but a client of `redis` or `ioredis`.
- *   Clients of a cluster need a prefix with a hash tag; clients of node-redis' Sentinel are refused.
+ * Clients of a cluster need a prefix with a hash tag; clients of node-redis' Sentinel are refused.
  *
  * @example
  * const store = redisReportStore(client, { prefix: 'mail:' })
@@ -85,7 +85,7 @@ export function redisReportStore(
       if (wrong === 0) return
       const what = counts[wrong - 1]
       if (what === undefined) throw wrongType(keys.days)
-      throw unreadable(`the counts of ${what.domain} on ${what.day} are no hash`)
+      throw unreadable(`the counts of ${what.domain} on ${what.day} are not a hash`)
     },
 
     async seal(day, plan) {
@@ -95,7 +95,7 @@ export function redisReportStore(
         const names = [keys.days, keys.counted(of, domain), keys.waiting, keys.report(id)]
         const args = [member(of, domain), id, of, domain, String(notBefore)]
         const reply = numberReply('EVAL', await evaluate(command, SEAL, names, args))
-        if (reply === 0) problem ??= unreadable(`the counts of ${domain} on ${of} are no hash`)
+        if (reply === 0) problem ??= unreadable(`the counts of ${domain} on ${of} are not a hash`)
       }
       for await (const page of endedDays(command, keys.days, startOf(day) / DAY)) {
         await Promise.all(page.map(sealOne))
@@ -152,7 +152,7 @@ export function redisReportStore(
 
 const WEEK = '604800000'
 
-/** Ids that are looked at together: processes that claim at the same time take different ones. */
+/** Number of ids read together: processes that claim at the same time choose different ones. */
 const CHOICE = 10
 
 const PAGE_SIZE = 100
@@ -172,7 +172,7 @@ function member(day: string, domain: string): string {
   return `${day} ${domain}`
 }
 
-/** Yields what was counted on days before one (by number), page by page. */
+/** Yields the counts of days before one (by number), page by page. */
 async function* endedDays(
   command: Command,
   key: string,
@@ -186,7 +186,7 @@ async function* endedDays(
       const [day = '', domain = ''] = text.split(' ')
       return [day, domain]
     })
-    // Each was taken out as it was sealed, so what comes next are others
+    // Each was removed when it was sealed, so the next page has others
     if (members.length < PAGE_SIZE) return
   }
 }

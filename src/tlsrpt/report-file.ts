@@ -1,6 +1,6 @@
 /**
- * A claimed report made ready to be sent: its content, its id and its file (RFC 8460 §5.1, §5.2).
- * The same counts make the same bytes, so a second copy can be told for what it is.
+ * A claimed report in the form in which it is sent: its content, its id and its file (RFC 8460
+ * §5.1, §5.2). The same counts make the same bytes, so that a second copy can be recognized.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { rangeOf } from './day.js'
 import { formatReport, type ReportedPolicy, type TlsReport } from './report.js'
 import type { ClaimedReport } from './store.js'
 
-/** Who reports. */
+/** The sender of reports. */
 export interface Reporter {
   organizationName: string
   /** A mail address */
@@ -19,9 +19,9 @@ export interface Reporter {
   submitter: string
 }
 
-/** A report on its way. */
+/** A report to be sent. */
 export interface ReportFile {
-  /** The Policy Domain that it is about */
+  /** The Policy Domain of the report */
   domain: string
   report: TlsReport
   /** `submitter!domain!begin!end!id.json.gz` */
@@ -49,7 +49,7 @@ export function makeReport(claimed: ClaimedReport, reporter: Reporter): TlsRepor
     organizationName,
     dateRange: rangeOf(day),
     contactInfo,
-    // The form of a Message-ID: in the Subject of RFC 8460 §5.3 it has to be one
+    // A Message-ID, because the Subject of RFC 8460 §5.3 demands one
     reportId: `${id}@${submitter}`,
     policies: [...policies].sort(byKey).map(reportedPolicy),
   }
@@ -62,7 +62,7 @@ export function hasFailures({ policies }: ClaimedReport): boolean {
 
 function reportedPolicy({ policy, successes, failures }: PolicyCounts): ReportedPolicy {
   const failureDetails = [...failures]
-    // The most frequent first; the order of a store means nothing
+    // The most frequent first, whatever the order in the store
     .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
     .map(([text, failedSessionCount]) => ({ ...readFailure(text), failedSessionCount }))
   const failed = failureDetails.reduce((sum, { failedSessionCount: n }) => sum + n, 0)

@@ -1,42 +1,43 @@
 /**
- * A report as RFC 8460 §4.4 has it: what one sender met with at one domain on one day.
+ * A report of RFC 8460 §4.4: one sender's sessions with one domain on one day.
  *
  * @module
  */
+import { argumentError } from '../option-checks.js'
 import type { ResultType } from '../tls/failures.js'
 
 /** `policy-type` of RFC 8460 §4.4. */
 export type PolicyType = 'sts' | 'tlsa' | 'no-policy-found'
 
-/** The names are the RFC's, in camel case. What a report does not say is left out. */
+/** A report, with the RFC's names in camel case. Missing fields are omitted. */
 export interface TlsReport {
-  /** Who reports, for people to read */
+  /** The sender, for people to read */
   organizationName?: string
-  /** The last second is part of it: 23:59:59 */
+  /** Includes the last second: 23:59:59 */
   dateRange: { start: Date; end: Date }
-  /** A mail address, as a rule */
+  /** Usually a mail address */
   contactInfo?: string
-  /** The same in a copy that was sent twice */
+  /** The same in a second copy */
   reportId: string
   /** Each policy that applied on the day */
   policies: readonly ReportedPolicy[]
 }
 
-/** One policy, and how the sessions under it went. */
+/** One policy, and the outcome of the sessions under it. */
 export interface ReportedPolicy extends PolicyDescription {
-  /** Sessions that met what the policy asks for */
+  /** Sessions that met the demands of the policy */
   totalSuccessfulSessionCount: number
-  /** Sessions that did not */
+  /** Sessions that did not meet them */
   totalFailureSessionCount: number
-  /** Empty where nothing failed */
+  /** Empty without failures */
   failureDetails: readonly FailureDetails[]
 }
 
-/** The policy that sessions were held to (RFC 8460 §4.4, `policy`). */
+/** The policy of sessions (RFC 8460 §4.4, `policy`). */
 export interface PolicyDescription {
-  /** One of {@link PolicyType}; in what others send, perhaps a word that is new */
+  /** One of {@link PolicyType}; in reports of others, perhaps an unknown word */
   policyType: PolicyType | (string & {})
-  /** The policy file, a line an element; or the TLSA records */
+  /** The lines of the policy file, or the TLSA records */
   policyString?: readonly string[]
   /** The Policy Domain */
   policyDomain: string
@@ -44,34 +45,37 @@ export interface PolicyDescription {
   mxHost?: readonly string[]
 }
 
-/** Sessions that failed alike (RFC 8460 §4.4, `failure-details`). */
+/** Sessions with the same failure (RFC 8460 §4.4, `failure-details`). */
 export interface FailureDetails extends FailureDescription {
-  /** How many sessions; more than one may be of one message */
+  /** Number of sessions; several may be of one message */
   failedSessionCount: number
-  /** A URI that says more */
+  /** A URI with more information */
   additionalInformation?: string
 }
 
-/** What sessions that are counted together have in common. */
+/** The common properties of sessions that are counted together. */
 export interface FailureDescription {
-  /** RFC 8460 §4.3; in what others send, perhaps a word that is new */
+  /** RFC 8460 §4.3; in reports of others, perhaps an unknown word */
   resultType: ResultType | (string & {})
-  /** The address that the sender connected from */
+  /** The sender's address */
   sendingMtaIp?: string
   /** The name in the MX record */
   receivingMxHostname?: string
-  /** What the MX host called itself */
+  /** The MX host's own name in its greeting */
   receivingMxHelo?: string
-  /** The address that was connected to */
+  /** The connected address */
   receivingIp?: string
-  /** What there is to say beside the type: from this package, the `reason` of a `TlsFailure` */
+  /** Details besides the type: in this package's reports, the `reason` of a `TlsFailure` */
   failureReasonCode?: string
 }
 
-/** The report as JSON; {@link parseReport} reads it back as the same. */
+/** Returns the report as JSON, which {@link parseReport} reads back as the same report. */
 export function formatReport(report: TlsReport): string {
+  if (!Array.isArray(report?.policies) || typeof report.dateRange !== 'object') {
+    throw argumentError(['formatReport()', 'report'], 'must be a report', report)
+  }
   const { organizationName, dateRange, contactInfo, reportId, policies } = report
-  // JSON leaves out what is undefined (RPT-15), and keeps this order
+  // JSON omits undefined fields (RPT-15), and keeps this order
   return JSON.stringify({
     'organization-name': organizationName,
     'date-range': {
@@ -118,7 +122,7 @@ function orNothing<T>(list: readonly T[] | undefined): readonly T[] | undefined 
   return list !== undefined && list.length > 0 ? list : undefined
 }
 
-/** RFC 3339 in UTC, without the fraction that many readers do not expect. */
+/** Formats a time (RFC 3339) in UTC, without the fraction that many readers do not expect. */
 function formatTime(time: Date): string {
   return time.toISOString().replace(/\.\d+Z$/, 'Z')
 }

@@ -1,6 +1,6 @@
 /**
- * The front of SMTP TLS Reporting: listens to what the package publishes, writes the counts to the
- * store in the background, and sends each day's reports (RFC 8460).
+ * The front of SMTP TLS Reporting (RFC 8460): listens to published sessions, writes the counts to
+ * the store in the background, and sends each day's reports.
  *
  * @module
  */
@@ -8,10 +8,11 @@ import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { MtaStsError } from '../errors.js'
 import { type EventName, publish } from '../events.js'
+import { withinTime } from '../net/deadline.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 import { Backlog } from './backlog.js'
 import { Collector } from './collector.js'
-import { GuardedReportStore, withinTime } from './guarded-store.js'
+import { GuardedReportStore, storeLimit } from './guarded-store.js'
 import {
   type ReporterSettings,
   resolveReporterOptions,
@@ -19,43 +20,43 @@ import {
 } from './options.js'
 import { Sender, type SendSummary } from './sender.js'
 
-/** How often is looked for reports that are due, in milliseconds, give or take a fifth. */
+/** Interval of the search for due reports, in milliseconds, plus or minus a fifth. */
 const LOOK_INTERVAL = 60_000
 
-/** How long `close()` waits for the last counts to be stored, in milliseconds. */
+/** Time for which `close()` waits for the last counts to be stored, in milliseconds. */
 const LAST_FLUSH_TIME = 5000
 
 /** Waits of `close()` between tries to store the last counts, in milliseconds. */
 const FLUSH_AGAIN = [50, 250, 1000]
 
-/** How long `close()` waits for reports that are under way, in milliseconds. */
+/** Time for which `close()` waits for reports that are being sent, in milliseconds. */
 const LAST_SENDING_TIME = 3000
 
-/** How long `close()` waits for the store to close, in milliseconds. */
+/** Time for which `close()` waits for the store to close, in milliseconds. */
 const CLOSE_TIME = 2000
 
-/** Domains that are put into the form of the store in one turn of the event loop. */
+/** Number of domains converted for the store in one turn of the event loop. */
 const DOMAINS_A_TURN = 100
 
 /**
- * Reports to the domains that mail was sent to how TLS fared: on each of their days, once, by mail
- * or HTTPS, as their `_smtp._tls` record asks for.
+ * Reports the outcome of TLS to the recipients' domains: once for each day, by mail or HTTPS, as
+ * their `_smtp._tls` record demands.
  *
  * @example
  * const reporter = new TlsReporter({
- *   organizationName: 'Example Ltd',
- *   contactInfo: 'postmaster@sender.example',
- *   submitter: 'sender.example',
- *   store: sqliteReportStore('/var/lib/mailer/tls-reports.db'),
- *   transporter: nodemailer.createTransport(mtaStsTransport({ name: 'mail.sender.example' })),
- *   dkim: { domainName: 'sender.example', keySelector: 'reports', privateKey },
+ * organizationName: 'Example Ltd',
+ * contactInfo: 'postmaster@sender.example',
+ * submitter: 'sender.example',
+ * store: sqliteReportStore('/var/lib/mailer/tls-reports.db'),
+ * transporter: nodemailer.createTransport(mtaStsTransport({ name: 'mail.sender.example' })),
+ * dkim: { domainName: 'sender.example', keySelector: 'reports', privateKey },
  * })
  * // ... and when the process ends
  * await reporter.close()
  */
 export class TlsReporter implements AsyncDisposable {
   readonly #settings: ReporterSettings
-  /** Subscribed to as long as the reporter counts */
+  /** Subscribed to while the reporter counts */
   readonly #channel: string
   readonly #store: GuardedReportStore
   readonly #collector: Collector
@@ -68,10 +69,10 @@ export class TlsReporter implements AsyncDisposable {
   #closed: Promise<void> | undefined
 
   /**
-   * Begins to count at once, and where `sending` is `automatic`, to send.
+   * Starts counting at once, and sending if `sending` is `automatic`.
    *
-   * @throws TypeError that names the option which is wrong. MtaStsError `EREPORTER`: this process
-   *   has a reporter for the submitter already, and two would count every session twice
+   * @throws TypeError that names the wrong option. MtaStsError `EREPORTER`: this process already
+   * has a reporter for the submitter, and two would count every session twice
    */
   constructor(options: TlsReporterOptions) {
     this.#settings = resolveReporterOptions(options)
@@ -90,13 +91,13 @@ export class TlsReporter implements AsyncDisposable {
   }
 
   /**
-   * Writes what was counted so far to the store. This happens automatically every few seconds: a
-   * process that dies in between loses the counts of those seconds, and nothing else.
+   * Writes the counts so far to the store. This happens automatically every few seconds: a process
+   * that dies in between loses only the counts of those seconds.
    *
-   * @throws what the store rejects with; the counts are kept and written with the next ones
+   * @throws the error of the store; the counts are written with the next ones
    */
   flush(): Promise<void> {
-    // After the one that is under way, which has taken only what was there when it began
+    // After the current flush, which has taken only the counts at its start
     const flushing = (this.#flushing ?? Promise.resolve()).catch(ignore).then(() => this.#flush())
     this.#flushing = flushing
     return flushing.finally(() => {
@@ -105,10 +106,10 @@ export class TlsReporter implements AsyncDisposable {
   }
 
   /**
-   * Sends the reports of all days that ended at least fifteen minutes ago, and those that are to be
-   * tried again. For cron, once an hour or a day; any number of processes may do it at once.
+   * Sends the reports of all days that ended at least fifteen minutes ago, and those whose next
+   * attempt is due. For cron, once an hour or a day; any number of processes may call it at once.
    *
-   * @throws what the store rejects with. What destinations do is in the summary
+   * @throws the error of the store. Failures of destinations are in the summary
    */
   async sendReports(): Promise<SendSummary> {
     await this.flush()
@@ -117,10 +118,10 @@ export class TlsReporter implements AsyncDisposable {
 
   /**
    * Stops counting, writes the last counts to the store, waits a few seconds for the reports that
-   * are under way, and closes the store. Ends within ten seconds, whatever hangs: a report that is
-   * still under way then is sent again by the next process. The transporter is yours to close.
+   * are being sent, and closes the store. Ends within ten seconds, even if something never answers:
+   * the next process sends unfinished reports again. The transporter is yours to close.
    *
-   * @throws what the store rejects with: the last counts are lost then
+   * @throws the error of the store: the last counts are lost then
    */
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -140,29 +141,26 @@ export class TlsReporter implements AsyncDisposable {
     clearTimeout(this.#sendTimer)
     this.#sender.stop()
     try {
-      await withinTime(LAST_FLUSH_TIME, 'add', this.#lastFlush())
+      await withinTime(storeLimit(LAST_FLUSH_TIME, 'add'), () => this.#lastFlush())
     } finally {
-      await withinTime(LAST_SENDING_TIME, 'send', this.#sending).catch(ignore)
+      await withinTime(storeLimit(LAST_SENDING_TIME, 'send'), () => this.#sending).catch(ignore)
       await this.#store.close(CLOSE_TIME)
     }
   }
 
-  /** A store that fails for a moment must not lose the last counts. */
+  /** Stores the last counts. Tries again, since a store that fails for a moment must not lose them. */
   async #lastFlush(): Promise<void> {
     for (const wait of FLUSH_AGAIN) {
-      if (
-        await this.flush().then(
-          () => true,
-          () => false,
-        )
-      )
-        return
-      await sleep(wait)
+      try {
+        return await this.flush()
+      } catch {
+        await sleep(wait)
+      }
     }
     await this.flush()
   }
 
-  /** One run at a time: the next begins when the one before is over. */
+  /** Runs one call at a time: the next one starts after the previous one. */
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#sending.catch(ignore).then(run)
     this.#sending = result
@@ -246,10 +244,13 @@ export class TlsReporter implements AsyncDisposable {
 const SESSION: EventName = 'mta-sts:session'
 const POLICY_FAILURE: EventName = 'mta-sts:policy-failure'
 
-/** Begins the name of a channel that carries nothing: its subscriber is the submitter's reporter. */
+/** Prefix of a channel without events: its subscriber is the submitter's reporter. */
 const REPORTER = 'mta-sts:tlsrpt:reporter:'
 
-/** By a channel, because a process may have loaded this file twice, as ESM and as CommonJS. */
+/**
+ * Throws if the submitter has a reporter. Uses a channel, because a process may have loaded this
+ * file twice, as ESM and as CommonJS.
+ */
 function refuseSecondReporter(name: string, submitter: string): void {
   if (!channel(name).hasSubscribers) return
   throw new MtaStsError(
@@ -258,7 +259,7 @@ function refuseSecondReporter(name: string, submitter: string): void {
   )
 }
 
-/** The store has added nothing, and will not add it the next time. */
+/** Whether the store added nothing and would refuse the same counts again. */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ESTOREVALUE'
 }

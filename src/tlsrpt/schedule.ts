@@ -1,6 +1,6 @@
 /**
- * The times of a report: it is sent some hours after its day, not at midnight by all senders
- * (RFC 8460 §4.1), and tried again where it could not be delivered (RFC 8460 §5.5).
+ * The schedule of reports: sent some hours after the day, not at midnight by all senders (RFC 8460
+ * §4.1), and repeated after failures (RFC 8460 §5.5).
  *
  * @module
  */
@@ -9,18 +9,19 @@ import { DAY, type Day, dayOf, startOf } from './day.js'
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
-/** How long after its end a day is closed: by then every process has stored its counts. */
+/** Time after its end at which a day is closed: every process has stored its counts by then. */
 export const SETTLING_TIME = 5 * MINUTE
 
 /**
- * How far the clocks of processes that share a store may be apart. A day is closed this much later:
- * if a fast clock closed it while others still count, each of their flushes would make a report.
+ * Tolerated difference between the clocks of processes that share a store. A day is closed this
+ * much later: if a fast clock closed it while others still count, each of their flushes would make
+ * a report.
  */
 export const CLOCK_DIFFERENCE = 10 * MINUTE
 
 /**
- * How long a process may work on a report without extending its claim. It does so every minute, so
- * that a process whose clock is fast does not take the report over.
+ * Time for which a process may work on a report without extending its claim. It extends it every
+ * minute, so that a process with a fast clock does not take the report over.
  */
 export const CLAIM_TIME = 15 * MINUTE
 export const CLAIM_EXTENSION = MINUTE
@@ -31,13 +32,13 @@ export const RETRY_TIME = 24 * HOUR
 const FIRST_WAIT = 5 * MINUTE
 const LONGEST_WAIT = 4 * HOUR
 
-/** Returns the first day that is not closed yet: those before it are reported. */
+/** Returns the first day that is not closed yet. */
 export function openDay(now: number): Day {
   return dayOf(now - SETTLING_TIME)
 }
 
 /**
- * Returns when the report of a day is sent: any time in the `spread` milliseconds after its end.
+ * Returns the sending time of a day's report: any time in the `spread` milliseconds after its end.
  *
  * @param random from 0 up to 1, as of `Math.random`
  */
@@ -46,8 +47,8 @@ export function sendingTime(day: Day, spread: number, random: number): number {
 }
 
 /**
- * Returns when to try again after so many failed attempts: 5 minutes later, then twice that, up to
- * 4 hours, each a fifth more or less. Undefined: 24 hours have passed since the first attempt.
+ * Returns the time of the next attempt after so many failures: 5 minutes later, then twice that, up
+ * to 4 hours, each plus or minus a fifth. Undefined: 24 hours have passed since the first attempt.
  */
 export function nextAttempt(
   { firstAttemptAt, attempts }: { firstAttemptAt: number; attempts: number },

@@ -1,14 +1,13 @@
 /**
- * Sends reports: closes days, claims one report after the other, and takes each through its
- * destinations. Every step is stored before the next one begins, so that another process can go on
- * after any of them:
+ * Sends reports: closes days, claims the reports in turn, and sends each to its destinations. Every
+ * step is stored before the next one, so that another process can continue after any of them:
  *
  * | the process dies | the next process |
  * | --- | --- |
  * | before the day was closed | closes it |
- * | after it has claimed a report | sends it when the claim has run out |
- * | after a destination took the report, before that is stored | sends it there again, under the same report-id |
- * | after that was stored | goes on with the next destination |
+ * | after it has claimed a report | sends it when the claim has expired |
+ * | after a destination accepted the report, before that is stored | sends it there again, with the same report-id |
+ * | after that was stored | continues with the next destination |
  *
  * @module
  */
@@ -23,18 +22,18 @@ import { hasFailures } from './report-file.js'
 import { CLAIM_TIME, CLOCK_DIFFERENCE, nextAttempt, openDay, sendingTime } from './schedule.js'
 import type { ClaimedReport, Progress } from './store.js'
 
-/** The number of reports that were due, by what became of them. */
+/** The number of due reports, by outcome. */
 export type SendSummary = Omit<TlsReportsEvent, 'reports'>
 
 type Outcome = keyof SendSummary
 
-/** Reports on their way at the same time. */
+/** Maximum number of reports sent at once. */
 const CONCURRENCY = 8
 
-/** Outcomes that an event names. */
+/** Maximum number of outcomes in an event. */
 const MAX_OUTCOMES = 10_000
 
-/** Reports that a run claims though they cannot be read, or were claimed just before. */
+/** Maximum number of unreadable reports, or reports claimed just before, that a run claims. */
 const MAX_UNREADABLE = 1000
 
 /** In milliseconds: nobody may claim a report for less, whether it is postponed or being sent. */
@@ -52,7 +51,7 @@ export class Sender {
   readonly #settings: ReporterSettings
   readonly #store: GuardedReportStore
   readonly #attempts: Attempts
-  /** Reports that are to be tried again, as they were saved: a late answer changes them */
+  /** Postponed reports, as saved: a late answer changes them */
   readonly #postponed = new Map<string, { report: ClaimedReport; until: number }>()
   #stopping = false
 
@@ -66,9 +65,10 @@ export class Sender {
   }
 
   /**
-   * Sends what is due. `early`: also what would be sent automatically in the hours to come.
+   * Sends the reports that are due. `early`: also those that would be sent automatically in the
+   * next hours.
    *
-   * @throws what the store rejects with; what is under way comes to its end before
+   * @throws the error of the store, after the current reports are finished
    */
   async run({ early }: { early: boolean }): Promise<SendSummary> {
     const run: Run = {
@@ -77,7 +77,7 @@ export class Sender {
       claimed: new Map(),
       unreadable: 0,
     }
-    // A day that cannot be closed is no reason to keep reports of other days
+    // A day that cannot be closed must not delay reports of other days
     const [sealing] = await Promise.allSettled([this.#seal(early)])
     const work = Array.from({ length: CONCURRENCY }, () => this.#work(run, early))
     const workers = await Promise.allSettled(work)
@@ -88,7 +88,7 @@ export class Sender {
     return run.summary
   }
 
-  /** No other report, and no other destination, is begun from here on. */
+  /** Stops before the next report or destination. */
   stop(): void {
     this.#stopping = true
   }
@@ -97,7 +97,7 @@ export class Sender {
     if (this.#stopping) return
     const { now, spread, random } = this.#settings
     await this.#store.seal(openDay(now() - CLOCK_DIFFERENCE), (day) => ({
-      // Never changes from here on, and unique among all that report to the domain
+      // Permanent, and unique among all reports to the domain
       id: randomUUID().replaceAll('-', ''),
       notBefore: early ? 0 : sendingTime(day, spread, random()),
     }))
@@ -127,7 +127,7 @@ export class Sender {
       run.claimed.set(report.id, ticks)
       return report
     } catch (error) {
-      // A store of others may reject for one report; the next claim is about the next one
+      // A third-party store may reject for one report; the next claim is for another one
       const isOne = error instanceof Error && 'code' in error && error.code === 'ESTOREVALUE'
       if (!isOne || ++run.unreadable > MAX_UNREADABLE) throw error
       publish('mta-sts:store-failure', () => ({ operation: 'tlsrpt claim', error }))
@@ -135,7 +135,7 @@ export class Sender {
     }
   }
 
-  /** Undefined: another process has taken the report over in between, or is to do so. */
+  /** Processes a report; undefined: another process has taken it over, or will do so. */
   async #process(report: ClaimedReport): Promise<TlsReportOutcome | undefined> {
     const { now, days } = this.#settings
     if (days === 'with-failures' && !report.unreadable && !hasFailures(report)) {
@@ -144,7 +144,7 @@ export class Sender {
     const { problem: _, ...progress } = this.#attempts.known(report.id, report.progress)
     const begun: Progress = {
       ...progress,
-      // Not later than now: a process whose clock is fast must not make the attempts endless
+      // Not later than now: a fast clock must not make the attempts endless
       firstAttemptAt: Math.min(progress.firstAttemptAt ?? now(), now()),
       attempts: progress.attempts + 1,
     }
@@ -163,7 +163,7 @@ export class Sender {
     }
   }
 
-  /** Whether the store had to remove it does not matter: a reply that was lost came too late only. */
+  /** Removes a report. It may be gone already: an earlier reply of the store was lost. */
   async #end(
     report: ClaimedReport,
     outcome: Outcome,
@@ -194,7 +194,9 @@ export class Sender {
     return { id, day, domain, outcome: 'postponed', error: problem, nextAttemptAt }
   }
 
-  /** A destination took the report after its time was over: it is not to be sent there again. */
+  /**
+   * Saves that a destination accepted the report after its limit: it must not be sent there again.
+   */
   async #saveLate(id: string): Promise<void> {
     const postponed = this.#postponed.get(id)
     if (postponed === undefined) return
@@ -205,14 +207,14 @@ export class Sender {
       await this.#store.save(report, progress, until)
       this.#attempts.saved(id)
     } catch (error) {
-      // This process still knows it, and says so with the next attempt
+      // This process remembers it, and saves it with the next attempt
       publish('mta-sts:store-failure', () => ({ operation: 'tlsrpt save', error }))
     }
   }
 
   #tell(report: ClaimedReport, problem: MtaStsError, next: number | undefined): void {
     const { domain, day, id } = report
-    // Every day there are domains whose DNS is broken, and they may not even want reports
+    // Some domains have broken DNS every day, and may not even want reports
     const level = problem.code === 'EDNS' ? 'debug' : 'warn'
     this.#settings.logger?.[level](
       { tnx: 'tlsrpt', policyDomain: domain, day, reportId: id, err: problem },

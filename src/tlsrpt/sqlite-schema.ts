@@ -6,8 +6,8 @@
 import { type DatabaseSync, type FileFormat, isRow, type SqlValue } from '../storage/sqlite-file.js'
 import { OTHERS, readCounts } from './counts.js'
 
-// A batch without an id is being counted; with an id it is a report. not_before is the time at
-// which it may be claimed; claim is null until the first one
+// A batch without an id is being counted; with an id it is a report. not_before is the earliest
+// time of a claim; claim is null until the first one
 const SCHEMA = `
   CREATE TABLE batch (
     number INTEGER PRIMARY KEY,
@@ -48,7 +48,7 @@ function prepareStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql)
   return {
     writer: prepare('SELECT last FROM writer WHERE name = ?'),
-    // Replaced, so that the order of rowids is that of the last portions
+    // Replaced, so that rowids are in the order of the last portions
     keepWriter: prepare('INSERT OR REPLACE INTO writer (name, last) VALUES (?, ?)'),
     dropWriters: prepare(`
       DELETE FROM writer WHERE rowid IN
@@ -99,7 +99,10 @@ function prepareStatements(database: DatabaseSync) {
 
 export type Statements = ReturnType<typeof prepareStatements>
 
-/** Version 1 had the counts of a domain and day as one JSON text. What cannot be read is left out. */
+/**
+ * Upgrades version 1, which had the counts of a domain and day as one JSON text. Unreadable ones
+ * are dropped.
+ */
 function upgrade(database: DatabaseSync): void {
   const old = [
     ...database.prepare('SELECT day, domain, counts, NULL AS id FROM counted').all(),

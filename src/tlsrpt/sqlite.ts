@@ -1,14 +1,14 @@
 /**
  * A report store in one SQLite file, for one or many processes on one machine.
  *
- * A policy is a row, and so is a failure: adding a session changes few rows, however many are
- * stored. A report is the batch of a domain and day that has got an id.
+ * Each policy and each failure is a row: adding a session changes few rows, however many are
+ * stored. A report is the batch of a domain and day with an id.
  *
  * @module
  */
 import { randomUUID } from 'node:crypto'
 import { MtaStsError } from '../errors.js'
-import { checkKnown } from '../option-checks.js'
+import { argumentError, checkKnown } from '../option-checks.js'
 import { isRow } from '../storage/sqlite-file.js'
 import { SharedFile } from '../storage/sqlite-writes.js'
 import {
@@ -35,22 +35,22 @@ import {
 
 /** Options of {@link sqliteReportStore}. */
 export interface SqliteReportStoreOptions {
-  /** How long an operation waits for other processes, in milliseconds; default 5_000 */
+  /** Time for which an operation waits for other processes, in milliseconds; default 5_000 */
   busyTimeout?: number | undefined
 }
 
 /**
- * Opens a report store in a SQLite file, which is created with mode 0600 where there is none. Needs
- * Node 22.13 or newer. The file is not that of the policy store, though it may lie beside it.
+ * Opens a report store in a SQLite file, which is created with mode 0600 if it does not exist.
+ * Needs Node 22.13 or newer. It must not be the file of the policy store.
  *
- * What was acknowledged survives `kill -9`, a crash of the machine and a power cut. Put the file on
- * a local disk: SQLite's WAL mode needs shared memory. `-wal` and `-shm` files appear beside it.
+ * Acknowledged writes survive `kill -9`, a crash of the machine and a power cut. Put the file on a
+ * local disk: SQLite's WAL mode needs shared memory. `-wal` and `-shm` files appear beside it.
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where SQLite failed, with its error as `cause`.
  *
  * @throws MtaStsError `ENOSQLITE`: this Node has no `node:sqlite`. `ESTOREFORMAT`: the file is not
- *   a SQLite database, is damaged, belongs to another application or to a newer version of this
- *   package; it is left as it is. `ESTOREOPEN`: it cannot be opened for writing.
+ * a SQLite database, is damaged, belongs to another application or to a newer version of this
+ * package; it is not changed. `ESTOREOPEN`: it cannot be opened for writing.
  *
  * @example
  * const store = sqliteReportStore('/var/lib/mailer/tls-reports.db')
@@ -59,6 +59,9 @@ export function sqliteReportStore(
   path: string,
   options: SqliteReportStoreOptions = {},
 ): ReportStore {
+  if (typeof path !== 'string') {
+    throw argumentError(['sqliteReportStore()', 'path'], 'must be the path of a file', path)
+  }
   checkKnown(options, ['busyTimeout'], { call: 'sqliteReportStore()' })
   const { busyTimeout = 5_000 } = options
   const file = new SharedFile<Statements>({ path, busyTimeout, format: REPORT_FILE })
@@ -128,13 +131,13 @@ export function sqliteReportStore(
   }
 }
 
-/** Rows that are handled in one step, while other processes wait. */
+/** Number of rows in one step, while other processes wait. */
 const PAGE_SIZE = 100
 
-/** Writers whose last portion is remembered. */
+/** Maximum number of writers whose last portion is remembered. */
 const MAX_WRITERS = 10_000
 
-/** Records a portion. False: it was added before. */
+/** Records a portion. Returns false if it was added before. */
 function isNew({ writer, keepWriter, dropWriters }: Statements, portion: Portion): boolean {
   const row = writer.get(portion.writer)
   if (isRow(row) && Number(row.last) >= portion.number) return false
@@ -183,7 +186,7 @@ function addFailure(
   addSessions.first.run(batch, key, fits ? failure : othersOf(failure), sessions)
 }
 
-/** A report that cannot be read is claimed all the same: it must not hold up the others. */
+/** Reads a claimed report. An unreadable one is claimed too: it must not block the others. */
 function readReport(statements: Statements, row: unknown, claim: string): ClaimedReport {
   const report = {
     id: text(row, 'id'),

@@ -1,6 +1,6 @@
 /**
- * Errors in the form in which ZoneMTA tells a deferral from a bounce: by category, `temporary` and
- * `action`. Their names end otherwise than in "Error", so that it prints no stack for them.
+ * Errors with the fields by which ZoneMTA distinguishes a deferral from a bounce: category,
+ * `temporary` and `action`. Their names do not end in "Error", so that it prints no stack.
  *
  * @module
  */
@@ -15,7 +15,9 @@ export interface ZoneError extends Error {
   response: string
 }
 
-/** @returns an error that defers the message, unless the address or the domain is wrong for good */
+/**
+ * @returns an error that defers the message, unless the address or the domain is permanently wrong
+ */
 export function zoneError(thrown: unknown, summary?: DeliverySummary): ZoneError {
   const error = errorOfThrown(thrown)
   const text = errorText(error, summary)

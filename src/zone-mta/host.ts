@@ -1,6 +1,6 @@
 /**
- * ZoneMTA as this plugin knows it: its hooks, its deliveries, and its configuration of zones, which
- * no hook tells. Where the sender's code is not what is expected here, the process ends.
+ * The used parts of ZoneMTA: its hooks, its deliveries, and its configuration of zones, which no
+ * hook passes on. If the sender's code differs from what is expected, the process ends.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { MtaStsError } from '../errors.js'
 import type { RedisClient } from '../storage/redis-client.js'
 
-/** An MX host with its addresses, as `delivery.mx` takes them. */
+/** An MX host with its addresses, in the form of `delivery.mx`. */
 export interface ZoneMx {
   exchange: string
   priority: number
@@ -18,34 +18,34 @@ export interface ZoneMx {
   AAAA: string[]
 }
 
-/** A message to one recipient; what is left out here is of no interest to the plugin. */
+/** A message to one recipient, with the fields that the plugin uses. */
 export interface ZoneDelivery {
   id?: string
   seq?: string
   domain: string
   sendingZone?: string
   http?: unknown
-  /** Set by plugins that route messages to hosts of their own choice */
+  /** Set by plugins that choose hosts for messages */
   mx?: unknown
   mxPort?: unknown
   mxAuth?: unknown
   mxSecure?: unknown
   useLMTP?: unknown
-  /** ZoneMTA's own MTA-STS is not asked */
+  /** ZoneMTA's own MTA-STS is skipped */
   skipSTS?: unknown
-  /** Connections are pooled by it */
+  /** Key of ZoneMTA's pool of connections */
   connectionKey?: string | undefined
   dnsOptions?: { ignoreIPv6?: unknown }
 }
 
-/** Options of a connection, which `sender:connect` may give a socket. */
+/** Options of a connection; `sender:connect` may set a socket. */
 export interface ConnectOptions {
   localAddress?: string
   localHostname?: string | false
   socket?: unknown
 }
 
-/** A Nodemailer `SMTPConnection`, as far as the plugin uses it. */
+/** The used part of a Nodemailer `SMTPConnection`. */
 export interface ZoneConnection {
   http?: unknown
   secure?: boolean
@@ -79,9 +79,9 @@ export interface Zone {
 }
 
 export interface ZoneHost {
-  /** The zone that a delivery belongs to */
+  /** The zone of a delivery */
   zoneOf(delivery: ZoneDelivery): Zone
-  zones: Readonly<Record<string, Zone>>
+  zones(): Readonly<Record<string, Zone>>
 }
 
 const ADVICE =
@@ -98,7 +98,7 @@ const EXPECTED = [
   'connection: mx.socket',
 ] as const
 
-/** @throws MtaStsError that says what is not as expected, and what to do */
+/** @throws MtaStsError that names the difference and the remedy */
 export function knownHost(): ZoneHost {
   const modules = loadedModules()
   const sender = modules.find(({ filename }) => /[\\/]lib[\\/]sender\.js$/.test(filename))
@@ -111,8 +111,9 @@ export function knownHost(): ZoneHost {
     )
   }
   const config = modules.find(({ filename, exports }) => isConfig(filename, exports))?.exports
-  const zones = Reflect.get(Object(config), 'zones') as Record<string, Zone> | undefined
-  if (!zones) {
+  // ZoneMTA reads its files again while it runs, and then has other zones
+  const zones = (): Record<string, Zone> => Reflect.get(Object(config), 'zones') ?? {}
+  if (!config) {
     throw new MtaStsError(
       `mta-sts does not know this ZoneMTA: its configuration has no zones. ${ADVICE}`,
       'EHOST',
@@ -121,7 +122,7 @@ export function knownHost(): ZoneHost {
   const own = ownZone() ?? Reflect.get(Object(Reflect.get(Object(config), 'queue')), 'defaultZone')
   return {
     zones,
-    zoneOf: ({ sendingZone }) => zones[sendingZone ?? String(own ?? 'default')] ?? {},
+    zoneOf: ({ sendingZone }) => zones()[sendingZone ?? String(own ?? 'default')] ?? {},
   }
 }
 
@@ -130,7 +131,7 @@ interface LoadedModule {
   exports: unknown
 }
 
-/** The cache of CommonJS modules is one for all of them. */
+/** Returns the modules of the CommonJS cache, which all of them share. */
 function loadedModules(): LoadedModule[] {
   const { cache } = createRequire(join(process.cwd(), 'index.js'))
   return Object.values(cache).flatMap((module) => module ?? [])

@@ -1,5 +1,5 @@
 /**
- * The functions and names that ZoneMTA reads of a plugin.
+ * The functions and names that ZoneMTA reads from a plugin.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import { FILE, TITLE, ZonePlugin } from './plugin.js'
 export const title = TITLE
 
 /**
- * Sets the plugin up in ZoneMTA, which calls this with the plugin's `app`. ZoneMTA goes on without a
- * plugin that fails to load, and would send mail unprotected: the process ends instead.
+ * Sets the plugin up in ZoneMTA, which calls this with the plugin's `app`. ZoneMTA would go on
+ * without a plugin that fails to load, and send mail unprotected, so the process ends instead.
  */
 export async function init(app: object): Promise<void> {
   const given = app as ZoneApp

@@ -1,7 +1,7 @@
 /**
  * The plugin itself: three public hooks. `sender:fetch` plans, `sender:connect` opens the
- * connection, `sender:headers` makes sure, before each MAIL FROM, that the connection has proved
- * what this message asks for.
+ * connection, `sender:headers` checks, before each MAIL FROM, that the connection has proved what
+ * this message demands.
  *
  * @module
  */
@@ -15,13 +15,14 @@ import type { Logger } from '../logger.js'
 import { describeDelivery, isRemarkable } from '../plugins/account.js'
 import { hideStartTls } from '../plugins/hello.js'
 import { PluginService } from '../plugins/service.js'
-import { type PluginSettings, readSettings, type Section } from '../plugins/settings.js'
+import { type PluginSettings, readSettings } from '../plugins/settings.js'
 import { redisStore } from '../policy/stores/redis.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { unproved, zoneError } from './failure.js'
 import {
   type ConnectOptions,
   knownHost,
+  type Zone,
   type ZoneApp,
   type ZoneConnection,
   type ZoneDelivery,
@@ -33,18 +34,21 @@ import { asksForNothing, policyKey, requirementKey } from './requirement.js'
 /** The name of the plugin in ZoneMTA's log. */
 export const TITLE = 'MTA-STS'
 
-/** Names the settings in messages. */
+/** The source of the settings, for messages. */
 export const FILE = 'the configuration of mta-sts/zone-mta'
 
 /** The decision of `sender:fetch` for a delivery. */
-type Held =
-  /** Routed by another plugin, or by the host of the zone */
+type Decision =
+  /** Another plugin, or the host of the zone, has chosen the route */
   | { kind: 'left-alone' }
-  /** The operator wants no TLS in this zone, and nothing else asks for it */
+  /** The operator wants no TLS in this zone, and nothing else demands it */
   | { kind: 'without-tls'; policy: string }
   | {
       kind: 'protected'
-      /** The object in `delivery.mx`, by which a later route of another plugin is noticed */
+      /**
+       * The object in `delivery.mx`; a different one means that another plugin has changed the
+       * route
+       */
       mx: ZoneMx[]
       key: string
       policy: string
@@ -69,11 +73,11 @@ export class ZonePlugin {
   readonly #host: ZoneHost
   readonly #settings: PluginSettings
   readonly #service: Promise<PluginService>
-  readonly #held = new WeakMap<ZoneDelivery, Held>()
-  /** The proofs of sockets that were given to ZoneMTA */
+  readonly #decisions = new WeakMap<ZoneDelivery, Decision>()
+  /** The proofs of sockets given to ZoneMTA */
   readonly #proofs = new WeakMap<object, Proof>()
 
-  /** @throws an error that says what is wrong with the settings, or with this ZoneMTA */
+  /** @throws an error that names the fault in the settings, or in this ZoneMTA */
   constructor(app: ZoneApp) {
     this.#app = app
     this.#host = knownHost()
@@ -92,7 +96,7 @@ export class ZonePlugin {
     this.#service = PluginService.start(setup)
   }
 
-  /** Resolves once messages can be protected; until then, hooks wait. */
+  /** Resolves once messages can be protected; hooks wait for it. */
   async ready(): Promise<void> {
     await this.#service
   }
@@ -104,27 +108,30 @@ export class ZonePlugin {
     return redisStore(redis, prefix === undefined ? {} : { prefix })
   }
 
-  /** A port that only the zone knows would lead mail past the plan. */
+  /** Throws for a zone's own port, which would bypass the plan. */
   #checkPorts(): void {
+    for (const [name, zone] of Object.entries(this.#host.zones())) this.#checkPort(name, zone)
+  }
+
+  #checkPort(name: string, { host, port: its }: Zone): void {
     const { port = 25 } = this.#settings.options
-    for (const [name, zone] of Object.entries(this.#host.zones)) {
-      if (zone.host || zone.port === undefined || Number(zone.port) === port) continue
-      const must = `set port = ${zone.port} in ${FILE}, too`
-      throw new MtaStsError(`The zone ${name} delivers to port ${zone.port}: ${must}`, 'ECONFIG')
-    }
+    if (host || its === undefined || Number(its) === port) return
+    const must = `set port = ${its} in ${FILE}, too`
+    throw new MtaStsError(`The zone ${name} delivers to port ${its}: ${must}`, 'ECONFIG')
   }
 
   async #fetch(delivery: ZoneDelivery): Promise<void> {
     const zone = this.#host.zoneOf(delivery)
     if (zone.host || isRouted(delivery)) {
-      this.#held.set(delivery, { kind: 'left-alone' })
+      this.#decisions.set(delivery, { kind: 'left-alone' })
       return
     }
+    this.#checkPort(delivery.sendingZone ?? 'of this process', zone)
     const { sts } = await this.#service
     const plan = await sts.plan(delivery.domain)
     const policy = policyKey(plan.lookup)
     if (zone.ignoreTLS && asksForNothing(plan)) {
-      this.#held.set(delivery, { kind: 'without-tls', policy })
+      this.#decisions.set(delivery, { kind: 'without-tls', policy })
       return
     }
     const hasCandidates = plan.candidates.length > 0
@@ -135,8 +142,8 @@ export class ZonePlugin {
   #protect(delivery: ZoneDelivery, plan: DeliveryPlan, opened: Opened | undefined): void {
     const addresses = plan.candidates.flatMap((candidate) => candidate.addresses)
     const ignoresIPv6 = Boolean(delivery.dnsOptions?.ignoreIPv6)
-    // One host, so that one connection is opened for all of them; its addresses are real, since a
-    // host without any would be a reason to bounce. Errors of connections are kept by its name
+    // One host, so that one connection is opened for all candidates. Its addresses are real: a host
+    // without any would bounce. Connection errors are stored by its name
     const mx: ZoneMx = {
       exchange: delivery.domain,
       priority: 0,
@@ -150,46 +157,50 @@ export class ZonePlugin {
         'its MX hosts have IPv6 addresses only, which the zone ignores',
       )
     }
-    const held: Held = {
+    const decision: Decision = {
       kind: 'protected',
       mx: [mx],
       key: requirementKey(plan),
       policy: policyKey(plan.lookup),
       opened,
     }
-    this.#held.set(delivery, held)
-    delivery.mx = held.mx
+    this.#decisions.set(delivery, decision)
+    delivery.mx = decision.mx
     delivery.skipSTS = true
-    // TLS is in place on the sockets that ZoneMTA is given
+    // The sockets for ZoneMTA already have TLS
     delivery.mxSecure = false
-    this.#keyConnections(delivery, held)
+    this.#keyConnections(delivery, decision)
   }
 
-  /** A plugin that comes later may route the message elsewhere: the key is no longer ours then. */
-  #keyConnections(delivery: ZoneDelivery, held: Extract<Held, { kind: 'protected' }>): void {
+  /** Adds the requirement to the connection key, unless a later plugin has changed the route. */
+  #keyConnections(
+    delivery: ZoneDelivery,
+    decision: Extract<Decision, { kind: 'protected' }>,
+  ): void {
     let other: string | undefined
     Object.defineProperty(delivery, 'connectionKey', {
       configurable: true,
       enumerable: true,
-      get: () => other ?? (delivery.mx === held.mx ? sourceKey(delivery, held.key) : undefined),
+      get: () =>
+        other ?? (delivery.mx === decision.mx ? sourceKey(delivery, decision.key) : undefined),
       set: (value: string | undefined) => {
-        other = value === sourceKey(delivery, held.key) ? undefined : value
+        other = value === sourceKey(delivery, decision.key) ? undefined : value
       },
     })
   }
 
   async #connect(delivery: ZoneDelivery, options: ConnectOptions): Promise<void> {
-    const held = this.#held.get(delivery)
-    if (held?.kind !== 'protected' || delivery.mx !== held.mx) return
-    const { connection, plan } = held.opened ?? (await this.#open(delivery, options))
-    held.opened = undefined
+    const decision = this.#decisions.get(delivery)
+    if (decision?.kind !== 'protected' || delivery.mx !== decision.mx) return
+    const { connection, plan } = decision.opened ?? (await this.#open(delivery, options))
+    decision.opened = undefined
     // The policy may have changed since the message was fetched
-    held.key = requirementKey(plan)
-    held.policy = policyKey(plan.lookup)
+    decision.key = requirementKey(plan)
+    decision.policy = policyKey(plan.lookup)
     const { mxHost, address, tls } = connection
     const socket: Socket = connection.handOver()
     hideStartTls(socket)
-    this.#proofs.set(socket, { key: held.key, mxHost, address, secure: tls !== false })
+    this.#proofs.set(socket, { key: decision.key, mxHost, address, secure: tls !== false })
     options.socket = socket
   }
 
@@ -222,13 +233,13 @@ export class ZonePlugin {
 
   async #headers(delivery: ZoneDelivery, connection: ZoneConnection): Promise<void> {
     if (connection.http) return
-    const held = this.#held.get(delivery)
-    if (!held) throw unproved(delivery.domain, 'it was fetched before the plugin was ready')
-    if (held.kind === 'left-alone') return
-    if (held.kind === 'protected') {
-      if (delivery.mx !== held.mx) return
+    const decision = this.#decisions.get(delivery)
+    if (!decision) throw unproved(delivery.domain, 'it was fetched before the plugin was ready')
+    if (decision.kind === 'left-alone') return
+    if (decision.kind === 'protected') {
+      if (delivery.mx !== decision.mx) return
       const proof = this.#proofs.get(Object(connection.options.connection))
-      if (proof?.key !== held.key) {
+      if (proof?.key !== decision.key) {
         throw unproved(delivery.domain, 'the connection has not proved what the message asks for')
       }
       // For ZoneMTA's log
@@ -237,7 +248,7 @@ export class ZonePlugin {
     }
     const { sts } = await this.#service
     const now = await sts.getPolicy(delivery.domain)
-    if (now.status === 'found' && policyKey(now) !== held.policy) {
+    if (now.status === 'found' && policyKey(now) !== decision.policy) {
       throw unproved(delivery.domain, 'its MTA-STS policy has changed')
     }
   }
@@ -248,13 +259,13 @@ export class ZonePlugin {
   }
 }
 
-/** Another plugin has chosen the hosts, the way to them, or to leave MTA-STS out. */
+/** Whether another plugin has chosen the hosts or the route, or has disabled MTA-STS. */
 function isRouted(delivery: ZoneDelivery): boolean {
   const { http, mx, mxPort, mxAuth, mxSecure, useLMTP, skipSTS } = delivery
   return [http, mx, mxPort, mxAuth, mxSecure, useLMTP, skipSTS].some(Boolean)
 }
 
-/** Connections from different addresses of this host are not shared. */
+/** Adds the source address: connections from different addresses of this machine are not shared. */
 function sourceKey(delivery: ZoneDelivery, key: string): string {
   const { zoneAddress, zoneAddressIPv4, zoneAddressIPv6 } = delivery as ZoneDelivery &
     Record<'zoneAddress' | 'zoneAddressIPv4' | 'zoneAddressIPv6', { address?: string } | undefined>
@@ -272,18 +283,14 @@ function settingsOf({ config }: ZoneApp): PluginSettings {
     file: FILE,
     folder: process.cwd(),
     main,
-    overrides: section(overrides),
-    dane: section(dane),
-    reports: section(reports),
+    overrides,
+    dane,
+    reports,
   })
   return settings
 }
 
-function section(value: unknown): Section {
-  return typeof value === 'object' && value !== null ? (value as Section) : {}
-}
-
-/** The package's logger in npmlog's words. */
+/** Returns the package's logger on top of npmlog. */
 function loggerOf({ logger }: ZoneApp): Logger {
   const log =
     (level: keyof ZoneApp['logger']) =>

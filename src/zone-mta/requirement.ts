@@ -1,6 +1,5 @@
 /**
- * A key for the requirements of a plan: two messages may share a connection when their keys are the
- * same.
+ * The key of a plan's requirements: messages with the same key may share a connection.
  *
  * @module
  */
@@ -9,8 +8,9 @@ import type { DeliveryPlan } from '../delivery/plan.js'
 import type { PolicyLookup } from '../policy/lookup.js'
 
 /**
- * Returns a key made of the domain, the policy with its id and text, and what each candidate must
- * prove. A connection that was opened under another policy, or for less, has another key.
+ * Returns a key of the domain, the policy with its id and text, and the proofs demanded of each
+ * candidate. A connection that was opened under another policy, or with fewer proofs, has another
+ * key.
  */
 export function requirementKey({ policyDomain, lookup, candidates }: DeliveryPlan): string {
   const hosts = candidates.map(({ mxHost, port, security }) => [mxHost, port, security])
@@ -22,12 +22,12 @@ export function requirementKey({ policyDomain, lookup, candidates }: DeliveryPla
   return ['mta-sts', policyDomain, mode, id, digest].join(':')
 }
 
-/** Tells one policy from another, and both from none. */
+/** Returns a key that distinguishes policies from each other and from none. */
 export function policyKey(lookup: PolicyLookup): string {
   return lookup.status === 'found' ? `${lookup.id} ${lookup.body}` : ''
 }
 
-/** Returns true where nothing has to be proved or recorded: no policy, no DANE, no option. */
+/** Whether nothing has to be proved or recorded: no policy, no DANE, no option. */
 export function asksForNothing({ candidates, refused }: DeliveryPlan): boolean {
   const isFree = candidates.every(
     ({ security }) => security.level === 'opportunistic' && !security.audit,

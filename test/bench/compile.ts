@@ -4,16 +4,27 @@
  *
  * @module
  */
+import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'tsup'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Below node_modules, so that what is imported from there is found. */
-const OUTPUT = `${ROOT}node_modules/.bench`
+/** The compiled benchmarks. */
+export interface Compiled {
+  /** Path of the compiled `one.ts` */
+  entry: string
+  remove(): Promise<void>
+}
 
-/** @returns the path of the compiled `one.ts` */
-export async function compile(): Promise<string> {
+/**
+ * Below node_modules, so that what is imported from there is found; a folder for each run, since
+ * worktrees may share node_modules.
+ */
+const OUTPUT = `${ROOT}node_modules/.bench/${process.pid}`
+
+/** Compiles into a folder of its own. */
+export async function compile(): Promise<Compiled> {
   await build({
     config: false,
     entry: {
@@ -30,5 +41,5 @@ export async function compile(): Promise<string> {
     clean: true,
     silent: true,
   })
-  return `${OUTPUT}/one.js`
+  return { entry: `${OUTPUT}/one.js`, remove: () => rm(OUTPUT, { recursive: true }) }
 }

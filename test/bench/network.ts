@@ -1,6 +1,6 @@
 /**
- * Everything that a sender meets, on loopback, each server in a process of its own: the DNS, the
- * policy hosts, and one SMTP server that all MX hosts are.
+ * The network of a sender on loopback, each server in a separate process: the DNS, the policy
+ * hosts, and one SMTP server for all MX hosts.
  *
  * @module
  */
@@ -9,54 +9,71 @@ import { connect, type Socket } from 'node:net'
 import type { ConnectTarget } from 'mta-sts'
 import { CertificateAuthority, type Credentials } from '../../src/testing/authority.js'
 import { Server } from './servers/server.js'
+import type { SinkSetup } from './servers/setup.js'
 
 export interface NetworkOptions {
   /** The MX hosts of every domain, and of every domain's policy */
   mxHosts: readonly string[]
-  /** The domains that have a policy host; the others have a record all the same */
+  /** The domains with a policy host; all of them have a record */
   policyDomains?: readonly string[]
+  /** Number of policy hosts that share a certificate; default 1, as in reality */
+  domainsPerCertificate?: number
+  /** Habits of the MX host */
+  sink?: Pick<SinkSetup, 'delay' | 'pipelining'>
 }
 
 export const POLICY_ID = '20260801T000000'
 export const RECORD = `v=STSv1; id=${POLICY_ID};`
 export const MAX_AGE = 604_800
 
-/** The name that senders say in EHLO. */
+/** The senders' name in EHLO. */
 export const SENDER = 'mail.sender.example'
 
-/** Of the documentation ranges: it is let through by every sender, and leads nowhere. */
-const ADDRESS = '192.0.2.1'
+/** A documentation address: every sender accepts it, and it leads nowhere. */
+export const ADDRESS = '192.0.2.1'
 
-/** As of resolvers near by, which go on counting down; nothing that runs here lives as long. */
+/** As of nearby resolvers; no run lasts as long. */
 const TTL = 300
 
 export class Network implements AsyncDisposable {
   /** The root of all certificates, PEM. */
   readonly ca: string
+  /** The certificate of all MX hosts, PEM. */
+  readonly mxCertificate: string
   readonly dns: Server<'dns'>
   readonly policyHosts: Server<'policy'>
   readonly sink: Server<'sink'>
   readonly #servers: readonly AsyncDisposable[]
 
-  private constructor(ca: string, servers: Pick<Network, 'dns' | 'policyHosts' | 'sink'>) {
+  private constructor(
+    { ca, mxCertificate }: Pick<Network, 'ca' | 'mxCertificate'>,
+    servers: Pick<Network, 'dns' | 'policyHosts' | 'sink'>,
+  ) {
     this.ca = ca
+    this.mxCertificate = mxCertificate
     this.dns = servers.dns
     this.policyHosts = servers.policyHosts
     this.sink = servers.sink
     this.#servers = [servers.dns, servers.policyHosts, servers.sink]
   }
 
-  static async start({ mxHosts, policyDomains = [] }: NetworkOptions): Promise<Network> {
+  static async start({
+    mxHosts,
+    policyDomains = [],
+    domainsPerCertificate = 1,
+    sink: habits,
+  }: NetworkOptions): Promise<Network> {
     const authority = await CertificateAuthority.create()
     const mx = await authority.issue({ san: mxHosts.map((host) => `DNS:${host}`) })
-    const credentials = await policyCredentials(authority, policyDomains)
+    const credentials = await policyCredentials(authority, policyDomains, domainsPerCertificate)
     const body = policyFile(mxHosts)
     const [dnsServer, policyHosts, sink] = await Promise.all([
       Server.start({ role: 'dns', txt: RECORD, mx: mxHosts, address: ADDRESS, ttl: TTL }),
       Server.start({ role: 'policy', body, credentials }),
-      Server.start({ role: 'sink', name: mxHosts[0] ?? '', ...mx }),
+      Server.start({ role: 'sink', name: mxHosts[0] ?? '', ...mx, ...habits }),
     ])
-    return new Network(authority.root, { dns: dnsServer, policyHosts, sink })
+    const certificates = { ca: authority.root, mxCertificate: mx.cert }
+    return new Network(certificates, { dns: dnsServer, policyHosts, sink })
   }
 
   /** A resolver that asks the DNS of this network. */
@@ -66,7 +83,7 @@ export class Network implements AsyncDisposable {
     return resolver
   }
 
-  /** What `MtaSts` and the transport need to live here. */
+  /** Options of `MtaSts` and the transport for this network. */
   senderOptions() {
     return {
       name: SENDER,
@@ -95,19 +112,21 @@ export function policyFile(mxHosts: readonly string[]): string {
   return lines.map((line) => `${line}\r\n`).join('')
 }
 
-/** `prefix0.example`, `prefix1.example` and so on. */
+/** Returns `prefix0.example`, `prefix1.example` and so on. */
 export function domainNames(count: number, prefix: string): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}${index}.example`)
 }
 
-/** A certificate of its own for each policy host, as in the wild. */
 async function policyCredentials(
   authority: CertificateAuthority,
   domains: readonly string[],
+  perCertificate: number,
 ): Promise<Record<string, Credentials>> {
-  const entries = domains.map(async (domain) => {
-    const host = `mta-sts.${domain}`
-    return [host, await authority.issue({ san: [`DNS:${host}`] })] as const
-  })
-  return Object.fromEntries(await Promise.all(entries))
+  const all: Record<string, Credentials> = {}
+  for (let from = 0; from < domains.length; from += perCertificate) {
+    const hosts = domains.slice(from, from + perCertificate).map((domain) => `mta-sts.${domain}`)
+    const credentials = await authority.issue({ san: hosts.map((host) => `DNS:${host}`) })
+    for (const host of hosts) all[host] = credentials
+  }
+  return all
 }

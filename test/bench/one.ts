@@ -1,6 +1,6 @@
 /**
- * One benchmark in a process of its own: `one.js NAME MODE`. What it finds goes to the process
- * that has started it, or to the terminal when there is none (`node --cpu-prof`).
+ * One benchmark in a separate process: `one.js NAME MODE`. Its findings go to the parent process,
+ * or to the terminal without one (`node --cpu-prof`).
  *
  * @module
  */

@@ -1,15 +1,15 @@
 /**
- * Alternating pairs and what is made of them. On a machine that is shared with others absolute
- * figures drift by the minute; two legs that follow each other meet about the same conditions, so
- * it is the ratio of each pair that counts, and the median of those.
+ * Alternating pairs and their comparison. On a shared machine absolute figures drift by the minute;
+ * two legs in sequence have about the same conditions, so the ratio of each pair counts, and the
+ * median of the ratios.
  *
  * @module
  */
 
 export interface Plan {
-  /** How often every leg runs and is counted */
+  /** Number of counted runs of every leg */
   pairs: number
-  /** How often every leg runs before, uncounted */
+  /** Number of uncounted runs of every leg before */
   warmUps: number
 }
 
@@ -19,32 +19,47 @@ export interface Spread {
   max: number
 }
 
-/** For a profile of one side alone: `BENCH_ONLY=ours node --cpu-prof ...` */
+/** For a profile of one side: `BENCH_ONLY=ours node --cpu-prof ...` */
 const ONLY = process.env.BENCH_ONLY
 
-/** Does its work once, checks that it was done, and returns its figure: so much a second, or ms. */
+/** Does its work once, checks that it was done, and returns its figure: work per second, or ms. */
 export type Leg = () => number | Promise<number>
+
+/** The figures of one leg, one for each round. */
+export interface Figures {
+  values: number[]
+  /** Milliseconds of processor time that this process spent on the leg */
+  cpu: number[]
+}
 
 /** Runs the legs in turn, in the order in which they are given: ours, theirs, ours, theirs. */
 export async function alternate<Name extends string>(
   legs: Record<Name, Leg>,
   { pairs, warmUps }: Plan,
-): Promise<Record<Name, number[]>> {
+): Promise<Record<Name, Figures>> {
   const names = Object.keys(legs) as Name[]
-  const figures = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<
-    Name,
-    number[]
-  >
+  const all = Object.fromEntries(
+    names.map((name) => [name, { values: [], cpu: [] }]),
+  ) as unknown as Record<Name, Figures>
   for (let round = -warmUps; round < pairs; round++) {
     for (const name of names) {
       if (ONLY !== undefined && name !== ONLY) continue
-      // What one leg has left behind is not for the next to clear away
+      // The garbage of one leg is not collected during the next
       globalThis.gc?.()
-      const figure = await legs[name]()
-      if (round >= 0) figures[name].push(figure)
+      const begin = cpuTime()
+      const value = await legs[name]()
+      if (round < 0) continue
+      all[name].values.push(value)
+      all[name].cpu.push(cpuTime() - begin)
     }
   }
-  return figures
+  return all
+}
+
+/** Milliseconds of processor time, user and system, that this process has used. */
+export function cpuTime(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 export function spread(figures: readonly number[]): Spread {
@@ -58,7 +73,7 @@ export function spread(figures: readonly number[]): Spread {
   }
 }
 
-/** Pair by pair: what `compare` makes of the two figures of each. */
+/** Returns the comparison of each pair of figures. */
 export function perPair(
   ours: readonly number[],
   theirs: readonly number[],
@@ -67,26 +82,27 @@ export function perPair(
   return spread(ours.map((figure, index) => compare(figure, theirs[index] ?? Number.NaN)))
 }
 
-/** How many a second, where `work` does `count` of them. */
+/** Returns the rate of `work`, which does `count` items. */
 export async function perSecond(count: number, work: () => void | Promise<void>): Promise<number> {
   const begin = clock()
   await work()
   return (count * 1000) / (clock() - begin)
 }
 
-/**
- * Milliseconds: of the clock, or with `--cpu` those that the processor has spent on this process,
- * for a machine that is busy with something else. Waiting costs nothing by that one.
- */
-const clock =
-  process.env.BENCH_CLOCK === 'cpu'
-    ? () => {
-        const { user, system } = process.cpuUsage()
-        return (user + system) / 1000
-      }
-    : () => performance.now()
+/** How long a piece of work takes, in milliseconds. */
+export async function elapsed(work: () => Promise<void>): Promise<number> {
+  const begin = clock()
+  await work()
+  return clock() - begin
+}
 
-/** Calls `task` for 0 to `count` - 1, with no more than `limit` of them under way. */
+/**
+ * Milliseconds: of the clock, or with `BENCH_CLOCK=cpu` those that the processor has spent on this
+ * process, for a machine that is busy with something else. Waiting costs nothing by that one.
+ */
+const clock = process.env.BENCH_CLOCK === 'cpu' ? cpuTime : () => performance.now()
+
+/** Calls `task` for 0 to `count` - 1, at most `limit` at once. */
 export async function inFlight(
   count: number,
   limit: number,

@@ -1,10 +1,11 @@
 /**
- * `npm run bench`: what enforcement costs, side by side with what people use today.
+ * `npm run bench`: the cost of enforcement, compared with other libraries.
  *
  *     npm run bench                 everything
  *     npm run bench -- pool cold    these
  *     npm run bench -- --quick      do they work? Says nothing about speed
  *     npm run bench -- --json       for programs
+ *     npm run bench -- --markdown   the table of docs/benchmarks.md
  *
  * @module
  */
@@ -16,11 +17,15 @@ import type { Findings, Mode } from './benchmark.js'
 import { isMet } from './benchmark.js'
 import { BENCHMARKS } from './benchmarks/index.js'
 import { compile } from './compile.js'
-import { tableHead, tableRows } from './table.js'
+import { markdownHead, markdownRows, tableHead, tableRows } from './table.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean' }, quick: { type: 'boolean' } },
+  options: {
+    json: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    markdown: { type: 'boolean' },
+  },
 })
 const mode: Mode = values.quick ? 'quick' : 'full'
 const names = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS)
@@ -31,31 +36,36 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
-const say = values.json ? () => undefined : console.log
 const begin = performance.now()
 const machine = { cpu: cpus()[0]?.model ?? 'unknown', cpus: cpus().length, node: process.version }
 const date = new Date().toISOString().slice(0, 10)
-say(`${date}, Node ${machine.node}, ${machine.cpus} x ${machine.cpu}\n\n${tableHead()}`)
+const where = `${date}, Node ${machine.node}, ${machine.cpus} x ${machine.cpu}`
+const say = values.json || values.markdown ? () => undefined : console.log
+say(`${where}\n\n${tableHead()}`)
 
-const entry = await compile()
+const compiled = await compile()
 const all: Findings[] = []
 for (const name of names) {
   const findings = await inItsProcess(name)
   all.push(findings)
   say(`${tableRows(findings, mode)}\n`)
 }
+await compiled.remove()
 const seconds = Math.round((performance.now() - begin) / 1000)
+const rows = all.flatMap((findings) => findings.rows)
+const skipped = all.flatMap((findings) => findings.skipped ?? [])
 say(`${mode === 'quick' ? 'All work' : 'Done'}, in ${seconds} s`)
 if (values.json) {
-  const rows = all.flatMap((findings) => findings.rows)
   const judged = rows.map((row) => (mode === 'full' ? { ...row, met: isMet(row) } : row))
-  const skipped = all.flatMap((findings) => findings.skipped ?? [])
   console.log(JSON.stringify({ date, ...machine, mode, seconds, rows: judged, skipped }, null, 2))
+} else if (values.markdown) {
+  const lines = [`Measured on ${where}.`, '', markdownHead(), ...all.map(markdownRows)]
+  console.log([...lines, '', ...skipped.map((line) => `Skipped: ${line}`)].join('\n'))
 }
 
-/** Nothing that one benchmark leaves behind, in the heap or in compiled code, is there for the next. */
+/** Runs one benchmark without leftovers of others in the heap or in compiled code. */
 async function inItsProcess(name: string): Promise<Findings> {
-  const child = fork(entry, [name, mode], { execArgv: ['--expose-gc'] })
+  const child = fork(compiled.entry, [name, mode], { execArgv: ['--expose-gc'] })
   let findings: Findings | undefined
   child.once('message', (message) => {
     findings = message as Findings

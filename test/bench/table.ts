@@ -1,5 +1,5 @@
 /**
- * Rows as text, 80 columns wide.
+ * Rows as text, 80 columns wide, and as a table in Markdown for docs/benchmarks.md.
  *
  * @module
  */
@@ -12,13 +12,41 @@ export function tableHead(): string {
   return [columns(['Name', 'Ours', 'Beside it', 'Ratio', 'To reach']), '-'.repeat(80)].join('\n')
 }
 
-/** The rows of one benchmark: medians, below them minimum and maximum, and what was done. */
+/** The rows of one benchmark: medians, below them minimum and maximum, and the work. */
 export function tableRows({ rows, skipped = [] }: Findings, mode: Mode): string {
   return [...rows.map((row) => rowText(row, mode)), ...skipped.map((line) => fold(line))].join('\n')
 }
 
+export function markdownHead(): string {
+  const names = ['', 'what', 'figure', 'beside it', 'ratio', 'processor time', 'to reach']
+  return [names, names.map(() => '---')].map(cells).join('\n')
+}
+
+/** The rows of one benchmark in Markdown: medians, with minimum and maximum of what is compared. */
+export function markdownRows({ rows }: Findings): string {
+  return rows.map(markdownRow).join('\n')
+}
+
+function markdownRow(row: Row): string {
+  const { name, what, beside, unit, ours, theirs, compared, cpu } = row
+  const other = theirs ? `${beside}: ${figure(theirs.median, unit)}` : '-'
+  return cells([
+    name,
+    what,
+    figure(ours.median, unit),
+    other,
+    compared ? `${figure(compared.spread.median, compared.unit)} (${range(compared.spread)})` : '-',
+    cpu ? number(cpu.median) : '-',
+    verdict(row, 'full'),
+  ])
+}
+
+function cells(texts: readonly string[]): string {
+  return `| ${texts.join(' | ')} |`
+}
+
 function rowText(row: Row, mode: Mode): string {
-  const { name, unit, ours, theirs, compared } = row
+  const { name, unit, ours, theirs, compared, cpu } = row
   return [
     columns([
       name,
@@ -28,6 +56,7 @@ function rowText(row: Row, mode: Mode): string {
       verdict(row, mode),
     ]),
     columns(['', range(ours), range(theirs), range(compared?.spread), '']),
+    ...(cpu ? [fold(`in processor time: ${number(cpu.median)} (${range(cpu)})`)] : []),
     fold(row.beside === undefined ? row.what : `${row.what}; beside it: ${row.beside}`),
   ].join('\n')
 }
@@ -56,7 +85,7 @@ function unitText(unit: Unit): string {
   return unit === '/s' || unit === '' ? unit : ` ${unit}`
 }
 
-/** Three digits that mean something, and no more of them behind the point than two. */
+/** Formats three significant digits, at most two of them behind the point. */
 function number(value: number): string {
   const size = Math.abs(value)
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2
@@ -73,7 +102,7 @@ function columns(cells: readonly string[]): string {
     .trimEnd()
 }
 
-/** Under the figures, behind the column of names, in lines of no more than 80 columns. */
+/** Folds to 80 columns, under the figures, behind the column of names. */
 function fold(text: string): string {
   const indent = ' '.repeat((WIDTHS[0] ?? 0) + 1)
   const lines = ['']

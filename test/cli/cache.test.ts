@@ -34,7 +34,7 @@ function behaves({ stage, store, name }: Held): void {
   const cache = (...argv: string[]) => stage.cli(['cache', '--store', name(), ...argv])
   const json = async (...argv: string[]) => JSON.parse((await cache('--json', ...argv)).stdout)
 
-  it('lists what is held, since when, until when', async () => {
+  it('lists cached policies with the times of fetch and expiry', async () => {
     const fetchedAt = Date.UTC(2026, 7, 1, 12)
     const expired = { fetchedAt, expiresAt: fetchedAt + DAY, usedAt: fetchedAt }
     await store().set('old.example', entry(expired))
@@ -61,7 +61,7 @@ function behaves({ stage, store, name }: Held): void {
     })
   })
 
-  it('shows one, or says that there is none', async () => {
+  it('shows a cached policy, or says that none is cached', async () => {
     await store().set('bob.example', entry())
     const shown = await cache('show', 'Bob.Example')
     expect(shown.status).toBe(0)
@@ -74,7 +74,7 @@ function behaves({ stage, store, name }: Held): void {
     expect(await json('show', 'nobody.example')).toEqual({ format: 1, policy: null })
   })
 
-  it('removes one', async () => {
+  it('removes a cached policy', async () => {
     await store().set('gone.example', entry())
     const removal = await cache('remove', 'gone.example')
     expect(removal.status).toBe(0)
@@ -84,7 +84,7 @@ function behaves({ stage, store, name }: Held): void {
     expect(await json('remove', 'gone.example')).toMatchObject({ format: 1, removed: false })
   })
 
-  it('fetches anew what is held, and tells what failed', async () => {
+  it('refreshes cached policies, and reports failures', async () => {
     for await (const [held] of store().list?.() ?? []) await store().delete(held)
     const [good, bad] = [stage.domain({ mode: 'enforce' }), stage.domain({ mode: 'enforce' })]
     bad.policyHost.fails('expired')
@@ -124,7 +124,7 @@ describe('a store in SQLite', () => {
       name: () => `sqlite:${path}`,
     })
 
-    it('lists the good ones beside one that is nonsense, and then fails', async () => {
+    it('lists readable entries beside an unreadable one, and ends with status 3', async () => {
       const mixed = join(stage.folder, 'mixed.sqlite')
       const open = sqliteStore(mixed)
       await open.set('a.example', entry())
@@ -135,7 +135,7 @@ describe('a store in SQLite', () => {
       expect(stdout).toMatch(/^b\.example +broken /m)
     })
 
-    it('does not make a database of an empty file', async () => {
+    it('refuses an empty file and leaves it empty', async () => {
       const empty = join(stage.folder, 'empty.sqlite')
       writeFileSync(empty, '')
       const { status, stderr } = await stage.cli(['cache', '--store', `sqlite:${empty}`])
@@ -144,7 +144,7 @@ describe('a store in SQLite', () => {
       expect(statSync(empty).size).toBe(0)
     })
 
-    it('says so where it is none', async () => {
+    it('refuses a file that is no database', async () => {
       const argv = ['cache', '--store', `sqlite:${join(stage.folder, 'ca.pem')}`]
       const { status, stderr } = await stage.cli(argv)
       expect(status).toBe(3)
@@ -152,7 +152,7 @@ describe('a store in SQLite', () => {
       expect(stderr).not.toMatch(/^ {4}at /m)
     })
   } else {
-    it('says which Node it takes', async () => {
+    it('names the version of Node that it needs', async () => {
       const argv = ['cache', '--store', `sqlite:${join(stage.folder, 'ca.pem')}`]
       const { status, stderr } = await stage.cli(argv)
       expect(status).toBe(3)
@@ -160,7 +160,7 @@ describe('a store in SQLite', () => {
     })
   }
 
-  it('does not make one where there is none', async () => {
+  it('refuses a path without a file, and creates none', async () => {
     const { status, stderr } = await stage.cli(['cache', '--store', 'sqlite:/no/such/store'])
     expect({ status, stderr }).toEqual({
       status: 3,
@@ -207,14 +207,14 @@ describe('a store in Redis', () => {
     expect((await cache('show', 'broken.example')).status).toBe(1)
   })
 
-  it('leaves a mark for running senders, and says when they see it', async () => {
+  it('leaves a tombstone for running senders, and says when they see it', async () => {
     await store?.set('marked.example', entry())
     const { stdout } = await cache('remove', 'marked.example')
     expect(stdout).toContain('Senders that use this store drop the policy when they next look')
     expect(await store?.removedAt?.('marked.example')).toBeGreaterThan(Date.now() - DAY)
   })
 
-  it('refresh ends with status 3 when what was fetched could not be stored', async () => {
+  it('ends refresh with status 3 when a policy could not be stored', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const before = Date.now() - 60_000
     await store?.set(domain.name, entry({ id: 'old1', fetchedAt: before, usedAt: before }))
@@ -232,13 +232,13 @@ describe('a store in Redis', () => {
     expect(stderr).toContain('--store takes sqlite:PATH or redis://HOST[:PORT][/DB].')
   })
 
-  it('looks behind the prefix that it is told', async () => {
+  it('reads the keys below --prefix', async () => {
     const name = `redis://127.0.0.1:${server.port}`
     const { stdout } = await stage.cli(['cache', '--store', name, '--prefix', 'other:'])
     expect(stdout).toBe('No policy is cached.\n')
   })
 
-  it('says so where there is none, and keeps the password to itself', async () => {
+  it('reports a Redis that does not answer, without the password', async () => {
     const { status, stderr } = await stage.cli([
       ...['cache', '--store', 'redis://user:secret@127.0.0.1:1', 'list', '--debug'],
     ])

@@ -2,10 +2,12 @@
  * The advice of `mta-sts check`: a domain that needs it, for every row of the table; and what
  * becomes of the domain when the advice is followed to the letter.
  */
+import { KeyObject, webcrypto } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ADVICE, type AdviceCode } from '../../src/cli/check/advice/table.js'
 import type { CheckReport } from '../../src/cli/check/findings.js'
@@ -13,6 +15,7 @@ import { latestTimeOf } from '../../src/cli/check/id-time.js'
 import { sqliteStore } from '../../src/policy/stores/sqlite.js'
 import type { DomainOptions, MailDomain } from '../../src/testing/index.js'
 import { formatReport } from '../../src/tlsrpt/index.js'
+import { x509 } from '../support/x509.js'
 import { adviceCodes, type CliOptions, hasSqlite, useWorld } from './support.js'
 
 const stage = useWorld()
@@ -33,10 +36,47 @@ afterAll(() => {
   silent.close()
 })
 
-function toSilentHost(address: string): CliOptions['connect'] {
+/** Plays an SMTP host with a key that is too short: no host of a world has one. */
+const weak: Server = createServer((socket) => {
+  socket.on('error', () => undefined).write('220 weak.example ESMTP\r\n')
+  socket.on('data', function onLine(data) {
+    if (data.toString().startsWith('EHLO')) socket.write('250-weak.example\r\n250 STARTTLS\r\n')
+    if (!data.toString().startsWith('STARTTLS')) return
+    socket.off('data', onLine)
+    socket.write('220 Ready\r\n')
+    const options = { isServer: true, secureContext: weakContext }
+    new TLSSocket(socket, options).on('error', () => undefined)
+  })
+})
+let weakContext: SecureContext | undefined
+beforeAll(async () => {
+  const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: 1024 }
+  const publicExponent = new Uint8Array([1, 0, 1])
+  const keys = await webcrypto.subtle.generateKey({ ...algorithm, publicExponent }, true, [
+    'sign',
+    'verify',
+  ])
+  const cert = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=weak.example',
+    keys,
+    signingAlgorithm: algorithm,
+  })
+  const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' })
+  // OpenSSL shows no such key above this level
+  const ciphers = 'DEFAULT@SECLEVEL=0'
+  weakContext = createSecureContext({ key, cert: cert.toString('pem'), ciphers })
+  weak.listen(0, '127.0.0.1')
+  await once(weak, 'listening')
+})
+afterAll(() => {
+  weak.close()
+})
+
+/** Leads the connections to one address to a server outside the world. */
+function leadingTo(server: Server, address: string): CliOptions['connect'] {
   return (target): Socket => {
     if (target.address !== address) return stage.world.options().connect(target)
-    const bound = silent.address()
+    const bound = server.address()
     return netConnect({
       host: '127.0.0.1',
       port: typeof bound === 'object' ? (bound?.port ?? 0) : 0,
@@ -243,7 +283,7 @@ const SCENARIOS: readonly Scenario[] = [
   {
     code: 'mx-starttls-unanswered',
     breaks: () => undefined,
-    options: (domain) => ({ connect: toSilentHost(domain.mx().ipv4), patience: 1500 }),
+    options: (domain) => ({ connect: leadingTo(silent, domain.mx().ipv4), patience: 1500 }),
   },
   {
     code: 'mx-not-in-policy',
@@ -459,16 +499,28 @@ const SCENARIOS: readonly Scenario[] = [
     says: '2001:db8:ffff::1',
   },
   {
+    code: 'mx-ipv6-missing',
+    breaks: () => undefined,
+    follows: (domain) => stage.world.dns.set(domain.mx().name, 'AAAA', [domain.mx().ipv6]),
+  },
+  {
+    code: 'mx-weak-key',
+    breaks: () => undefined,
+    options: (domain) => ({ connect: leadingTo(weak, domain.mx().ipv4) }),
+    follows: () => undefined,
+    says: 'RSA, 1024 bits',
+  },
+  {
     code: 'tlsrpt-missing',
     breaks: ({ name }) => setTxt(`_smtp._tls.${name}`, []),
     follows: ({ name }) => setTxt(`_smtp._tls.${name}`, ['v=TLSRPTv1; rua=mailto:a@b.example']),
   },
 ]
 
-/** Rows that no mail world can play, and those of check-dane.test.ts. */
+/** Rows of check-dane.test.ts. */
 const UNPLAYED: readonly AdviceCode[] = [
-  'mx-weak-key',
-  ...(['mismatch', 'unusable', 'lookup', 'missing'] as const).map(
+  'no-policy-beside-dane',
+  ...(['mismatch', 'unusable', 'lookup', 'missing', 'tlsrpt-missing'] as const).map(
     (what) => `mx-dane-${what}` as const,
   ),
 ]
@@ -483,7 +535,7 @@ async function look(domain: MailDomain, options: CliOptions = {}, argv: readonly
 }
 
 describe('advice', () => {
-  it('has a domain that needs it, for every row of the table', () => {
+  it('is played by a domain for every row of the table', () => {
     const played = new Set<string>([...SCENARIOS.map(({ code }) => code), ...UNPLAYED])
     expect(Object.keys(ADVICE).filter((code) => !played.has(code))).toEqual([])
   })
@@ -506,12 +558,12 @@ describe('advice', () => {
     },
   )
 
-  it('has none for a domain that is as it should be', async () => {
+  it('is empty for a domain without faults', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     expect(adviceCodes(await look(domain))).toEqual([])
   })
 
-  it('has none for a domain that takes no mail', async () => {
+  it('is empty for a domain that takes no mail', async () => {
     const domain = stage.domain()
     domain.dns.fails('null-mx')
     expect(adviceCodes(await look(domain))).toEqual([])
@@ -528,18 +580,22 @@ describe('advice', () => {
     expect(advice[0]?.text).toContain('did you mean "enforce"?')
   })
 
-  it('puts what stops the policy before what may be improved', async () => {
+  it('puts faults that disable the policy before improvements', async () => {
     const domain = stage.domain({ mode: 'enforce', id: '20250801T120000Z' })
     domain.policyHost.fails({
       headers: { 'content-type': 'text/html', 'last-modified': 'Fri, 05 Sep 2025 10:00:00 GMT' },
     })
     setTxt(`_smtp._tls.${domain.name}`, [])
     const { advice } = await look(domain)
-    expect(advice.map(({ code }) => code)).toEqual(['policy-html', 'tlsrpt-missing'])
-    expect(advice.map(({ urgency }) => urgency)).toEqual(['now', 'later'])
+    expect(advice.map(({ code }) => code)).toEqual([
+      'policy-html',
+      'mx-ipv6-missing',
+      'tlsrpt-missing',
+    ])
+    expect(advice.map(({ urgency }) => urgency)).toEqual(['now', 'later', 'later'])
   })
 
-  it('puts what refuses mail now before what may do so soon', async () => {
+  it('puts faults that refuse mail now before those that may do so soon', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const { name, ipv4 } = domain.policyHost
     stage.world.dns.set(name, 'A', ['203.0.113.253', ipv4])
@@ -556,7 +612,8 @@ describe('advice', () => {
     domain.mx('mx2').fails('expired')
     domain.mx('mx3').fails('no-starttls')
     const { advice } = await look(domain)
-    expect(advice.map(({ text: _, ...rest }) => rest)).toEqual([
+    const aboutHosts = advice.filter(({ host }) => host !== null)
+    expect(aboutHosts.map(({ text: _, ...rest }) => rest)).toEqual([
       ...['mx1', 'mx2'].map((label) => ({
         code: 'mx-certificate-expired',
         urgency: 'now',

@@ -1,165 +1,54 @@
 /**
- * `check` and the transport meet the same faults, with nothing cached and with the policy cached:
- * both come to the same outcome, host, result type and reason.
+ * `check` and the transport meet the same faults of the mail world, with nothing cached and with the
+ * policy cached: both come to the same outcome, host, result type and reason.
  */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { join } from 'node:path'
-import nodemailer from 'nodemailer'
 import { describe, expect, it } from 'vitest'
-import { openRun } from '../../src/cli/check/command.js'
-import { examine } from '../../src/cli/check/examine.js'
-import type { CheckReport } from '../../src/cli/check/findings.js'
-import { DeliveryRefusedError } from '../../src/index.js'
-import { mtaStsTransport } from '../../src/nodemailer/index.js'
-import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
 import {
-  type DnsFault,
+  DANE_FAULTS,
+  type DaneFault,
+  type DnsPlace,
   FAULTS,
   type MailDomain,
   type MxFault,
   type PolicyHostFault,
 } from '../../src/testing/index.js'
-import type { TlsFailure } from '../../src/tls/failures.js'
+import { contradictions, type Outcome, type Prediction } from './predicted.js'
+import { byCheck, bySender, memoryStore, type Sending } from './sent.js'
 import { useWorld } from './support.js'
 
 const stage = useWorld()
 
-/** All timeouts, of the sender and of the command, in milliseconds. */
-const PATIENCE = 2500
+const MODES = ['enforce', 'testing', 'none', undefined] as const
+type Mode = (typeof MODES)[number]
 
-/** What became of a message, or would become of it. */
-interface Outcome {
-  /** `reached`: a host that proved what it had to was given MAIL */
-  outcome: 'reached' | 'refused' | 'deferred' | 'bounced'
-  /** Of the MX hosts: `mx.example certificate-expired` */
-  failures: string[]
-  /** Of the policy: `sts-policy-fetch-error timeout` */
-  policyFailure: string | undefined
+const domainOf = (mode: Mode) => stage.domain(mode === undefined ? {} : { mode })
+
+/** The outcome of `check` and that of the transport, each with its own copy of what is cached. */
+async function both(
+  domain: MailDomain,
+  options: Partial<Sending> = {},
+): Promise<{ checked: Prediction; sent: Outcome }> {
+  const sending = { stage, domain: domain.name, store: memoryStore(), ...options }
+  const checked = await byCheck(sending)
+  const { outcome: sent } = await bySender(sending)
+  return { checked, sent }
 }
 
-function memoryStore(): PolicyStore {
-  const entries = new Map<string, StoredPolicy>()
-  return {
-    get: async (domain) => entries.get(domain),
-    set: async (domain, entry) => void entries.set(domain, entry),
-    delete: async (domain) => void entries.delete(domain),
-  }
+function expectSame({ checked, sent }: { checked: Prediction; sent: Outcome }, mode: Mode): void {
+  const { status: _, text: __, ...predicted } = checked
+  // Without a policy a sender notes failures that no policy asked for; no report has them
+  const silent = mode === 'none' || mode === undefined
+  const failures = silent && checked.failures.length === 0 ? [] : sent.failures
+  expect(predicted).toEqual({ ...sent, failures })
+  expect(contradictions(checked, { ...sent, failures })).toEqual([])
 }
 
-const words = ({ mxHost, resultType, reason }: Partial<TlsFailure>) =>
-  [mxHost, resultType, reason].filter(Boolean).join(' ')
-
-async function byTransport(domain: MailDomain, store: PolicyStore): Promise<Outcome> {
-  const policyFailures: TlsFailure[] = []
-  const onFailure = (message: unknown) => {
-    const { policyDomain, failure } = message as { policyDomain: string; failure: TlsFailure }
-    if (policyDomain === domain.name) policyFailures.push(failure)
-  }
-  subscribe('mta-sts:policy-failure', onFailure)
-  const transporter = nodemailer.createTransport(
-    mtaStsTransport({
-      ...stage.world.options(),
-      ...{ store, maxMessages: 1, recheckInterval: 0, refreshInterval: 0 },
-      ...{ fetchTimeout: PATIENCE, connectionTimeout: PATIENCE, socketTimeout: PATIENCE },
-      greetingTimeout: PATIENCE,
-    }),
-  )
-  const before = new Set(connectionsOf(domain))
-  try {
-    const message = { from: 'me@sender.example', to: `you@${domain.name}`, text: 'Hello!' }
-    const sent = await transporter.sendMail(message).then(
-      ({ deliveries }) => ({ failures: deliveries.flatMap(({ failures }) => failures) }),
-      (error) => ({ error }),
-    )
-    const reached = connectionsOf(domain)
-      .filter((connection) => !before.has(connection))
-      .some(({ mailFrom }) => mailFrom !== undefined)
-    const error = 'error' in sent ? sent.error : undefined
-    const failures = 'failures' in sent ? sent.failures : failuresOf(error)
-    return {
-      outcome: reached ? 'reached' : outcomeOf(error),
-      failures: failures.map(words),
-      policyFailure: policyFailures.map(words)[0],
-    }
-  } finally {
-    transporter.close()
-    unsubscribe('mta-sts:policy-failure', onFailure)
-  }
-}
-
-function connectionsOf(domain: MailDomain) {
-  const hosts = [...new Set([domain.mx(), stage.world.mx('mx.attacker.example')])]
-  return hosts.flatMap(({ connections }) => connections)
-}
-
-function outcomeOf(error: unknown): Outcome['outcome'] {
-  if (error instanceof DeliveryRefusedError) return 'refused'
-  const permanent = error instanceof Error && 'permanent' in error && error.permanent === true
-  return permanent ? 'bounced' : 'deferred'
-}
-
-function failuresOf(error: unknown): readonly TlsFailure[] {
-  const { deliveries = [] } = error as { deliveries?: Array<{ failures: TlsFailure[] }> }
-  return deliveries.flatMap(({ failures }) => failures)
-}
-
-async function byCheck(domain: MailDomain, store: PolicyStore): Promise<Outcome> {
-  const { resolver, connect, now } = stage.world.options()
-  const write = () => undefined
-  const timeouts = { fetch: PATIENCE, connection: PATIENCE, reply: PATIENCE }
-  const context = {
-    stdout: { write },
-    stderr: { write },
-    env: {},
-    resolver,
-    connect,
-    now,
-    timeouts,
-  }
-  const values = { connect: true, ca: join(stage.folder, 'ca.pem') }
-  const run = await openRun(values, context, store)
-  const report = await examine(domain.name, run, { onStep: () => undefined })
-  const stored = report.held?.source === 'store'
-  const { status } = stored && report.held !== null ? report.held : report.verdict
-  const mode = stored ? report.held?.mode : report.verdict.mode
-  return {
-    outcome: predicted(status, report),
-    failures: mode === 'enforce' || mode === 'testing' ? problemsOf(report) : [],
-    policyFailure: stored ? reportedBy(report) : policyProblem(report),
-  }
-}
-
-/** Of a domain with one MX host. */
-function predicted(status: CheckReport['verdict']['status'], { mx, policy }: CheckReport) {
-  // While a policy is known, a null MX may be forged
-  if (mx.status === 'null-mx') return policy?.valid ? 'deferred' : 'bounced'
-  if (mx.status === 'no-domain') return 'bounced'
-  const [host] = mx.hosts
-  if (status === 'refused') return 'refused'
-  // A host that does not even greet is tried again later, whatever the policy says
-  if (host === undefined || host.outcome === 'unknown') return 'deferred'
-  return 'reached'
-}
-
-function problemsOf({ mx }: CheckReport): string[] {
-  return mx.hosts.flatMap(({ host, problem, sessions }) => {
-    const faults = problem === null ? (sessions ?? []).map((one) => one.problem) : [problem]
-    return faults.flatMap((fault) => (fault === null ? [] : [`${host} ${named(fault)}`]))
-  })
-}
-
-const named = ({ resultType, reason }: { resultType: string | null; reason: string | null }) =>
-  [resultType, reason].filter(Boolean).join(' ')
-
-function policyProblem({ record, policyHost }: CheckReport): string | undefined {
-  if (record.resultType !== null) return named(record)
-  if (record.status !== 'found') return undefined
-  const problem = policyHost?.problem ?? policyHost?.addresses[0]?.problem
-  return problem ? named(problem) : undefined
-}
-
-function reportedBy({ held }: CheckReport): string | undefined {
-  return held?.problem ? named(held.problem) : undefined
+/** Sends a first message, and returns the store that holds the policy then. */
+async function warm(domain: MailDomain, withDane = false) {
+  const store = memoryStore()
+  const { outcome } = await bySender({ stage, domain: domain.name, store, withDane })
+  expect(outcome.outcome).toBe('reached')
+  return store
 }
 
 const MX_FAULTS: ReadonlyArray<[string, MxFault]> = [
@@ -179,86 +68,132 @@ const POLICY_FAULTS: ReadonlyArray<[string, PolicyHostFault]> = [
   ['no type', { headers: { 'content-type': '' } }],
 ]
 
-const MODES = ['enforce', 'testing', 'none', undefined] as const
+const PLACES: readonly DnsPlace[] = ['mx', 'policy-host', 'mx-hosts']
+const LOOKUP_FAULTS = ['nxdomain', 'servfail', 'timeout', 'refused', 'cname-chain'] as const
 
-describe.each(MODES)('an MX host under mode %s', (mode) => {
-  it.each(MX_FAULTS)('%s', async (_, fault) => {
-    const domain = stage.domain(mode === undefined ? {} : { mode })
+type Breaks = (domain: MailDomain) => void
+
+const DNS_FAULTS: ReadonlyArray<[string, Breaks]> = [
+  ...FAULTS.dns.map(({ name }): [string, Breaks] => [name, ({ dns }) => dns.fails(name)]),
+  ...LOOKUP_FAULTS.flatMap((fault) =>
+    PLACES.map((place): [string, Breaks] => [
+      `${fault} at ${place}`,
+      ({ dns }) => dns.fails(fault, place),
+    ]),
+  ),
+]
+
+describe.concurrent.each(MODES)('mode %s: check predicts the delivery', (mode) => {
+  it.each(MX_FAULTS)('to an MX host with the fault %s', async (_, fault) => {
+    const domain = domainOf(mode)
     domain.mx().fails(fault)
-    const checked = await byCheck(domain, memoryStore())
-    const sent = await byTransport(domain, memoryStore())
-    // Without a policy a sender records what it meets in front of TLS only, and reports nothing
-    const failures = mode === 'enforce' || mode === 'testing' ? sent.failures : []
-    expect(checked).toEqual({ ...sent, failures })
+    expectSame(await both(domain), mode)
   })
 })
 
-describe('nothing cached', () => {
-  it.each(POLICY_FAULTS)('a policy host: %s', async (_, fault) => {
+describe.concurrent.each(['enforce', undefined] as const)('mode %s: check predicts', (mode) => {
+  it.each(DNS_FAULTS)('the delivery to a domain with the DNS fault %s', async (_, breaks) => {
+    const domain = domainOf(mode)
+    breaks(domain)
+    expectSame(await both(domain), mode)
+  })
+})
+
+describe.concurrent('nothing cached: check predicts the delivery', () => {
+  it.each(POLICY_FAULTS)('with the policy host fault %s', async (_, fault) => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.policyHost.fails(fault)
-    expect(await byCheck(domain, memoryStore())).toEqual(await byTransport(domain, memoryStore()))
+    expectSame(await both(domain), 'none')
   })
-
-  it.each(FAULTS.dns.map(({ name }): [string, DnsFault] => [name, name]))(
-    'the DNS: %s',
-    async (_, fault) => {
-      const domain = stage.domain({ mode: 'enforce' })
-      domain.dns.fails(fault)
-      const checked = await byCheck(domain, memoryStore())
-      expect(checked).toEqual(await byTransport(domain, memoryStore()))
-    },
-  )
 })
 
-describe('the policy cached', () => {
-  async function warm(domain: MailDomain): Promise<PolicyStore> {
-    const store = memoryStore()
-    expect((await byTransport(domain, store)).outcome).toBe('reached')
-    return store
-  }
-
-  it.each(MX_FAULTS)('an MX host: %s', async (_, fault) => {
+describe.concurrent('the policy cached: check predicts the delivery', () => {
+  it.each(MX_FAULTS)('to an MX host with the fault %s', async (_, fault) => {
     const domain = stage.domain({ mode: 'enforce' })
     const store = await warm(domain)
     domain.mx().fails(fault)
-    expect(await byCheck(domain, store)).toEqual(await byTransport(domain, store))
+    expectSame(await both(domain, { store }), 'enforce')
   })
 
-  it.each(POLICY_FAULTS)('a new id, and a policy host: %s', async (_, fault) => {
+  it.each(POLICY_FAULTS)('with a new id and the policy host fault %s', async (_, fault) => {
     const domain = stage.domain({ mode: 'enforce' })
     const store = await warm(domain)
     domain.policy({ mode: 'none' })
     domain.policyHost.fails(fault)
     domain.mx().fails('expired')
-    const checked = await byCheck(domain, store)
-    expect(checked.outcome).toBe('refused')
-    expect(checked).toEqual(await byTransport(domain, store))
+    const outcomes = await both(domain, { store })
+    expect(outcomes.checked.outcome).toBe('refused')
+    expectSame(outcomes, 'enforce')
   })
 
-  it.each(FAULTS.dns.map(({ name }): [string, DnsFault] => [name, name]))(
-    'the DNS: %s',
-    async (_, fault) => {
-      const domain = stage.domain({ mode: 'enforce' })
-      const store = await warm(domain)
-      domain.mx().fails('expired')
-      domain.dns.fails(fault)
-      expect(await byCheck(domain, store)).toEqual(await byTransport(domain, store))
-    },
-  )
+  it.each(DNS_FAULTS)('of a domain with the DNS fault %s', async (_, breaks) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const store = await warm(domain)
+    domain.mx().fails('expired')
+    breaks(domain)
+    expectSame(await both(domain, { store }), 'enforce')
+  })
 
-  it('a record that is gone, a policy of mode none without a new id', async () => {
-    for (const breaks of [
-      (domain: MailDomain) => domain.policy(null),
-      (domain: MailDomain) => domain.policy({ mode: 'none', ...(domain.id && { id: domain.id }) }),
-    ]) {
-      const domain = stage.domain({ mode: 'enforce' })
-      const store = await warm(domain)
-      breaks(domain)
-      domain.mx().fails('self-signed')
-      const checked = await byCheck(domain, store)
-      expect(checked.outcome).toBe('refused')
-      expect(checked).toEqual(await byTransport(domain, store))
-    }
+  it.each<[string, Breaks]>([
+    ['whose record is gone', (domain) => domain.policy(null)],
+    [
+      'whose policy has mode none under the old id',
+      (domain) => domain.policy({ mode: 'none', ...(domain.id && { id: domain.id }) }),
+    ],
+    [
+      'whose policy names another host under the old id',
+      (domain) =>
+        domain.policy({ patterns: ['other.example'], ...(domain.id && { id: domain.id }) }),
+    ],
+  ])('of a domain %s', async (_, breaks) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const store = await warm(domain)
+    breaks(domain)
+    domain.mx().fails('self-signed')
+    const outcomes = await both(domain, { store })
+    expect(outcomes.checked.outcome).toBe('refused')
+    expectSame(outcomes, 'enforce')
+  })
+})
+
+const DANE_NAMES: ReadonlyArray<DaneFault | undefined> = [
+  undefined,
+  ...DANE_FAULTS.map(({ name }) => name),
+]
+
+/** Faults that DANE judges otherwise than MTA-STS does, and one without TLS. */
+const BESIDE_DANE = [undefined, 'unknown-authority', 'no-starttls', 'unreachable'] as const
+type BesideDane = (typeof BESIDE_DANE)[number]
+
+/** Modes `testing` and `none` leave the decision to DANE, as no policy does. */
+const DANE_CELLS: ReadonlyArray<[Mode, BesideDane]> = [
+  ...BESIDE_DANE.flatMap(
+    (fault): Array<[Mode, BesideDane]> => [
+      ['enforce', fault],
+      [undefined, fault],
+    ],
+  ),
+  ['testing', 'unknown-authority'],
+  ['none', 'unknown-authority'],
+]
+
+describe.concurrent('with DANE: check predicts the delivery', () => {
+  describe.each(DANE_CELLS)('under mode %s to an MX host with the fault %s', (mode, fault) => {
+    it.each(DANE_NAMES)('and the DANE fault %s', async (fails) => {
+      const domain = domainOf(mode)
+      domain.dane(fails === undefined ? {} : { fails })
+      if (fault !== undefined) domain.mx().fails(fault)
+      expectSame(await both(domain, { withDane: true }), mode)
+    })
+  })
+})
+
+describe.concurrent('the policy cached, with DANE: check predicts the delivery', () => {
+  it.each(DANE_FAULTS.map(({ name }) => name))('with the DANE fault %s', async (fails) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.dane()
+    const store = await warm(domain, true)
+    domain.dane({ fails })
+    expectSame(await both(domain, { store, withDane: true }), 'enforce')
   })
 })

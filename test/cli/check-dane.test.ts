@@ -1,10 +1,8 @@
-/** `mta-sts check --dane`: TLSA records beside the policy. */
-
-import nodemailer from 'nodemailer'
+/** `mta-sts check --dane`: DNSSEC and TLSA records, beside a policy and without one. */
 import { describe, expect, it } from 'vitest'
-import { dane, dnssecResolver } from '../../src/dane/index.js'
-import { mtaStsTransport } from '../../src/nodemailer/index.js'
-import { DANE_FAULTS, type MailDomain } from '../../src/testing/index.js'
+import type { CheckReport } from '../../src/cli/check/findings.js'
+import { dnssecResolver } from '../../src/dane/index.js'
+import type { DomainOptions, MailDomain } from '../../src/testing/index.js'
 import { adviceCodes, useWorld } from './support.js'
 
 const stage = useWorld()
@@ -15,76 +13,143 @@ async function look(domain: MailDomain, ...argv: string[]) {
   const json = ['check', '--json', '--connect', '--dane', domain.name, ...argv]
   const { status, stdout } = await stage.cli(json, options)
   const text = await stage.cli(['check', '--connect', '--dane', domain.name], options)
-  return { report: JSON.parse(stdout).domains[0], status, text: text.stdout }
+  const report: CheckReport = JSON.parse(stdout).domains[0]
+  return { report, host: report.mx.hosts[0], status, text: text.stdout.replace(/\s+/g, ' ') }
 }
 
-describe('DANE', () => {
-  it('[DANE-1] a record that matches', async () => {
-    const domain = stage.domain({ mode: 'enforce' })
-    domain.dane()
-    const { report, status, text } = await look(domain)
+/** A domain whose MX host asks for reports on DANE. */
+function daneDomain(options?: DomainOptions, dane?: Parameters<MailDomain['dane']>[0]): MailDomain {
+  const domain = stage.domain(options)
+  const reports = ['v=TLSRPTv1; rua=mailto:dane@example.net']
+  stage.world.dns.set(`_smtp._tls.${domain.mx().name}`, 'TXT', reports)
+  domain.dane(dane)
+  return domain
+}
+
+const ENFORCE = { mode: 'enforce' } as const
+
+describe('DANE beside a policy of mode enforce', () => {
+  it('[DANE-1] is fine where a TLSA record matches', async () => {
+    const { report, host, status, text } = await look(daneDomain(ENFORCE))
     expect(status).toBe(0)
-    expect(report.mx.hosts[0].dane).toEqual({ signed: true, records: 1, problem: null })
-    expect(report.mx.hosts[0].sessions[0].tlsaMatches).toBe(true)
+    expect(host?.dane).toMatchObject({ signed: true, records: 1, problem: null, outcome: 'proved' })
+    expect(host?.dane?.tlsrpt?.rua).toEqual(['mailto:dane@example.net'])
+    expect(host?.sessions?.[0]).toMatchObject({ tlsaMatches: true, daneProblem: null })
     expect(text).toContain('DANE: 1 TLSA record, one of which matches')
     expect(adviceCodes(report)).toEqual([])
   })
 
-  it('a record that does not match: refused, and what to publish', async () => {
-    const domain = stage.domain({ mode: 'enforce' })
-    domain.dane({ fails: 'old-key' })
+  it('[DANE-1] refuses a host that no TLSA record matches, and says what to publish', async () => {
+    const domain = daneDomain(ENFORCE, { fails: 'old-key' })
     const { report, status, text } = await look(domain)
     expect(status).toBe(1)
     expect(report.verdict).toMatchObject({ status: 'refused' })
     expect(report.verdict.text).toContain('tlsa-mismatch')
-    expect(text).toContain('DANE: 1 TLSA record, which do not match')
+    expect(text).toContain('DANE: 1 TLSA record, which does not match')
     expect(adviceCodes(report)).toEqual(['mx-dane-mismatch'])
-    expect(report.advice[0].text).toContain(`_25._tcp.${domain.mx().name}`)
+    expect(report.advice[0]?.text).toContain(`_25._tcp.${domain.mx().name}`)
+    domain.dane()
+    expect(adviceCodes((await look(domain)).report)).toEqual([])
   })
 
-  it('a signed domain without TLSA records, and an unsigned one', async () => {
-    const signed = stage.domain({ mode: 'enforce' })
-    signed.dane({ fails: 'no-tlsa' })
+  it('refuses a host whose TLSA records cannot be looked up, as the transport does', async () => {
+    const { report, host, status } = await look(daneDomain(ENFORCE, { fails: 'bogus-tlsa' }))
+    expect(status).toBe(1)
+    expect(host).toMatchObject({ outcome: 'refused', dane: { outcome: 'refused' } })
+    expect(report.verdict.text).toContain('dnssec-invalid (dnssec-bogus)')
+  })
+
+  it('advises TLSA records for a signed domain without them, and nothing for others', async () => {
+    const signed = daneDomain(ENFORCE, { fails: 'no-tlsa' })
     expect(adviceCodes((await look(signed)).report)).toEqual(['mx-dane-missing'])
-    const { report, text } = await look(stage.domain({ mode: 'enforce' }))
+    signed.dane()
+    expect(adviceCodes((await look(signed)).report)).toEqual([])
+    const { report, text } = await look(stage.domain(ENFORCE))
     expect(text).toContain('DANE: the MX records are not signed')
     expect(adviceCodes(report)).toEqual([])
+  })
+
+  it('advises a TLSRPT record at the TLSA base domain where there is none', async () => {
+    const domain = stage.domain(ENFORCE)
+    domain.dane()
+    const { report } = await look(domain)
+    expect(adviceCodes(report)).toEqual(['mx-dane-tlsrpt-missing'])
+    const name = `_smtp._tls.${domain.mx().name}`
+    expect(report.advice.find(({ code }) => code === 'mx-dane-tlsrpt-missing')?.host).toBe(name)
+    stage.world.dns.set(name, 'TXT', ['v=TLSRPTv1; rua=mailto:a@b.example'])
+    expect(adviceCodes((await look(domain)).report)).toEqual([])
   })
 
   it.each([
     ['pkix-records', 'mx-dane-unusable'],
     ['bogus-tlsa', 'mx-dane-lookup'],
     ['tlsa-servfail', 'mx-dane-lookup'],
-  ] as const)('%s: %s', async (fails, code) => {
-    const domain = stage.domain({ mode: 'enforce' })
-    domain.dane({ fails })
+  ] as const)('advises what ends the fault %s: %s', async (fails, code) => {
+    const domain = daneDomain(ENFORCE, { fails })
     expect(adviceCodes((await look(domain)).report)).toEqual([code])
     domain.dane()
     expect(adviceCodes((await look(domain)).report)).toEqual([])
   })
 
-  it.each(DANE_FAULTS.map(({ name }) => name))(
-    'refuses under enforce what the transport refuses: %s',
-    async (fails) => {
-      const domain = stage.domain({ mode: 'enforce' })
-      domain.dane({ fails })
-      const { report } = await look(domain)
-      const resolver = dnssecResolver({ servers: [stage.world.dns.server] })
-      const { resolver: _, ...sender } = stage.world.options()
-      const transport = mtaStsTransport({ ...sender, dane: dane({ resolver }) })
-      const transporter = nodemailer.createTransport(transport)
-      const mail = { from: 'me@sender.example', to: `you@${domain.name}`, text: 'Hello!' }
-      const taken = await transporter.sendMail(mail).then(
-        () => true,
-        () => false,
-      )
-      transporter.close()
-      expect(report.mx.hosts[0]?.outcome === 'proved').toBe(taken)
-    },
-  )
-
-  it('is not looked at without --dane', async () => {
-    const { mx } = await stage.check(stage.domain({ mode: 'enforce' }))
+  it('is not looked up without --dane', async () => {
+    const { mx } = await stage.check(stage.domain(ENFORCE))
     expect(mx.hosts[0]?.dane).toBeNull()
+  })
+
+  it('warns of a resolver that does not validate', async () => {
+    const domain = daneDomain(ENFORCE)
+    const resolver = dnssecResolver({ servers: [stage.world.dns.server] })
+    stage.world.dns.validating = false
+    const { stderr } = await stage.cli(['check', '--dane', domain.name], {
+      dnssecResolver: resolver,
+    })
+    stage.world.dns.validating = true
+    expect(stderr).toMatch(/^mta-sts: --dane: the name server does not validate/)
+  })
+})
+
+describe('DANE without a policy', () => {
+  it('is fine where a TLSA record matches, whoever signed the certificate', async () => {
+    const domain = daneDomain()
+    const mx = domain.mx()
+    mx.certificate({ san: [`DNS:${mx.name}`], signedBy: 'itself' })
+    domain.dane()
+    const { report, status } = await look(domain)
+    expect(status).toBe(0)
+    expect(report.verdict).toMatchObject({ status: 'fine', mode: null })
+    expect(report.verdict.text).toBe(
+      `no policy; DANE: senders with DANE deliver to ${mx.name}; senders without DANE deliver without protection`,
+    )
+    expect(adviceCodes(report)).toContain('no-policy-beside-dane')
+    domain.policy({ mode: 'enforce' })
+    mx.certificate()
+    domain.dane()
+    expect(adviceCodes((await look(domain)).report)).toEqual([])
+  })
+
+  it('refuses a host that no TLSA record matches', async () => {
+    const domain = daneDomain(undefined, { fails: 'old-key' })
+    const { report, status } = await look(domain)
+    expect(status).toBe(1)
+    expect(report.verdict.status).toBe('refused')
+    expect(report.verdict.text).toContain(
+      `no policy; DANE: senders with DANE refuse ${domain.mx().name}: validation-failure (tlsa-mismatch)`,
+    )
+  })
+
+  it('says that TLS authenticates nobody where no TLSA record is usable', async () => {
+    const domain = daneDomain(undefined, { fails: 'pkix-records' })
+    const { report, status } = await look(domain)
+    expect(status).toBe(1)
+    expect(report.verdict.status).toBe('unprotected')
+    expect(report.verdict.text).toContain('over TLS that authenticates nobody')
+  })
+
+  it.each(['testing', 'none'] as const)('decides under mode %s', async (mode) => {
+    const good = await look(daneDomain({ mode }))
+    expect(good.status).toBe(0)
+    expect(good.report.verdict.text).toMatch(new RegExp(`^${mode}.*; DANE: senders with DANE`))
+    const bad = await look(daneDomain({ mode }, { fails: 'old-key' }))
+    expect(bad.report.verdict).toMatchObject({ status: 'refused', mode })
   })
 })

@@ -1,9 +1,9 @@
 /** The second verdict of `mta-sts check`: what senders do that hold a policy of the domain. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openRun } from '../../src/cli/check/command.js'
 import { examine } from '../../src/cli/check/examine.js'
 import type { CheckReport } from '../../src/cli/check/findings.js'
+import { openRun } from '../../src/cli/check/open-run.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import { useWorld } from './support.js'
@@ -15,7 +15,7 @@ const WEEK = 7 * DAY
 const dayOf = (milliseconds: number) =>
   new Date(stage.world.clock.now() + milliseconds).toISOString().slice(0, 10)
 
-describe('without a store: what can be said, and until when', () => {
+describe('senders with a cached policy, without a store', () => {
   it.each<[string, (domain: MailDomain) => void, string]>([
     ['the record is gone', (domain) => domain.record(null), 'no policy: mail would be'],
     ['two records', (domain) => domain.dns.fails('two-records'), 'the TXT record is of no use'],
@@ -44,20 +44,20 @@ describe('without a store: what can be said, and until when', () => {
     },
   )
 
-  it('mode none: the id decides', async () => {
+  it('says that the id decides under mode none', async () => {
     const domain = stage.domain({ mode: 'none' })
     const { held } = await stage.check(domain)
     expect(held?.text).toContain(`take this one if its id, ${domain.id}, is new to them`)
   })
 
-  it('nothing where all senders do the same', async () => {
+  it('says nothing where all senders do the same', async () => {
     for (const mode of ['enforce', 'testing'] as const) {
       expect((await stage.check(stage.domain({ mode }))).held).toBeNull()
     }
     expect((await stage.check('nothing-there.example')).held).toBeNull()
   })
 
-  it('tells how to withdraw a policy, and when mail may go to a new MX host', async () => {
+  it('advises how to withdraw a policy, and when mail may go to a new MX host', async () => {
     const gone = stage.domain({ mode: 'enforce' })
     gone.record(null)
     const advice = (await stage.check(gone)).advice.map(({ text }) => text).join('\n')
@@ -70,8 +70,27 @@ describe('without a store: what can be said, and until when', () => {
   })
 })
 
-describe('with a store: the policy in it', () => {
-  async function lookWith(domain: MailDomain, entry: Partial<StoredPolicy>): Promise<CheckReport> {
+describe('a sender with the policy of a store', () => {
+  it('is not known where the store fails; the rest of the report is as usual', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const store: PolicyStore = {
+      get: async () => {
+        throw new Error('disk I/O error')
+      },
+      set: async () => undefined,
+      delete: async () => undefined,
+    }
+    const { verdict, held } = await lookWith(domain, {}, store)
+    expect(verdict).toMatchObject({ status: 'fine', exitStatus: 0 })
+    expect(held).toMatchObject({ status: 'unknown', exitStatus: 3, source: 'unknown' })
+    expect(held?.text).toContain('the store does not answer (disk I/O error)')
+  })
+
+  async function lookWith(
+    domain: MailDomain,
+    entry: Partial<StoredPolicy>,
+    failing?: PolicyStore,
+  ): Promise<CheckReport> {
     const now = stage.world.clock.now()
     const stored = {
       ...{ id: 'held1', fetchedAt: now - DAY, usedAt: now, expiresAt: now - DAY + WEEK },
@@ -86,11 +105,15 @@ describe('with a store: the policy in it', () => {
     const { resolver, connect, now: clock } = stage.world.options()
     const write = () => undefined
     const context = { stdout: { write }, stderr: { write }, env: {}, resolver, connect, now: clock }
-    const run = await openRun({ connect: true, ca: join(stage.folder, 'ca.pem') }, context, store)
+    const run = await openRun(
+      { connect: true, ca: join(stage.folder, 'ca.pem') },
+      context,
+      failing ?? store,
+    )
     return examine(domain.name, run, { onStep: () => undefined })
   }
 
-  it('refuses what it does not allow, after the record is gone', async () => {
+  it('refuses an MX host outside the policy after the record is gone', async () => {
     const domain = stage.domain()
     domain.mx().fails('self-signed')
     const { verdict, held } = await lookWith(domain, {})
@@ -116,7 +139,7 @@ describe('with a store: the policy in it', () => {
     expect(advice.map(({ code }) => code)).toContain('id-not-changed')
   })
 
-  it('gives way to a policy with a new id', async () => {
+  it('follows a policy with a new id', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const { held } = await lookWith(domain, {
       body: 'version: STSv1\nmode: none\nmax_age: 604800\n',
@@ -125,7 +148,7 @@ describe('with a store: the policy in it', () => {
     expect(held?.text).toContain('takes this one at its next look at the record')
   })
 
-  it('counts for nothing once it has expired', async () => {
+  it('ignores a policy that has expired', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const { held } = await lookWith(domain, { fetchedAt: stage.world.clock.now() - 2 * WEEK })
     expect(held).toBeNull()

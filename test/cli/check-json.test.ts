@@ -13,10 +13,11 @@ const certificate = (name: string) => ({
   issuer: 'Mail World Intermediate',
   notBefore: TIME,
   notAfter: TIME,
+  rsaBits: null,
 })
 
 describe('mta-sts check --json', () => {
-  it('is this, for a domain under enforce', async () => {
+  it('prints every field for a domain under enforce', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const { name } = domain
     const { status, stdout } = await stage.cli(['check', '--json', '--connect', name])
@@ -90,6 +91,7 @@ describe('mta-sts check --json', () => {
                     certificate: certificate(`mx.${name}`),
                     problem: null,
                     tlsaMatches: null,
+                    daneProblem: null,
                     error: null,
                     noRoute: false,
                     milliseconds: MILLISECONDS,
@@ -113,13 +115,22 @@ describe('mta-sts check --json', () => {
             text: `enforce: mail would be delivered to mx.${name}`,
           },
           held: null,
-          advice: [],
+          advice: [
+            {
+              code: 'mx-ipv6-missing',
+              urgency: 'later',
+              host: null,
+              resultType: null,
+              reason: null,
+              text: `No MX host of ${domain.name} has an IPv6 address, and senders without IPv4 cannot reach it: publish an AAAA record for one of them.`,
+            },
+          ],
         },
       ],
     })
   })
 
-  it('has null where nothing is known', async () => {
+  it('prints null for unknown facts', async () => {
     const { policyHost, policy, mx, tlsrpt, record } = await stage.check('nothing.example')
     expect({ policyHost, policy, mx }).toEqual({
       policyHost: null,
@@ -130,7 +141,7 @@ describe('mta-sts check --json', () => {
     expect(tlsrpt).toMatchObject({ status: 'none', texts: [], rua: [] })
   })
 
-  it('is one document for several domains, in their order', async () => {
+  it('prints one document for several domains, in their order', async () => {
     const [one, two] = [stage.domain({ mode: 'enforce' }), stage.domain({ mode: 'testing' })]
     const { status, stdout } = await stage.cli(['check', '--json', two.name, one.name])
     expect(status).toBe(1)
@@ -138,7 +149,7 @@ describe('mta-sts check --json', () => {
     expect(domains.map(({ domain }: { domain: string }) => domain)).toEqual([two.name, one.name])
   })
 
-  it('has every field in --help', async () => {
+  it('prints no field that --help leaves out', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('expired')
     const report = await stage.check(domain, '--connect')

@@ -3,9 +3,12 @@ import { writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { CheckReport } from '../../src/cli/check/findings.js'
 import { InOrder } from '../../src/cli/check/in-order.js'
+import { checkMany } from '../../src/cli/check/many.js'
+import { openRun } from '../../src/cli/check/open-run.js'
 import { MAX_SOCKETS } from '../../src/cli/check/sessions.js'
-import { Slots } from '../../src/cli/check/slots.js'
+import { Gate } from '../../src/net/gate.js'
 import { useWorld } from './support.js'
 
 const stage = useWorld()
@@ -50,7 +53,7 @@ describe('lists of domains', () => {
     expect(stdout).toContain(two)
   })
 
-  it('make a result of what is no domain name, and go on', async () => {
+  it('report a line that is no domain name as a result, and go on', async () => {
     const good = goodDomain()
     const stdin = input(`not a name\n${good}\nhttps://${good}/\n`)
     const { status, stdout } = await stage.cli(['check', '--brief', '-'], { stdin })
@@ -61,7 +64,7 @@ describe('lists of domains', () => {
     expect(stdout).toContain('3 domains: 1 fine, 2 unknown')
   })
 
-  it('have a summary after the screens, and none after a single one', async () => {
+  it('end with a summary, except after a single domain', async () => {
     const [one, two] = [goodDomain(), stage.domain({ mode: 'testing' }).name]
     const { stdout } = await stage.cli(['check', one, two])
     expect(stdout.endsWith('\n\n2 domains: 1 fine, 1 unprotected\n')).toBe(true)
@@ -69,8 +72,56 @@ describe('lists of domains', () => {
   })
 })
 
-describe('as soon as there is something', () => {
-  it('a dead domain holds nothing back', async () => {
+describe('the set-up', () => {
+  it('ends at Ctrl-C while standard input is read, with status 3', async () => {
+    const interrupted = new AbortController()
+    async function* endless() {
+      yield Buffer.from('a.example\n')
+      interrupted.abort(new Error('interrupted'))
+      await new Promise<never>(() => undefined)
+    }
+    const { status, stdout, stderr } = await stage.cli(['check', '-'], {
+      stdin: endless(),
+      signal: interrupted.signal,
+    })
+    expect([status, stdout, stderr]).toEqual([3, '', 'mta-sts: interrupted\n'])
+  })
+
+  it('refuses a file without an end as a list', async () => {
+    const { status, stderr } = await stage.cli(['check', '--file', '/dev/zero'])
+    expect(status).toBe(2)
+    expect(stderr).toContain('The file of --file is too long for a list of domains.')
+  })
+})
+
+describe('results as they come', () => {
+  it('go on after a domain whose examination throws', async () => {
+    const [one, two] = [goodDomain(), goodDomain()]
+    const { resolver, connect, now } = stage.world.options()
+    const lines: CheckReport[] = []
+    const output = { write: () => undefined }
+    const context = { ...{ stdout: output, stderr: output, env: {} }, resolver, connect, now }
+    const run = await openRun({ ca: stage.caFile }, context, undefined)
+    let looks = 0
+    const faulty = () => {
+      if (looks++ === 0) throw new Error('a bug')
+      return now()
+    }
+    const list = [one, two].map((domain) => ({ written: domain, domain }))
+    const status = await checkMany(list, {
+      run: { ...run, settings: { ...run.settings, now: faulty } },
+      ...{ context, concurrency: 1, deadline: 60_000 },
+      printer: { add: (report) => void lines.push(report) },
+    })
+    expect(status).toBe(3)
+    expect(lines.map(({ domain, verdict }) => [domain, verdict.status])).toEqual([
+      [one, 'unknown'],
+      [two, 'fine'],
+    ])
+    expect(lines[0]?.verdict.text).toBe('it could not be looked at: a bug')
+  })
+
+  it('prints other results while a dead domain is waited for', async () => {
     const dead = deadDomain()
     const good = Array.from({ length: 5 }, goodDomain)
     const { stdout } = await stage.cli(['check', '--brief', dead, ...good])
@@ -103,7 +154,7 @@ describe('as soon as there is something', () => {
     expect(domains.map(({ domain }: { domain: string }) => domain)).toEqual(names)
   })
 
-  it('keeps the order while that costs no time', () => {
+  it('keeps the order of the list for results that come close together', () => {
     const emitted: number[] = []
     const order = new InOrder<number>(Number.POSITIVE_INFINITY, (item) => emitted.push(item))
     for (const number of [2, 0, 1, 4]) order.add(number, number)
@@ -114,7 +165,7 @@ describe('as soon as there is something', () => {
     expect(emitted).toEqual([0, 1, 2, 4, 3, 5])
   })
 
-  it('shows on a terminal how many are done, and what is waited for', async () => {
+  it('shows the count and the present step on a terminal', async () => {
     const names = [goodDomain(), goodDomain()]
     const { stderr } = await stage.cli(['check', ...names], { isTTY: true })
     expect(stderr).toContain(`0 of 2, ${names[0]}: TXT records`)
@@ -122,8 +173,8 @@ describe('as soon as there is something', () => {
   })
 })
 
-describe('time', () => {
-  it('gives up on a domain after its deadline: status 3, and says what it waited for', async () => {
+describe('deadlines and timeouts', () => {
+  it('ends a domain at its deadline with status 3, and names the step', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('handshake-stall')
     const argv = ['check', '--brief', '--connect', domain.name, '--deadline', '1000']
@@ -146,13 +197,13 @@ describe('time', () => {
     expect(report.verdict.status).toBe('unknown')
   })
 
-  it('takes a timeout of a few milliseconds', async () => {
+  it('accepts a timeout of a few milliseconds', async () => {
     const { status, stderr } = await stage.cli(['check', goodDomain(), '--timeout', '1'])
     expect(stderr).toBe('')
     expect(status).toBe(3)
   })
 
-  it('prints what it has at Ctrl-C, and ends with status 3', async () => {
+  it('prints the results so far at Ctrl-C, and ends with status 3', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('handshake-stall')
     const good = goodDomain()
@@ -179,7 +230,7 @@ describe('time', () => {
 })
 
 describe('connections', () => {
-  it('an address is dialled once, however many domains and names lead to it', async () => {
+  it('are opened once to an address, however many domains and names lead to it', async () => {
     const host = stage.world.mx('mx.shared.example')
     host.certificate({ san: ['DNS:*.shared.example'] })
     const domains = Array.from({ length: 6 }, (_, n) => {
@@ -196,7 +247,7 @@ describe('connections', () => {
     expect(stage.world.dials.filter(({ address }) => address === host.ipv4)).toHaveLength(1)
   })
 
-  it('dials again for a name to which the host may show another certificate', async () => {
+  it('are opened again for a name to which the host may show another certificate', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     stage.world.dns.set(domain.mx('mx2').name, 'A', [domain.mx('mx1').ipv4])
     const { exit, mx } = await stage.check(domain, '--connect')
@@ -205,7 +256,7 @@ describe('connections', () => {
     expect(exit).toBe(1)
   })
 
-  it(`has at most ${MAX_SOCKETS} at a time`, async () => {
+  it(`are at most ${MAX_SOCKETS} at a time`, async () => {
     const hosts = Array.from({ length: 20 }, (_, n) => `mx${n}`)
     const domains = Array.from({ length: 8 }, () => stage.domain({ mode: 'enforce', mx: hosts }))
     let [open, most] = [0, 0]
@@ -225,8 +276,8 @@ describe('connections', () => {
     expect(most).toBeGreaterThan(MAX_SOCKETS / 4)
   })
 
-  it('gives a place back when its task fails', async () => {
-    const slots = new Slots(1)
+  it('free their place when a task fails', async () => {
+    const slots = new Gate(1)
     await expect(slots.run(() => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await slots.run(async () => 'next')).toBe('next')
   })

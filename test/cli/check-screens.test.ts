@@ -38,10 +38,12 @@ describe('mta-sts check, as text', () => {
                "v=TLSRPTv1; rua=mailto:tls@${name}"
 
 ✓ enforce: mail would be delivered to mx1.${name}, mx2.${name}
+! No MX host of ${name} has an IPv6 address, and senders without IPv4 cannot
+  reach it: publish an AAAA record for one of them.
 `)
   })
 
-  it('shows a bad domain: what is refused and why, and what to do', async () => {
+  it('shows a bad domain with refused hosts, reasons and advice', async () => {
     const domain = stage.domain({
       mode: 'enforce',
       mx: ['mx1', 'mx2', 'backup'],
@@ -65,7 +67,7 @@ describe('mta-sts check, as text', () => {
     expect(longestLine(stdout)).toBeLessThanOrEqual(80)
   })
 
-  it('shows a broken domain: the line that is wrong', async () => {
+  it('shows the wrong line of a broken policy', async () => {
     const domain = stage.domain({ body: 'version: STSv1\nmode: strict\nmax_age: 86400\n' })
     const { status, stdout } = await stage.cli(['check', domain.name])
     expect(status).toBe(1)
@@ -78,7 +80,7 @@ describe('mta-sts check, as text', () => {
     expect(stdout).toContain('✗ the policy cannot be had: sts-policy-invalid; mail would be')
   })
 
-  it('keeps within 80 columns whatever names come', async () => {
+  it('keeps within 80 columns with long names', async () => {
     const label = 'a-rather-long-label-that-is-there-to-fill-the-line'
     const domain = stage.domain({
       mode: 'enforce',
@@ -99,7 +101,16 @@ describe('mta-sts check, as text', () => {
     expect(heads).toEqual([...names, 'no-such.example'])
   })
 
-  it('takes U-labels', async () => {
+  it('names a few of thousands of patterns without an MX record', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const many = Array.from({ length: 2000 }, (_, index) => `mx${index}.old.example`)
+    domain.policy({ patterns: [domain.mx().name, ...many] })
+    const { stdout } = await stage.cli(['check', domain.name])
+    expect(stdout).toContain('and 1995 more)')
+    expect(stdout.split('\n').length).toBeLessThan(100)
+  })
+
+  it('accepts U-labels', async () => {
     const { status, stdout } = await stage.cli(['check', 'Bücher.example'])
     expect(status).toBe(1)
     expect(stdout).toMatch(/^xn--bcher-kva\.example \(bücher\.example\)\n/)
@@ -109,7 +120,7 @@ describe('mta-sts check, as text', () => {
 describe('colours and progress', () => {
   const ESCAPE = '\u{1b}['
 
-  it('colours on a terminal, and clears the progress away', async () => {
+  it('uses colours on a terminal, and clears the progress', async () => {
     const { name } = stage.domain({ mode: 'enforce' })
     const { stdout, stderr } = await stage.cli(['check', name], { isTTY: true })
     expect(stdout).toContain(`${ESCAPE}32m✓${ESCAPE}39m`)
@@ -126,13 +137,30 @@ describe('colours and progress', () => {
     expect(stdout).not.toContain(ESCAPE)
   })
 
-  it('colours where NO_COLOR is empty', async () => {
+  it('uses colours where NO_COLOR is empty', async () => {
     const { name } = stage.domain({ mode: 'enforce' })
     const { stdout } = await stage.cli(['check', name], { isTTY: true, env: { NO_COLOR: '' } })
     expect(stdout).toContain(ESCAPE)
   })
 
-  it('neither colours nor shows progress elsewhere', async () => {
+  it.each([
+    ['FORCE_COLOR is set, without a terminal', { FORCE_COLOR: '1' }, false, true],
+    ['FORCE_COLOR goes before NO_COLOR', { FORCE_COLOR: '1', NO_COLOR: '1' }, false, true],
+    ['FORCE_COLOR=0 on a terminal', { FORCE_COLOR: '0' }, true, false],
+  ] as const)('decides on colours where %s', async (_, env, isTTY, coloured) => {
+    const { name } = stage.domain({ mode: 'enforce' })
+    const { stdout } = await stage.cli(['check', name], { isTTY, env })
+    expect(stdout.includes(ESCAPE)).toBe(coloured)
+  })
+
+  it('marks the verdict of senders with a cached policy as untried without --connect', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.record(null)
+    const { stdout } = await stage.cli(['check', domain.name])
+    expect(stdout).toMatch(/^· senders that hold the policy go by it/m)
+  })
+
+  it('uses neither colours nor progress without a terminal', async () => {
     const { name } = stage.domain({ mode: 'enforce' })
     const { stdout, stderr } = await stage.cli(['check', name])
     expect(stdout).not.toContain(ESCAPE)
@@ -152,7 +180,7 @@ describe('text of remote parties', () => {
     expect(stdout).toMatch(/\\u\{?0?0?1b/)
   })
 
-  it('is whole in JSON', async () => {
+  it('is complete in JSON', async () => {
     const domain = stage.domain({ body: `version: STSv1\nmode: ${EVIL}\nmax_age: 1\n` })
     const { policy } = await stage.check(domain)
     expect(policy?.lines[1]?.text).toBe(`mode: ${EVIL}`)

@@ -14,8 +14,8 @@ async function generated(...argv: string[]) {
   return { ...JSON.parse(stdout), stderr }
 }
 
-describe('what is generated', () => {
-  it('is this', async () => {
+describe('mta-sts generate', () => {
+  it('writes records, policy file and snippets', async () => {
     const { status, stdout, stderr } = await cli(
       [...BASE, '*.mx.example.net', '--rua', 'mailto:tls@example.com'],
       NOW,
@@ -82,14 +82,14 @@ max_age: 604800
     expect(setup.policy.url).toBe('https://mta-sts.example.com/.well-known/mta-sts.txt')
   })
 
-  it.each(['nginx', 'caddy'])('is the same policy in the snippet for %s', async (server) => {
+  it.each(['nginx', 'caddy'])('writes the same policy into the snippet for %s', async (server) => {
     const setup = await generated(...BASE, '--mx', 'mx2.example.com,*.backup.example.net')
     const body = /"(version: [^"]*)"/.exec(setup[server])?.[1] ?? ''
     expect(parsePolicy(body)).toEqual(parsePolicy(setup.policy.body))
     expect(setup[server]).toContain('mta-sts.example.com')
   })
 
-  it('takes hosts as users write them', async () => {
+  it('reads hosts in upper case, with U-labels and with a root dot', async () => {
     const { mx, domain } = await generated(
       ...['generate', '--domain', 'Bücher.example', '--mx', 'MX1.Bücher.example.'],
       ...['*.Example.NET', 'mx1.bücher.example'],
@@ -110,7 +110,7 @@ max_age: 604800
     expect(Math.max(...strings.map((text) => text.length))).toBeLessThanOrEqual(255)
   })
 
-  it('has no rua without --rua, and needs no --mx for mode none', async () => {
+  it('writes no TLSRPT record without --rua, and needs no --mx for mode none', async () => {
     const { records, mx } = await generated(
       ...['generate', '--domain', 'example.com', '--mode', 'none'],
     )
@@ -123,7 +123,7 @@ describe('a policy that is too long to stand in a configuration', () => {
   const hosts = Array.from({ length: 120 }, (_, n) => `mx${n}.a-rather-long-name.example.com`)
   const argv = ['generate', '--domain', 'example.com', '--mx', ...hosts]
 
-  it('is a file for nginx and Caddy, outside their snippets', async () => {
+  it('is served from a file by the snippets for nginx and Caddy', async () => {
     const { nginx, caddy, policy } = await generated(...argv)
     expect(Buffer.byteLength(policy.body)).toBeGreaterThan(4096)
     const file = '/var/www/mta-sts.example.com/.well-known/mta-sts.txt'
@@ -132,7 +132,7 @@ describe('a policy that is too long to stand in a configuration', () => {
     for (const snippet of [nginx, caddy]) expect(snippet).not.toContain('version: STSv1')
   })
 
-  it('stands in the snippet up to the limit of nginx', async () => {
+  it('is part of the snippet up to the limit of nginx', async () => {
     for (let count = 85; count < 105; count++) {
       const { nginx } = await generated(...argv.slice(0, 4), ...hosts.slice(0, count))
       const parameters = Array.from(nginx.matchAll(/"[^"]*"/g), ([text = '']) => text)
@@ -141,8 +141,8 @@ describe('a policy that is too long to stand in a configuration', () => {
   })
 })
 
-describe('where the domain and its hosts come from', () => {
-  it('takes the domain as an argument', async () => {
+describe('the domain and its hosts', () => {
+  it('reads the domain from the argument', async () => {
     const { domain, mx } = await generated(
       'generate',
       'example.com',
@@ -153,7 +153,7 @@ describe('where the domain and its hosts come from', () => {
     expect({ domain, mx }).toEqual({ domain: 'example.com', mx: ['a.example', 'b.example'] })
   })
 
-  it('takes the MX records of now where there is no --mx', async () => {
+  it('uses the present MX records without --mx', async () => {
     const { name } = stage.domain({ mx: ['mx1', 'mx2'] })
     const { status, stdout } = await stage.cli(['generate', name, '--json'])
     expect(status).toBe(0)
@@ -173,7 +173,7 @@ describe('where the domain and its hosts come from', () => {
     expect(stderr).toContain(message)
   })
 
-  it('does not write what the DNS has and no policy may hold', async () => {
+  it('refuses MX records that no policy may hold', async () => {
     const domain = stage.domain()
     const mx = [{ preference: 10, exchange: '192.0.2.77' }]
     stage.world.dns.set(domain.name, 'MX', mx)
@@ -226,7 +226,7 @@ describe('rua', () => {
   })
 })
 
-describe('what no sender could read is refused', () => {
+describe('setups that no sender could read', () => {
   it.each([
     [['generate', '--mx', 'mx.example.com'], 'Which domain?'],
     [['generate', '--domain', 'no domain', '--mx', 'mx.example.com'], 'is not a domain name'],
@@ -265,7 +265,7 @@ describe('what no sender could read is refused', () => {
 })
 
 describe('--check', () => {
-  it('warns where enforce is chosen without it', async () => {
+  it('warns of mode enforce without --check', async () => {
     const { stderr, warnings } = await generated(...BASE, '--mode', 'enforce')
     expect(stderr).toMatch(/^! Mode enforce, without a look/)
     expect(warnings).toHaveLength(1)
@@ -274,13 +274,13 @@ describe('--check', () => {
   const compare = (name: string, ...hosts: string[]) =>
     stage.cli(['generate', '--check', '--mode', 'enforce', '--domain', name, '--mx', ...hosts])
 
-  it('is content where the policy names every MX host', async () => {
+  it('ends with status 0 where the policy names every MX host', async () => {
     const { name } = stage.domain({ mx: ['mx1', 'mx2'] })
     const { status, stderr } = await compare(name, `*.${name}`)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   })
 
-  it('tells which MX host is missing, and which pattern is for none', async () => {
+  it('names MX hosts outside the policy, and patterns without an MX host', async () => {
     const { name } = stage.domain({ mx: ['mx1', 'mx2'] })
     const { status, stdout, stderr } = await compare(name, `mx1.${name}`, 'old.example.net')
     expect(status).toBe(1)
@@ -290,20 +290,20 @@ describe('--check', () => {
     expect(words).toContain('matches old.example.net')
   })
 
-  it('takes a domain without MX records for its own MX host', async () => {
+  it('compares a domain without MX records as its own MX host', async () => {
     const { name } = stage.domain({ mx: [] })
     expect((await compare(name, name)).status).toBe(0)
     expect((await compare(name, 'mx.example.net')).status).toBe(1)
   })
 
-  it('is content with mode none, whatever it names', async () => {
+  it('ends with status 0 for mode none, whatever it names', async () => {
     const { name } = stage.domain({ mx: ['mx1', 'mx2'] })
     const argv = ['generate', '--check', '--mode', 'none', '--domain', name]
     const { status, stderr } = await stage.cli(argv)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   })
 
-  it('says that a domain does not exist, or takes no mail', async () => {
+  it('warns of a domain that does not exist, or takes no mail', async () => {
     const gone = await compare('not-there.example', 'mx.example.net')
     expect(gone.status).toBe(1)
     expect(gone.stderr).toContain('The domain not-there.example does not exist.')
@@ -324,7 +324,7 @@ describe('--check', () => {
     expect(stderr.replace(/\s+/g, ' ')).toContain(hint)
   })
 
-  it('could not find out where the DNS fails', async () => {
+  it('ends with status 3 where the DNS fails', async () => {
     const domain = stage.domain()
     domain.dns.fails('servfail', 'mx')
     const { status, stderr } = await compare(domain.name, `mx.${domain.name}`)

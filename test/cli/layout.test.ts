@@ -24,7 +24,7 @@ describe('formatTable', () => {
     { title: 'Count', width: 5, align: 'right' as const },
   ]
 
-  it('aligns, cuts, and gives a long first cell a line of its own', () => {
+  it('aligns and cuts cells, and prints a long first cell on its own line', () => {
     const rows = [
       ['a', '1'],
       ['much-too-long', '22'],
@@ -48,7 +48,7 @@ describe('listed', () => {
 })
 
 describe('toJson', () => {
-  it('escapes what a terminal would act on, and loses nothing', () => {
+  it('escapes control characters without changing the value', () => {
     const value = { text: '\u{7f}\u{9b}31m\u{202e}\u{2028}\u{e0001}\n"é"', lone: '\u{d800}' }
     const json = toJson(value)
     expect(json).not.toMatch(/[^\P{Cc}\n]|\p{Cf}|\p{Zl}|\p{Cs}/u)
@@ -69,7 +69,7 @@ describe('time in words', () => {
     expect(span(milliseconds)).toBe(words)
   })
 
-  it('is UTC, to the minute or to the day', () => {
+  it('prints UTC to the minute or to the day', () => {
     const time = new Date('2026-08-01T12:34:56Z')
     expect([minute(time), day(time)]).toEqual(['2026-08-01 12:34', '2026-08-01'])
     expect(minute(new Date(Number.NaN))).toBe('unknown')

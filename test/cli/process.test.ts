@@ -31,7 +31,7 @@ function network(): string[] {
   return ['--resolver', server, '--ca', join(stage.folder, 'ca.pem'), '--timeout', '20000']
 }
 
-it('asks the name server that it is told to: a domain without mail is fine', async () => {
+it('asks the name server of --resolver: a domain without mail is fine', async () => {
   const domain = stage.domain()
   domain.dns.fails('null-mx')
   stage.world.dns.set(`mta-sts.${domain.name}`, 'A', [])
@@ -50,7 +50,7 @@ it('does not connect to addresses of this machine, and ends with status 1', asyn
   expect(report.verdict.text).toContain('blocked-address')
 })
 
-it('could not find out from a name server that is not there: status 3', async () => {
+it('ends with status 3 where the name server does not answer', async () => {
   const { status, stdout } = await mtaSts(
     ...['check', 'a.example', '--resolver', '127.0.0.1:1', '--timeout', '2000'],
   )
@@ -96,7 +96,7 @@ describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () =>
   })
 })
 
-it('| head: the status is that of the worst', async () => {
+it('ends with the worst status where `head` closes the pipe', async () => {
   const domains = [0, 1, 2].map(() => {
     const domain = stage.domain()
     domain.dns.fails('null-mx')
@@ -117,7 +117,7 @@ it('| head: the status is that of the worst', async () => {
   expect({ status, stderr }).toEqual({ status: 1, stderr: '' })
 })
 
-it('Ctrl-C: what there is so far, and status 3', async () => {
+it('prints the results so far at Ctrl-C, and ends with status 3', async () => {
   const domain = stage.domain({ mode: 'enforce' })
   for (const where of ['record', 'mx', 'policy-host'] as const) domain.dns.fails('timeout', where)
   const child = spawn(
@@ -146,7 +146,7 @@ it('ends with status 2 and without a stack trace where the usage is wrong', asyn
   expect(stderr).toBe(`mta-sts: Unknown option '--nonsense'.\nTry "mta-sts check --help".\n`)
 })
 
-it('writes what a domain has to publish', async () => {
+it('writes a setup with generate', async () => {
   const { status, stdout } = await mtaSts(
     ...['generate', '--domain', 'example.com', '--mx', 'mx.example.com', '--json'],
   )

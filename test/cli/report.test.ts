@@ -337,14 +337,14 @@ describe('files', () => {
     expect(status).toBe(3)
     expect(totals.reports).toBe(1)
     expect(stderr).toContain('mta-sts: 3 look like reports but cannot be read:\n')
-    expect(stderr).toContain(`half.json: This is no TLS report: its JSON is damaged`)
-    expect(stderr).toContain(`half.json.gz: This is no TLS report: its gzip is damaged`)
+    expect(stderr).toContain(`half.json: This is not a TLS report: its JSON is damaged`)
+    expect(stderr).toContain(`half.json.gz: This is not a TLS report: its gzip is damaged`)
     expect(stderr).toContain(`passed over: ${join(path, 'package.json')}\n`)
   })
 
   it.each([
     ['is not there', () => join(folder, 'nowhere.json'), 'ENOENT'],
-    ['is no report', () => join(files({ x: 'rubbish' }), 'x'), 'This is no TLS report'],
+    ['is no report', () => join(files({ x: 'rubbish' }), 'x'), 'This is not a TLS report'],
   ])('names a file that %s: status 3, and reads the rest', async (_, path, error) => {
     const good = files({ 'good.json': formatReport(report('G', 0)) })
     const { status, stdout, stderr } = await cli(['report', path(), good])
@@ -514,5 +514,16 @@ describe('other outputs', () => {
         '198.51.100.1,192.0.2.7,',
       '',
     ])
+  })
+
+  it.each([
+    [' =1+1', "' =1+1"],
+    ['\uff1d1+1', "'\uff1d1+1"],
+    ['Sender;@SUM(1)', "Sender;'@SUM(1)"],
+    ['A-B', 'A-B'],
+  ])('[STS-58] writes the name %j so that no spreadsheet runs it', async (name, written) => {
+    const path = files({ 'a.json': formatReport(report(name, 0)) })
+    const { stdout } = await cli(['report', '--csv', path])
+    expect(stdout.split('\r\n')[1]?.split(',')[3]).toBe(written)
   })
 })

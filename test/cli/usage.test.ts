@@ -33,12 +33,12 @@ describe('help and version', () => {
     for (const name of COMMANDS) expect(stdout).toContain(`\n  ${name} `)
   })
 
-  it('shows help whatever else is wrong, but not for what follows --', async () => {
+  it('prints help beside wrong options, but not for arguments after --', async () => {
     expect((await cli(['check', '--nonsense', '--help'])).status).toBe(0)
     expect((await cli(['check', '--', '--help'])).status).toBe(2)
   })
 
-  it('tells its version, which is that of the package', async () => {
+  it('prints the version of the package', async () => {
     expect(await cli(['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' })
   })
 })
@@ -68,7 +68,8 @@ describe('wrong usage: exit status 2, a message and a hint on stderr', () => {
     [['check', '--concurrency', '0', 'a.example'], '--concurrency takes a whole number'],
     [['check', '--deadline', 'x', 'a.example'], '--deadline takes a whole number'],
     [['check', '--file', '/no/such/file'], '--file: the list cannot be read'],
-    [['check', '-'], 'Which domain?'],
+    [['check', '-'], 'The list names no domain.'],
+    [['check', '--brief', '--json', 'a.example'], '--json and --brief exclude each other.'],
     [['check', '--store', 'redis://127.0.0.1/x', 'a.example'], '--store takes sqlite:PATH'],
     [['help', 'frobnicate'], 'There is no command "frobnicate"'],
     [['check'], 'Which domain?'],
@@ -131,7 +132,7 @@ describe('reading arguments', () => {
     },
   )
 
-  it('takes whole numbers in their bounds', () => {
+  it('accepts whole numbers within their bounds', () => {
     expect(wholeNumber('--n', '7', { min: 1, max: 7 })).toBe(7)
     for (const text of ['', '-1', '8', '1.5', 'seven', '99999999999999999999']) {
       expect(() => wholeNumber('--n', text, { min: 1, max: 7 })).toThrow('--n takes a whole number')

@@ -22,13 +22,13 @@ const lines = (stdout: string) =>
     .split('\n')
     .filter((line) => line !== '')
 
-describe('what has changed', () => {
-  it('nothing: nothing is printed, status 0', async () => {
+describe('changes that watch prints', () => {
+  it('prints nothing without a change, and ends with status 0', async () => {
     const { status, stdout, stderr } = await twice(() => undefined)
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' })
   })
 
-  it('the policy and its record', async () => {
+  it('prints a change of the policy and its record', async () => {
     const { status, stdout, domain } = await twice((one) => one.policy({ mode: 'testing' }))
     expect(status).toBe(1)
     const [verdict, record, policy, ...rest] = lines(stdout)
@@ -43,23 +43,23 @@ describe('what has changed', () => {
     expect(rest).toEqual([])
   })
 
-  it('the record is gone', async () => {
+  it('prints that the record is gone', async () => {
     const { stdout } = await twice((one) => one.record(null))
     expect(stdout).toContain('is "none"')
   })
 
-  it('the MX records', async () => {
+  it('prints a change of the MX records', async () => {
     const { stdout } = await twice((one) => one.dns.fails('spoofed-mx'))
     expect(stdout).toContain('mx.attacker.example')
   })
 
-  it('a lookup that fails is no change of what it asks for', async () => {
+  it('prints a lookup that fails as a verdict only', async () => {
     const { stdout } = await twice((one) => one.dns.fails('servfail'))
     expect(lines(stdout)).toHaveLength(1)
     expect(stdout).toContain('verdict: fine before, now unknown')
   })
 
-  it('a certificate that ends within 14 days, once', async () => {
+  it('prints a certificate that ends within 14 days, once', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const now = () => Date.now() + 20 * DAY
     const argv = ['watch', '--connect', '--rounds', '3', domain.name]
@@ -68,14 +68,14 @@ describe('what has changed', () => {
     expect(stdout).toMatch(/ certificate: mta-sts\.\S+ ends on \d{4}-\d\d-\d\d, mx\./)
   })
 
-  it('at the first look, what is wrong already', async () => {
+  it('prints a domain that is not fine at the first look', async () => {
     const domain = stage.domain({ mode: 'testing' })
     const { status, stdout } = await stage.cli(['watch', '--rounds', '1', domain.name])
     expect(status).toBe(1)
     expect(stdout).toContain(`${domain.name} verdict: unprotected: testing:`)
   })
 
-  it('as JSON, a line each', async () => {
+  it('prints a line of JSON for each change', async () => {
     const { stdout, domain } = await twice((one) => one.record(null), '--json')
     const changes = lines(stdout).map((line) => JSON.parse(line))
     expect(changes.map(({ format, domain: name, code }) => [format, name, code])).toEqual([
@@ -85,8 +85,8 @@ describe('what has changed', () => {
   })
 })
 
-describe('what happens then', () => {
-  it('--exit-on-change ends with status 1', async () => {
+describe('actions after a change', () => {
+  it('ends with status 1 under --exit-on-change', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     let rounds = 0
     const sleep = async () => {
@@ -97,7 +97,7 @@ describe('what happens then', () => {
     expect({ status, rounds }).toEqual({ status: 1, rounds: 2 })
   })
 
-  it('--run runs a command with the change in its environment', async () => {
+  it('runs the command of --run with the change in its environment', async () => {
     const { stdout, domain } = await twice(
       (one) => one.record(null),
       ...['--run', 'echo "<$MTA_STS_DOMAIN $MTA_STS_CHANGE>"'],
@@ -105,7 +105,7 @@ describe('what happens then', () => {
     expect(stdout).toContain(`<${domain.name} record>`)
   })
 
-  it('--run says that the command failed', async () => {
+  it('reports that the command of --run failed', async () => {
     const { stderr } = await twice((one) => one.record(null), '--run', 'exit 7')
     expect(stderr).toContain('mta-sts: --run: the command failed (status 7)')
   })
@@ -122,7 +122,7 @@ describe('what happens then', () => {
 })
 
 it.each([
-  [['watch'], 'Which domain?'],
+  [['watch'], 'Which domain? Name one or more.'],
   [['watch', '--interval', '0', 'a.example'], '--interval takes a whole number'],
   [['watch', 'no name'], 'is not a domain name'],
 ])('%j: status 2', async (argv, message) => {

@@ -1,4 +1,4 @@
-/** Paths to a DANE-TA anchor that the vectors have no case for, and the bounds of the work. */
+/** Paths to a DANE-TA anchor without a case in the vectors, and the bounds of the work. */
 import { createHash, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { describe, expect, it } from 'vitest'
@@ -101,7 +101,7 @@ function constraints(kind: 'permitted' | 'excluded', base: Uint8Array): Extensio
 const dns = (name: string) => der(0x82, Buffer.from(name))
 
 describe('[DANE-7] a path', () => {
-  it('holds from a leaf to the root that the record brings', async () => {
+  it('is accepted from a leaf to the root in the record', async () => {
     const anchor = await root()
     const leaf = await make({ issuer: anchor, san: [MX] })
     expect(judge([leaf], [full(anchor)])).toMatchObject({ outcome: 'match', depth: 1 })
@@ -114,7 +114,7 @@ describe('[DANE-7] a path', () => {
       { extensions: [new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true)] },
       'wrong-purpose',
     ],
-  ])('with %s is refused', async (_, spec, reason) => {
+  ])('is refused with %s', async (_, spec, reason) => {
     const anchor = await root()
     const leaf = await make({ issuer: anchor, san: [MX], ...spec })
     expect(judge([leaf], [full(anchor)])).toEqual(refusedFor(reason))
@@ -123,19 +123,19 @@ describe('[DANE-7] a path', () => {
   it.each([
     ['SHA-1 by RSA', rsa(2048, 'SHA-1')],
     ['SHA-1 by RSA-PSS', rsa(2048, 'SHA-1', 'RSA-PSS')],
-  ])('with a signature over %s is refused', async (_, algorithm) => {
+  ])('is refused with a signature over %s', async (_, algorithm) => {
     const anchor = await root({ algorithm })
     const leaf = await make({ issuer: anchor, san: [MX] })
     expect(judge([leaf], [full(anchor)])).toEqual(refusedFor('weak-signature'))
   })
 
-  it('with a signature over SHA-256 by RSA-PSS holds', async () => {
+  it('is accepted with a signature over SHA-256 by RSA-PSS', async () => {
     const anchor = await root({ algorithm: rsa(2048, 'SHA-256', 'RSA-PSS') })
     const leaf = await make({ issuer: anchor, san: [MX] })
     expect(judge([leaf], [full(anchor)])).toMatchObject({ outcome: 'match' })
   })
 
-  it('counts only issuers that are not self-issued for its length', async () => {
+  it('has a length that counts only issuers that are not self-issued', async () => {
     const anchor = await root({ authority: { pathLength: 0 } })
     const again = await make({ subject: 'CN=Root', issuer: anchor, authority: {} })
     const leaf = await make({ issuer: again, san: [MX] })
@@ -145,7 +145,7 @@ describe('[DANE-7] a path', () => {
     expect(judge([below, other], [full(anchor)])).toEqual(refusedFor('path-length-exceeded'))
   })
 
-  it('a certificate that is sent twice does not anchor itself', async () => {
+  it('does not end at a certificate that is sent twice', async () => {
     const leaf = await make({ subject: 'CN=Self', authority: {}, san: [MX] })
     expect(judge([leaf, leaf], [{ ...full(leaf), matchingType: 1, data: digest(leaf) }])).toEqual(
       refusedFor('tlsa-mismatch'),
@@ -181,7 +181,7 @@ describe('[DANE-7] name constraints', () => {
     if (!allowed) expect(verdict).toEqual(refusedFor('name-constraints'))
   })
 
-  it('hold for a common name that stands in for a DNS name', async () => {
+  it('apply to a common name without a DNS name', async () => {
     const spec = { subject: `CN=${MX}` }
     expect(await under(constraints('permitted', dns('example.net')), spec)).toEqual(
       refusedFor('name-constraints'),
@@ -191,14 +191,14 @@ describe('[DANE-7] name constraints', () => {
     })
   })
 
-  it('hold for a name that only a wildcard covers', async () => {
+  it('apply to a name that only a wildcard covers', async () => {
     const spec = { san: ['*.example.com'] }
     expect(await under(constraints('excluded', dns(MX)), spec)).toEqual(
       refusedFor('name-constraints'),
     )
   })
 
-  it('hold for the subject, where they speak of directory names', async () => {
+  it('apply to the subject, if they are of directory names', async () => {
     const organization = (name: string) => {
       const oid = Buffer.from([0x06, 3, 0x55, 4, 10])
       return der(0xa4, der(0x30, der(0x31, der(0x30, oid, der(0x0c, Buffer.from(name))))))
@@ -215,7 +215,7 @@ describe('[DANE-7] name constraints', () => {
     )
   })
 
-  it('that cannot be read refuse', async () => {
+  it('refuse when they cannot be read', async () => {
     const broken = new x509.Extension('2.5.29.30', true, new Uint8Array([0x30, 0x20, 0xa0]))
     expect(await under(broken, { san: [MX] })).toMatchObject({
       outcome: 'fail',
@@ -239,7 +239,7 @@ describe('the peer of a handshake', () => {
     expect(verdicts).toEqual(['match', 'fail', 'match'])
   })
 
-  it('[DANE-6] is left as it was by a verdict on DANE-EE records', async () => {
+  it('[DANE-6] keeps its certificate after a verdict on DANE-EE records', async () => {
     const record: TlsaRecord = { usage: 3, selector: 0, matchingType: 0, data: derOf('ee') }
     await withPeer(server, (socket) => {
       expect(verifyPeer(socket, [record], [MX]).outcome).toBe('match')
@@ -249,7 +249,7 @@ describe('the peer of a handshake', () => {
 })
 
 describe('bounds', () => {
-  /** Milliseconds that a verdict may take here, on a machine that is busy. */
+  /** Limit of a verdict here, in milliseconds, on a busy machine. */
   const LIMIT = 2000
 
   function timed<T>(work: () => T): T {
@@ -262,12 +262,15 @@ describe('bounds', () => {
   const ee = { own: derOf('ee'), all: () => [derOf('ee'), derOf('ca2')] }
   const demand = { names: [MX], now: vectors.now }
 
-  it.each([0, 1, 2])('a TLSA record of three octets, matching type %i, is unusable', (type) => {
-    const record = { usage: 3, selector: 1, matchingType: type, data: new Uint8Array() }
-    expect(judgeCertificates(ee, [record], demand)).toEqual({ outcome: 'unusable' })
-  })
+  it.each([0, 1, 2])(
+    'refuse a TLSA record of three octets, matching type %i, as unusable',
+    (type) => {
+      const record = { usage: 3, selector: 1, matchingType: type, data: new Uint8Array() }
+      expect(judgeCertificates(ee, [record], demand)).toEqual({ outcome: 'unusable' })
+    },
+  )
 
-  it('100 records of 64 KiB that are nothing are unusable', () => {
+  it('refuse 100 records of 64 KiB of rubbish as unusable', () => {
     const records = Array.from({ length: 100 }, (_, n) => ({
       usage: 2 + (n % 2),
       selector: n % 2,
@@ -277,7 +280,7 @@ describe('bounds', () => {
     expect(timed(() => judgeCertificates(ee, records, demand))).toEqual({ outcome: 'unusable' })
   })
 
-  it('100 anchors of which none has signed anything are a failure', () => {
+  it('fail for 100 anchors that have signed nothing', () => {
     const records: TlsaRecord[] = Array.from({ length: 100 }, () => ({
       usage: 2,
       selector: 0,
@@ -287,7 +290,7 @@ describe('bounds', () => {
     expect(timed(() => judgeCertificates(ee, records, demand))).toEqual(refusedFor('tlsa-mismatch'))
   })
 
-  it('a chain of 100 certificates that have all signed each other is a failure', async () => {
+  it('fail for a chain of 100 certificates that have all signed each other', async () => {
     // One name and one key: each is an issuer of each other
     const first = await root()
     const all = [first.der]
@@ -313,7 +316,7 @@ describe('bounds', () => {
     )
   })
 
-  it('a chain of 100 certificates in a handshake is judged by its first twenty', async () => {
+  it('judge a chain of 100 certificates in a handshake by its first twenty', async () => {
     const filler = Array.from({ length: 96 }, () => pemOf('rogueRoot'))
     const chain = [pemOf('ee'), pemOf('ca2'), pemOf('ca1'), pemOf('root'), ...filler]
     const record: TlsaRecord = { usage: 2, selector: 0, matchingType: 0, data: derOf('root') }
@@ -324,7 +327,7 @@ describe('bounds', () => {
     expect(verdict).toMatchObject({ outcome: 'match' })
   })
 
-  it('a peer without a certificate is a failure', () => {
+  it('fail for a peer without a certificate', () => {
     const record: TlsaRecord = { usage: 3, selector: 0, matchingType: 0, data: derOf('ee') }
     expect(judgeCertificates({ own: undefined, all: () => [] }, [record], demand)).toEqual({
       outcome: 'fail',
@@ -333,7 +336,7 @@ describe('bounds', () => {
     })
   })
 
-  it('[DANE-6] a certificate that cannot be read is matched by its digest all the same', () => {
+  it('[DANE-6] match an unreadable certificate by its digest', () => {
     const own = new Uint8Array([0x30, 1, 0])
     const data = createHash('sha256').update(own).digest()
     const record: TlsaRecord = { usage: 3, selector: 0, matchingType: 1, data }

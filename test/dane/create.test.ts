@@ -33,7 +33,7 @@ describe('the probe', () => {
     expect(published).toEqual([{ problem: 'resolver-does-not-validate' }])
   })
 
-  it('[DANE-16] says nothing when the resolver validates', async () => {
+  it('[DANE-16] does not warn when the resolver validates', async () => {
     listen()
     const logger = recordingLogger()
     expect(await dane({ resolver: fakeResolver({}) }).probe(logger)).toBe(true)
@@ -53,7 +53,7 @@ describe('the probe', () => {
     expect(published).toHaveLength(1)
   })
 
-  it('[DANE-16] survives a logger and a resolver that throw', async () => {
+  it('[DANE-16] ignores errors of the logger and the resolver', async () => {
     const warn = () => {
       throw new Error('broken')
     }
@@ -112,7 +112,7 @@ describe('options', () => {
     [{ except: 'example.com' }, 'except'],
     [{ requires: () => true }, 'requires'],
     [null, 'options'],
-  ])('%j is a TypeError that names the option', (options, field) => {
+  ])('refuse %j with a TypeError that names the option', (options, field) => {
     expect(() => dane(options as never)).toThrow(
       expect.objectContaining({ code: 'ECONFIG', message: expect.stringContaining(`"${field}"`) }),
     )

@@ -57,7 +57,7 @@ describe('the question', () => {
     })
   })
 
-  it('has an id and a port that change from one to the next', async () => {
+  it('has a new id and port each time', async () => {
     const { server, resolver } = await resolverFor(secureA)
     for (let n = 0; n < 8; n++) await resolver.query('mx.example', 'A')
     expect(new Set(server.asked.map(({ query }) => query.id)).size).toBeGreaterThan(4)
@@ -70,7 +70,7 @@ describe('the question', () => {
     `${'a'.repeat(64)}.example`,
     'mx example',
     `${'a.'.repeat(130)}example`,
-  ])('is not asked for %j, which is no name of a host', async (name) => {
+  ])('is not sent for %j, an invalid name', async (name) => {
     const { server, resolver } = await resolverFor(secureA)
     const answer = await resolver.query(name === '' ? '.x' : name, 'A')
     expect(answer).toMatchObject({ kind: 'failed', error: { code: 'EBADNAME' } })
@@ -110,7 +110,7 @@ describe('the AD bit', () => {
   it.each([
     [0, false],
     [3, true],
-  ])('a denial with response code %i is secure', async (rcode, nxdomain) => {
+  ])('makes a denial with response code %i secure', async (rcode, nxdomain) => {
     const { resolver } = await resolverFor(({ query }) => reply(query, { rcode, flags: AD }))
     expect(await resolver.query('mx.example', 'TLSA')).toEqual({
       kind: 'absent',
@@ -120,7 +120,7 @@ describe('the AD bit', () => {
     })
   })
 
-  it('[DANE-1] a server beside a trusted one is never asked when only the first is trusted', async () => {
+  it('[DANE-1] of an untrusted server never counts beside a trusted one: it is not asked', async () => {
     const local = await serve(refuse(2))
     const resolver = dnssecResolver({ servers: [local.address, '192.0.2.53'], timeout: AMPLE })
     expect(await resolver.query('mx.example', 'A')).toMatchObject({
@@ -131,7 +131,7 @@ describe('the AD bit', () => {
 })
 
 describe('the answer', () => {
-  it('follows aliases to their end, and gives the name there', async () => {
+  it('follows aliases to their end, and returns the name there', async () => {
     const { resolver } = await resolverFor(({ query }) =>
       reply(query, {
         flags: AD,
@@ -151,7 +151,7 @@ describe('the answer', () => {
     })
   })
 
-  it('fails for aliases that lead round in a circle', async () => {
+  it('fails for a circle of aliases', async () => {
     const { resolver } = await resolverFor(({ query }) =>
       reply(query, {
         answers: [cname('mx.example', 'b.example'), cname('b.example', 'mx.example')],
@@ -201,13 +201,13 @@ describe('the answer', () => {
     await expect(resolver.resolve4('mx.example')).rejects.toMatchObject(error)
   })
 
-  it('that never comes is ETIMEOUT, after as many tries as are asked for', async () => {
+  it('fails with ETIMEOUT after as many tries as configured, if it never comes', async () => {
     const { server, resolver } = await resolverFor(silent, { timeout: 20, tries: 3 })
     await expect(resolver.resolveMx('mx.example')).rejects.toMatchObject({ code: 'ETIMEOUT' })
     expect(server.asked).toHaveLength(3)
   })
 
-  it('of a server that is not there is ECONNREFUSED', async () => {
+  it('fails with ECONNREFUSED for a missing server', async () => {
     const server = await nameServer(silent)
     server.close()
     const resolver = dnssecResolver({ servers: [server.address], timeout: AMPLE })
@@ -222,7 +222,7 @@ describe('the answer', () => {
     [12, true],
     [22, false],
     [23, false],
-  ])('SERVFAIL with extended error %i: bogus is %s', async (code, bogus) => {
+  ])('with SERVFAIL and extended error %i: bogus is %s', async (code, bogus) => {
     const { resolver } = await resolverFor(({ query }) =>
       reply(query, { rcode: 2, additionals: [extendedError(code, 'signature expired')] }),
     )
@@ -243,14 +243,14 @@ describe('several servers', () => {
     ['SERVFAIL', 2],
     ['REFUSED', 5],
     ['NOTIMP', 4],
-  ])('%s goes to the next one', async (_, rcode) => {
+  ])('are tried in turn after %s', async (_, rcode) => {
     const [first, second] = [await serve(refuse(rcode)), await serve(secureA)]
     const resolver = dnssecResolver({ servers: [first.address, second.address], timeout: AMPLE })
     expect(await resolver.query('mx.example', 'A')).toMatchObject({ kind: 'found', secure: true })
     expect([first.asked.length, second.asked.length]).toEqual([1, 1])
   })
 
-  it('asks three at most, each of them once when all refuse', async () => {
+  it('are three at most, each asked once when all refuse', async () => {
     const servers = [2, 5, 2, 2].map((rcode) => serve(refuse(rcode)))
     const all = await Promise.all(servers)
     const resolver = dnssecResolver({ servers: all.map(({ address }) => address) })
@@ -258,14 +258,14 @@ describe('several servers', () => {
     expect(all.map(({ asked }) => asked.length)).toEqual([1, 1, 1, 0])
   })
 
-  it('begins with the one that answers after the first did not', async () => {
+  it('start with the one that answered last', async () => {
     const [first, second] = [await serve(silent), await serve(secureA)]
     const resolver = dnssecResolver({ servers: [first.address, second.address], timeout: 50 })
     for (let n = 0; n < 3; n++) await resolver.resolve4('mx.example')
     expect([first.asked.length, second.asked.length]).toEqual([1, 3])
   })
 
-  it('NXDOMAIN is an answer, and no other server is asked', async () => {
+  it('are not asked after NXDOMAIN, which is an answer', async () => {
     const [first, second] = [await serve(refuse(3)), await serve(secureA)]
     const resolver = dnssecResolver({ servers: [first.address, second.address] })
     await expect(resolver.resolve4('mx.example')).rejects.toMatchObject({ code: 'ENOTFOUND' })
@@ -274,7 +274,7 @@ describe('several servers', () => {
 })
 
 describe('a truncated answer', () => {
-  it('is asked for again over TCP, whose AD bit counts', async () => {
+  it('is repeated over TCP, whose AD bit counts', async () => {
     const many = Array.from({ length: 1500 }, (_, n) =>
       a('mx.example', `192.0.${n >> 8}.${n & 255}`),
     )
@@ -315,7 +315,7 @@ describe('a truncated answer', () => {
 })
 
 describe('bad input', () => {
-  /** A reply with the right id and question, and bytes of the test's own behind them. */
+  /** A reply with the right id and question, followed by the test's own bytes. */
   function crafted(question: Buffer, answers: Buffer, count = 1): Buffer {
     const head = Buffer.from(question.subarray(0, 12))
     head.writeUInt16BE(0x8180, 2)
@@ -323,7 +323,7 @@ describe('bad input', () => {
     head.writeUInt16BE(count, 6)
     head.writeUInt16BE(0, 8)
     head.writeUInt16BE(0, 10)
-    // Behind the question stands the OPT record of 11 octets
+    // The question is followed by the OPT record of 11 octets
     return Buffer.concat([head, question.subarray(12, -11), answers])
   }
 
@@ -350,7 +350,7 @@ describe('bad input', () => {
     ['a name that points to itself', ({ bytes }) => crafted(bytes, Buffer.from([0xc0, 28]))],
     ['a name that points ahead', ({ bytes }) => crafted(bytes, Buffer.from([0xc0, 40, 0, 1]))],
     ['more records than bytes', ({ bytes }) => crafted(bytes, loop, 65_535)],
-  ])('%s is not heard, and the genuine answer behind it is', async (_, script) => {
+  ])('%s is ignored, and the genuine answer behind it is used', async (_, script) => {
     const { resolver } = await resolverFor((asked) => {
       const bad = script(asked)
       const good = secureA(asked)
@@ -385,7 +385,7 @@ describe('bad input', () => {
   })
 })
 
-describe('a burst', () => {
+describe('many questions at once', () => {
   it('2,000 questions at once are all answered', async () => {
     const { server, resolver } = await resolverFor(({ query }) =>
       reply(query, { flags: AD, answers: [a(query.questions?.[0]?.name ?? '', '192.0.2.1')] }),
@@ -398,7 +398,7 @@ describe('a burst', () => {
 })
 
 describe('the probe', () => {
-  it('[DANE-16] asks for the root’s NS records once, and takes AD for a yes', async () => {
+  it("[DANE-16] asks for the root's NS records once, and accepts AD as a yes", async () => {
     const { server, resolver } = await resolverFor(({ query }) => reply(query, { flags: AD }))
     expect(await resolver.validates()).toBe(true)
     expect(await resolver.validates()).toBe(true)
@@ -407,12 +407,12 @@ describe('the probe', () => {
     ])
   })
 
-  it('[DANE-16] takes an answer without AD for a no', async () => {
+  it('[DANE-16] accepts an answer without AD as a no', async () => {
     const { resolver } = await resolverFor(({ query }) => reply(query))
     expect(await resolver.validates()).toBe(false)
   })
 
-  it('[DANE-16] knows nothing when no answer came, and asks again', async () => {
+  it('[DANE-16] is undecided without an answer, and asks again', async () => {
     let works = false
     const { resolver } = await resolverFor(({ query }) =>
       reply(query, works ? { flags: AD } : { rcode: 2 }),

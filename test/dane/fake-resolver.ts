@@ -1,4 +1,8 @@
-/** A DNSSEC resolver whose answers a test writes down, and which remembers its questions. */
+/**
+ * A DNSSEC resolver with the answers of a test, which records its questions.
+ *
+ * @module
+ */
 import type { DnssecResolver, RecordData, SecureAnswer } from '../../src/dane/secure-answer.js'
 import { recordsOrThrow } from '../../src/dane/shared-queries.js'
 import type { TlsaRecord } from '../../src/tls/security.js'
@@ -16,7 +20,7 @@ export interface FakeResolver extends DnssecResolver {
   asked: string[]
 }
 
-/** @param entries by `TYPE name`; what is not among them is a secure NXDOMAIN */
+/** @param entries by `TYPE name`; all others are a secure NXDOMAIN */
 export function fakeResolver(entries: Record<string, Entry>, validates = true): FakeResolver {
   const asked: string[] = []
   const query = async <T extends Type>(

@@ -1,4 +1,4 @@
-/** Without the option `dane`, nothing of DANE is loaded. */
+/** Without the option `dane`, no part of DANE is loaded. */
 import { readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,14 +6,14 @@ import { expect, it } from 'vitest'
 
 const SOURCE = fileURLToPath(new URL('../../src/', import.meta.url))
 
-/** Every module that is loaded with a file of ours, packages included. */
+/** Every module that is loaded with a file of src, packages included. */
 function loadedWith(entry: string): Set<string> {
   const loaded = new Set<string>()
   const visit = (file: string) => {
     if (loaded.has(file)) return
     loaded.add(file)
     const text = readFileSync(join(SOURCE, file), 'utf8')
-    // `import type` and `export type` leave nothing behind
+    // `import type` and `export type` are erased
     for (const [, module = ''] of text.matchAll(
       /^(?:import|export)(?! type\b)[^'"]*?from '([^']+)'|^import '([^']+)'/gm,
     )) {
@@ -29,7 +29,7 @@ function loadedWith(entry: string): Set<string> {
 const isOfDane = (module: string) => module.startsWith('dane/') || module === 'dns-packet'
 
 it.each(['index.ts', 'nodemailer/index.ts', 'tlsrpt/index.ts'])(
-  '%s loads nothing of DANE',
+  '%s loads no part of DANE',
   (entry) => {
     const loaded = [...loadedWith(entry)]
     expect(loaded.length).toBeGreaterThan(20)
@@ -37,7 +37,7 @@ it.each(['index.ts', 'nodemailer/index.ts', 'tlsrpt/index.ts'])(
   },
 )
 
-it('the entry of DANE loads dns-packet, and nothing of deliveries', () => {
+it('the entry of DANE loads dns-packet, but no part of deliveries', () => {
   const loaded = [...loadedWith('dane/index.ts')]
   expect(loaded).toContain('dns-packet')
   expect(loaded.filter((module) => /^(?:delivery|nodemailer|smtp|policy)\//.test(module))).toEqual(

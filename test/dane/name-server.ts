@@ -1,4 +1,4 @@
-/** Name servers of the tests: each answers with the bytes that a test makes up. */
+/** Name servers that answer with the bytes of a test. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
@@ -99,7 +99,7 @@ function serve(
   })
 }
 
-/** The reply to a question, with whatever a test changes. */
+/** The reply to a question, with a test's changes. */
 export function reply(query: DecodedPacket, change: Packet & { rcode?: number } = {}): Buffer {
   const { rcode = 0, flags = 0, ...packet } = change
   return encode({

@@ -9,7 +9,7 @@ import {
 const at = (address: string, port = 53) => ({ address, port })
 
 describe('resolv.conf', () => {
-  it('gives the servers, three at most, and the options', () => {
+  it('lists the servers, at most three, and the options', () => {
     const text = `
 # a comment
 ; another
@@ -30,7 +30,7 @@ options edns0 trust-ad timeout:3 attempts:4
   })
 
   it.each(['', 'nameserver\n', 'options timeout:x attempts:\n'])(
-    '%j means the server of this machine, and no bounds of its own',
+    '%j means the server of this machine, without bounds',
     (text) => {
       expect(parseResolvConf(text)).toEqual({
         servers: [at('127.0.0.1')],
@@ -41,7 +41,7 @@ options edns0 trust-ad timeout:3 attempts:4
     },
   )
 
-  it('keeps its bounds within those of the C library', () => {
+  it('has bounds within those of the C library', () => {
     expect(parseResolvConf('options timeout:0 attempts:99')).toMatchObject({
       timeout: 1000,
       attempts: 5,
@@ -49,7 +49,7 @@ options edns0 trust-ad timeout:3 attempts:4
     expect(parseResolvConf('options timeout:99')).toMatchObject({ timeout: 30_000 })
   })
 
-  it('that is not there means the server of this machine', () => {
+  it('means the server of this machine if it is missing', () => {
     expect(systemResolvConf('/no/such/file')).toMatchObject({ servers: [at('127.0.0.1')] })
   })
 })

@@ -52,12 +52,12 @@ describe('the MX records', () => {
   it.each([
     ['SERVFAIL', servfail, false],
     ['bogus', bogus, true],
-  ])('[DANE-3] %s: the lookup failed', async (_, entry, isBogus) => {
+  ])('[DANE-3] fail the lookup: %s', async (_, entry, isBogus) => {
     const { mx } = await lookUp({ [`MX ${DOMAIN}`]: entry })
     expect(mx).toMatchObject({ kind: 'failed', bogus: isBogus })
   })
 
-  it('[DANE-3] no answer in time: the lookup failed', async () => {
+  it('[DANE-3] fail the lookup without an answer in time', async () => {
     const resolver = fakeResolver({ [`MX ${DOMAIN}`]: 'never' })
     expect(await dane({ resolver }).mx(DOMAIN, 5)).toMatchObject({
       kind: 'failed',
@@ -65,25 +65,25 @@ describe('the MX records', () => {
     })
   })
 
-  it('[DANE-12] insecure: DANE asks for nothing, and TLSA records are not looked up', async () => {
+  it('[DANE-12] demand nothing if insecure, without a TLSA lookup', async () => {
     const { demand, addresses, tlsaAsked } = await lookUp({ [`MX ${DOMAIN}`]: insecure(mxRecord) })
     expect(demand).toEqual({ kind: 'none' })
     expect(addresses.addresses).toEqual([ADDRESS])
     expect(tlsaAsked).toEqual([])
   })
 
-  it('[DANE-12] absent, and that insecurely: DANE asks for nothing of the domain as a host', async () => {
+  it('[DANE-12] demand nothing of the domain as a host if their denial is insecure', async () => {
     const { demand, tlsaAsked } = await lookUp({ [`MX ${DOMAIN}`]: insecure() })
     expect(demand).toEqual({ kind: 'none' })
     expect(tlsaAsked).toEqual([])
   })
 
-  it('[DANE-2] absent, and that securely: the domain is a host like any other', async () => {
+  it('[DANE-2] make the domain a normal host if their denial is secure', async () => {
     const { demand } = await lookUp({ [`MX ${DOMAIN}`]: secure() })
     expect(demand).toEqual(daneFor(MX, [MX, DOMAIN]))
   })
 
-  it('[DANE-7] found at the end of an alias of the domain: both names are reference identifiers', async () => {
+  it('[DANE-7] at the end of an alias of the domain make both names reference identifiers', async () => {
     const { demand } = await lookUp({
       [`MX ${DOMAIN}`]: { secure: true, records: [mxRecord], name: 'mail.example.org' },
     })
@@ -92,20 +92,20 @@ describe('the MX records', () => {
 })
 
 describe('the addresses', () => {
-  it('[DANE-2] secure: TLSA records of the host are demanded', async () => {
+  it('[DANE-2] cause the TLSA lookup if secure', async () => {
     const { demand, addresses, tlsaAsked } = await lookUp({})
     expect(demand).toEqual(daneFor(MX, [MX, DOMAIN]))
     expect(addresses).toMatchObject({ addresses: [ADDRESS] })
     expect(tlsaAsked).toEqual([TLSA])
   })
 
-  it('[DANE-2] insecure: DANE asks for nothing, and TLSA records are not looked up', async () => {
+  it('[DANE-2] demand nothing if insecure, without a TLSA lookup', async () => {
     const { demand, tlsaAsked } = await lookUp({ [`A ${MX}`]: insecure(ADDRESS) })
     expect(demand).toEqual({ kind: 'none' })
     expect(tlsaAsked).toEqual([])
   })
 
-  it('[DANE-2] of two families, one insecure: DANE asks for nothing', async () => {
+  it('[DANE-2] demand nothing if one family is insecure', async () => {
     const { demand } = await lookUp({ [`AAAA ${MX}`]: insecure('2001:db8::1') })
     expect(demand).toEqual({ kind: 'none' })
   })
@@ -114,7 +114,7 @@ describe('the addresses', () => {
     ['SERVFAIL', servfail],
     ['bogus', bogus],
     ['no answer in time', 'never' as const],
-  ])('[DANE-2] one family with %s does not matter when the other is there', async (_, entry) => {
+  ])('[DANE-2] are sufficient from one family, the other with %s', async (_, entry) => {
     const resolver = fakeResolver({
       [`A ${MX}`]: entry,
       [`AAAA ${MX}`]: secure('2001:db8::1'),
@@ -131,7 +131,7 @@ describe('the addresses', () => {
     expect(host.addresses.addresses).toEqual(['2001:db8::1'])
   })
 
-  it('[DANE-3] both families failed: the host has no address, and no TLSA record is asked for', async () => {
+  it('[DANE-3] fail if both families do, without a TLSA lookup', async () => {
     const { addresses, demand, tlsaAsked } = await lookUp({
       [`A ${MX}`]: bogus,
       [`AAAA ${MX}`]: servfail,
@@ -141,7 +141,7 @@ describe('the addresses', () => {
     expect(tlsaAsked).toEqual([])
   })
 
-  it('of a host that may not be contacted are left out, with or without DANE', async () => {
+  it('are left out if they must not be contacted, with and without DANE', async () => {
     const { addresses } = await lookUp({ [`A ${MX}`]: secure('127.0.0.1', ADDRESS) })
     expect(addresses).toMatchObject({ addresses: [ADDRESS], blocked: ['127.0.0.1'] })
   })
@@ -151,7 +151,7 @@ describe('an MX host that is an alias', () => {
   const END = 'mail.example.org'
   const at = (isSecure: boolean): Entry => ({ secure: isSecure, records: [ADDRESS], name: END })
 
-  it('[DANE-10] of a secure chain: the TLSA records at its end go first', async () => {
+  it('[DANE-10] of a secure chain: the TLSA records at its end are used first', async () => {
     const { demand, tlsaAsked } = await lookUp({
       [`A ${MX}`]: at(true),
       [`TLSA _25._tcp.${END}`]: secure(EE),
@@ -163,7 +163,7 @@ describe('an MX host that is an alias', () => {
   it.each([
     ['has none', secure()],
     ['has insecure ones', insecure(EE)],
-  ])('[DANE-10] whose end %s: the records at its own name count', async (_, entry) => {
+  ])('[DANE-10] whose end %s: the records at its own name are used', async (_, entry) => {
     const { demand, tlsaAsked } = await lookUp({
       [`A ${MX}`]: at(true),
       [`TLSA _25._tcp.${END}`]: entry,
@@ -190,7 +190,7 @@ describe('an MX host that is an alias', () => {
     },
   )
 
-  it('[DANE-10] whose end has none that is usable: TLS is a must, and its own name is not asked', async () => {
+  it('[DANE-10] whose end has only unusable records: TLS is required, and its own name is not looked up', async () => {
     const { demand, tlsaAsked } = await lookUp({
       [`A ${MX}`]: at(true),
       [`TLSA _25._tcp.${END}`]: secure(PKIX),
@@ -199,7 +199,7 @@ describe('an MX host that is an alias', () => {
     expect(tlsaAsked).toEqual([`TLSA _25._tcp.${END}`])
   })
 
-  it('[DANE-10] that is secure itself, with an insecure end: only its own name counts', async () => {
+  it('[DANE-10] that is secure itself, with an insecure end: only its own name is used', async () => {
     const { demand, tlsaAsked } = await lookUp({
       [`A ${MX}`]: at(false),
       [`CNAME ${MX}`]: secure(END),
@@ -209,7 +209,7 @@ describe('an MX host that is an alias', () => {
     expect(tlsaAsked).toEqual([TLSA])
   })
 
-  it('[DANE-10] that is insecure: DANE asks for nothing', async () => {
+  it('[DANE-10] that is insecure: DANE demands nothing', async () => {
     const { demand, tlsaAsked } = await lookUp({
       [`A ${MX}`]: at(false),
       [`CNAME ${MX}`]: insecure(END),
@@ -228,7 +228,7 @@ describe('an MX host that is an alias', () => {
 })
 
 describe('the TLSA records', () => {
-  it('[DANE-4] usable ones among others: those are the proof', async () => {
+  it('[DANE-4] are the proof as far as they are usable', async () => {
     const { demand } = await lookUp({ [TLSA]: secure(PKIX, EE, { ...EE, matchingType: 9 }) })
     expect(demand).toEqual(daneFor(MX, [MX, DOMAIN]))
   })
@@ -239,7 +239,7 @@ describe('the TLSA records', () => {
     ['three octets', { ...EE, data: new Uint8Array() }],
     ['an unknown selector', { ...EE, selector: 2 }],
     ['a digest that was cut', { ...EE, data: new Uint8Array(20) }],
-  ])('[DANE-5] only %s: TLS is a must, and the report says tlsa-invalid', async (_, record) => {
+  ])('[DANE-5] only %s: TLS is required, and the report says tlsa-invalid', async (_, record) => {
     const { demand } = await lookUp({ [TLSA]: secure(record) })
     expect(demand).toEqual({
       kind: 'tls-required',
@@ -253,7 +253,7 @@ describe('the TLSA records', () => {
     ['absent (secure)', secure()],
     ['absent, by opt-out (insecure)', insecure()],
     ['insecure', insecure(EE)],
-  ])('[DANE-2] %s: DANE asks for nothing', async (_, entry) => {
+  ])('[DANE-2] %s: DANE demands nothing', async (_, entry) => {
     const { demand } = await lookUp({ [TLSA]: entry })
     expect(demand).toEqual({ kind: 'none' })
   })
@@ -295,8 +295,8 @@ describe('the TLSA records', () => {
   })
 })
 
-describe('what it costs', () => {
-  it('a domain without DNSSEC: the questions of every delivery, and no more', async () => {
+describe('the cost of DANE', () => {
+  it('is nothing for a domain without DNSSEC', async () => {
     const { asked } = await lookUp({
       [`MX ${DOMAIN}`]: insecure(mxRecord),
       [`A ${MX}`]: insecure(ADDRESS),
@@ -305,7 +305,7 @@ describe('what it costs', () => {
     expect(asked.toSorted()).toEqual([`A ${MX}`, `AAAA ${MX}`, `MX ${DOMAIN}`])
   })
 
-  it('many deliveries at once ask each question once', async () => {
+  it('is one lookup of each question for concurrent deliveries', async () => {
     const resolver = fakeResolver({ [`MX ${DOMAIN}`]: secure(mxRecord) })
     const lookups = dane({ resolver })
     await Promise.all(Array.from({ length: 50 }, () => lookups.mx(DOMAIN, 1000)))
@@ -316,7 +316,7 @@ describe('what it costs', () => {
 describe('require', () => {
   const require = (domain: string) => domain === DOMAIN
 
-  it('is met by TLSA records', async () => {
+  it('is satisfied by TLSA records', async () => {
     expect((await lookUp({}, { require })).demand).toEqual(daneFor(MX, [MX, DOMAIN]))
   })
 
@@ -333,18 +333,18 @@ describe('require', () => {
     })
   })
 
-  it('of another domain changes nothing', async () => {
+  it('of another domain has no effect', async () => {
     const { demand } = await lookUp({ [TLSA]: secure() }, { require: () => false })
     expect(demand).toEqual({ kind: 'none' })
   })
 
-  it('goes before except', async () => {
+  it('takes precedence over except', async () => {
     const both = dane({ resolver: fakeResolver({}), require, except: () => true })
     expect([both.required(DOMAIN), both.excepted(DOMAIN)]).toEqual([true, false])
     expect([both.required('x.example'), both.excepted('x.example')]).toEqual([false, true])
   })
 
-  it('that throws counts as a demand, and an exception that throws as none', () => {
+  it('that throws counts as a demand; an exception that throws does not', () => {
     const broken = () => {
       throw new Error('broken')
     }
@@ -388,7 +388,7 @@ describe('a resolver of the caller’s own', () => {
     })
   })
 
-  it('that hangs once is asked again by the next delivery', async () => {
+  it('that once does not answer is asked again by the next delivery', async () => {
     const good = fakeResolver({ [`MX ${DOMAIN}`]: secure(mxRecord) })
     let asked = 0
     const query: typeof good.query = (name, type) =>
@@ -398,7 +398,7 @@ describe('a resolver of the caller’s own', () => {
     expect(await lookups.mx(DOMAIN, 1000)).toMatchObject({ kind: 'found', secure: true })
   })
 
-  it('that rotates the records makes no other proof', async () => {
+  it('that rotates the records does not change the proof', async () => {
     const next: TlsaRecord = { ...EE, data: new Uint8Array(32).fill(2) }
     const demands = await Promise.all(
       [secure(EE, next), secure(next, EE)].map((entry) => lookUp({ [TLSA]: entry })),
@@ -408,7 +408,7 @@ describe('a resolver of the caller’s own', () => {
 })
 
 describe('except', () => {
-  it('DANE asks for nothing, and TLSA records are not looked up', async () => {
+  it('disables DANE, and TLSA records are not looked up', async () => {
     const { demand, tlsaAsked, addresses } = await lookUp({}, { except: (name) => name === DOMAIN })
     expect(demand).toEqual({ kind: 'none' })
     expect(tlsaAsked).toEqual([])

@@ -1,6 +1,6 @@
 /**
- * Chains, TLSA records and verdicts of the shared vectors: on the certificates alone, and on the
- * peer of a real handshake.
+ * Chains, TLSA records and verdicts of the shared vectors: for certificates alone, and for the peer
+ * of a real handshake.
  */
 import { describe, expect, it } from 'vitest'
 import { type DaneVerdict, judgeCertificates, verifyPeer } from '../../src/dane/verify.js'
@@ -26,7 +26,7 @@ function compare(verdict: DaneVerdict, vector: DaneCase): void {
   }
 }
 
-it('has all of the vectors', () => {
+it('all vectors are present', () => {
   expect(vectors.cases).toHaveLength(104)
 })
 

@@ -1,4 +1,4 @@
-/** `plan` and `deliver` of MtaSts under a sender of one's own, over real sockets. */
+/** `plan` and `deliver` of MtaSts with the caller's own sender, over real sockets. */
 import { describe, expect, test } from 'vitest'
 import { DeliveryRefusedError, RoutingError } from '../../src/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
@@ -12,7 +12,7 @@ function send(domain: MailDomain, sts = stage.sts()): Promise<string> {
 }
 
 describe('plan', () => {
-  test('[STS-45] the candidates in order, each with what it must prove and how to get there', async () => {
+  test('[STS-45] returns the candidates in order, each with its required proof and its connection data', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
 
     const plan = await stage.sts().plan(domain.name)
@@ -45,7 +45,7 @@ describe('plan', () => {
     ])
   })
 
-  test('[STS-34] a host outside the policy is no candidate, and is told of', async () => {
+  test('[STS-34] returns a host outside the policy as refused', async () => {
     const name = stage.unusedName()
     const domain = stage.world.domain(name, {
       mode: 'enforce',
@@ -63,22 +63,19 @@ describe('plan', () => {
     ['testing', { level: 'opportunistic', audit: { by: 'sts' } }],
     ['none', { level: 'opportunistic' }],
     [undefined, { level: 'opportunistic' }],
-  ] as const)(
-    '[STS-43] [STS-44] under the mode %s nothing has to be proved',
-    async (mode, security) => {
-      const domain = stage.domain({
-        ...(mode === undefined ? {} : { mode }),
-        patterns: ['mx.elsewhere.example'],
-      })
+  ] as const)('[STS-43] [STS-44] demands no proof under mode %s', async (mode, security) => {
+    const domain = stage.domain({
+      ...(mode === undefined ? {} : { mode }),
+      patterns: ['mx.elsewhere.example'],
+    })
 
-      const plan = await stage.sts().plan(domain.name)
+    const plan = await stage.sts().plan(domain.name)
 
-      expect(only(plan.candidates)).toMatchObject({ mxHost: domain.mx().name, security })
-      expect(plan.refused).toEqual([])
-    },
-  )
+    expect(only(plan.candidates)).toMatchObject({ mxHost: domain.mx().name, security })
+    expect(plan.refused).toEqual([])
+  })
 
-  test('connects to nothing but the policy host', async () => {
+  test('connects only to the policy host', async () => {
     const domain = stage.domain({ mode: 'enforce' })
 
     await stage.sts().plan(domain.name)
@@ -88,7 +85,7 @@ describe('plan', () => {
     expect(dialled.map(({ purpose }) => purpose)).toEqual(['policy'])
   })
 
-  test('no domain: a clear error, before any query', async () => {
+  test('refuses an invalid domain with a clear error before any query', async () => {
     stage.world.forget()
     for (const domain of ['', 'not a domain', 'you@bob.example', '192.0.2.1', '-x.example']) {
       const error = await errorOf(stage.sts().plan(domain))
@@ -98,8 +95,8 @@ describe('plan', () => {
   })
 })
 
-describe('deliver, with an attempt by hand', () => {
-  test('[STS-42] to a host that proves its name', async () => {
+describe("deliver, with the caller's own attempt", () => {
+  test('[STS-42] delivers to a host that proves its name', async () => {
     const domain = stage.domain({ mode: 'enforce' })
 
     const reply = await send(domain)
@@ -120,7 +117,7 @@ describe('deliver, with an attempt by hand', () => {
     ['starttls-502', 'starttls-not-supported refused'],
     ['no-starttls', 'starttls-not-supported'],
   ] as const)(
-    '[STS-42] [STS-47] %s: refused, for now, and nothing leaks',
+    '[STS-42] [STS-47] refuses temporarily without sending anything: %s',
     async (fault, failure) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.mx().fails(fault)
@@ -142,7 +139,7 @@ describe('deliver, with an attempt by hand', () => {
     },
   )
 
-  test('[STS-43] under testing the same sender delivers, and is told what is wrong', async () => {
+  test('[STS-43] delivers under testing, with the failure', async () => {
     const domain = stage.domain({ mode: 'testing' })
     domain.mx().fails('wrong-name')
     const sts = stage.sts()
@@ -157,7 +154,7 @@ describe('deliver, with an attempt by hand', () => {
     expect(domain.inbox).toHaveLength(1)
   })
 
-  test('[STS-45] the next candidate after one that is refused, and after one that is gone', async () => {
+  test('[STS-45] tries the next candidate after a refused one, and after an unreachable one', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2', 'mx3'] })
     domain.mx('mx1').fails('self-signed')
     domain.mx('mx2').fails('unreachable')
@@ -168,7 +165,7 @@ describe('deliver, with an attempt by hand', () => {
     expect(only(domain.inbox).mx).toBe(domain.mx('mx3').name)
   })
 
-  test('a 550 to RCPT ends it, and no other candidate is tried', async () => {
+  test('ends with a 550 to RCPT, without another candidate', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails({ at: 'rcpt', reply: '550 5.1.1 Nobody' })
 
@@ -178,7 +175,7 @@ describe('deliver, with an attempt by hand', () => {
     expect(domain.mx('mx2').connections).toEqual([])
   })
 
-  test('[STS-46] a policy that the domain has changed is found before it is refused', async () => {
+  test('[STS-46] finds a changed policy before it refuses', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sts = stage.sts()
     await send(domain, sts)
@@ -192,7 +189,7 @@ describe('deliver, with an attempt by hand', () => {
     expect(domain.policyHost.gets).toHaveLength(2)
   })
 
-  test('a domain without hosts: the attempt is never called', async () => {
+  test('never calls the attempt for a domain without hosts', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.dns.fails('null-mx')
     let called = 0

@@ -1,4 +1,4 @@
-/** The control flow of RFC 8461 §5.1 round an attempt: what each kind of error leads to. */
+/** The control flow of RFC 8461 §5.1 around an attempt: the effect of each kind of error. */
 import { describe, expect, test } from 'vitest'
 import {
   type Candidate,
@@ -19,7 +19,7 @@ function codeError(code: string): Error {
 
 const absent = () => Promise.reject(codeError('ENODATA'))
 
-/** A DNS in which the domain has these MX hosts, each at an address of its own. */
+/** A DNS in which the domain has these MX hosts, each with its own address. */
 function resolverOf(hosts: Record<string, number>): Resolver {
   const names = Object.keys(hosts)
   return {
@@ -45,7 +45,7 @@ interface Scene extends MtaStsOptions {
 
 const THREE = { 'a.bob.example': 10, 'b.bob.example': 20, 'c.bob.example': 30 }
 
-/** Runs a delivery whose attempts fail as told, host by host; what is not told succeeds. */
+/** Runs a delivery whose attempts fail as specified by host; others succeed. */
 async function run(
   failing: Record<string, unknown>,
   { mode, hosts = THREE, ...options }: Scene = {},
@@ -76,12 +76,12 @@ const reply = (command: string, responseCode: number, permanent?: boolean) =>
 const unproved = new TlsFailureError({ resultType: 'certificate-expired' })
 
 describe('the next candidate', () => {
-  test('[STS-45] is tried when one fails, in the order of preference', async () => {
+  test('[STS-45] is tried after a failure, in the order of preference', async () => {
     const outcome = await run({ a: unproved, b: codeError('ECONNRESET') }, { mode: 'enforce' })
     expect(outcome).toEqual({ value: 'taken by c.bob.example', tried: 'abc' })
   })
 
-  test('[STS-45] is not tried when one has taken it', async () => {
+  test('[STS-45] is not tried after a success', async () => {
     expect(await run({})).toEqual({ value: 'taken by a.bob.example', tried: 'a' })
   })
 
@@ -94,7 +94,7 @@ describe('the next candidate', () => {
     ['undefined', { toString: () => 'undefined' }],
   ]
 
-  test.each(GO_ON)('%s: goes on', async (_, error) => {
+  test.each(GO_ON)('is tried after %s', async (_, error) => {
     expect(await run({ a: error }, { mode: 'enforce' })).toMatchObject({ tried: 'ab' })
   })
 
@@ -105,19 +105,19 @@ describe('the next candidate', () => {
     ['an error that says so itself', Object.assign(new Error('no'), { permanent: true })],
   ]
 
-  test.each(FINAL)('%s: ends it', async (_, error) => {
+  test.each(FINAL)('is not tried after %s', async (_, error) => {
     for (const mode of ['enforce', 'testing', 'none'] as const) {
       expect(await run({ a: error }, { mode })).toEqual({ error, tried: 'a' })
     }
   })
 
-  test('each host is tried once, however often the DNS has it', async () => {
+  test('is tried once, however often the DNS lists it', async () => {
     const hosts = { 'a.bob.example': 10, 'A.bob.example': 20, 'a.bob.example.': 30 }
     const failed = codeError('ECONNRESET')
     expect(await run({ a: failed }, { hosts })).toEqual({ error: failed, tried: 'a' })
   })
 
-  test('when none takes it, the last error is told', async () => {
+  test('is missing: the last error is thrown', async () => {
     const error = reply('MAIL FROM', 452)
     expect(await run({ a: codeError('ECONNRESET'), b: codeError('EPIPE'), c: error })).toEqual({
       error,
@@ -135,26 +135,23 @@ describe('a refusal', () => {
     ['TlsFailureError', unproved],
   ]
 
-  test.each(STRIPPED)(
-    '[STS-47] %s: temporary, though the error may say otherwise',
-    async (_, error) => {
-      const outcome = await run({ a: error, b: error, c: error }, { mode: 'enforce' })
+  test.each(STRIPPED)('[STS-47] is temporary, whatever the error says: %s', async (_, error) => {
+    const outcome = await run({ a: error, b: error, c: error }, { mode: 'enforce' })
 
-      expect(outcome.tried).toBe('abc')
-      expect(outcome.error).toBeInstanceOf(DeliveryRefusedError)
-      expect(outcome.error).toMatchObject({ permanent: false, code: 'EMTASTS', mode: 'enforce' })
-    },
-  )
+    expect(outcome.tried).toBe('abc')
+    expect(outcome.error).toBeInstanceOf(DeliveryRefusedError)
+    expect(outcome.error).toMatchObject({ permanent: false, code: 'EMTASTS', mode: 'enforce' })
+  })
 
   const BEFORE_MAIL = ['CONN', 'EHLO', 'HELO', 'STARTTLS']
 
-  test.each(BEFORE_MAIL)('[STS-47] a 5xx to %s is never the last word', async (command) => {
+  test.each(BEFORE_MAIL)('[STS-47] is temporary after a 5xx to %s', async (command) => {
     const error = reply(command, 554, true)
     const outcome = await run({ a: error }, { mode: 'enforce' })
     expect(outcome).toEqual({ value: 'taken by b.bob.example', tried: 'ab' })
   })
 
-  test('[STS-45] tells what was wrong with each host, in order', async () => {
+  test('[STS-45] lists the failure of each host, in order', async () => {
     const outcome = await run(
       {
         a: new TlsFailureError({ resultType: 'certificate-expired', mxHost: 'a.bob.example' }),
@@ -171,7 +168,7 @@ describe('a refusal', () => {
     ])
   })
 
-  test('[STS-34] comes without an attempt where no host is in the policy', async () => {
+  test('[STS-34] needs no attempt if no host is in the policy', async () => {
     const overrides = { [DOMAIN]: policy('enforce', ['mx.elsewhere.example']) }
     const outcome = await run({}, { overrides })
 
@@ -179,13 +176,13 @@ describe('a refusal', () => {
     expect(outcome.error).toMatchObject({ code: 'EMTASTS', permanent: false })
   })
 
-  test('without a policy, no error of TLS is a refusal', async () => {
+  test('does not happen for TLS errors without a policy', async () => {
     const error = codeError('CERT_HAS_EXPIRED')
     const outcome = await run({ a: error, b: error, c: error })
     expect(outcome).toEqual({ error, tried: 'abc' })
   })
 
-  test('[STS-49] is not outvoted by a host that fails otherwise', async () => {
+  test("[STS-49] takes precedence over another host's other error", async () => {
     const outcome = await run(
       { a: unproved, b: reply('MAIL FROM', 451), c: codeError('ECONNRESET') },
       { mode: 'enforce' },
@@ -195,7 +192,7 @@ describe('a refusal', () => {
 })
 
 describe('the context of an attempt', () => {
-  test('stop ends the delivery with that error, and nothing else is tried', async () => {
+  test('ends the delivery with the error of stop, without further candidates', async () => {
     await using sts = new MtaSts({ resolver: resolverOf(THREE) })
     const mine = new Error('mine')
     let tried = 0
@@ -211,7 +208,7 @@ describe('the context of an attempt', () => {
     expect(tried).toBe(1)
   })
 
-  test('it has the plan, and what went wrong so far', async () => {
+  test('has the plan, and the failures so far', async () => {
     const overrides = { [DOMAIN]: policy('enforce', ['b.bob.example', 'c.bob.example']) }
     await using sts = new MtaSts({ resolver: resolverOf(THREE), overrides })
     const seen: string[][] = []
@@ -228,7 +225,7 @@ describe('the context of an attempt', () => {
     ])
   })
 
-  test('what an attempt resolves to is what deliver resolves to, also undefined', async () => {
+  test("passes the attempt's result through, even undefined", async () => {
     await using sts = new MtaSts({ resolver: resolverOf(THREE) })
     let tried = 0
     const value = await sts.deliver(DOMAIN, async () => {
@@ -239,8 +236,8 @@ describe('the context of an attempt', () => {
   })
 })
 
-describe('the order of equal preferences', () => {
-  test('[STS-45] changes from plan to plan, and lower ones always come first', async () => {
+describe('equal preferences', () => {
+  test('[STS-45] are shuffled in each plan, after lower ones', async () => {
     const hosts = { 'a.bob.example': 10, 'b.bob.example': 10, 'c.bob.example': 5 }
     await using sts = new MtaSts({ resolver: resolverOf(hosts) })
     const orders = new Set<string>()
@@ -253,7 +250,7 @@ describe('the order of equal preferences', () => {
   })
 })
 
-describe('what must be proved', () => {
+describe('the required proof', () => {
   const OPPORTUNISTIC = { level: 'opportunistic' }
   const ENCRYPTED = { level: 'encrypted' }
   const AUTHENTICATED = { level: 'authenticated', proofs: [{ by: 'sts' }] }
@@ -272,7 +269,7 @@ describe('what must be proved', () => {
     [undefined, 'opportunistic', OPPORTUNISTIC],
     [undefined, 'encrypted', ENCRYPTED],
     [undefined, 'authenticated', AUTHENTICATED],
-  ] as const)('[STS-42] mode %s, minimum %s', async (mode, minimumSecurity, security) => {
+  ] as const)('[STS-42] for mode %s, minimum %s', async (mode, minimumSecurity, security) => {
     const overrides = mode === undefined ? {} : { [DOMAIN]: policy(mode) }
     await using sts = new MtaSts({ resolver: resolverOf(THREE), overrides, minimumSecurity })
 
@@ -290,9 +287,9 @@ describe('what must be proved', () => {
   })
 })
 
-describe('MX records that are of no use', () => {
+describe('unusable MX records', () => {
   test.each(['', '.', '192.0.2.1', 'mx..example', 'mx_\u0000.example', '-mx.example'])(
-    'a host that is none (%j) beside a good one is passed over, and never looked up',
+    'with an invalid host (%j) beside a valid one are skipped without a lookup',
     async (exchange) => {
       const asked: string[] = []
       const base = resolverOf({})
@@ -315,7 +312,7 @@ describe('MX records that are of no use', () => {
     },
   )
 
-  test('a domain cannot have more of them tried than is sensible', async () => {
+  test('beyond the maximum number are not tried', async () => {
     const hosts = Object.fromEntries(
       Array.from({ length: 500 }, (_, index) => [`a${index}.bob.example`, index]),
     )

@@ -35,7 +35,7 @@ function lookupsWith(tlsa: Entry) {
   }
 }
 
-it('[DANE-2] deliveries that overlap share the TLSA lookup of an MX host for a second, and no longer', async () => {
+it('[DANE-2] concurrent deliveries share the TLSA lookup of an MX host for a second only', async () => {
   const { lookups, host, questions } = lookupsWith(secure(EE))
   const clock = vi.spyOn(performance, 'now').mockReturnValue(10_000)
   await lookups.during(async () => {
@@ -51,7 +51,7 @@ it('[DANE-2] deliveries that overlap share the TLSA lookup of an MX host for a s
   expect(questions()).toBe(3)
 })
 
-it('[DANE-3] a TLSA lookup that failed is asked again by the next delivery', async () => {
+it('[DANE-3] the next delivery repeats a failed TLSA lookup', async () => {
   const { lookups, host, questions } = lookupsWith(servfail)
   await lookups.during(async () => {
     await host()

@@ -1,10 +1,10 @@
-/** Somebody's own SMTP sender, in a few lines of node:net and node:tls: it knows nothing of policies. */
+/** A caller's own SMTP sender, in a few lines of node:net and node:tls, without any policy. */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { type Attempt, type MtaSts, TlsFailureError } from '../../src/index.js'
 
-/** A reply that is none of success, as SMTP clients tell of it. */
+/** A reply other than success, as SMTP clients report it. */
 export class ReplyError extends Error {
   readonly responseCode: number
   readonly command: string
@@ -16,7 +16,7 @@ export class ReplyError extends Error {
   }
 }
 
-/** Hands one message to a candidate and resolves to the host's reply. */
+/** Sends one message to a candidate and resolves to the host's reply. */
 export function ownAttempt(sts: MtaSts, to: string): Attempt<string> {
   return async (candidate, context) => {
     const { mxHost, port, security } = candidate

@@ -31,7 +31,7 @@ describe.each(Object.entries(STORES))('a store that %s', (_, store) => {
     await expect(transporter.sendMail(message)).rejects.toMatchObject({ code, permanent: false })
     transporter.close()
 
-    // With a store that says there is no entry, both are the domain's own word
+    // With a store that answers without an entry, both are the domain's own answer
     const empty = { get: async () => undefined, set: async () => {}, delete: async () => {} }
     await using sts = new MtaSts({ ...options, store: empty })
     await expect(sts.open('bob.example')).rejects.toMatchObject({ code, permanent: true })

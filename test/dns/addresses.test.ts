@@ -16,7 +16,7 @@ const NXDOMAIN = dnsError('ENOTFOUND')
 const NODATA = dnsError('ENODATA')
 const SERVFAIL = dnsError('ESERVFAIL')
 
-describe('the order', () => {
+describe('the order of addresses', () => {
   test.each<[name: string, records: Records, expected: string[]]>([
     [
       'IPv6 and IPv4 in turn, IPv6 first',
@@ -35,11 +35,11 @@ describe('the order', () => {
     ],
     ['IPv6 only', { aaaa: ['2001:db8::2', '2001:db8::1'] }, ['2001:db8::2', '2001:db8::1']],
     ['IPv4 only', { a: ['192.0.2.1'] }, ['192.0.2.1']],
-  ])('%s', async (_, records, addresses) => {
+  ])('is %s', async (_, records, addresses) => {
     expect(await lookup(records)).toEqual({ addresses, blocked: [] })
   })
 
-  test('both families of this host, once each', async () => {
+  test('has both families of this host, once each', async () => {
     const asked: string[] = []
     const resolver: Resolver = {
       ...resolverOf({}),
@@ -57,22 +57,22 @@ describe('the order', () => {
     expect(asked.sort()).toEqual(['A mx.example.com', 'AAAA mx.example.com'])
   })
 
-  test('of thousands of addresses, the first sixteen of each family', async () => {
+  test('is limited to the first sixteen of each family', async () => {
     const a = Array.from({ length: 5000 }, (_, i) => `203.0.${i >> 8}.${i & 255}`)
     const { addresses } = await lookup({ a })
     expect(addresses).toEqual(a.slice(0, 16))
   })
 })
 
-describe('a family that fails does not take the other with it', () => {
-  test.each([NXDOMAIN, NODATA, SERVFAIL, new Error('no code')])('%s', async (failure) => {
+describe('a failed lookup of one family keeps the other', () => {
+  test.each([NXDOMAIN, NODATA, SERVFAIL, new Error('no code')])('after %s', async (failure) => {
     const ipv4 = await lookup({ a: ['192.0.2.1'], aaaa: failure })
     expect(ipv4).toEqual({ addresses: ['192.0.2.1'], blocked: [] })
     const ipv6 = await lookup({ a: failure, aaaa: ['2001:db8::1'] })
     expect(ipv6).toEqual({ addresses: ['2001:db8::1'], blocked: [] })
   })
 
-  test('nor one that never answers', async () => {
+  test('after no answer', async () => {
     const resolver: Resolver = {
       ...resolverOf({ a: ['192.0.2.1'] }),
       resolve6: () => new Promise(() => {}),
@@ -86,7 +86,7 @@ describe('a family that fails does not take the other with it', () => {
   })
 })
 
-describe('why there are none', () => {
+describe('the reason for no addresses', () => {
   const nothing = { addresses: [], blocked: [] }
 
   test.each<[name: string, records: Records, expected: object]>([
@@ -116,11 +116,11 @@ describe('why there are none', () => {
       { a: [null as unknown as string], aaaa: NODATA },
       { problem: 'dns-failure', cause: new TypeError('The resolver returned something else') },
     ],
-  ])('%s', async (_, records, expected) => {
+  ])('is %s', async (_, records, expected) => {
     expect(await lookup(records)).toEqual({ ...nothing, ...expected })
   })
 
-  test('all of them are blocked', async () => {
+  test('is that all are blocked', async () => {
     expect(await lookup({ a: ['127.0.0.1', '10.0.0.1'], aaaa: ['::1'] })).toEqual({
       addresses: [],
       blocked: ['::1', '127.0.0.1', '10.0.0.1'],
@@ -128,7 +128,7 @@ describe('why there are none', () => {
     })
   })
 
-  test('some of them are blocked: the others are left, in their order', async () => {
+  test('is absent if only some are blocked: the others remain in order', async () => {
     const records = { a: ['127.0.0.1', '192.0.2.1'], aaaa: ['2001:db8::1', '::ffff:10.0.0.1'] }
     expect(await lookup(records)).toEqual({
       addresses: ['2001:db8::1', '192.0.2.1'],
@@ -136,7 +136,7 @@ describe('why there are none', () => {
     })
   })
 
-  test('an address of the other family is none', async () => {
+  test('is not affected by addresses in the records of the other family', async () => {
     const records = { a: ['2001:db8::1', '192.0.2.1'], aaaa: ['192.0.2.2', '2001:db8::2'] }
     expect((await lookup(records)).addresses).toEqual(['2001:db8::2', '192.0.2.1'])
   })
@@ -154,7 +154,7 @@ function inverted(ipv4: string): string {
   return groups(bytes.join('.'))
 }
 
-/** Every way in which an IPv6 address leads to an IPv4 address. */
+/** Every way in which an IPv6 address embeds an IPv4 address. */
 const CARRIERS: Array<[name: string, carry: (ipv4: string) => string]> = [
   ['mapped', (ipv4) => `::ffff:${ipv4}`],
   ['mapped, in groups', (ipv4) => `::ffff:${groups(ipv4)}`],
@@ -213,14 +213,14 @@ const ALLOWED_IPV4 = [
   '203.0.113.1',
 ]
 
-describe('which addresses may be contacted', () => {
+describe('blocked addresses', () => {
   const list = defaultBlockedAddresses()
 
-  test.each(BLOCKED_IPV4)('IPv4, %s: %s to %s may not', (_, first, last) => {
+  test.each(BLOCKED_IPV4)('include IPv4 %s: %s to %s', (_, first, last) => {
     expect([isBlocked(first, list), isBlocked(last, list)]).toEqual([true, true])
   })
 
-  test.each(ALLOWED_IPV4)('IPv4 %s may', (address) => {
+  test.each(ALLOWED_IPV4)('exclude IPv4 %s', (address) => {
     expect(isBlocked(address, list)).toBe(false)
   })
 
@@ -240,14 +240,14 @@ describe('which addresses may be contacted', () => {
     '2001:2:0:ffff:ffff:ffff:ffff:ffff',
     '5f00::',
     '5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
-    // NAT64 of a network's own: the IPv4 address may stand in any of several places
+    // NAT64 of a network's own: the IPv4 address may be at any of several places
     '64:ff9b:1::',
     '64:ff9b:1:7f00:0:100:808:808',
     '64:ff9b:1:ffff:ffff:ffff:ffff:ffff',
     'ff00::',
     'ff02::1',
     'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
-  ])('IPv6 %s may not', (address) => {
+  ])('include IPv6 %s', (address) => {
     expect(isBlocked(address, list)).toBe(true)
   })
 
@@ -268,28 +268,28 @@ describe('which addresses may be contacted', () => {
     '1::',
     'fbff::1',
     '2001:db8::127.0.0.1',
-  ])('IPv6 %s may', (address) => {
+  ])('exclude IPv6 %s', (address) => {
     expect(isBlocked(address, list)).toBe(false)
   })
 
-  describe.each(CARRIERS)('IPv4 inside IPv6, %s', (_, carry) => {
-    test.each(BLOCKED_IPV4)('%s may not', (_network, first, last) => {
+  describe.each(CARRIERS)('blocked IPv4 inside IPv6, %s', (_, carry) => {
+    test.each(BLOCKED_IPV4)('includes %s', (_network, first, last) => {
       expect([carry(first), carry(last)].filter((address) => !isBlocked(address, list))).toEqual([])
     })
 
-    test('the others may', () => {
+    test('excludes the others', () => {
       expect(ALLOWED_IPV4.map(carry).filter((address) => isBlocked(address, list))).toEqual([])
     })
   })
 
   test.each(['', 'localhost', '127.1', '0x7f000001', '2130706433', '[::1]', '192.0.2.1:25', ':::'])(
-    '%j is no address, and may not',
+    'includes %j, which is not an address',
     (address) => {
       expect(isBlocked(address, list)).toBe(true)
     },
   )
 
-  test('every call makes a list of its own', () => {
+  test('is a new list in every call', () => {
     const mine = defaultBlockedAddresses()
     mine.addAddress('192.0.2.1')
     expect(isBlocked('192.0.2.1', mine)).toBe(true)
@@ -297,8 +297,8 @@ describe('which addresses may be contacted', () => {
   })
 })
 
-describe('a list of the operator’s own', () => {
-  test('is the only one that counts', async () => {
+describe("the operator's own list of blocked addresses", () => {
+  test('replaces the default', async () => {
     const list = new BlockList()
     list.addAddress('192.0.2.1')
     const records = { a: ['192.0.2.1', '127.0.0.1', '10.0.0.1'], aaaa: ['::1'] }
@@ -308,19 +308,19 @@ describe('a list of the operator’s own', () => {
     })
   })
 
-  test('an empty one blocks nothing', async () => {
+  test('blocks nothing when empty', async () => {
     const records = { a: ['127.0.0.1'], aaaa: ['::ffff:127.0.0.1'] }
     expect((await lookup(records, new BlockList())).blocked).toEqual([])
   })
 
-  test.each(CARRIERS)('holds for IPv4 inside IPv6 as well, %s', (_, carry) => {
+  test.each(CARRIERS)('includes IPv4 inside IPv6, %s', (_, carry) => {
     const list = new BlockList()
     list.addSubnet('198.51.100.0', 24, 'ipv4')
     expect(isBlocked(carry('198.51.100.7'), list)).toBe(true)
     expect(isBlocked(carry('198.51.101.7'), list)).toBe(false)
   })
 
-  test('holds for IPv6', () => {
+  test('includes IPv6', () => {
     const list = new BlockList()
     list.addSubnet('2001:db8:1::', 48, 'ipv6')
     expect(isBlocked('2001:db8:1::25', list)).toBe(true)

@@ -9,25 +9,25 @@ import { dnsError } from '../tls/support.js'
 const TIMEOUT = 10_000
 const failing = (error: unknown) => ask(() => Promise.reject(error), TIMEOUT)
 
-describe('what was found', () => {
-  test('as it came', async () => {
+describe('records', () => {
+  test('are returned unchanged', async () => {
     const records = [['a', 'b'], ['c']]
     expect(await ask(async () => records, TIMEOUT)).toEqual({ kind: 'found', records })
   })
 })
 
-describe('absent is the DNS’s own answer', () => {
-  test('no such name', async () => {
+describe('an absent record', () => {
+  test('is an NXDOMAIN answer', async () => {
     expect(await failing(dnsError('ENOTFOUND'))).toEqual({ kind: 'absent', nxdomain: true })
   })
 
-  test('no such record', async () => {
+  test('is an answer without records of the type', async () => {
     expect(await failing(dnsError('ENODATA'))).toEqual({ kind: 'absent', nxdomain: false })
     expect(await ask(async () => [], TIMEOUT)).toEqual({ kind: 'absent', nxdomain: false })
   })
 })
 
-describe('everything else has failed', () => {
+describe('a failed lookup', () => {
   test.each([
     'ESERVFAIL',
     'EREFUSED',
@@ -42,7 +42,7 @@ describe('everything else has failed', () => {
     'EAI_AGAIN',
     'enodata',
     'NXDOMAIN',
-  ])('%s', async (code) => {
+  ])('is any other error: %s', async (code) => {
     const error = dnsError(code)
     expect(await failing(error)).toEqual({ kind: 'failed', error })
   })
@@ -51,7 +51,7 @@ describe('everything else has failed', () => {
     new Error('without a code'),
     new TypeError('fetch failed'),
     Object.assign(new Error('a number'), { code: 4 }),
-  ])('%s', async (error) => {
+  ])('is any other code: %s', async (error) => {
     expect(await failing(error)).toEqual({ kind: 'failed', error })
   })
 
@@ -60,11 +60,11 @@ describe('everything else has failed', () => {
     [undefined, 'undefined'],
     [null, 'null'],
     [{ code: 'ENOTFOUND' }, '[object Object]'],
-  ])('what is no error becomes one: %j', async (thrown, message) => {
+  ])('is anything thrown, as an error: %j', async (thrown, message) => {
     expect(await failing(thrown)).toEqual({ kind: 'failed', error: new Error(message) })
   })
 
-  test('a resolver that throws', async () => {
+  test('is a resolver that throws', async () => {
     const error = new Error('thrown at once')
     const query = () => {
       throw error
@@ -80,7 +80,7 @@ describe('everything else has failed', () => {
     {},
     { length: 1, 0: ['v=STSv1'] },
     new Set(['192.0.2.1']),
-  ])('an answer that is no list: %j', async (garbage) => {
+  ])('is an answer that is not a list: %j', async (garbage) => {
     const query = () => Promise.resolve(garbage as string[])
     const answer = await ask(query, TIMEOUT)
     expect(answer).toEqual({
@@ -89,7 +89,7 @@ describe('everything else has failed', () => {
     })
   })
 
-  test('[STS-56] a list with holes in it is no empty answer', async () => {
+  test('[STS-56] is a sparse list, which is not an empty answer', async () => {
     const isText = (record: unknown) => typeof record === 'string'
     expect(await ask(async () => new Array(3), TIMEOUT, isText)).toMatchObject({ kind: 'failed' })
   })
@@ -100,7 +100,7 @@ describe('everything else has failed', () => {
     expect(answer).toMatchObject({ error: { message: 'No DNS answer within 20 ms' } })
   })
 
-  test('what fails after its time has passed is nobody’s unhandled rejection', async () => {
+  test('after its time leaves no unhandled rejection', async () => {
     const unhandled: unknown[] = []
     const note = (reason: unknown) => unhandled.push(reason)
     process.on('unhandledRejection', note)
@@ -119,7 +119,7 @@ describe('everything else has failed', () => {
     }
   })
 
-  test('no timer is left behind', async () => {
+  test('leaves no timer behind', async () => {
     vi.useFakeTimers()
     try {
       const pending = ask(() => new Promise<string[]>(() => {}), 1000)
@@ -135,7 +135,7 @@ describe('everything else has failed', () => {
   })
 })
 
-describe('over the wire', () => {
+describe('a lookup over the network', () => {
   let world: MailWorld
 
   beforeAll(async () => {
@@ -146,7 +146,7 @@ describe('over the wire', () => {
   const askTxt = (domain: string, timeout = TIMEOUT) =>
     ask(() => world.options().resolver.resolveTxt(`_mta-sts.${domain}`), timeout)
 
-  test('a record, and one that is not there', async () => {
+  test('finds a record, and an absent one', async () => {
     world.domain('found.example', { mode: 'enforce', id: 'a1' })
     const records = [['v=STSv1; id=a1;']]
     expect(await askTxt('found.example')).toEqual({ kind: 'found', records })
@@ -163,14 +163,14 @@ describe('over the wire', () => {
     ['servfail', { kind: 'failed', error: { code: 'ESERVFAIL' } }],
     ['refused', { kind: 'failed', error: { code: 'EREFUSED' } }],
     ['timeout', { kind: 'failed', error: { code: 'ETIMEOUT' } }],
-  ] as const)('%s', async (fault, expected) => {
+  ] as const)('fails with %s', async (fault, expected) => {
     const domain = world.domain(`${fault}.example`, { mode: 'enforce' })
     domain.dns.fails(fault)
     expect(await askTxt(domain.name, fault === 'timeout' ? 50 : TIMEOUT)).toMatchObject(expected)
     expect(world.queries.at(-1)).toMatchObject({ name: `_mta-sts.${domain.name}`, outcome: fault })
   })
 
-  test('nobody listens', async () => {
+  test('fails without a server', async () => {
     const socket = createSocket('udp4')
     socket.bind(0, '127.0.0.1')
     await once(socket, 'listening')
@@ -185,7 +185,7 @@ describe('over the wire', () => {
 })
 
 describe('the default resolver', () => {
-  test('is that of Node, and asks once more within its time', async () => {
+  test("is Node's own, and asks once more within its time", async () => {
     const queries: string[] = []
     const silent = createSocket('udp4')
     silent.on('message', (message) => queries.push(message.toString('latin1')))
@@ -203,7 +203,7 @@ describe('the default resolver', () => {
     }
   })
 
-  test('can be had for the shortest of times', () => {
+  test('works with the shortest time', () => {
     expect(() => defaultResolver(1)).not.toThrow()
   })
 })

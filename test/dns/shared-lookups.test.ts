@@ -14,7 +14,7 @@ interface Question {
   fail(error: Error): void
 }
 
-/** A resolver whose MX answers are given by hand. */
+/** A resolver whose MX answers the test gives. */
 function byHand(): { resolver: Resolver; questions: Question[] } {
   const questions: Question[] = []
   const resolveMx = (name: string) =>
@@ -27,8 +27,8 @@ function byHand(): { resolver: Resolver; questions: Question[] } {
 
 const found = (exchange: string) => ({ kind: 'found', records: [{ exchange, priority: 10 }] })
 
-describe('a question', () => {
-  test('that is being asked is not asked a second time', async () => {
+describe('a lookup', () => {
+  test('under way is not repeated', async () => {
     const { resolver, questions } = byHand()
     const lookups = lookupsWith(resolver)
     const answers = [lookups.mx('a.example'), lookups.mx('a.example')]
@@ -40,7 +40,7 @@ describe('a question', () => {
     expect(await other).toEqual(found('mx.b.example'))
   })
 
-  test('that was answered, or failed, is, when nothing is under way: nothing is kept', async () => {
+  test('that was answered or has failed is repeated later: nothing is cached', async () => {
     const { resolver, questions } = byHand()
     const lookups = lookupsWith(resolver)
     const first = lookups.mx('a.example')
@@ -54,7 +54,7 @@ describe('a question', () => {
     expect(await third).toEqual(found('mx3.a.example'))
   })
 
-  test('that is never answered does not stand in the way of the next for ever', async () => {
+  test('that is never answered does not block later ones forever', async () => {
     vi.useFakeTimers()
     try {
       const { resolver, questions } = byHand()
@@ -68,7 +68,7 @@ describe('a question', () => {
       expect(await Promise.all(silent)).toMatchObject([timeout, timeout])
       const next = lookups.mx('a.example')
       expect(questions).toHaveLength(2)
-      // The answer to the first, late, is not taken for one to the second
+      // The late answer to the first one does not answer a second one
       questions[0]?.answer('old.a.example')
       questions[1]?.answer('new.a.example')
       expect(await next).toEqual(found('new.a.example'))
@@ -79,8 +79,8 @@ describe('a question', () => {
   })
 })
 
-describe('while deliveries overlap', () => {
-  /** Gives another answer every time. */
+describe('during concurrent deliveries', () => {
+  /** Returns another answer every time. */
   function counting(): Lookups {
     let asked = 0
     return lookupsWith({
@@ -91,7 +91,7 @@ describe('while deliveries overlap', () => {
   }
 
   test.each(['mx', 'addresses'] as const)(
-    '%s: an answer is used again, and forgotten with the last of them',
+    '%s: an answer is reused, and dropped after the last of them',
     async (type) => {
       const lookups = counting()
       let first: unknown
@@ -109,7 +109,7 @@ describe('while deliveries overlap', () => {
     },
   )
 
-  test('one that fails lets go of them, too', async () => {
+  test('a failing delivery drops the answers, too', async () => {
     const lookups = counting()
     const failing = lookups.during(async () => {
       await lookups.mx('a.example')
@@ -119,7 +119,7 @@ describe('while deliveries overlap', () => {
     expect(await lookups.mx('a.example')).toEqual(found('mx2.example'))
   })
 
-  test('an answer is used for a second, and no longer', async () => {
+  test('an answer is reused for a second only', async () => {
     vi.useFakeTimers()
     try {
       const lookups = counting()
@@ -137,7 +137,7 @@ describe('while deliveries overlap', () => {
     }
   })
 
-  /** The first question fails or finds nothing, and so on; how often it was asked in the end. */
+  /** Makes the first question fail or find nothing, and so on; returns the number of questions. */
   async function askTwice(type: 'mx' | 'addresses', code: string): Promise<number> {
     let asked = 0
     const fail = async () => {
@@ -152,12 +152,12 @@ describe('while deliveries overlap', () => {
     return asked
   }
 
-  test.each(['mx', 'addresses'] as const)('%s: that there is none is an answer', async (type) => {
+  test.each(['mx', 'addresses'] as const)('%s: the answer "absent" is reused', async (type) => {
     expect(await askTwice(type, 'ENODATA')).toBe(1)
     expect(await askTwice(type, 'ENOTFOUND')).toBe(1)
   })
 
-  test.each(['mx', 'addresses'] as const)('%s: what failed is asked again', async (type) => {
+  test.each(['mx', 'addresses'] as const)('%s: a failed lookup is repeated', async (type) => {
     expect(await askTwice(type, 'ESERVFAIL')).toBe(2)
     expect(await askTwice(type, 'ETIMEOUT')).toBe(2)
   })
@@ -174,7 +174,7 @@ describe('an MX answer of a faulty resolver', () => {
     ['an exchange that is null', [{ exchange: null, priority: 10 }]],
     ['null instead of a list', null],
     ['an object instead of a list', {}],
-  ])('is a failed lookup: %s', async (_, records) => {
+  ])('fails the lookup: %s', async (_, records) => {
     const resolver = { ...resolverOf({}), resolveMx: async () => records as [] }
     expect(await lookupsWith(resolver).mx('a.example')).toMatchObject({ kind: 'failed' })
   })

@@ -22,7 +22,7 @@ const tlsrpt: { cases: TlsrptCase[] } = JSON.parse(
 )
 
 describe('parseTagList', () => {
-  test('gives the fields in their order, doubled ones and odd names included', () => {
+  test('returns the fields in order, with repeated ones and unusual names', () => {
     const text = 'v=STSv1;b=1 ;\ta=2\t; b=3;constructor=y;'
     expect(parseTagList(text, STS)).toEqual([
       { name: 'b', value: '1' },
@@ -32,12 +32,12 @@ describe('parseTagList', () => {
     ])
   })
 
-  test.each(['v=STSv1;', 'v=STSv1 ;', 'v=STSv1; '])('no field: %j', (text) => {
+  test.each(['v=STSv1;', 'v=STSv1 ;', 'v=STSv1; '])('refuses a field: %j', (text) => {
     expect(parseTagList(text, STS)).toEqual([])
   })
 
   test.each(['v=STSv1;a=1', 'v=STSv1;a=1;', 'v=STSv1;a=1 \t', 'v=STSv1;a=1 ; '])(
-    'ends: %j',
+    'accepts an end: %j',
     (text) => {
       expect(parseTagList(text, STS)).toEqual([{ name: 'a', value: '1' }])
     },
@@ -66,19 +66,19 @@ describe('parseTagList', () => {
     ['v=STSv1;a=b\n', /visible ASCII .* "b\\u\{a\}"/],
     ['v=STSv1;a=\x7f', /visible ASCII/],
     ['v=STSv1;a=é', /visible ASCII/],
-  ])('says what is wrong with %j', (text, message) => {
+  ])('describes the fault of %j', (text, message) => {
     expect(() => parseTagList(text, STS)).toThrow(RecordSyntaxError)
     expect(() => parseTagList(text, STS)).toThrow(message)
   })
 
-  test('a field name may have 32 characters, a value all visible ones but "=" and ";"', () => {
+  test('accepts a field name of 32 characters, and visible ASCII but "=" and ";" in a value', () => {
     const name = `9${'_'.repeat(29)}.-`
     const visible = Array.from({ length: 0x5e }, (_, index) => String.fromCharCode(0x21 + index))
     const value = visible.filter((char) => char !== '=' && char !== ';').join('')
     expect(parseTagList(`v=STSv1;${name}=${value}`, STS)).toEqual([{ name, value }])
   })
 
-  test('leaves to the caller the values it asks for, and only those', () => {
+  test("leaves only the values of the caller's choice unchecked", () => {
     const rua = 'mailto:a@example.com , https://r.example.com/t?d=ab'
     expect(parseTagList(`v=TLSRPTv1; rua=${rua} ; a=b`, TLSRPT)).toEqual([
       { name: 'rua', value: rua },
@@ -94,7 +94,7 @@ describe('parseTagList', () => {
       const [rua] = parseTagList(records.join(), TLSRPT).filter(({ name }) => name === 'rua')
       for (const uri of expected.rua) expect(rua?.value).toContain(uri)
     } else if (records.length === 1) {
-      // Not usable for want of a value, of the field or, which the caller sees, of a scheme.
+      // Not usable without a value, of the field or, as the caller checks, of a scheme.
       const read = () => parseTagList(records.join(), TLSRPT)
       if (/rua=$/.test(records.join())) expect(read).toThrow(RecordSyntaxError)
       else expect(read).not.toThrow()
@@ -116,7 +116,7 @@ describe('selectRecords', () => {
     expect(selectRecords([['v=STSv1'], [';id=a']], 'STSv1')).toEqual([])
   })
 
-  test('[STS-3] keeps what begins with the version and its delimiter, be it malformed or not', () => {
+  test('[STS-3] selects records by version and delimiter, malformed ones included', () => {
     const kept = ['v=STSv1;', 'v=STSv1 \t;id=a', 'v=STSv1;;;', 'v=STSv1; bogus']
     const left = [
       '',
@@ -138,13 +138,13 @@ describe('selectRecords', () => {
   })
 })
 
-test('firstOfEach keeps the first of each name, in their order', () => {
+test('firstOfEach keeps the first of each name, in order', () => {
   const field = (name: string, value: string) => ({ name, value })
   const fields = [field('b', '1'), field('a', '2'), field('b', '3'), field('B', '4')]
   expect(firstOfEach(fields)).toEqual([field('b', '1'), field('a', '2'), field('B', '4')])
 })
 
-test('trimWhiteSpace takes spaces and tabs off both ends, and nothing else', () => {
+test('trimWhiteSpace removes only spaces and tabs at both ends', () => {
   expect(trimWhiteSpace(' \t a \t b\t ')).toBe('a \t b')
   expect(trimWhiteSpace('\u{a0}a\n')).toBe('\u{a0}a\n')
   expect(trimWhiteSpace(' \t')).toBe('')

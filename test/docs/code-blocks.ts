@@ -68,11 +68,14 @@ export function compileErrors(programs: ReadonlyMap<string, string>): string[] {
   const { fileExists, readFile } = host
   host.fileExists = (path) => files.has(path) || fileExists(path)
   host.readFile = (path) => files.get(path) ?? readFile(path)
-  const program = ts.createProgram([...files.keys()], options, host)
+  const program = ts.createProgram([...files.keys(), `${ROOT}${UNTYPED}`], options, host)
   return ts
     .getPreEmitDiagnostics(program)
     .map((diagnostic) => ts.formatDiagnostic(diagnostic, host).trim())
 }
+
+/** Types for a package that comes without. */
+const UNTYPED = 'test/bench/peers/mx-connect.d.ts'
 
 /** A reader does not mind a name that is there to show what there is. */
 const UNUSED: ts.CompilerOptions = { noUnusedLocals: false, noEmit: true }

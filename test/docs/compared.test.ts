@@ -4,8 +4,6 @@
  */
 import { readFile } from 'node:fs/promises'
 import https from 'node:https'
-import { connect as connectTls } from 'node:tls'
-import { callbackify } from 'node:util'
 import type { DNSResolver, MTASTSPolicy } from 'mailauth'
 import { getPolicy, validateMx } from 'mailauth/lib/mta-sts.js'
 import mxConnect from 'mx-connect'
@@ -13,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createMailWorld, type MailDomain, type MailWorld } from '../../src/testing/index.js'
 import { ROOT } from '../package/packed.js'
 import { tableAfter } from './markdown.js'
+import { mxConnectOptions, WorldAgent } from './peers.js'
 
 const DAY = 86_400_000
 
@@ -22,23 +21,13 @@ const agent = https.globalAgent
 
 beforeAll(async () => {
   world = await createMailWorld()
-  https.globalAgent = new WorldAgent()
+  https.globalAgent = new WorldAgent(world)
 })
 
 afterAll(async () => {
   https.globalAgent = agent
   await world.close()
 })
-
-/** Leads requests, which take neither a port nor a root from their callers, into the world. */
-class WorldAgent extends https.Agent {
-  override createConnection(options: https.AgentOptions) {
-    const { host = '', servername = '' } = options
-    const target = { purpose: 'policy', host: servername, address: host, port: 443 }
-    const socket = world.options().connect(target)
-    return connectTls({ ...options, socket, servername, ca: world.ca })
-  }
-}
 
 const resolver: DNSResolver = (name, type) => {
   const { resolver } = world.options()
@@ -129,30 +118,15 @@ describe('mx-connect', () => {
   /** One connection, with a cache that is a Map. */
   async function connect(domain: MailDomain, known = new Map<string, MTASTSPolicy>()) {
     const hosts: string[] = []
-    const resolve = callbackify(async (name: string, type: string) => {
-      const { resolver } = world.options()
-      if (type === 'MX') return resolver.resolveMx(name)
-      if (type === 'TXT') return resolver.resolveTxt(name)
-      return type === 'AAAA' ? resolver.resolve6(name) : resolver.resolve4(name)
-    })
     const connection = await mxConnect({
       target: domain.name,
-      dnsOptions: {
-        resolve: resolve as unknown as typeof import('node:dns').resolve,
-        blockLocalAddresses: false,
-      },
+      ...mxConnectOptions(world, hosts),
       mtaSts: {
         enabled: true,
         cache: {
           get: async (name) => known.get(name) ?? false,
           set: async (name, policy) => known.set(name, policy),
         },
-      },
-      connectHook: (_, options, done) => {
-        hosts.push(options.host)
-        const target = { purpose: 'smtp', host: '', address: options.host, port: 25 }
-        Object.assign(options, { socket: world.options().connect(target) })
-        done()
       },
     })
     connection.socket.on('error', () => undefined).destroy()

@@ -6,6 +6,19 @@ import { pageAt, ROOT } from './markdown.js'
 
 const PAGE = pageAt('docs/errors.md')
 
+const SOURCE = pageAt('src/errors.ts')
+
+/** The rows of all tables, the code without its quotes and what follows it. */
+const ROWS = PAGE.split('\n')
+  .filter((line) => /^\| `E/.test(line))
+  .map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  )
+  .map(([code = '', ...cells]) => [/\w+/.exec(code)?.[0] ?? '', ...cells])
+
 /** Words of SMTP and Redis that look like codes. */
 const OTHER_WORDS = new Set(['EHLO', 'EVAL', 'EXISTS', 'EXPIRE'])
 
@@ -37,9 +50,17 @@ describe('docs/errors.md', () => {
     expect([...listed].filter((code) => !known.has(code))).toEqual([])
   })
 
-  it('says what happened and what to do for each code in a table', () => {
-    const rows = PAGE.split('\n').filter((line) => /^\| `E/.test(line))
-    expect(rows.length).toBeGreaterThan(35)
-    for (const row of rows) expect(row.split('|')[2]?.trim()).not.toBe('')
+  it('has a row for each code of ErrorCode, and for no other but an abort', () => {
+    const [, union = ''] = /^export type ErrorCode =\n((?: {2}\| '\w+'\n)+)/m.exec(SOURCE) ?? []
+    const codes = new Set(union.match(/\w+/g))
+    expect(codes.size).toBeGreaterThan(35)
+    expect(new Set(ROWS.map(([code]) => code))).toEqual(new Set([...codes, 'EABORT']))
+  })
+
+  it('says of each code what happened, whether to try again, and what to do', () => {
+    for (const row of ROWS) {
+      expect(row).toHaveLength(4)
+      expect(row.filter((cell) => cell === '')).toEqual([])
+    }
   })
 })

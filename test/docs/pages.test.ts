@@ -33,7 +33,7 @@ const TESTS: Readonly<Record<string, (block: Block) => number>> = {
   ini: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
   toml: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
   // Output; below
-  text: ({ page }) => (OF_HOSTS.has(page) || page === 'README.md' ? 1 : 0),
+  text: ({ page }) => (OF_HOSTS.has(page) || EXCERPTS.includes(page) ? 1 : 0),
   // Below
   diagram: ({ page }) => (page === 'docs/control-flow.md' ? 1 : 0),
 }
@@ -81,19 +81,34 @@ describe('the diagram', () => {
   })
 })
 
-describe('the first screen of the README', () => {
-  it('shows lines of the demo, which docs/control-flow.md has whole', () => {
-    const [shown, ...others] = BLOCKS.filter(
-      ({ page, language }) => page === 'README.md' && language === 'text',
-    )
-    expect(others).toEqual([])
+/** Pages that show lines of a screen, which another page has whole. */
+const EXCERPTS = ['README.md', 'docs/reports.md']
+
+describe('lines of a screen', () => {
+  const shown = BLOCKS.filter(
+    ({ page, language }) => EXCERPTS.includes(page) && language === 'text',
+  )
+
+  it('of the demo are what the README begins with', () => {
     const demo = BLOCKS.find(({ code }) => readScreen(code).command === 'npm run demo')
-    expect(shown?.code.split('\n').length).toBeGreaterThan(3)
-    expect(demo?.code).toContain(shown?.code)
+    expect(demo?.code).toContain(shown[0]?.code)
+    expect(shown[0]?.line).toBeLessThan(10)
+  })
+
+  it('are on a screen that another page has whole, and few', () => {
+    const screens = BLOCKS.filter(({ language }) => language === 'console')
+    expect(shown).toHaveLength(3)
+    for (const { code } of shown) {
+      expect(code.trimEnd().split('\n').length).toBeLessThanOrEqual(6)
+      expect(screens.filter((screen) => screen.code.includes(code))).toHaveLength(1)
+    }
+  })
+
+  it('stand for it on the pages of the package', () => {
+    const long = BLOCKS.filter(({ page, language }) => isPacked(page) && language === 'console')
+    expect(long).toEqual([])
   })
 })
-
-const ON_DELIVERIES = ['control-flow', 'errors', 'roll-out'].map((name) => `docs/${name}.md`)
 
 describe('links', () => {
   it.each(PAGES)('of %s lead somewhere', (page) => {
@@ -116,9 +131,7 @@ describe('links', () => {
     expect(linksOf(pageAt('CONTRIBUTING.md'))).toEqual(expect.arrayContaining(others))
   })
 
-  const READ_FIRST = ['README.md', 'SECURITY.md', ...ON_DELIVERIES]
-
-  it.each(READ_FIRST)('of %s lead to what is in the package', (page) => {
+  it.each(PAGES.filter(isPacked))('of %s lead to what is in the package', (page) => {
     const outside = linksOf(pageAt(page))
       .filter((link) => !link.startsWith('https:') && !link.startsWith('#'))
       .map((link) => normalize(join(dirname(page), link.split('#')[0] ?? '')))

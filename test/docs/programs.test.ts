@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createMailWorld } from '../../src/testing/index.js'
 import { hasSqlite } from '../cli/support.js'
 import { codeBlocks, compileErrors, runProgram, withoutImports } from './code-blocks.js'
+import { INTRODUCTIONS } from './introductions.js'
 import { pageAt } from './markdown.js'
 import { PROGRAMS, type Program } from './programs.js'
 import { NAMES, Reader } from './reader.js'
@@ -52,8 +53,17 @@ it('are all of the blocks in JavaScript and TypeScript, of all pages but docs/te
   expect(programs.length).toBeGreaterThan(15)
 })
 
-it('compile', () => {
+it('compile, and so do the examples of the modules', () => {
   const files = new Map(programs.map(({ text }, index) => [`program-${index}`, text]))
+  for (const { name, examples } of INTRODUCTIONS) {
+    const typed = examples.filter(({ language }) => language === 'ts')
+    for (const { code } of typed) files.set(name.replaceAll('/', '-'), `${code}export {}\n`)
+  }
+  expect(files.size).toBeGreaterThan(programs.length + 7)
+  // What somebody pastes from the README is the whole program
+  const alone = codeBlocks(pageAt('README.md')).filter(({ language }) => language === 'js')
+  for (const { line, code } of alone) files.set(`readme-${line}`, `${code}export {}\n`)
+  expect(alone.length).toBeGreaterThan(6)
   files.set('wrong', `${NAMES}export const count: number = world.ca\n`)
   expect(compileErrors(files)).toEqual([expect.stringMatching(/wrong\.ts.*TS2322/)])
 }, 120_000)

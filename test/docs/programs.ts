@@ -61,7 +61,8 @@ const reporter = new TlsReporter({
 
 const README: readonly Omit<Program, 'page'>[] = [
   {
-    has: "const transporter = nodemailer.createTransport(mtaStsTransport({ name: 'mail.sender.",
+    // The imports are part of the five lines, with no line between
+    has: "from 'mta-sts/nodemailer'\nconst transporter = nodemailer.createTransport(mtaStsTransport({",
     before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
     after: `
 expect(example.inbox).toMatchObject([{ tls: { servername: 'mx.example.com' } }])
@@ -70,21 +71,19 @@ expect(world.connections[0]?.lines.map(({ text }) => text)).toContain('EHLO mail
   },
   {
     has: 'DeliveryRefusedError',
-    before: `${TRANSPORTER}example.mx().fails('expired')\n`,
+    before: "world.domain('example.com', { mode: 'enforce' }).mx().fails('expired')\n",
     after: `
 expect(world.connections.map(({ mailFrom }) => mailFrom)).toEqual([undefined])
 `,
   },
-  { has: 'const { deliveries }', before: TRANSPORTER },
+  { has: 'const { deliveries }', before: "world.domain('example.com', { mode: 'enforce' })\n" },
   {
     has: 'withMtaSts(smartHost)',
-    before: `import nodemailer from 'nodemailer'
-const [user, pass] = ['me', 'secret']
-const submission = world.smartHost('smtp.example.com', { auth: { user, pass } })
+    before: `
+const submission = world.smartHost('smtp.example.com', { auth: { user: 'me', pass: 'secret' } })
 world.domain('smtp.example.com', { mode: 'enforce', mx: [] })
 `,
     after: `
-await transporter.sendMail(${HELLO})
 expect(submission.inbox).toHaveLength(1)
 submission.fails('expired')
 await expect(transporter.sendMail(${HELLO})).rejects.toMatchObject({ code: 'EMTASTS' })
@@ -92,11 +91,12 @@ await expect(transporter.sendMail(${HELLO})).rejects.toMatchObject({ code: 'EMTA
   },
   {
     has: 'sts.deliver(',
-    before: `${OWN_SENDER}example.mx('mx1').fails('self-signed')
+    before: `
+const example = world.domain('example.com', { mode: 'enforce', mx: ['mx1', 'mx2'] })
+example.mx('mx1').fails('self-signed')
 `,
     after: `
 expect(response).toMatch(/^250 /)
-await sts.close()
 expect(example.mx('mx1').connections).toMatchObject([{ mailFrom: undefined }])
 expect(example.mx('mx2').inbox).toHaveLength(1)
 `,
@@ -104,16 +104,14 @@ expect(example.mx('mx2').inbox).toHaveLength(1)
   {
     has: 'sqliteStore(',
     needs: 'sqlite',
-    before: `${NODEMAILER}
-const example = world.domain('example.com', { mode: 'enforce' })
-`,
+    before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
     after: `
 await transporter.sendMail(${HELLO})
 expect(await store.get('example.com')).toMatchObject({ id: example.id })
 transporter.close()
 `,
   },
-  { has: 'createMailWorld()', before: NODEMAILER, after: '\ntransporter.close()\n' },
+  { has: 'createMailWorld()', after: '\ntransporter.close()\n' },
 ]
 
 const REPORTS: readonly Omit<Program, 'page'>[] = [
@@ -327,6 +325,24 @@ await sts.close()
   },
 ]
 
+const MIGRATION: readonly Omit<Program, 'page'>[] = [
+  {
+    has: 'await mxConnect(',
+    before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
+    after: `
+expect(example.inbox).toMatchObject([{ subject: 'Hi', tls: { servername: 'mx.example.com' } }])
+expect(known.get('example.com')).toMatchObject({ mode: 'enforce' })
+`,
+  },
+  {
+    has: 'await sts.deliver(',
+    before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
+    after: `
+expect(example.inbox).toMatchObject([{ subject: 'Hi', tls: { servername: 'mx.example.com' } }])
+`,
+  },
+]
+
 const ROLL_OUT: readonly Omit<Program, 'page'>[] = [
   {
     has: 'reportOnly: true',
@@ -359,4 +375,5 @@ export const PROGRAMS: readonly Program[] = [
   ...on('docs/dane.md', DANE),
   ...on('docs/roll-out.md', ROLL_OUT),
   ...on('docs/own-sender.md', OWN_SENDER_PAGE),
+  ...on('docs/migration.md', MIGRATION),
 ]

@@ -7,6 +7,7 @@
 import fs, { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Options } from 'mx-connect'
 import nodemailer from 'nodemailer'
 import SMTPConnection from 'nodemailer/lib/smtp-connection/index.js'
 import { expect } from 'vitest'
@@ -17,6 +18,7 @@ import * as redis from '../../src/policy/stores/redis.js'
 import * as sqlite from '../../src/policy/stores/sqlite.js'
 import * as testing from '../../src/testing/index.js'
 import * as tlsrpt from '../../src/tlsrpt/index.js'
+import { mxConnectIn } from './peers.js'
 
 /** In front of each program, for the compiler. */
 export const NAMES = `
@@ -86,6 +88,11 @@ export class Reader implements AsyncDisposable {
         super({ ...world.options(), ...options })
       }
     }
+    class Client extends SMTPConnection {
+      constructor(options: SMTPConnection.Options) {
+        super({ ...options, tls: { ca: world.ca, ...options.tls } })
+      }
+    }
     return {
       'mta-sts': { ...core, MtaSts },
       'mta-sts/nodemailer': {
@@ -114,7 +121,11 @@ export class Reader implements AsyncDisposable {
       'mta-sts/redis': redis,
       redis: { createClient: () => redisClient(commands) },
       nodemailer: { __esModule: true, default: nodemailer },
-      'nodemailer/lib/smtp-connection/index.js': { __esModule: true, default: SMTPConnection },
+      'nodemailer/lib/smtp-connection/index.js': { __esModule: true, default: Client },
+      'mx-connect': {
+        __esModule: true,
+        default: (options: Options) => mxConnectIn(world, options),
+      },
       'node:fs': {
         readFileSync: (path: string, encoding: 'utf8') => fs.readFileSync(here(path), encoding),
         writeFileSync: (path: string, data: string) => fs.writeFileSync(here(path), data),

@@ -14,7 +14,7 @@ import { readScreen, SCREENS, type Screen } from './screens.js'
 
 const stage = useWorld()
 
-/** The domains of the README, in the order in which they get their addresses. */
+/** The domains of docs/command.md, in the order in which they get their addresses. */
 function setUpDomains(): void {
   const { world } = stage
   world.domain('good.example', { mode: 'enforce', mx: ['mx1', 'mx2'], id: '20260801T120000Z' })

@@ -10,7 +10,7 @@ export interface Screen {
   /** The command, its continued lines joined */
   command: string
   /**
-   * `world`: in a mail world with the domains of the README. `files`: in a folder with the files of
+   * `world`: in a mail world with the domains of docs/command.md. `files`: in a folder with the files of
    * docs/command.md. `sqlite`: the same, and this Node has `node:sqlite` or says what it lacks.
    * `npm`: as it is, in the repository.
    */
@@ -24,8 +24,8 @@ const onCommandPage = (command: string, where: Screen['where'] = 'files'): Scree
 })
 
 export const SCREENS: readonly Screen[] = [
-  { page: 'README.md', command: 'mta-sts check --connect broken.example', where: 'world' },
-  { page: 'docs/control-flow.md', command: 'npm run demo', where: 'npm' },
+  onCommandPage('mta-sts check --connect broken.example', 'world'),
+  { page: 'CONTRIBUTING.md', command: 'npm run demo', where: 'npm' },
   ...['check', 'watch', 'generate', 'report', 'cache', 'reports'].map((name) =>
     onCommandPage(`mta-sts ${name} --help`),
   ),
@@ -34,8 +34,8 @@ export const SCREENS: readonly Screen[] = [
   ),
   onCommandPage('mta-sts check good.example', 'world'),
   onCommandPage('mta-sts report report.json'),
-  { page: 'docs/reports.md', command: 'mta-sts report Maildir', where: 'files' },
-  { page: 'docs/reports.md', command: 'mta-sts report --details report.json', where: 'files' },
+  onCommandPage('mta-sts report Maildir'),
+  onCommandPage('mta-sts report --details report.json'),
   onCommandPage('mta-sts cache --store sqlite:mta-sts.db', 'sqlite'),
 ]
 

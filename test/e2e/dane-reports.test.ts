@@ -1,4 +1,4 @@
-/** What TLS reports count of deliveries under DANE (RFC 8460 §4.4). */
+/** The counts of TLS reports for deliveries under DANE (RFC 8460 §4.4). */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dane, dnssecResolver } from '../../src/dane/index.js'
@@ -26,7 +26,7 @@ function sender(options: MtaStsTransportOptions = {}) {
   return stage.sender({ resolver: undefined, dane: dane({ resolver }), ...options })
 }
 
-/** Sends a message, and returns what is counted for the domain: policies with what failed. */
+/** Sends a message, and returns the counts of the domain: policies with their failures. */
 async function counted(domain: MailDomain, transporter = sender()) {
   await transporter.sendMail(messageTo(domain)).catch(() => undefined)
   const mine = collector.take().counts.filter((counts) => counts.domain === domain.name)
@@ -52,7 +52,7 @@ const failedFor = (resultType: string, failureReasonCode?: string) => [
 ]
 
 describe('[DANE-14] a report', () => {
-  test('has the TLSA records, one a line, under their base domain, and no MX hosts', async () => {
+  test('has the TLSA records, one on each line, under their base domain, and no MX hosts', async () => {
     const domain = domainWith(undefined, { records: [{}, { usage: 2, of: 'intermediate' }] })
     const mx = domain.mx().name
     expect(await counted(domain)).toEqual([
@@ -60,8 +60,8 @@ describe('[DANE-14] a report', () => {
         policyType: 'tlsa',
         policyDomain: mx,
         policyString: [
-          expect.stringMatching(/^3 1 1 [0-9A-F]{64}$/),
           expect.stringMatching(/^2 1 1 [0-9A-F]{64}$/),
+          expect.stringMatching(/^3 1 1 [0-9A-F]{64}$/),
         ],
         successes: 1,
         failures: [],
@@ -77,7 +77,7 @@ describe('[DANE-14] a report', () => {
     ])
   })
 
-  test('has a record of an old key against DANE alone', async () => {
+  test('has a record of an old key as a failure of DANE only', async () => {
     const domain = domainWith('enforce', { fails: 'old-key' })
     expect(await counted(domain)).toMatchObject([
       {
@@ -89,7 +89,7 @@ describe('[DANE-14] a report', () => {
     ])
   })
 
-  test('under testing, has an unknown issuer against MTA-STS alone', async () => {
+  test('under testing, has an unknown issuer as a failure of MTA-STS only', async () => {
     const domain = stage.domain({ mode: 'testing' })
     const mx = domain.mx()
     mx.certificate({ san: [`DNS:${mx.name}`], signedBy: 'stranger' })
@@ -100,7 +100,7 @@ describe('[DANE-14] a report', () => {
     ])
   })
 
-  test('under enforce, does not count DANE where the handshake ended over MTA-STS', async () => {
+  test('under enforce, does not count DANE where MTA-STS ended the handshake', async () => {
     const domain = domainWith('enforce')
     domain.mx().fails('unknown-authority')
     expect(await counted(domain)).toMatchObject([
@@ -108,7 +108,7 @@ describe('[DANE-14] a report', () => {
     ])
   })
 
-  test('has a missing STARTTLS against both', async () => {
+  test('has a missing STARTTLS as a failure of both', async () => {
     const domain = domainWith('enforce')
     domain.mx().fails('no-starttls')
     const failures = failedFor('starttls-not-supported')
@@ -118,7 +118,7 @@ describe('[DANE-14] a report', () => {
     ])
   })
 
-  test('has a bogus TLSA lookup as a failed session that nobody else had', async () => {
+  test('has a bogus TLSA lookup as a failed session under TLSA only', async () => {
     const domain = domainWith('enforce', { fails: 'bogus-tlsa' })
     expect(await counted(domain)).toEqual([
       {
@@ -145,7 +145,7 @@ describe('[DANE-14] a report', () => {
     expect(await counted(plain)).toMatchObject([{ policyType: 'no-policy-found', successes: 1 }])
   })
 
-  test('counts a connection that is used again once', async () => {
+  test('counts a reused connection once', async () => {
     const domain = domainWith('enforce')
     const pooled = sender({ maxMessages: 10 })
     expect(await counted(domain, pooled)).toHaveLength(2)

@@ -1,4 +1,4 @@
-/** DANE (RFC 7672) in a mail world, alone and beside MTA-STS, for whole messages. */
+/** DANE (RFC 7672) in a mail world, alone and with MTA-STS, for whole messages. */
 import { describe, expect, test } from 'vitest'
 import { dane, dnssecResolver } from '../../src/dane/index.js'
 import { MtaSts, RoutingError } from '../../src/index.js'
@@ -20,7 +20,7 @@ const stage = useWorld()
 
 type DaneOptions = NonNullable<Parameters<typeof dane>[0]>
 
-/** DANE by the resolver of the world, which is quick to give up. */
+/** DANE with the resolver of the world and a short timeout. */
 function worldDane(options: DaneOptions = {}) {
   const servers = [stage.world.dns.server]
   return dane({ resolver: dnssecResolver({ servers, timeout: 300, tries: 1 }), ...options })
@@ -30,7 +30,7 @@ function sender(options: MtaStsTransportOptions = {}, daneOptions: DaneOptions =
   return stage.sender({ resolver: undefined, dane: worldDane(daneOptions), ...options })
 }
 
-/** A domain without a policy whose MX host proves itself by DANE alone: nobody trusts its issuer. */
+/** A domain without a policy whose MX host proves itself by DANE only: its issuer is unknown. */
 function daneDomain(...[options]: Parameters<MailDomain['dane']>): MailDomain {
   const domain = stage.domain()
   showUntrusted(domain)
@@ -38,7 +38,7 @@ function daneDomain(...[options]: Parameters<MailDomain['dane']>): MailDomain {
   return domain
 }
 
-/** Has the MX host show a certificate for its name that nobody trusts. */
+/** Gives the MX host a certificate of an unknown issuer for its name. */
 function showUntrusted(domain: MailDomain): void {
   const mx = domain.mx()
   mx.certificate({ san: [`DNS:${mx.name}`], signedBy: 'stranger' })
@@ -71,7 +71,7 @@ describe('DANE alone', () => {
     },
   )
 
-  test('[DANE-7] a DANE-TA record authenticates by the intermediate that is sent', async () => {
+  test('[DANE-7] a DANE-TA record authenticates by a sent intermediate', async () => {
     const domain = stage.domain()
     domain.dane({ records: [{ usage: 2, of: 'intermediate' }] })
     expect(await deliver(sender(), domain)).toMatchObject({ proved: 'dane', failures: [] })
@@ -86,26 +86,26 @@ describe('DANE alone', () => {
     expectReachedWithoutLeak(domain.mx())
   })
 
-  test('[DANE-7] the next-hop domain is a name that a DANE-TA certificate may have', async () => {
+  test('[DANE-7] the next-hop domain is a valid name of a DANE-TA certificate', async () => {
     const domain = stage.domain()
     domain.mx().certificate({ san: [`DNS:${domain.name}`] })
     domain.dane({ records: [{ usage: 2, of: 'intermediate' }] })
     expect(await deliver(sender(), domain)).toMatchObject({ proved: 'dane' })
   })
 
-  test('[DANE-13] a root that the record brings whole counts although it was not sent', async () => {
+  test('[DANE-13] a root that is in the record need not be sent', async () => {
     const domain = stage.domain()
     domain.dane({ records: [{ usage: 2, selector: 0, matchingType: 0, of: 'root' }] })
     expect(await deliver(sender(), domain)).toMatchObject({ proved: 'dane' })
   })
 
-  test('[DANE-11] of two digests the stronger alone counts', async () => {
+  test('[DANE-11] of two digests only the stronger counts', async () => {
     const domain = daneDomain({ records: [{ matchingType: 2, of: 'other' }, {}] })
     const error = await refusal(sender(), domain)
     expect(told(error.failures)).toEqual([`${domain.mx().name} validation-failure tlsa-mismatch`])
   })
 
-  test('[DANE-15] a rollover: the record of the old key and that of the new one', async () => {
+  test('[DANE-15] a rollover works with the records of the old key and the new one', async () => {
     const domain = daneDomain({ records: [{ of: 'other' }, {}] })
     expect(await deliver(sender(), domain)).toMatchObject({ proved: 'dane', failures: [] })
   })
@@ -120,7 +120,7 @@ describe('DANE alone', () => {
   })
 
   test.each(['no-starttls', 'starttls-454', 'handshake-reset', 'tls-1.1'] as const)(
-    '[DANE-15] nothing is said in plaintext to a host with TLSA records and %s',
+    '[DANE-15] nothing is sent in plaintext to a host with TLSA records and %s',
     async (fault) => {
       const domain = daneDomain()
       domain.mx().fails(fault)
@@ -131,7 +131,7 @@ describe('DANE alone', () => {
   )
 
   test.each(['no-starttls', 'handshake-reset'] as const)(
-    '[DANE-5] nothing is said in plaintext to a host with unusable TLSA records and %s',
+    '[DANE-5] nothing is sent in plaintext to a host with unusable TLSA records and %s',
     async (fault) => {
       const domain = daneDomain({ fails: 'pkix-records' })
       domain.mx().fails(fault)
@@ -140,7 +140,7 @@ describe('DANE alone', () => {
     },
   )
 
-  test('[DANE-15] a host that fails is followed by the next one', async () => {
+  test('[DANE-15] the next host is tried after a failure', async () => {
     const domain = stage.domain({ mx: ['a', 'b'] })
     const [first, second] = [domain.mx(0), domain.mx(1)]
     domain.dane({ fails: 'old-key', host: first.name })
@@ -173,7 +173,7 @@ const RULES: Partial<Record<DaneFaultDescription['name'], string>> = {
   'insecure-alias-target': 'DANE-10',
 }
 
-describe('every fault, without a policy', () => {
+describe('faults without a policy', () => {
   test.each(
     DANE_FAULTS.map((fault) => [RULES[fault.name] ?? 'DANE-3', fault.name, fault] as const),
   )('[%s] %s', async (_, name, fault) => {
@@ -240,7 +240,7 @@ describe('DANE and MTA-STS', () => {
     expect(domain.inbox).toHaveLength(1)
   })
 
-  test('[DANE-9] under testing, what STS has against the certificate is recorded', async () => {
+  test('[DANE-9] under testing, a certificate that fails MTA-STS is recorded', async () => {
     const domain = stage.domain({ mode: 'testing' })
     showUntrusted(domain)
     domain.dane()
@@ -250,7 +250,7 @@ describe('DANE and MTA-STS', () => {
     ])
   })
 
-  test('[DANE-9] TLSA records do not make a candidate of a host outside the policy', async () => {
+  test('[DANE-9] TLSA records do not make a host outside the policy a candidate', async () => {
     const domain = stage.domain({ mode: 'enforce', patterns: ['mx.elsewhere.example'] })
     domain.dane()
     const error = await refusal(sender(), domain)
@@ -258,7 +258,7 @@ describe('DANE and MTA-STS', () => {
   })
 })
 
-describe('what a message and an operator ask for', () => {
+describe('demands of a message and of an operator', () => {
   test('[DANE-9] REQUIRETLS is satisfied by DANE without a policy', async () => {
     const name = stage.unusedName()
     stage.world.mx(`mx.${name}`, { requireTls: true })
@@ -269,7 +269,7 @@ describe('what a message and an operator ask for', () => {
     expect(only(domain.inbox).requireTls).toBe(true)
   })
 
-  test('[DANE-9] TLS-Required: No sets DANE aside', async () => {
+  test('[DANE-9] TLS-Required: No disables DANE', async () => {
     const domain = daneDomain({ fails: 'old-key' })
     const delivery = await deliver(sender(), domain, { headers: { 'TLS-Required': 'No' } })
     expect(delivery.proved).toBe('nothing')
@@ -278,13 +278,13 @@ describe('what a message and an operator ask for', () => {
     expect(bogus.inbox).toHaveLength(1)
   })
 
-  test('minimumSecurity authenticated is satisfied by DANE, and refuses where there is none', async () => {
+  test('minimumSecurity authenticated is satisfied by DANE, and refuses without TLSA records', async () => {
     const options = { minimumSecurity: 'authenticated' } as const
     expect(await deliver(sender(options), daneDomain())).toMatchObject({ proved: 'dane' })
     await refusal(sender(options), daneDomain({ fails: 'no-tlsa' }))
   })
 
-  test('minimumSecurity encrypted asks for no less than DANE does', async () => {
+  test('minimumSecurity encrypted demands no less than DANE', async () => {
     const domain = daneDomain({ fails: 'old-key' })
     await refusal(sender({ minimumSecurity: 'encrypted' }), domain)
   })
@@ -295,7 +295,7 @@ describe('what a message and an operator ask for', () => {
     expect(delivery.proved).toBe('nothing')
   })
 
-  test('except exempts a domain from DANE, and not from its policy', async () => {
+  test('except exempts a domain from DANE, but not from its policy', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.dane({ fails: 'old-key' })
     const except = (name: string) => name === domain.name
@@ -316,20 +316,20 @@ describe('what a message and an operator ask for', () => {
     },
   )
 
-  test('require is met by DANE', async () => {
+  test('require is satisfied by DANE', async () => {
     const domain = daneDomain()
     expect(await deliver(sender({}, { require: () => true }), domain)).toMatchObject({
       proved: 'dane',
     })
   })
 
-  test('a resolver beside dane is an error that says what to do', () => {
+  test('a resolver beside dane is an error with advice', () => {
     const { resolver } = stage.world.options()
     expect(() => new MtaSts({ resolver, dane: worldDane() })).toThrow(/dane\(\{ resolver \}\)/)
   })
 })
 
-describe('a connection that stays open', () => {
+describe('a reused connection', () => {
   test('is used again under the same TLSA records', async () => {
     const domain = daneDomain()
     const pooled = sender({ maxMessages: 10 })
@@ -337,7 +337,7 @@ describe('a connection that stays open', () => {
     expect(domain.mx().connections).toHaveLength(1)
   })
 
-  test('[DANE-15] is not used again once the TLSA records name another key', async () => {
+  test('[DANE-15] is replaced once the TLSA records name another key', async () => {
     const domain = daneDomain()
     const pooled = sender({ maxMessages: 10 })
     await deliver(pooled, domain)
@@ -346,7 +346,7 @@ describe('a connection that stays open', () => {
     expect(domain.inbox).toHaveLength(1)
   })
 
-  test('[DANE-15] that proved nothing is not used once there are TLSA records', async () => {
+  test('[DANE-15] that proved nothing is replaced once there are TLSA records', async () => {
     const domain = stage.domain()
     const pooled = sender({ maxMessages: 10 })
     expect((await deliver(pooled, domain)).proved).toBe('nothing')
@@ -357,7 +357,7 @@ describe('a connection that stays open', () => {
 })
 
 describe('the resolver', () => {
-  test('[DANE-1] answers without AD turn nothing on', async () => {
+  test('[DANE-1] without AD in its answers enables nothing', async () => {
     const domain = daneDomain({ fails: 'old-key' })
     const resolver = dnssecResolver({ servers: [stage.world.dns.server], trustAd: false })
     expect(await deliver(sender({}, { resolver }), domain)).toMatchObject({ proved: 'nothing' })
@@ -379,7 +379,7 @@ describe('the resolver', () => {
     }
   })
 
-  test('a delivery without DNSSEC asks what it asks without DANE, and the probe', async () => {
+  test('gets only one extra question, the probe, without DNSSEC', async () => {
     const domain = stage.domain()
     const questions = async (one: ReturnType<typeof sender>) => {
       const from = stage.world.queries.length

@@ -1,4 +1,4 @@
-/** Where a policy comes from, through the transport (RFC 8461 §3): who is asked, how often, when. */
+/** Policy discovery through the transport (RFC 8461 §3): names, number and time of lookups. */
 import { describe, expect, test, vi } from 'vitest'
 import type { Resolver } from '../../src/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
@@ -23,8 +23,8 @@ function txtQueries(domain: MailDomain | string): number {
   return stage.world.queries.filter((query) => query.name === `_mta-sts.${name}`).length
 }
 
-describe('who is asked', () => {
-  test('[STS-8] the policy of the parent domain says nothing about its child', async () => {
+describe('the domain of a policy lookup', () => {
+  test('[STS-8] ignores the policy of the parent domain', async () => {
     const parent = stage.domain({ mode: 'enforce' })
     const child = stage.world.domain(`child.${parent.name}`)
     child.mx().fails('self-signed')
@@ -39,7 +39,7 @@ describe('who is asked', () => {
     expect(child.policyHost.gets).toEqual([])
   })
 
-  test('[STS-8] nor does the policy of the child domain about its parent', async () => {
+  test('[STS-8] ignores the policy of the child domain', async () => {
     const parent = stage.domain()
     const child = stage.world.domain(`child.${parent.name}`, { mode: 'enforce' })
     parent.mx().fails('self-signed')
@@ -53,7 +53,7 @@ describe('who is asked', () => {
 
   // Nodemailer 8 leaves IPv6 literals out, before a transport sees them
   test.each(process.env.NODEMAILER === '8' ? ['IPv4'] : ['IPv4', 'IPv6'])(
-    '[STS-9] an %s address literal causes no lookup at all',
+    '[STS-9] is not looked up for an %s address literal',
     async (family) => {
       const domain = stage.domain({ mode: 'enforce' })
       const mx = domain.mx()
@@ -77,7 +77,7 @@ describe('who is asked', () => {
     },
   )
 
-  test('[STS-9] an address literal proves nothing, and is refused where proof is a must', async () => {
+  test('[STS-9] is absent for an address literal, which is refused where a proof is required', async () => {
     const mx = stage.domain().mx()
     mx.certificate({ san: [`IP:${mx.ipv4}`, `DNS:${mx.name}`] })
     const sender = stage.sender({ minimumSecurity: 'authenticated' })
@@ -90,7 +90,7 @@ describe('who is asked', () => {
     expectReachedWithoutLeak(mx)
   })
 
-  test('[STS-1] a U-label and its A-label are one Policy Domain', async () => {
+  test('[STS-1] is the same for a U-label and its A-label', async () => {
     const name = `xn--bcher-kva.${stage.unusedName()}`
     const domain = stage.world.domain(name, { mode: 'enforce' })
     domain.mx().fails('wrong-name')
@@ -108,8 +108,8 @@ describe('who is asked', () => {
   })
 })
 
-describe('how often', () => {
-  test('[STS-31] many messages at once to one unknown domain: one TXT lookup, one GET', async () => {
+describe('the number of lookups', () => {
+  test('[STS-31] is one TXT lookup and one GET for concurrent messages to one unknown domain', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({})
 
@@ -122,7 +122,7 @@ describe('how often', () => {
     expect(domain.policyHost.gets).toHaveLength(1)
   })
 
-  test('[STS-31] also where all of them are refused, and look again: one GET', async () => {
+  test('[STS-31] is one GET even if all of them are refused and look again', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('starttls-502')
     const sender = stage.sender({})
@@ -135,7 +135,7 @@ describe('how often', () => {
     expectReachedWithoutLeak(domain.mx())
   })
 
-  test('[STS-31] a domain without a policy is asked once, however many messages come', async () => {
+  test('[STS-31] is one for a domain without a policy, however many messages come', async () => {
     const domain = stage.domain()
     const sender = stage.sender({})
 
@@ -147,8 +147,8 @@ describe('how often', () => {
   })
 })
 
-describe('when', () => {
-  /** Answers TXT questions only when it is told to; everything else is the world's. */
+describe('the time of lookups', () => {
+  /** Answers TXT questions only when the test says so; all others are the world's. */
   function heldBack(): Resolver & { asked: number; answer: () => void } {
     const { resolver } = stage.world.options()
     const waiting: Array<() => void> = []
@@ -171,13 +171,13 @@ describe('when', () => {
     }
   }
 
-  test('[STS-29] a cached policy that is due for a look is used without waiting for it', async () => {
+  test('[STS-29] is in the background for a cached policy due for a recheck', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const resolver = heldBack()
     const sender = stage.sender({ resolver, recheckInterval: 0, dnsTimeout: 60_000 })
     await deliver(sender, domain)
 
-    // The lookup beside it is never answered: were it waited for, so would this be
+    // The lookup in the background is never answered: a delivery that waited for it would not end
     const delivery = await deliver(sender, domain)
 
     expect(resolver.asked).toBe(2)
@@ -187,7 +187,7 @@ describe('when', () => {
     resolver.answer()
   })
 
-  test('[STS-29] a cached policy that was looked at lately causes no query', async () => {
+  test('[STS-29] is not yet reached for a recently checked policy', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     await deliver(stage.sender(), domain)
     const before = txtQueries(domain)
@@ -198,7 +198,7 @@ describe('when', () => {
     expect(domain.policyHost.gets).toHaveLength(1)
   })
 
-  test('[STS-30] a new id leads to a new fetch, and mode none replaces enforce', async () => {
+  test('[STS-30] comes with a new id, and mode none replaces enforce', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({ recheckInterval: 0 })
     await deliver(sender, domain)
@@ -217,7 +217,7 @@ describe('when', () => {
     expect(domain.policyHost.gets).toHaveLength(2)
   })
 
-  test('[STS-30] a policy that becomes stricter is found beside a delivery, and then refuses', async () => {
+  test('[STS-30] comes with a stricter policy, found in the background, which then refuses', async () => {
     const domain = stage.domain({ mode: 'testing' })
     domain.mx().fails('self-signed')
     const sender = stage.sender({ recheckInterval: 0 })
@@ -230,7 +230,7 @@ describe('when', () => {
     expect(domain.mx().connections.at(-1)?.mailFrom).toBeUndefined()
   })
 
-  test('[STS-30] the same id leads to no fetch, whatever the file says by now', async () => {
+  test('[STS-30] does not come with the same id, whatever the file contains now', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({ recheckInterval: 0 })
     await deliver(sender, domain)
@@ -248,7 +248,7 @@ describe('when', () => {
     expect(domain.policyHost.gets).toHaveLength(1)
   })
 
-  test('[STS-25] an expired policy does not apply, though the TXT record still has its id', async () => {
+  test('[STS-25] comes after the expiry, even if the TXT record still has the id', async () => {
     const domain = stage.domain({ mode: 'enforce', maxAge: 86_400 })
     const sender = stage.sender({})
     await deliver(sender, domain)
@@ -261,7 +261,7 @@ describe('when', () => {
     expect(delivery).toMatchObject({ status: 'delivered', mode: 'none', proved: 'nothing' })
   })
 
-  test('[STS-11] each GET is a TLS session of its own; none is resumed', async () => {
+  test('[STS-11] has a new TLS session for each GET, none resumed', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({})
     await deliver(sender, domain)
@@ -274,8 +274,8 @@ describe('when', () => {
   })
 })
 
-describe("the operator's word", () => {
-  test('[STS-50] a domain that is exempted is delivered to, and is not asked for its policy', async () => {
+describe("the operator's overrides", () => {
+  test('[STS-50] exempt a domain, without a policy lookup', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('expired')
     const capitals = domain.name.toUpperCase()
@@ -287,7 +287,7 @@ describe("the operator's word", () => {
     expect(domain.policyHost.gets).toEqual([])
   })
 
-  test('[STS-50] an exemption is for the domain itself, and not for those below it', async () => {
+  test('[STS-50] exempt the domain only, not its subdomains', async () => {
     const parent = stage.unusedName()
     const domain = stage.world.domain(`child.${parent}`, { mode: 'enforce' })
     domain.mx().fails('expired')
@@ -297,7 +297,7 @@ describe("the operator's word", () => {
     expectReachedWithoutLeak(domain.mx())
   })
 
-  test('[STS-50] a pinned policy refuses where the domain itself has none, and never expires', async () => {
+  test('[STS-50] pin a policy for a domain without one, which refuses and never expires', async () => {
     const domain = stage.domain()
     domain.mx().fails('expired')
     const pinned = {
@@ -317,7 +317,7 @@ describe("the operator's word", () => {
     expectReachedWithoutLeak(domain.mx())
   })
 
-  test('[STS-50] a pinned policy also wins over what the domain says', async () => {
+  test("[STS-50] pin a policy that wins over the domain's own", async () => {
     const domain = stage.domain({ mode: 'none' })
     const pinned = {
       version: 'STSv1',

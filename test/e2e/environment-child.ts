@@ -1,6 +1,6 @@
 /**
- * Run in a process of its own, whose environment asks for less security: one message to each of
- * some domains in `enforce`. Prints what became of them as JSON.
+ * Runs in a process whose environment lowers security: sends one message to each of several domains
+ * in `enforce`, and prints the outcomes as JSON.
  */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
@@ -9,15 +9,15 @@ import nodemailer from 'nodemailer'
 import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import { createMailWorld, type MailWorld, type MxHost } from '../../src/testing/index.js'
 
-/** What a child tells its parent. */
+/** The results of a child. */
 export interface Told {
-  /** TLS that Node itself does here with hosts of that fault: a version, or how it fails */
+  /** The result of Node's own TLS with hosts of that fault: a version, or the failure */
   node: Record<string, string>
-  /** By fault of the MX host, what came of a message, and whether its MAIL FROM was seen */
+  /** By fault of the MX host, the outcome of a message, and whether its MAIL FROM was seen */
   sent: Record<string, { outcome: string; leaked: boolean }>
-  /** TLS versions of handshakes with the host of TLS 1.1 that came to their end */
+  /** TLS versions of completed handshakes with the host of TLS 1.1 */
   oldTls: string[]
-  /** By fault of the policy host, which mode applied */
+  /** By fault of the policy host, the mode that applied */
   policies: Record<string, string>
 }
 
@@ -54,7 +54,7 @@ async function main(): Promise<Told> {
   return told
 }
 
-/** A handshake as a program does it that leaves everything to Node, and so to the environment. */
+/** A handshake of a program that leaves everything to Node, and so to the environment. */
 async function plainNode(world: MailWorld, mx: MxHost): Promise<string> {
   const target = { purpose: 'smtp', host: mx.name, address: mx.ipv4, port: 25 }
   const socket: Socket = world.options().connect(target)

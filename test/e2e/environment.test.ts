@@ -1,4 +1,4 @@
-/** The environment of a process asks for less: what must be proved stays what it is. */
+/** An environment that lowers security has no effect on the required proofs. */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -22,20 +22,20 @@ const REFUSED = {
   'tls-1.1': { outcome: 'EMTASTS validation-failure', leaked: false },
 }
 
-/** There is a record, but who serves the policy proves nothing: no policy. */
+/** There is a record, but the policy host proves nothing: no policy. */
 const NO_POLICY = { 'self-signed': 'none', 'wrong-name': 'none', expired: 'none' }
 
-test.concurrent('[STS-11] [STS-36] [STS-37] [STS-49] NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing', async () => {
+test.concurrent('[STS-11] [STS-36] [STS-37] [STS-49] NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   const told = await inEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })
 
   expect(told.sent).toEqual(REFUSED)
   expect(told.policies).toEqual(NO_POLICY)
-  // Who leaves it to Node connects to all but the one that speaks no TLS of today
+  // Node by itself connects to all but the one without a current TLS version
   const { 'self-signed': selfSigned, 'wrong-name': wrongName, expired } = told.node
   expect([selfSigned, wrongName, expired]).toEqual(['TLSv1.3', 'TLSv1.3', 'TLSv1.3'])
 })
 
-test.concurrent('[STS-40] --tls-min-v1.0 in NODE_OPTIONS changes nothing', async () => {
+test.concurrent('[STS-40] --tls-min-v1.0 in NODE_OPTIONS has no effect', async () => {
   const told = await inEnvironment({
     NODE_OPTIONS: '--tls-min-v1.0 --tls-cipher-list=DEFAULT@SECLEVEL=0',
   })

@@ -1,4 +1,4 @@
-/** What is published on `node:diagnostics_channel`, to the letter of src/events.ts. */
+/** The events on `node:diagnostics_channel`, exactly as in src/events.ts. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { EventMap, EventName } from '../../src/index.js'
@@ -7,7 +7,7 @@ import { deliver, errorOf, messageTo, only, refusal, told, useWorld } from './su
 
 const stage = useWorld()
 
-/** The events of a channel that are about this domain, as they come; until the test is over. */
+/** Collects the events of a channel about this domain until the test is over. */
 function eventsOf<K extends EventName & `mta-sts:${'session' | 'delivery'}`>(
   name: K,
   domain: MailDomain,
@@ -24,7 +24,7 @@ function eventsOf<K extends EventName & `mta-sts:${'session' | 'delivery'}`>(
   return events
 }
 
-/** The policy as RFC 8460 §4.4 has it reported. */
+/** The policy in the terms of RFC 8460 §4.4. */
 function applied(domain: MailDomain, mode: 'enforce' | 'testing') {
   return {
     type: 'sts',
@@ -39,7 +39,7 @@ function applied(domain: MailDomain, mode: 'enforce' | 'testing') {
 const NO_POLICY = { type: 'no-policy-found', mode: 'none', mxHosts: [] }
 
 describe('mta-sts:session', () => {
-  test('a session that met the policy: who, where, from where, under which policy', async () => {
+  test('publishes a session that met the policy: hosts, addresses and policy', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const events = eventsOf('mta-sts:session', domain)
 
@@ -56,7 +56,7 @@ describe('mta-sts:session', () => {
     ])
   })
 
-  test('[STS-42] a session that did not, with its failure', async () => {
+  test('[STS-42] publishes a session that failed, with its failure', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const mx = domain.mx()
     mx.fails('expired')
@@ -79,7 +79,7 @@ describe('mta-sts:session', () => {
     expect(failure?.cause).toBeInstanceOf(Error)
   })
 
-  test('[STS-43] under testing a failure is published, and the message delivered', async () => {
+  test('[STS-43] publishes a failure under testing, and the message is delivered', async () => {
     const domain = stage.domain({ mode: 'testing' })
     domain.mx().fails('wrong-name')
     const events = eventsOf('mta-sts:session', domain)
@@ -93,7 +93,7 @@ describe('mta-sts:session', () => {
     })
   })
 
-  test('[STS-43] the plaintext after a failed handshake is no session of its own', async () => {
+  test('[STS-43] publishes no session for the plaintext after a failed handshake', async () => {
     const domain = stage.domain({ mode: 'testing' })
     domain.mx().fails('handshake-reset')
     const events = eventsOf('mta-sts:session', domain)
@@ -104,7 +104,7 @@ describe('mta-sts:session', () => {
     expect(only(events).failure).toMatchObject({ reason: 'handshake-failed' })
   })
 
-  test('[STS-34] the lack of one, with an MX host that the policy does not name', async () => {
+  test('[STS-34] publishes the absence of one for an MX host outside the policy', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.dns.fails('spoofed-mx')
     const events = eventsOf('mta-sts:session', domain)
@@ -118,7 +118,7 @@ describe('mta-sts:session', () => {
     expect(event.failure).toMatchObject({ reason: 'mx-mismatch', mxHost: 'mx.attacker.example' })
   })
 
-  test('without a policy', async () => {
+  test('publishes a session without a policy', async () => {
     const domain = stage.domain()
     domain.mx().fails('wrong-name')
     const events = eventsOf('mta-sts:session', domain)
@@ -130,7 +130,7 @@ describe('mta-sts:session', () => {
     expect(event).not.toHaveProperty('failure')
   })
 
-  test('one for each host and each address that was connected to, in order', async () => {
+  test('publishes one for each host and address that was contacted, in order', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2', 'mx3'] })
     domain.mx('mx1').fails('unreachable')
     domain.mx('mx2').fails('starttls-502')
@@ -146,7 +146,7 @@ describe('mta-sts:session', () => {
 })
 
 describe('mta-sts:delivery', () => {
-  test('delivered', async () => {
+  test('publishes a delivery', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const events = eventsOf('mta-sts:delivery', domain)
 
@@ -162,7 +162,7 @@ describe('mta-sts:delivery', () => {
     ])
   })
 
-  test('delivered to the second host, with the failure of the first', async () => {
+  test('publishes a delivery to the second host, with the failure of the first', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails('expired')
     const events = eventsOf('mta-sts:delivery', domain)
@@ -174,7 +174,7 @@ describe('mta-sts:delivery', () => {
     expect(told(event.failures)).toEqual([`${domain.mx('mx1').name} certificate-expired`])
   })
 
-  test('[STS-43] delivered under testing, with what was let pass', async () => {
+  test('[STS-43] publishes a delivery under testing, with the tolerated failures', async () => {
     const domain = stage.domain({ mode: 'testing' })
     domain.mx().fails('expired')
     const events = eventsOf('mta-sts:delivery', domain)
@@ -185,7 +185,7 @@ describe('mta-sts:delivery', () => {
     expect(told(only(events).failures)).toEqual([`${domain.mx().name} certificate-expired`])
   })
 
-  test('refused: the same failures as the error has', async () => {
+  test('publishes a refusal with the failures of the error', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails('expired')
     domain.mx('mx2').fails('starttls-502')
@@ -199,7 +199,7 @@ describe('mta-sts:delivery', () => {
     expect(told(event.failures)).toEqual(told(error.failures))
   })
 
-  test('refused, with no host to try: the failures all the same', async () => {
+  test('publishes a refusal without a host to try, with its failures', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.dns.fails('spoofed-mx')
     const events = eventsOf('mta-sts:delivery', domain)
@@ -210,7 +210,7 @@ describe('mta-sts:delivery', () => {
     expect(told(only(events).failures)).toEqual(told(error.failures))
   })
 
-  test('failed, for another reason than security', async () => {
+  test('publishes a failure for a reason other than security', async () => {
     const domain = stage.domain()
     domain.mx().fails({ at: 'rcpt', reply: '550 5.1.1 Nobody' })
     const events = eventsOf('mta-sts:delivery', domain)
@@ -227,7 +227,7 @@ describe('mta-sts:delivery', () => {
     ])
   })
 
-  test('one for each domain of a message', async () => {
+  test('publishes one for each domain of a message', async () => {
     const good = stage.domain({ mode: 'enforce' })
     const bad = stage.domain({ mode: 'enforce' })
     bad.mx().fails('no-starttls')
@@ -238,13 +238,13 @@ describe('mta-sts:delivery', () => {
     expect(events.map((list) => only(list).outcome)).toEqual(['delivered', 'refused'])
   })
 
-  test('a listener that throws disturbs no delivery', async () => {
+  test('a subscriber that throws affects no delivery', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const unlucky = () => {
       throw new Error('a listener of somebody else')
     }
     const swallow: NodeJS.UncaughtExceptionListener = () => undefined
-    // diagnostics_channel hands what a listener throws to the process, on the next tick
+    // diagnostics_channel passes the error of a subscriber to the process, on the next tick
     const others = process.listeners('uncaughtException')
     process.removeAllListeners('uncaughtException').on('uncaughtException', swallow)
     subscribe('mta-sts:session', unlucky)

@@ -1,6 +1,6 @@
 /**
- * Every fault of the world's table in every mode: what becomes of the message, and what is said
- * of it. What an MX host sees is looked at in each cell: the message, or nothing of it.
+ * Every fault of the world's table in every mode: the outcome, the failure, and what the MX host
+ * received.
  */
 import { describe, expect, test } from 'vitest'
 import { DeliveryRefusedError } from '../../src/index.js'
@@ -25,7 +25,7 @@ const stage = useWorld()
 
 type Mode = 'enforce' | 'testing' | 'none' | undefined
 
-/** What is met before TLS is up; a sender without a policy sees it, for all that it goes on. */
+/** Faults before TLS is active; a sender without a policy sees them too, but goes on. */
 const BEFORE_TLS: ReadonlySet<NamedMxFault> = new Set([
   'no-starttls',
   'starttls-454',
@@ -38,12 +38,12 @@ const BEFORE_TLS: ReadonlySet<NamedMxFault> = new Set([
   'response-fragment',
 ])
 
-/** The connection is of no use, and there is another one, in plaintext. */
+/** Faults that make the connection unusable: another one follows in plaintext. */
 const NEW_CONNECTION: ReadonlySet<NamedMxFault> = new Set(
   [...BEFORE_TLS].filter((fault) => fault !== 'no-starttls'),
 )
 
-/** The failure that is put down, under this mode. */
+/** The recorded failure under this mode. */
 function failureOf(fault: FaultDescription<NamedMxFault>, mode: Mode): string[] {
   const { name, resultType, reason } = fault
   if (resultType === undefined) return []
@@ -85,7 +85,7 @@ describe.concurrent.each(MODES)('an MX host under the mode %s', (mode) => {
       expect(told(delivery.failures)).toEqual(failures)
       expect(delivery.proved).toBe(mode === 'enforce' ? 'sts' : 'nothing')
       expect(domain.inbox).toHaveLength(1)
-      // In TLS wherever there can be any; in plaintext on a connection that knows nothing of TLS
+      // In TLS where possible; in plaintext on a connection without TLS
       const encrypted = !BEFORE_TLS.has(fault.name)
       expect(delivery.tls !== false).toBe(encrypted)
       expect(only(domain.inbox).tls !== false).toBe(encrypted)
@@ -95,10 +95,10 @@ describe.concurrent.each(MODES)('an MX host under the mode %s', (mode) => {
   })
 })
 
-/** The id is there, and the file cannot be had: no policy, unless one is cached. */
+/** The record exists, and the file cannot be fetched: no policy, unless one is cached. */
 describe.concurrent('a policy host that fails', () => {
   test.each(FAULTS.policyHost)(
-    '[STS-24] $name, nothing cached: as if there were no policy',
+    '[STS-24] $name, nothing cached: delivers as without a policy',
     async (fault) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.policyHost.fails(fault.name)
@@ -144,7 +144,7 @@ describe.concurrent('a TXT record that fails', () => {
   const useless = faults.filter(({ name }) => !['split-strings', 'cname-chain'].includes(name))
 
   test.each(useless)(
-    '[STS-24] $name, nothing cached: as if there were no policy',
+    '[STS-24] $name, nothing cached: delivers as without a policy',
     async ({ name }) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.dns.fails(name)

@@ -1,4 +1,4 @@
-/** What each mode of a policy lets pass (RFC 8461 §5), and what the operator may ask for beside it. */
+/** The deliveries that each mode allows (RFC 8461 §5), and the operator's own demands. */
 import { describe, expect, test } from 'vitest'
 import type { MtaStsTransportOptions } from '../../src/nodemailer/index.js'
 import type { NamedMxFault } from '../../src/testing/index.js'
@@ -15,7 +15,7 @@ import {
 const stage = useWorld()
 
 describe('testing', () => {
-  test('[STS-43] a failed handshake is tried once more, in plaintext, on a new connection', async () => {
+  test('[STS-43] retries a failed handshake once in plaintext on a new connection', async () => {
     const domain = stage.domain({ mode: 'testing' })
     const mx = domain.mx()
     mx.fails('handshake-reset')
@@ -42,7 +42,7 @@ describe('testing', () => {
     expect(domain.inbox).toHaveLength(1)
   })
 
-  test('[STS-43] an MX host outside the policy is delivered to, and put down', async () => {
+  test('[STS-43] delivers to an MX host outside the policy, and records it', async () => {
     const domain = stage.domain({ mode: 'testing' })
     domain.dns.fails('spoofed-mx')
     const attacker = stage.world.mx('mx.attacker.example')
@@ -54,7 +54,7 @@ describe('testing', () => {
     expect(attacker.inbox).toHaveLength(before + 1)
   })
 
-  test('[STS-43] two things wrong with one host are both put down', async () => {
+  test('[STS-43] records two faults of one host', async () => {
     const domain = stage.domain({ mode: 'testing', patterns: ['mx.elsewhere.example'] })
     const mx = domain.mx()
     mx.fails('expired')
@@ -67,7 +67,7 @@ describe('testing', () => {
     ])
   })
 
-  test('[STS-43] with a message that fails at the first MX host, the second is judged as well', async () => {
+  test('[STS-43] judges the second MX host as well when the first one refuses the message', async () => {
     const domain = stage.domain({ mode: 'testing', mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails('unreachable')
     domain.mx('mx2').fails('self-signed')
@@ -80,7 +80,7 @@ describe('testing', () => {
     ])
   })
 
-  test('[STS-43] with all in order, nothing is put down', async () => {
+  test('[STS-43] records nothing without a fault', async () => {
     const domain = stage.domain({ mode: 'testing' })
 
     const delivery = await deliver(stage.sender(), domain)
@@ -91,7 +91,7 @@ describe('testing', () => {
 })
 
 describe('none', () => {
-  test('[STS-44] the hosts of a policy of mode none are not compared with anything', async () => {
+  test('[STS-44] does not compare hosts with a policy of mode none', async () => {
     const domain = stage.domain({ mode: 'none', patterns: ['mx.elsewhere.example'] })
     domain.mx().fails('wrong-name')
 
@@ -110,23 +110,20 @@ describe('minimumSecurity', () => {
     ['tls-1.1', 'validation-failure tls-version'],
   ]
 
-  test.each(PLAINTEXT_ONLY)(
-    'encrypted, without a policy: %s is refused',
-    async (fault, failure) => {
-      const domain = stage.domain()
-      domain.mx().fails(fault)
+  test.each(PLAINTEXT_ONLY)('encrypted, without a policy: refuses %s', async (fault, failure) => {
+    const domain = stage.domain()
+    domain.mx().fails(fault)
 
-      const error = await refusal(stage.sender({ minimumSecurity: 'encrypted' }), domain)
+    const error = await refusal(stage.sender({ minimumSecurity: 'encrypted' }), domain)
 
-      expect(error).toMatchObject({ mode: 'none', policyId: undefined })
-      expect(told(error.failures)).toEqual([`${domain.mx().name} ${failure}`])
-      expect(domain.mx().connections).toHaveLength(1)
-      expectNoLeak(domain.mx())
-    },
-  )
+    expect(error).toMatchObject({ mode: 'none', policyId: undefined })
+    expect(told(error.failures)).toEqual([`${domain.mx().name} ${failure}`])
+    expect(domain.mx().connections).toHaveLength(1)
+    expectNoLeak(domain.mx())
+  })
 
   test.each<NamedMxFault>(['wrong-name', 'expired', 'unknown-authority'])(
-    'encrypted, without a policy: %s proves nothing, and need not',
+    'encrypted, without a policy: demands no proof of %s',
     async (fault) => {
       const domain = stage.domain()
       domain.mx().fails(fault)
@@ -138,7 +135,7 @@ describe('minimumSecurity', () => {
     },
   )
 
-  test('[STS-43] encrypted, under testing: a certificate never stops a delivery', async () => {
+  test('[STS-43] encrypted, under testing: delivers despite the certificate', async () => {
     const domain = stage.domain({ mode: 'testing' })
     domain.mx().fails('expired')
 
@@ -148,7 +145,7 @@ describe('minimumSecurity', () => {
     expect(only(domain.inbox).tls).not.toBe(false)
   })
 
-  test('encrypted, under testing: the operator asks for TLS, and plaintext is refused', async () => {
+  test('encrypted, under testing: refuses plaintext, as the operator demands TLS', async () => {
     const domain = stage.domain({ mode: 'testing' })
     domain.mx().fails('handshake-reset')
 
@@ -163,7 +160,7 @@ describe('minimumSecurity', () => {
     ['wrong-name', 'certificate-host-mismatch'],
     ['expired', 'certificate-expired'],
     ['no-starttls', 'starttls-not-supported not-offered'],
-  ])('authenticated, without a policy: %s is refused', async (fault, failure) => {
+  ])('authenticated, without a policy: refuses %s', async (fault, failure) => {
     const domain = stage.domain()
     domain.mx().fails(fault)
 
@@ -174,7 +171,7 @@ describe('minimumSecurity', () => {
     expectReachedWithoutLeak(domain.mx())
   })
 
-  test('authenticated, without a policy: a host that proves its name is delivered to', async () => {
+  test('authenticated, without a policy: delivers to a host that proves its name', async () => {
     const domain = stage.domain()
 
     const delivery = await deliver(stage.sender({ minimumSecurity: 'authenticated' }), domain)
@@ -182,7 +179,7 @@ describe('minimumSecurity', () => {
     expect(delivery).toMatchObject({ mode: 'none', proved: 'sts', failures: [] })
   })
 
-  test('encrypted, with two MX hosts: the one without TLS is passed over', async () => {
+  test('encrypted, with two MX hosts: skips the one without TLS', async () => {
     const domain = stage.domain({ mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails('no-starttls')
 
@@ -194,7 +191,7 @@ describe('minimumSecurity', () => {
 })
 
 describe('a refusal', () => {
-  /** What Nodemailer's own SMTP transport has for going on all the same. */
+  /** Options of Nodemailer's SMTP transport that allow delivery without a proof. */
   const LOOSER: Array<Record<string, unknown>> = [
     { tls: { rejectUnauthorized: false } },
     { tls: { rejectUnauthorized: false, checkServerIdentity: () => undefined } },
@@ -227,7 +224,7 @@ describe('a refusal', () => {
     }
   })
 
-  test('[STS-49] is not overridden by what a message says of itself', async () => {
+  test('[STS-49] is not overridden by a header of the message', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('self-signed')
     const looser: object = {
@@ -246,7 +243,7 @@ describe('a refusal', () => {
     expectReachedWithoutLeak(domain.mx())
   })
 
-  test('[STS-49] is not overridden by a minimum that asks for less than the policy', async () => {
+  test('[STS-49] is not overridden by a lower minimum', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('expired')
 
@@ -257,7 +254,7 @@ describe('a refusal', () => {
     expectReachedWithoutLeak(domain.mx())
   })
 
-  test('[STS-49] holds for every address of a host', async () => {
+  test('[STS-49] applies to every address of a host', async () => {
     const other = stage.world.mx(`other.${stage.unusedName()}`)
     const domain = stage.domain({ mode: 'enforce' })
     const mx = domain.mx()

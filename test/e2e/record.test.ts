@@ -1,4 +1,7 @@
-/** The account of a delivery is the same in events, in `info` and errors, and for own senders. */
+/**
+ * The record of a delivery is the same in events, in `info` and errors, and for the caller's own
+ * senders.
+ */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { DeliverySummary, EventMap } from '../../src/index.js'
@@ -18,7 +21,7 @@ beforeEach(() => {
   published.length = 0
 })
 
-/** What event, delivery and summary must agree on. */
+/** The facts on which event, delivery and summary must agree. */
 function account(from: {
   mode: string
   id: string | undefined
@@ -35,7 +38,7 @@ const ofEvent = ({ policy, outcome, mxHost, failures }: EventMap['mta-sts:delive
 const ofDelivery = ({ mode, policyId, status, mxHost, failures }: DeliverySummary) =>
   account({ mode, id: policyId, status, mxHost, failures })
 
-/** Sends once by the transport and once by an own sender; returns the account that all agree on. */
+/** Sends once by the transport and once by an own sender; returns the common record. */
 async function accountOf(domain: MailDomain) {
   const sent = await stage
     .sender({})
@@ -63,7 +66,7 @@ async function accountOf(domain: MailDomain) {
   return byTransport
 }
 
-describe('[STS-60] the account of a delivery is the same everywhere', () => {
+describe('[STS-60] the record of a delivery is the same everywhere', () => {
   test('MX host with a bad certificate under enforce: refused, with the failure', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('expired')
@@ -100,7 +103,7 @@ describe('[STS-60] the account of a delivery is the same everywhere', () => {
     expect(await accountOf(domain)).toMatchObject({ status: 'failed', mode: 'none', tls: false })
   })
 
-  test('policy host that answers 404 to a new sender: the record says why there is no policy', async () => {
+  test('policy host that answers 404 to a new sender: the record has the reason for no policy', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.policyHost.fails('404')
     expect(await accountOf(domain)).toMatchObject({
@@ -133,7 +136,7 @@ describe('[STS-60] the account of a delivery is the same everywhere', () => {
     expect(ofEvent(only(published))).toMatchObject({ status: 'failed', mode: 'enforce' })
   })
 
-  test('onEnd that throws: the delivery is not disturbed', async () => {
+  test('onEnd that throws: the delivery is not affected', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const onEnd = () => {
       throw new Error('in the hook')

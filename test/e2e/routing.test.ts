@@ -1,4 +1,4 @@
-/** Which MX host is tried, what its replies lead to, and which addresses are never contacted. */
+/** The order of MX hosts, the effect of their replies, and addresses that are never contacted. */
 import { describe, expect, test } from 'vitest'
 import { DeliveryRefusedError, RoutingError } from '../../src/index.js'
 import type { MxFault, ReplyFault } from '../../src/testing/index.js'
@@ -17,7 +17,7 @@ import {
 const stage = useWorld()
 
 describe('the order of MX hosts', () => {
-  test('[STS-45] by preference, and the next one only after one that failed', async () => {
+  test('[STS-45] follows the preferences, the next host only after a failure', async () => {
     const domain = stage.domain({
       mode: 'enforce',
       mx: [
@@ -46,7 +46,7 @@ describe('the order of MX hosts', () => {
     ])
   })
 
-  test('[STS-45] the second is not touched while the first will do', async () => {
+  test('[STS-45] leaves the second host alone while the first works', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
 
     const delivery = await deliver(stage.sender(), domain)
@@ -55,7 +55,7 @@ describe('the order of MX hosts', () => {
     expect(domain.mx('mx2').connections).toEqual([])
   })
 
-  test('[STS-45] one outside the policy is followed by the next', async () => {
+  test('[STS-45] skips a host outside the policy', async () => {
     const name = stage.unusedName()
     const domain = stage.world.domain(name, {
       mode: 'enforce',
@@ -72,7 +72,7 @@ describe('the order of MX hosts', () => {
     expect(domain.mx('mx1').connections).toEqual([])
   })
 
-  test('[STS-45] when all fail, the error tells of each in order', async () => {
+  test('[STS-45] lists each failure in order when all fail', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2', 'mx3'] })
     domain.mx('mx1').fails('wrong-name')
     domain.mx('mx2').fails('no-starttls')
@@ -88,7 +88,7 @@ describe('the order of MX hosts', () => {
     for (const host of ['mx1', 'mx2', 'mx3']) expectReachedWithoutLeak(domain.mx(host))
   })
 
-  test('[STS-45] of equal preferences both are used', async () => {
+  test('[STS-45] uses both hosts of an equal preference', async () => {
     const domain = stage.domain({
       mode: 'enforce',
       mx: [
@@ -96,7 +96,7 @@ describe('the order of MX hosts', () => {
         { host: 'b', preference: 10 },
       ],
     })
-    // The chance that one of 40 fair coins is alone on its side throughout is 2^-39
+    // The chance that one of 40 fair coins never changes sides is 2^-39
     for (let sent = 0; sent < 40; sent++) {
       await deliver(stage.sender(), domain)
     }
@@ -106,11 +106,11 @@ describe('the order of MX hosts', () => {
   })
 })
 
-/** A lost connection and a 4xx are this host's affair; a 5xx is the domain's own answer. */
-describe('what a host replies to MAIL, RCPT and DATA', () => {
+/** A lost connection and a 4xx concern this host only; a 5xx is the domain's own answer. */
+describe('replies to MAIL, RCPT and DATA', () => {
   const STEPS: ReadonlyArray<ReplyFault['at']> = ['mail', 'rcpt', 'data', 'message']
 
-  test.each(STEPS)('[STS-45] 451 to %s: the next MX host takes it', async (at) => {
+  test.each(STEPS)('[STS-45] 451 to %s: the next MX host gets the message', async (at) => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails({ at, reply: '451 4.7.1 Come back later' })
 
@@ -161,7 +161,7 @@ describe('what a host replies to MAIL, RCPT and DATA', () => {
     ['554 for a greeting', { at: 'greeting', reply: '554 5.3.2 No' }],
   ]
 
-  test.each(LOST)('[STS-45] %s: the next MX host takes it', async (_, fault) => {
+  test.each(LOST)('[STS-45] %s: the next MX host gets the message', async (_, fault) => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails(fault)
 
@@ -172,7 +172,7 @@ describe('what a host replies to MAIL, RCPT and DATA', () => {
     expect(only(domain.inbox).mx).toBe(domain.mx('mx2').name)
   })
 
-  test('a refused MX host and then a 550: the receiver has spoken, and it is permanent', async () => {
+  test('550 after a refused MX host: permanent, as the receiver has answered', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2', 'mx3'] })
     domain.mx('mx1').fails('expired')
     domain.mx('mx2').fails({ at: 'rcpt', reply: '550 5.1.1 Nobody' })
@@ -186,7 +186,7 @@ describe('what a host replies to MAIL, RCPT and DATA', () => {
     expect(domain.mx('mx3').connections).toEqual([])
   })
 
-  test('[STS-47] a refused MX host and then a 451: refused, for now', async () => {
+  test('[STS-47] 451 after a refused MX host: a temporary refusal', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails('expired')
     domain.mx('mx2').fails({ at: 'mail', reply: '451 4.7.1 Later' })
@@ -198,7 +198,7 @@ describe('what a host replies to MAIL, RCPT and DATA', () => {
   })
 })
 
-describe('before a message is offered, nothing is final', () => {
+describe('replies before MAIL FROM', () => {
   const REPLIES: Array<[string, MxFault]> = [
     ['502 to STARTTLS', 'starttls-502'],
     ['454 to STARTTLS', 'starttls-454'],
@@ -206,7 +206,7 @@ describe('before a message is offered, nothing is final', () => {
     ['554 to EHLO', { at: 'ehlo', reply: '554 5.7.1 Go away' }],
   ]
 
-  test.each(REPLIES)('[STS-47] %s is refused, for now', async (_, fault) => {
+  test.each(REPLIES)('[STS-47] are a temporary refusal: %s', async (_, fault) => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails(fault)
 
@@ -227,7 +227,7 @@ describe('before a message is offered, nothing is final', () => {
   ]
 
   test.each(WITHOUT_TLS)(
-    '[STS-47] $reply for $at is temporary: who strips TLS must not bounce mail',
+    '[STS-47] are temporary: $reply for $at may come from an attacker who strips TLS',
     async (fault) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.mx().fails(fault)
@@ -239,7 +239,7 @@ describe('before a message is offered, nothing is final', () => {
     },
   )
 
-  test('[STS-47] each rejected recipient of a refusal is rejected for now as well', async () => {
+  test('[STS-47] reject each recipient of a refusal temporarily as well', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('starttls-502')
 
@@ -253,7 +253,7 @@ describe('before a message is offered, nothing is final', () => {
 })
 
 describe('a policy that the domain has changed', () => {
-  test('[STS-46] refused under the old one, delivered under the new one in the same sendMail', async () => {
+  test('[STS-46] refuses under the old one, then delivers under the new one in the same sendMail', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({})
     await deliver(sender, domain)
@@ -273,7 +273,7 @@ describe('a policy that the domain has changed', () => {
     expect(domain.policyHost.gets).toHaveLength(2)
   })
 
-  test('[STS-46] the new policy may be none: delivered without proof', async () => {
+  test('[STS-46] delivers without proof if the new one has mode none', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({})
     await deliver(sender, domain)
@@ -290,7 +290,7 @@ describe('a policy that the domain has changed', () => {
     ])
   })
 
-  test('[STS-46] with a new id whose policy cannot be fetched, it is refused under the old one', async () => {
+  test('[STS-46] refuses under the old one if the new one cannot be fetched', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({})
     await deliver(sender, domain)
@@ -306,7 +306,7 @@ describe('a policy that the domain has changed', () => {
     expect(domain.mx().connections.at(-1)?.mailFrom).toBeUndefined()
   })
 
-  test('[STS-46] the new policy refuses as well: refused under the new one, and not tried again', async () => {
+  test('[STS-46] refuses under the new one if that refuses too, without a further attempt', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const mx = domain.mx()
     const sender = stage.sender({})
@@ -319,7 +319,7 @@ describe('a policy that the domain has changed', () => {
 
     expect(error.policyId).toBe(domain.id)
     expect(told(error.failures)).toContain(`${mx.name} certificate-expired`)
-    // The message before, and once under each of the policies
+    // The previous message, and one under each of the policies
     expect(mx.connections.map(({ mailFrom }) => mailFrom !== undefined)).toEqual([
       true,
       false,
@@ -327,7 +327,7 @@ describe('a policy that the domain has changed', () => {
     ])
   })
 
-  test('[STS-46] with the same id the TXT record is looked at once more, and nothing is fetched', async () => {
+  test('[STS-46] looks up TXT once more for the same id, without a fetch', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({})
     await deliver(sender, domain)
@@ -342,7 +342,7 @@ describe('a policy that the domain has changed', () => {
     expect(domain.mx().connections).toHaveLength(2)
   })
 
-  test('[STS-46] a delivery that was not refused does not look again', async () => {
+  test('[STS-46] is not looked for without a refusal', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails({ at: 'rcpt', reply: '451 4.7.1 Later' })
 
@@ -353,8 +353,8 @@ describe('a policy that the domain has changed', () => {
   })
 })
 
-describe('a domain without a host to deliver to', () => {
-  test('a null MX is permanent, and nothing is connected to', async () => {
+describe('a domain without a usable host', () => {
+  test('with a null MX fails permanently, without a connection', async () => {
     const domain = stage.domain()
     domain.dns.fails('null-mx')
 
@@ -366,7 +366,7 @@ describe('a domain without a host to deliver to', () => {
   })
 
   test.each(['servfail', 'timeout', 'refused'] as const)(
-    'an MX lookup that fails (%s) is temporary, and the domain itself is not tried',
+    'whose MX lookup fails (%s) fails temporarily, and is not a host itself',
     async (fault) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.dns.fails(fault, 'mx')
@@ -380,7 +380,7 @@ describe('a domain without a host to deliver to', () => {
     },
   )
 
-  test('a domain that does not exist is permanent', async () => {
+  test('that does not exist fails permanently', async () => {
     const name = stage.unusedName()
 
     const error = await errorOf(stage.sender().sendMail(messageTo(name)))
@@ -389,7 +389,7 @@ describe('a domain without a host to deliver to', () => {
     expect(error).toMatchObject({ code: 'EDNS', permanent: true, policyDomain: name })
   })
 
-  test('[STS-47] under a policy it is temporary: who forges DNS must not bounce mail', async () => {
+  test('[STS-47] that does not exist fails temporarily under a policy: DNS may be forged', async () => {
     const name = stage.unusedName()
     const policy = { version: 'STSv1', mode: 'enforce', mx: [name], maxAge: 86_400 } as const
     const sender = stage.sender({ overrides: { [name]: policy } })
@@ -400,7 +400,7 @@ describe('a domain without a host to deliver to', () => {
   })
 
   test.each(['servfail', 'nxdomain'] as const)(
-    'MX hosts whose addresses are not to be had (%s): temporary',
+    'whose MX hosts have no addresses (%s) fails temporarily',
     async (fault) => {
       const domain = stage.domain()
       domain.dns.fails(fault, 'mx-hosts')
@@ -414,7 +414,7 @@ describe('a domain without a host to deliver to', () => {
 })
 
 describe('addresses', () => {
-  test('a host with IPv6 alone is delivered to', async () => {
+  test('of IPv6 only are delivered to', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.dns.fails('ipv6-only')
 
@@ -423,7 +423,7 @@ describe('addresses', () => {
     expect(delivery).toMatchObject({ address: domain.mx().ipv6, proved: 'sts' })
   })
 
-  test('an address that refuses is followed by the next one of the same host', async () => {
+  test("that refuse the connection are followed by the host's next one", async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const mx = domain.mx()
     stage.world.dns.set(mx.name, 'A', ['203.0.113.250', mx.ipv4])
@@ -433,7 +433,7 @@ describe('addresses', () => {
     expect(delivery).toMatchObject({ mxHost: mx.name, address: mx.ipv4, proved: 'sts' })
   })
 
-  test('[STS-42] an address that proves nothing is followed by the next one of the same host', async () => {
+  test("[STS-42] that prove nothing are followed by the host's next one", async () => {
     const other = stage.world.mx(`other.${stage.unusedName()}`)
     const domain = stage.domain({ mode: 'enforce' })
     const mx = domain.mx()
@@ -463,7 +463,7 @@ describe('addresses', () => {
     ['AAAA', 'fd00::1'],
   ]
 
-  test.each(BLOCKED)('%s %s of an MX host is not contacted', async (type, address) => {
+  test.each(BLOCKED)('that are %s %s of an MX host are not contacted', async (type, address) => {
     const domain = stage.domain()
     const mx = domain.mx()
     stage.world.dns.set(mx.name, 'A', [])
@@ -476,7 +476,7 @@ describe('addresses', () => {
     expectNoLeak(mx)
   })
 
-  test('a blocked address is put down, and the good one beside it is used', async () => {
+  test('that are blocked are recorded, and a good one of the same host is used', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const mx = domain.mx()
     stage.world.dns.set(mx.name, 'A', ['127.0.0.1', mx.ipv4])
@@ -493,7 +493,7 @@ describe('addresses', () => {
     expect(dialled.map((dial) => dial.address)).toEqual([mx.ipv4])
   })
 
-  test('a policy host at a blocked address is not contacted either', async () => {
+  test('that are blocked are not contacted for a policy host either', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     stage.world.dns.set(domain.policyHost.name, 'A', ['127.0.0.1'])
 
@@ -504,7 +504,7 @@ describe('addresses', () => {
   })
 
   test.each(['[127.0.0.1]', '[10.0.0.1]', '[IPv6:::1]', '[IPv6:::ffff:169.254.169.254]'])(
-    'the address literal %s is not contacted',
+    'in the literal %s are not contacted',
     async (literal) => {
       stage.world.forget()
 

@@ -1,6 +1,8 @@
 /**
- * An MX host that says what a script tells it to: for what a well-behaved SMTP server cannot be
- * brought to do. Its certificates come from an authority of the project's own.
+ * An MX host that follows a script, for behaviour that a correct SMTP server does not have. Its
+ * certificates come from the project's own authority.
+ *
+ * @module
  */
 import { once } from 'node:events'
 import {
@@ -22,7 +24,7 @@ import { CertificateAuthority, type Credentials } from '../../src/testing/author
 
 /** The other end of a connection, line by line. */
 export class Peer {
-  /** What the client said, in order */
+  /** The client's lines, in order */
   readonly heard: string[] = []
   socket: Socket
   closed = false
@@ -48,7 +50,7 @@ export class Peer {
     this.socket.write(lines.map((line) => `${line}\r\n`).join(''))
   }
 
-  /** The next line of the client; undefined when there will be none. */
+  /** The next line of the client; undefined when there is none. */
   async hear(): Promise<string | undefined> {
     for (;;) {
       const end = this.#text.indexOf('\r\n')
@@ -65,7 +67,7 @@ export class Peer {
     }
   }
 
-  /** What has come and was not heard yet: of a client that waits for each reply, nothing. */
+  /** Received bytes that were not read: none, if the client waits for each reply. */
   get pending(): string {
     return this.#text
   }
@@ -107,7 +109,7 @@ export async function untilSecured(
   peer.say('250-ehlo.example', ...after.map((word) => `250-${word}`), '250 8BITMIME')
 }
 
-/** Takes messages, one command after the other, until the client is gone. */
+/** Accepts messages, one command after the other, until the client closes. */
 export async function takeMessages(peer: Peer): Promise<void> {
   for (;;) {
     const line = await peer.hear()
@@ -123,7 +125,7 @@ export async function takeMessages(peer: Peer): Promise<void> {
   }
 }
 
-/** What a sender needs to get to a scripted host, which is the MX host of every domain. */
+/** Options for senders to a scripted host, which is the MX host of every domain. */
 export interface ScriptedWorld {
   name: string
   resolver: Resolver
@@ -136,7 +138,7 @@ export class ScriptedMx implements AsyncDisposable {
   readonly ca: string
   readonly context: SecureContext
   readonly peers: Peer[] = []
-  /** Errors of the script itself: a test looks at them */
+  /** Errors of the script itself, for tests to check */
   readonly mistakes: unknown[] = []
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -178,12 +180,12 @@ export class ScriptedMx implements AsyncDisposable {
     return netConnect({ host: '127.0.0.1', port: this.port })
   }
 
-  /** As through a proxy that is spoken to over TLS. */
+  /** Connects as through a proxy that uses TLS. */
   dialTls(options: ConnectionOptions): TLSSocket {
     return tlsConnect({ ...options, socket: this.dial() })
   }
 
-  /** Every domain has this MX host, and the policy host is beyond reach: pin a policy. */
+  /** Every domain has this MX host; the policy host is unreachable, so pin a policy. */
   options(): ScriptedWorld {
     const absent = () => Promise.reject(Object.assign(new Error('none'), { code: 'ENODATA' }))
     return {

@@ -17,7 +17,7 @@ afterEach(() => {
 /** Bytes of a ClientHello; EHLO and STARTTLS are shorter than this together. */
 const CLIENT_HELLO = 150
 
-/** A sender, and a function that lets the time for its handshake pass once it has begun. */
+/** A sender, and a function that ends the time for its handshake once it has begun. */
 function stalledSender() {
   const { connect } = stage.world.options()
   const sockets: Socket[] = []

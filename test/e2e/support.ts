@@ -1,4 +1,4 @@
-/** What the end-to-end tests share: a world for a file, senders in it, and what is said of outcomes. */
+/** Helpers of the end-to-end tests: a world for a file, senders in it, and checks of outcomes. */
 import nodemailer, { type SendMailOptions, type Transporter } from 'nodemailer'
 import { afterAll, beforeAll, expect } from 'vitest'
 import {
@@ -23,10 +23,10 @@ import {
 
 export const SENDER = 'me@sender.example'
 
-/** For what happens beside a delivery: looked at until it has, and given up late. */
+/** For background work: polled often, with a late limit. */
 export const EVENTUALLY = { interval: 5, timeout: 10_000 }
 
-/** A world for the tests of a file; each of them takes a domain of its own in it. */
+/** A world for the tests of a file, each with its own domain. */
 export interface Stage {
   readonly world: MailWorld
   /** A domain with a name that no other test has */
@@ -34,8 +34,8 @@ export interface Stage {
   /** A name below `example` that nobody has */
   unusedName(): string
   /**
-   * With options, a transporter with a cache of its own; without, always the same one. Each message
-   * has a connection of its own, so that it meets a fault that was set before it.
+   * With options, a transporter with its own cache; without, always the same one. Each message has
+   * its own connection, so that it meets a fault that was set before it.
    */
   sender(options?: MtaStsTransportOptions): Transporter<SentInfo>
   sts(options?: MtaStsOptions): MtaSts
@@ -88,7 +88,7 @@ export function messageTo(...domains: Array<MailDomain | string>): SendMailOptio
   return { from: SENDER, to, subject: 'Hello', text: 'Hello!' }
 }
 
-/** Sends to one domain, which takes it; tells what became of it. */
+/** Sends to one domain, which accepts it; returns the outcome. */
 export async function deliver(
   sender: Transporter<SentInfo>,
   domain: MailDomain | string,
@@ -109,7 +109,7 @@ export async function errorOf(action: Promise<unknown>): Promise<Error & Failure
   throw new Error(`It failed with what is no error: ${String(outcome.error)}`)
 }
 
-/** What an error of `sendMail` has beside its message. */
+/** Fields of an error of `sendMail` besides its message. */
 export interface FailureFields {
   code?: string
   permanent?: boolean
@@ -135,20 +135,20 @@ export async function refusal(
   return error
 }
 
-/** Failures without what Node said. */
+/** Failures without Node's errors. */
 export function told(failures: readonly TlsFailure[]): string[] {
   return failures.map(({ resultType, reason, mxHost }) =>
     [mxHost, resultType, reason].filter(Boolean).join(' '),
   )
 }
 
-/** The host was reached, and no connection to it got to the message's sender. */
+/** The host was reached, and no connection to it got to MAIL FROM. */
 export function expectReachedWithoutLeak(host: MxHost): void {
   expect(host.connections.length).toBeGreaterThan(0)
   expectNoLeak(host)
 }
 
-/** Nothing of a message got to the host: not even who sent it. */
+/** No part of a message reached the host, not even its sender. */
 export function expectNoLeak(host: MxHost): void {
   expect(host.connections.map(({ mailFrom }) => mailFrom).filter(Boolean)).toEqual([])
   const said = host.connections.flatMap(({ lines }) =>

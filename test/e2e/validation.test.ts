@@ -1,4 +1,4 @@
-/** What an MX host has to prove under `enforce` (RFC 8461 §4), and that nothing leaks where it does not. */
+/** The proof that an MX host must give under `enforce` (RFC 8461 §4); nothing leaks without it. */
 import { describe, expect, test } from 'vitest'
 import type { MailDomain, NamedMxFault } from '../../src/testing/index.js'
 import {
@@ -14,13 +14,13 @@ import {
 
 const stage = useWorld()
 
-/** What a delivery without a policy shows: the host would have taken the message. */
+/** Checks with a delivery without a policy that the host would accept the message. */
 async function wouldTakeIt(domain: MailDomain): Promise<void> {
   await deliver(stage.sender({ overrides: { [domain.name]: 'off' } }), domain)
   expect(domain.mx().inbox).toHaveLength(1)
 }
 
-/** A domain in `enforce` whose only MX host has this fault: it is refused, and nothing leaks. */
+/** A domain in `enforce` whose only MX host has this fault is refused, and nothing leaks. */
 async function expectRefused(fault: NamedMxFault, failure: string): Promise<MailDomain> {
   const domain = stage.domain({ mode: 'enforce' })
   const mx = domain.mx()
@@ -35,7 +35,7 @@ async function expectRefused(fault: NamedMxFault, failure: string): Promise<Mail
 }
 
 describe('the name of the MX host', () => {
-  test('[STS-34] an MX host outside the policy is not even connected to', async () => {
+  test('[STS-34] outside the policy prevents even the connection', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.dns.fails('spoofed-mx')
     const attacker = stage.world.mx('mx.attacker.example')
@@ -45,7 +45,7 @@ describe('the name of the MX host', () => {
     expect(told(error.failures)).toEqual(['mx.attacker.example validation-failure mx-mismatch'])
     expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
     expect(attacker.connections).toEqual([])
-    // It has a good certificate for its own name, and takes whatever comes
+    // It has a valid certificate for its own name, and accepts everything
     await deliver(stage.sender({ overrides: { [domain.name]: 'off' } }), domain)
     expect(attacker.inbox).toHaveLength(1)
   })
@@ -87,7 +87,7 @@ describe('the name of the MX host', () => {
     await wouldTakeIt(domain)
   })
 
-  test('[STS-34] an MX record in capitals names the same host', async () => {
+  test('[STS-34] in capitals names the same host', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const exchange = domain.mx().name.toUpperCase()
     stage.world.dns.set(domain.name, 'MX', [{ preference: 10, exchange }])
@@ -97,7 +97,7 @@ describe('the name of the MX host', () => {
     expect(delivery).toMatchObject({ mxHost: domain.mx().name, proved: 'sts' })
   })
 
-  test('[STS-35] the policy names the MX host and not what it is a CNAME for', async () => {
+  test('[STS-35] is compared with the policy, not the target of its CNAME', async () => {
     const fleet = stage.world.mx(`mx.${stage.unusedName()}`)
     const domain = stage.domain({ mode: 'enforce' })
     const mx = domain.mx().name
@@ -111,7 +111,7 @@ describe('the name of the MX host', () => {
     expect(fleet.inbox).toHaveLength(1)
   })
 
-  test('[STS-35] a policy that names only the target of the CNAME refuses the MX host', async () => {
+  test('[STS-35] is refused if the policy names only the target of its CNAME', async () => {
     const fleet = stage.world.mx(`mx.${stage.unusedName()}`)
     const domain = stage.domain({ mode: 'enforce', patterns: [fleet.name] })
     stage.world.dns.set(domain.mx().name, 'CNAME', [fleet.name])
@@ -122,7 +122,7 @@ describe('the name of the MX host', () => {
     expect(fleet.connections).toEqual([])
   })
 
-  test('[STS-35] a certificate for the target of the CNAME proves nothing', async () => {
+  test('[STS-35] is not proved by a certificate for the target of its CNAME', async () => {
     const fleet = stage.world.mx(`mx.${stage.unusedName()}`)
     const domain = stage.domain({ mode: 'enforce' })
     stage.world.dns.set(domain.mx().name, 'CNAME', [fleet.name])
@@ -133,7 +133,7 @@ describe('the name of the MX host', () => {
     expectReachedWithoutLeak(fleet)
   })
 
-  test('[STS-35] without an MX record the domain is its own MX host', async () => {
+  test('[STS-35] is the domain itself without an MX record', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: [] })
 
     const delivery = await deliver(stage.sender(), domain)
@@ -146,7 +146,7 @@ describe('the name of the MX host', () => {
     expect(only(domain.mx().connections).servername).toBe(domain.name)
   })
 
-  test('[STS-35] without an MX record, a policy for other hosts refuses the domain itself', async () => {
+  test('[STS-35] is the domain itself without an MX record, refused by a policy for other hosts', async () => {
     const domain = stage.domain({ mode: 'enforce', mx: [], patterns: ['mx.elsewhere.example'] })
 
     const error = await refusal(stage.sender(), domain)
@@ -185,7 +185,7 @@ describe('the certificate', () => {
     { san: ['DNS:D'], proves: false },
     { san: ['DNS:*.example'], proves: false },
     { san: ['DNS:*'], proves: false },
-  ])('[STS-37] a certificate for $san: $proves', async ({ san, proves }) => {
+  ])('[STS-37] for $san: $proves', async ({ san, proves }) => {
     const domain = stage.domain({ mode: 'enforce' })
     const mx = domain.mx()
     const filled = san.map((name) =>
@@ -202,7 +202,7 @@ describe('the certificate', () => {
     await wouldTakeIt(domain)
   })
 
-  test('[STS-36] a certificate of the policy host is of no use to the MX host', async () => {
+  test('[STS-36] of the policy host proves nothing for the MX host', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().certificate({ san: [`DNS:${domain.policyHost.name}`] })
 
@@ -221,13 +221,13 @@ describe('STARTTLS', () => {
     ['handshake-reset', 'validation-failure handshake-failed'],
   ])('[STS-38] [STS-42] %s: refused before MAIL FROM', async (fault, failure) => {
     const domain = await expectRefused(fault, failure)
-    // It was not tried again in plaintext: that came with the delivery that had no policy
+    // It was not tried again in plaintext: that happened in the delivery without a policy
     const [first, ...rest] = domain.mx().connections
     expect(first?.mailFrom).toBeUndefined()
     expect(rest.filter(({ mailFrom }) => mailFrom !== undefined)).toHaveLength(1)
   })
 
-  test('[STS-38] [STS-42] a handshake that stalls: refused before MAIL FROM', async () => {
+  test('[STS-38] [STS-42] a stalled handshake: refused before MAIL FROM', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.mx().fails('handshake-stall')
 
@@ -249,7 +249,7 @@ describe('STARTTLS', () => {
     { mode: 'testing' as const },
     { mode: 'none' as const },
     {},
-  ])('[STS-39] SNI holds the name of the MX host: $mode', async (options) => {
+  ])('[STS-39] SNI is the name of the MX host: $mode', async (options) => {
     const domain = stage.domain(options)
 
     await deliver(stage.sender(), domain)
@@ -270,8 +270,8 @@ describe('STARTTLS', () => {
   })
 })
 
-describe('a domain with all in order', () => {
-  test('[STS-42] is delivered to, over TLS from STARTTLS on', async () => {
+describe('a domain without faults', () => {
+  test('[STS-42] gets its message, over TLS from STARTTLS on', async () => {
     const domain = stage.domain({ mode: 'enforce' })
 
     const delivery = await deliver(stage.sender(), domain)
@@ -290,7 +290,7 @@ describe('a domain with all in order', () => {
     expect(plain.map(({ text }) => text)).toEqual(['EHLO sender.example', 'STARTTLS'])
   })
 
-  test('[STS-42] enforce: a session that proved nothing never carries a message that needs proof', async () => {
+  test('[STS-42] under enforce never gets a message on a session without proof', async () => {
     const domain = stage.domain()
     const mx = domain.mx()
     mx.fails('self-signed')

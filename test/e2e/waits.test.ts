@@ -1,4 +1,4 @@
-/** A policy that is learnt while a message waits: the plan is made anew before MAIL FROM. */
+/** A policy found while a message waits: the plan is replaced before MAIL FROM. */
 import type { Socket } from 'node:net'
 import nodemailer from 'nodemailer'
 import { describe, expect, test } from 'vitest'
@@ -18,7 +18,7 @@ function gate(): { opened: Promise<void>; open: () => void } {
   return { opened, open }
 }
 
-/** Connections to these hosts are made when the gate opens; `asked` resolves at the first one. */
+/** Connections to these hosts are opened with the gate; `asked` resolves at the first one. */
 function heldConnect(hosts: () => readonly string[]) {
   const held = gate()
   const asked = gate()
@@ -36,7 +36,7 @@ function heldConnect(hosts: () => readonly string[]) {
   }
 }
 
-/** A sender whose core is shared with the test, which makes it learn a policy. */
+/** A sender whose core is shared with the test, which makes it find a policy. */
 function shared(options: MtaStsTransportOptions = {}) {
   const { connect, ...rest } = options
   const sts = stage.sts({ negativeTtl: 0, ...(connect ? { connect } : {}) })
@@ -51,8 +51,8 @@ async function learnEnforce(domain: MailDomain, sts: ReturnType<typeof shared>['
   expect(await sts.lookAgain(domain.name)).toMatchObject({ policy: { mode: 'enforce' } })
 }
 
-describe('a policy that arrives while a message waits', () => {
-  test('[STS-51] [STS-42] for the connection: refuses the host that it does not trust', async () => {
+describe('a policy found while a message waits', () => {
+  test('[STS-51] [STS-42] for the connection: refuses the untrusted host', async () => {
     const domain = stage.domain()
     domain.mx().fails('self-signed')
     const held = heldConnect(() => [domain.mx().name])
@@ -67,7 +67,7 @@ describe('a policy that arrives while a message waits', () => {
     expectNoLeak(domain.mx())
   })
 
-  test('[STS-51] [STS-42] for a place in the pool: refuses the host that it does not trust', async () => {
+  test('[STS-51] [STS-42] for a pooled connection: refuses the untrusted host', async () => {
     const busy = stage.domain()
     const domain = stage.domain()
     domain.mx().fails('self-signed')
@@ -77,7 +77,7 @@ describe('a policy that arrives while a message waits', () => {
     const first = sender.sendMail(messageTo(busy))
     await held.asked
     const waiting = errorOf(sender.sendMail(messageTo(domain)))
-    // It has its plan, without a policy, and waits behind the first
+    // It has a plan without a policy, and waits behind the first
     await expect
       .poll(() => stage.world.queries.some(({ name }) => name === domain.mx().name))
       .toBe(true)
@@ -89,7 +89,7 @@ describe('a policy that arrives while a message waits', () => {
     expectNoLeak(domain.mx())
   })
 
-  test('[STS-51] [STS-42] behind a slow first MX host: does not use the second one unproved', async () => {
+  test('[STS-51] [STS-42] behind a slow first MX host: does not use the second one without proof', async () => {
     const domain = stage.domain({ mx: ['mx1', 'mx2'] })
     domain.mx('mx1').fails('unreachable')
     domain.mx('mx2').fails('self-signed')
@@ -105,7 +105,7 @@ describe('a policy that arrives while a message waits', () => {
     expectNoLeak(domain.mx('mx2'))
   })
 
-  test('[STS-51] with hosts that it trusts: delivers under the new policy', async () => {
+  test('[STS-51] with trusted hosts: delivers under the new policy', async () => {
     const domain = stage.domain()
     const held = heldConnect(() => [domain.mx().name])
     const { sts, sender } = shared({ connect: held.connect })
@@ -118,7 +118,7 @@ describe('a policy that arrives while a message waits', () => {
     expect(only((await sending).deliveries)).toMatchObject({ mode: 'enforce', proved: 'sts' })
   })
 
-  test('[STS-51] between context.open() and the message of an own sender: assertCurrent() throws', async () => {
+  test("[STS-51] between context.open() and the caller's own message: assertCurrent() throws", async () => {
     const domain = stage.domain()
     domain.mx().fails('self-signed')
     const sts = stage.sts({ negativeTtl: 0 })
@@ -139,7 +139,7 @@ describe('a policy that arrives while a message waits', () => {
     expectNoLeak(domain.mx())
   })
 
-  test('[STS-51] on a kept connection that proved nothing: takes another one, and refuses it', async () => {
+  test('[STS-51] on a reused connection without proof: uses a new one, and refuses it', async () => {
     const domain = stage.domain()
     domain.mx().fails('self-signed')
     const { sts, sender } = shared({ maxMessages: 100 })

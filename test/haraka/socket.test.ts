@@ -8,7 +8,7 @@ afterEach(() => {
   for (const socket of open.splice(0)) socket.destroy()
 })
 
-/** A plaintext connection in Haraka's hands, and the host at its other end. */
+/** A plaintext connection for Haraka, and the host at its other end. */
 async function connection(given: Partial<HandedOver> = {}) {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -31,7 +31,7 @@ async function connection(given: Partial<HandedOver> = {}) {
   socket.start()
   const said: string[] = []
   far.setEncoding('latin1').on('data', (text: string) => said.push(text))
-  /** Says a command and waits for so many lines in reply. */
+  /** Sends a command and waits for this many lines in reply. */
   const exchange = async (command: string, reply: string): Promise<string> => {
     lines.length = 0
     socket.write(`${command}\r\n`, 'utf8')
@@ -44,8 +44,8 @@ async function connection(given: Partial<HandedOver> = {}) {
   return { socket, far, said, exchange }
 }
 
-describe('a plaintext connection in the hands of Haraka', () => {
-  it('offers no STARTTLS, which has failed or is not to be had', async () => {
+describe('the socket of a plaintext connection for Haraka', () => {
+  it('offers no STARTTLS, which failed or is missing', async () => {
     const { socket, exchange } = await connection()
     expect(await exchange('EHLO a.example', '250-mx.example\r\n250 STARTTLS\r\n')).toBe(
       '250 mx.example\r\n',
@@ -58,7 +58,7 @@ describe('a plaintext connection in the hands of Haraka', () => {
     ['RCPT TO:<b@b.example>', '550 5.1.1 No such user'],
     ['MAIL FROM:<a@a.example>', '553 5.1.8 No such sender'],
     ['.', '554 5.6.0 No'],
-  ])('hears the final reply to %s as it is', async (command, reply) => {
+  ])('passes the final reply to %s on unchanged', async (command, reply) => {
     const { exchange } = await connection()
     expect(await exchange(command, `${reply}\r\n`)).toBe(`${reply}\r\n`)
   })
@@ -66,7 +66,7 @@ describe('a plaintext connection in the hands of Haraka', () => {
   it.each([
     ['RCPT TO:<b@b.example>', '550 5.1.1 No such user', '450 4.1.1 No such user'],
     ['DATA', '554 No', '454 No'],
-  ])('after a failed handshake, hears a 5yz to %s as a 4yz', async (command, reply, heard) => {
+  ])('changes a 5yz to %s to a 4yz after a failed handshake', async (command, reply, heard) => {
     const { exchange } = await connection({ tlsFailed: true })
     expect(await exchange(command, `${reply}\r\n`)).toBe(`${heard}\r\n`)
   })
@@ -75,17 +75,17 @@ describe('a plaintext connection in the hands of Haraka', () => {
     ['MAIL FROM:<a@a.example>', '530 5.7.0 Must issue a STARTTLS command first', '430 4.7.0'],
     ['RCPT TO:<b@b.example>', '550 5.7.10 Encryption needed', '450 4.7.10'],
     ['HELO a.example', '554 5.7.1 Go away', '454 4.7.1'],
-  ])('hears a reply to %s that is not final as a 4yz', async (command, reply, heard) => {
+  ])('changes a reply to %s that is not final to a 4yz', async (command, reply, heard) => {
     const { exchange } = await connection()
     expect(await exchange(command, `${reply}\r\n`)).toMatch(new RegExp(`^${heard} `))
   })
 
-  it('lets Haraka fall back on HELO when EHLO is refused', async () => {
+  it('lets Haraka use HELO when EHLO is refused', async () => {
     const { exchange } = await connection()
     expect(await exchange('EHLO a.example', '502 5.5.1 No\r\n')).toBe('502 5.5.1 No\r\n')
   })
 
-  it('says no MAIL FROM once the policy has changed', async () => {
+  it('sends no MAIL FROM after the policy has changed', async () => {
     const { socket, far, said } = await connection({
       objection: () => new Error('The MTA-STS policy has changed'),
     })
@@ -94,12 +94,12 @@ describe('a plaintext connection in the hands of Haraka', () => {
     const [error] = await failed
     await once(far, 'close')
     expect(error).toMatchObject({ message: 'The MTA-STS policy has changed' })
-    // Haraka would take the host for one without TLS, for a week
+    // Haraka would treat the host as one without TLS for a week
     expect(error).not.toHaveProperty('source')
     expect(said).toEqual([])
   })
 
-  it('ends the connection of a host whose line has no end', async () => {
+  it('ends the connection for an endless line', async () => {
     const { socket, far } = await connection()
     const failed = once(socket, 'error')
     far.on('error', () => undefined).write('250-'.padEnd(70_000, 'x'))

@@ -1,6 +1,6 @@
 /**
- * The table: what is wrong with a domain, and what becomes of a message to it with the plugin, and
- * in Haraka and ZoneMTA as they are (TLS and, in ZoneMTA, its own MTA-STS turned on).
+ * The table: the faults of a domain, and the outcome of a message with the plugin, and in Haraka
+ * and ZoneMTA by themselves (with TLS and, in ZoneMTA, its own MTA-STS).
  *
  * @module
  */
@@ -10,19 +10,19 @@ import type { HostVersion } from './versions.js'
 
 export interface Outcome {
   result: Result
-  /** The label of the MX host that took the message */
+  /** The label of the MX host that accepted the message */
   to?: string
   /** Default true */
   tls?: boolean
   /** The session events, `mx1: certificate-host-mismatch` or `mx1: ok`; the plugin's only */
   sessions?: readonly string[]
-  /** No connection came to any MX host */
+  /** No connection reached any MX host */
   dialled?: false
   /** In a control run: timing decides between this and a deferral */
   orDeferred?: true
-  /** An MX host said no after MAIL FROM, which only a connection that proved itself may hear */
+  /** An MX host refused after MAIL FROM, which only an authenticated connection may reach */
   afterMail?: true
-  /** A reply at the greeting says nothing about TLS, and the text names the reply */
+  /** The reply at the greeting, which the error's text contains */
   says?: string
 }
 
@@ -32,7 +32,7 @@ export interface Change {
   /** By label */
   faults?: Readonly<Record<string, MxFault | null>>
   dns?: DnsFault
-  /** `null`: the TXT record and the policy file are gone */
+  /** `null`: the TXT record and the policy file are removed */
   txt?: null
   /** Signs the domain and publishes TLSA records; `host` is a label */
   dane?: DaneOptions
@@ -42,27 +42,27 @@ export interface HostCase {
   name: string
   /** Default enforce; `absent`: no policy */
   mode?: 'enforce' | 'testing' | 'none' | 'absent'
-  /** Labels of MX hosts, the most preferred first; default one, `mx1` */
+  /** Labels of MX hosts in order of preference; default one, `mx1` */
   mx?: readonly string[]
-  /** Labels that the policy names; default all of them */
+  /** Labels in the policy; default all of them */
   names?: readonly string[]
   first?: Change
-  /** Before a second message, whose outcome is the case's; the first is delivered */
+  /** Change before a second message, whose outcome counts; the first is delivered */
   later?: Change
-  /** The outcome of the first message, where it is not delivered */
+  /** The outcome of the first message, if it is not delivered */
   before?: Result
-  /** There is no second message: the first one is tried again */
+  /** The first message is retried instead of a second one */
   retry?: true
-  /** The second message is sent once the connections of the first are closed, also pooled ones */
+  /** The second message is sent after the connections of the first are closed, also pooled ones */
   idle?: true
   protected: Outcome
   haraka: Outcome
   zoneMta: Outcome
-  /** In zone-mta 3.10, where that differs */
+  /** In zone-mta 3.10, if that differs */
   zoneMta310?: Outcome
   /** Sets fields of ZoneMTA's delivery, as another plugin would; `mx`: the first MX host */
   delivery?: { skipSTS?: true; mx?: true }
-  /** Played with DANE turned on, and only then */
+  /** Only with DANE enabled */
   withDane?: true
   /** Only in this server */
   only?: HostVersion['kind']
@@ -274,7 +274,7 @@ const stsCases: readonly HostCase[] = [
     first: one('unreachable'),
     protected: delivered('mx2'),
     haraka: delivered('mx2'),
-    // A reset, as the bridge plays this fault, may come before or after the connection
+    // A reset, as the bridge makes it, may come before or after the connection
     zoneMta: EITHER,
   },
   {
@@ -443,7 +443,7 @@ const stsCases: readonly HostCase[] = [
   },
 ]
 
-/** With `[dane] enabled=true`; the servers as they are know nothing of DANE. */
+/** With `[dane] enabled=true`; the servers by themselves have no DANE. */
 const daneCases: ReadonlyArray<Omit<HostCase, 'haraka' | 'zoneMta'>> = [
   {
     name: 'DANE, no policy',
@@ -505,7 +505,7 @@ export const cases: readonly HostCase[] = [
   })),
 ]
 
-/** The domain of a case: `wrong-name-first-of-two.example`. */
+/** Returns the domain of a case: `wrong-name-first-of-two.example`. */
 export function domainOf({ name }: HostCase): string {
   return `${name
     .toLowerCase()

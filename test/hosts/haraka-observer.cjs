@@ -1,5 +1,5 @@
 'use strict'
-// A Haraka plugin of the tests: takes every message, and reports what becomes of it.
+// A Haraka plugin of the tests: accepts every message, and reports its outcome.
 const { subscribe } = require('node:diagnostics_channel')
 
 const report = (what, facts) => process.send({ what, ...facts })
@@ -32,7 +32,7 @@ exports.delivered = (next, hmail, [host, , response, , , , , secured]) => {
 exports.deferred = (next, hmail, { err }) => {
   const { domain } = hmail.todo
   report('deferred', { domain, text: String(err) })
-  // DENYSOFT: the next attempt in so many seconds
+  // DENYSOFT: the next attempt after this many seconds
   if (domain.startsWith('retried-')) next(903, 1)
   else next()
 }

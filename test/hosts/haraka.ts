@@ -1,5 +1,5 @@
 /**
- * A Haraka that takes every message on port 2525 of loopback and delivers it.
+ * A Haraka that accepts every message on port 2525 of loopback and delivers it.
  *
  * @module
  */
@@ -18,24 +18,24 @@ export interface ServerSetup {
   host: InstalledHost
   /** An empty folder */
   folder: string
-  /** The parent of the node_modules that the package is installed in */
+  /** The parent of the node_modules with the package */
   user: string
   /** PEM file with the root of the world */
   ca: string
   /** The plugin's settings: config/mta-sts.ini, or the object in ZoneMTA's configuration */
   settings?: string | object
-  /** Lines of Haraka's config/plugins; default: those that the plugin's page tells to write */
+  /** Lines of Haraka's config/plugins; default: those of the plugin's page */
   plugins?: readonly string[]
   isProtected: boolean
-  /** DANE is turned on */
+  /** Whether DANE is enabled */
   withDane?: true
-  /** The folder is an instance already, with the plugin's line in it */
+  /** The folder is already an instance with the plugin's line */
   isSetUp?: true
 }
 
 const PORT = 2525
 
-/** The files of an instance, as `haraka -i` and the page on Haraka lead to them. */
+/** The files of an instance, as `haraka -i` and the page on Haraka make them. */
 async function prepare(setup: ServerSetup): Promise<void> {
   const { folder, settings } = setup
   if (!setup.isSetUp) {
@@ -89,7 +89,7 @@ function listOf(setting: string, domains: readonly string[]): string {
   return domains.map((domain) => `${setting}[]=${domain}\n`).join('')
 }
 
-/** Haraka says that it has started a moment before it listens. */
+/** Waits until Haraka listens, shortly after it reports its start. */
 function isListening(): Promise<boolean> {
   const socket = connect({ host: '127.0.0.1', port: PORT })
   return new Promise((resolve) => {
@@ -101,7 +101,7 @@ function isListening(): Promise<boolean> {
   })
 }
 
-/** The plugins that `haraka -i` lists are not of this test; the line of the plugin must be there. */
+/** Removes the plugins that `haraka -i` lists; checks that the plugin's line is there. */
 async function checkLine(folder: string): Promise<void> {
   const lines = (await readFile(join(folder, 'config', 'plugins'), 'utf8')).split('\n')
   if (!lines.includes('mta-sts/haraka')) throw new Error('config/plugins has no line of the plugin')
@@ -117,7 +117,7 @@ function program({ folder }: InstalledHost): string {
   return join(folder, 'bin', 'haraka')
 }
 
-/** A process that may end at once, where its settings are wrong. */
+/** Starts a process, which may end at once if its settings are wrong. */
 export async function startHaraka(setup: ServerSetup): Promise<HostProcess> {
   await prepare(setup)
   const { host, folder, ca } = setup

@@ -16,7 +16,7 @@ import { runStarts } from './starts.js'
 import { type HostResults, printResults } from './table.js'
 import { zoneMta } from './zone-mta.js'
 
-/** Cases that show that the plugin is at work at all */
+/** Cases that show that the plugin works at all */
 const FEW = ['good', 'wrong name', 'wrong name, first of two']
 
 async function runServer(task: Task, host: InstalledHost, mode: Mode): Promise<HostResults> {

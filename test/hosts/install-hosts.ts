@@ -1,5 +1,5 @@
 /**
- * The mail servers from the npm registry, in pinned versions, in a cache that outlives a run.
+ * The mail servers from the npm registry, in pinned versions, in a permanent cache.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export async function installHost(host: HostVersion): Promise<InstalledHost> {
   }
 }
 
-/** Into a folder of another name first: an interrupted installation is not taken for a whole one. */
+/** Installs into a folder of another name first: an interrupted installation must not count. */
 async function install({ package: name, version }: HostVersion, root: string): Promise<void> {
   const unfinished = `${root}.${process.pid}`
   await mkdir(unfinished, { recursive: true })
@@ -41,7 +41,7 @@ async function install({ package: name, version }: HostVersion, root: string): P
   await rename(unfinished, root).catch(() => rm(unfinished, { recursive: true }))
 }
 
-/** The path of another line's Node, downloaded by npx where it is not cached yet. */
+/** Returns the path of another Node line, downloaded by npx if it is not cached. */
 async function nodeOfLine(line: number): Promise<string> {
   const args = ['--yes', '-p', `node@${line}`, 'node', '-p', 'process.execPath']
   return (await run('npx', args, { env: { ...process.env, ...QUIET } })).trim()

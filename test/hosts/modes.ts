@@ -1,14 +1,14 @@
 /**
- * The data that the outer part of a run hands to the part inside the namespace.
+ * Data from the outer part of a run to the part inside the namespace.
  *
  * @module
  */
 import type { InstalledHost } from './install-hosts.js'
 
 /**
- * - `control`: the server as it is
+ * - `control`: the server by itself
  * - `protected`: with the plugin
- * - `dane`: with the plugin, and DANE turned on
+ * - `dane`: with the plugin, and DANE enabled
  * - `short-line`: Haraka with a line `mta-sts` in config/plugins
  * - `page`: Haraka as the commands of its page set it up
  */
@@ -24,7 +24,7 @@ export const WORDS: Readonly<Record<Mode, string>> = {
   page: 'set up as its page says',
 }
 
-/** The work of one run, prepared by the outer part; it comes as a JSON file. */
+/** The work of one run, prepared by the outer part, as a JSON file. */
 export interface Task {
   hosts: InstalledHost[]
   folder: string
@@ -33,6 +33,6 @@ export interface Task {
   /** The beginning of the names of the cases to play; default all */
   only: string | undefined
   modes: Mode[]
-  /** By name of the host: the folder that the page's commands have made */
+  /** By name of the host: the folder made by the page's commands */
   pages: Record<string, string>
 }

@@ -1,6 +1,6 @@
 /**
- * The commands of the page on Haraka, as a new user types them in an empty folder. What comes from
- * npm is what is tested: the server that is installed already, and the package as it is packed.
+ * The commands of the page on Haraka, as a new user types them in an empty folder, with the
+ * installed server and the packed package.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { InstalledHost } from './install-hosts.js'
 
 const PAGE = new URL('../../docs/haraka.md', import.meta.url)
 
-/** @returns the folder of the instance that the commands have made, ready for the last of them */
+/** @returns the folder of the instance that the commands have made, ready for the last command */
 export async function followPage(host: InstalledHost, folder: string): Promise<string> {
   const [install, ...commands] = await commandsOfPage()
   const last = commands.pop()

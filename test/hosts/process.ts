@@ -1,5 +1,5 @@
 /**
- * A mail server as a process of its own, which reports what becomes of messages by IPC.
+ * A mail server in a separate process, which reports outcomes of messages by IPC.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import { until } from '../lab/shell.js'
 /** The outcome of a message, in the words of both servers. */
 export type Result = 'delivered' | 'deferred' | 'bounced'
 
-/** A session event of the plugin, as far as the table looks at it. */
+/** The used part of a session event of the plugin. */
 export interface SeenSession {
   domain: string
   mode: string
   mxHost: string
-  /** `certificate-expired (reason)`; undefined: the session was as it should be */
+  /** `certificate-expired (reason)`; undefined: the session succeeded */
   failure?: string
 }
 
@@ -68,7 +68,9 @@ export class HostProcess {
     this.#child.send(message)
   }
 
-  /** Waits for a report. @throws with the end of its output when it ends before, or takes too long */
+  /**
+   * Waits for a report. @throws with the end of its output when it ends before, or takes too long
+   */
   async report(find: (report: Report) => boolean, what: string): Promise<Report> {
     return this.until(what, () => this.reports.find(find))
   }
@@ -89,7 +91,7 @@ export class HostProcess {
     })
   }
 
-  /** Waits until it has ended by itself, and returns its exit status. */
+  /** Waits until it has ended, and returns its exit status. */
   async ended(): Promise<number | null> {
     await this.#gone
     return this.#child.exitCode

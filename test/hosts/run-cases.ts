@@ -1,5 +1,5 @@
 /**
- * Plays the cases in one server, one after the other, and judges them.
+ * Plays the cases in one server, in turn, and judges them.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { until } from '../lab/shell.js'
 import { type Change, domainOf, type HostCase, type Outcome } from './cases.js'
 import type { HostProcess, Report, Result, SeenSession } from './process.js'
 
-/** A server that takes messages for a domain. */
+/** A server that accepts messages for a domain. */
 export interface MailServer {
   process: HostProcess
-  /** True where its own log says if a message went over TLS */
+  /** Whether its own log says that a message used TLS */
   logsTls: boolean
   /** @param fields set on the server's own object for the delivery */
   submit(domain: string, fields: object): Promise<void>
@@ -35,7 +35,7 @@ export interface Seen {
 export interface CaseResult {
   case: HostCase
   seen: Seen
-  /** Empty: as it should be */
+  /** Empty: correct */
   wrong: string[]
 }
 
@@ -72,7 +72,7 @@ export class CaseRunner {
       }
       if (one.idle) await this.#connectionsClose(domain)
       this.#change(domain, one.later)
-      // Without the plugin, the first message has been delivered already
+      // Without the plugin, the first message has already been delivered
       const isRetry = one.retry && this.#isProtected
       seen = await this.#send(domain, {
         fields,
@@ -110,7 +110,7 @@ export class CaseRunner {
     }
   }
 
-  /** @param how `retried`: the result to wait for of a message that was sent before */
+  /** @param how `retried`: the expected result of a message that was sent before */
   async #send(
     domain: MailDomain,
     { fields, retried }: { fields: object; retried?: Result },
@@ -154,7 +154,9 @@ export class CaseRunner {
     }
   }
 
-  /** Haraka sends a bounce by itself; ZoneMTA's sender leaves that to a process that is not there. */
+  /**
+   * Haraka sends a bounce itself; ZoneMTA's sender leaves it to a process that does not run here.
+   */
   async #bounceArrives(inbox: number): Promise<void> {
     const sends = 'sendsBounces' in this.#server && this.#server.sendsBounces
     if (!sends) return
@@ -178,7 +180,7 @@ function loggedTls(reports: readonly Report[], domain: string): boolean | undefi
   return logged?.what === 'logged' ? logged.tls : undefined
 }
 
-/** Outcome, receiver and the way it took: with the plugin and without. */
+/** Judges outcome, receiver and transport security: with the plugin and without. */
 function judge(seen: Seen, expected: Outcome, domain: string): string[] {
   const wrong: string[] = []
   if (expected.orDeferred && seen.result === 'deferred') return wrong
@@ -241,7 +243,7 @@ function judgePlugin(seen: Seen, expected: Outcome, domain: string): string[] {
   return wrong
 }
 
-/** Judges the server's own log of a message that was delivered. */
+/** Judges the server's own log of a delivered message. */
 function judgeLog(seen: Seen, { result, tls = true }: Outcome): string[] {
   if (result !== 'delivered' || seen.tls === tls) return []
   return [`the server itself logs tls: ${seen.tls}`]

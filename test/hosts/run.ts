@@ -1,16 +1,16 @@
 /**
- * Real Haraka and ZoneMTA, as they are and with the plugins, against a mail world on real ports of
- * a network namespace. Nothing leaves the machine but the servers' own installation from npm.
+ * Real Haraka and ZoneMTA, by themselves and with the plugins, against a mail world on real ports
+ * of a network namespace. Only the installation of the servers from npm uses the network.
  *
- *     npm run test:hosts                            the newest of both
- *     npm run test:hosts -- --all                   every version
- *     npm run test:hosts -- --host haraka-3.0.4     some of them
- *     npm run test:hosts -- --only 'wrong name'     cases whose name begins so
- *     npm run test:hosts -- --protected             with the plugins only; --control: without them
- *     npm run test:hosts -- --user FOLDER           with the package in FOLDER/node_modules
- *     npm run test:hosts -- --keep                  leaves the servers' files and logs in /tmp
+ * npm run test:hosts the newest of both
+ * npm run test:hosts -- --all every version
+ * npm run test:hosts -- --host haraka-3.0.4 some of them
+ * npm run test:hosts -- --only 'wrong name' cases whose name begins so
+ * npm run test:hosts -- --protected with the plugins only; --control: without them
+ * npm run test:hosts -- --user FOLDER with the package in FOLDER/node_modules
+ * npm run test:hosts -- --keep keeps the servers' files and logs in /tmp
  *
- * Needs root, and what `test/hosts/install.sh` installs. Ends with status 1 when a case is red, 2
+ * Needs root, and the programs of `test/hosts/install.sh`. Exits with status 1 when a case fails, 2
  * when the servers cannot be run here.
  */
 import { spawn } from 'node:child_process'
@@ -85,7 +85,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Runs `inside.ts` where all ports are free, and the name server is the world's. */
+/** Runs `inside.ts` in a namespace with free ports and the world's name server. */
 async function inNamespace(folder: string): Promise<number> {
   const resolv = join(folder, 'resolv.conf')
   await writeFile(resolv, 'nameserver 127.0.0.1\noptions timeout:1 attempts:2\n')

@@ -1,5 +1,5 @@
 /**
- * Configurations with which a server must not start: it would run unprotected, and say nothing.
+ * Configurations with which a server must not start: it would run unprotected without notice.
  *
  * @module
  */
@@ -14,13 +14,13 @@ export interface StartCase {
   kind: HostVersion['kind']
   plugins?: readonly string[]
   settings?: string | object
-  /** Its output must say this */
+  /** A text that its output must contain */
   says: string
 }
 
 export interface StartResult {
   name: string
-  /** Empty: as it should be */
+  /** Empty: correct */
   wrong: string[]
 }
 

@@ -1,5 +1,5 @@
 /**
- * The versions of the mail servers that the plugins are run in.
+ * The tested versions of the mail servers.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export interface HostVersion {
   /** For npm */
   package: string
   version: string
-  /** A line of Node other than the one that runs the tests */
+  /** A Node line, if not the one that runs the tests */
   node?: number
   /** Part of every run; the others only with `--all` */
   newest?: true

@@ -9,7 +9,7 @@ const folder = process.env.ZONE_MTA
 const requireFromHost = createRequire(`${folder}/app.js`)
 const report = (what, facts) => process.send({ what, ...facts })
 
-// As in services/sender.js: configuration, then plugins, then what uses them
+// As in services/sender.js: configuration, then plugins, then their users
 const config = requireFromHost(process.env.ZONE_MTA_CONFIG)
 const plugins = requireFromHost('./lib/plugins')
 plugins.init('sender')
@@ -39,7 +39,7 @@ function enqueue(delivery) {
 function sendCommand(command, callback) {
   const { cmd, key, value, id, status, response, category } =
     typeof command === 'string' ? { cmd: command } : command
-  // A question for the next message waits for it: senders ask an empty queue once a second
+  // A request for the next message waits for it: senders ask an empty queue once a second
   if (cmd === 'GET') return void whenQueued((delivery) => callback(null, delivery))
   let answer = true
   if (cmd === 'GETCACHE') answer = cache.get(key)
@@ -59,7 +59,7 @@ function sendCommand(command, callback) {
 const zoneName = 'default'
 const zone = new SendingZone(zoneName, config.zones[zoneName], false)
 plugins.handler.queue = { retrieve: () => Readable.from(['hello\r\n']) }
-// The host's own log of a delivery; operators look for `tls: true` in it
+// The host's own log of a delivery; operators search it for `tls: true`
 plugins.handler.remotelog = (id, _seq, action, entry) => {
   if (action === 'ACCEPTED') report('logged', { domain: domains.get(id), tls: entry.tls })
 }

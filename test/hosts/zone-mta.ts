@@ -1,5 +1,5 @@
 /**
- * A sender process of ZoneMTA, with Redis beside it.
+ * A sender process of ZoneMTA, with Redis.
  *
  * @module
  */
@@ -25,14 +25,14 @@ async function prepare(setup: ServerSetup): Promise<void> {
     dns: { caching: false },
     plugins: isProtected ? { 'modules/mta-sts/zone-mta': settings ?? defaultSettings(setup) } : {},
     queue: { mongodb: false },
-    // One connection, kept for a second: long enough for the next message of a case
+    // One connection, open for a second: long enough for the next message of a case
     zones: { default: { connections: 1, connectionCache: { ttl: 1, reuseCount: 100 } } },
   }
   const text = `module.exports = ${JSON.stringify(config)}\n`
   await writeFile(join(folder, 'config', 'production.js'), text)
 }
 
-/** Redis, in which ZoneMTA keeps its state, and by default the plugin its policies. */
+/** Redis with ZoneMTA's state, and by default the plugin's policies. */
 export function startRedis(folder: string): Daemon {
   const options = ['--port', String(REDIS_PORT), '--bind', '127.0.0.1', '--save', '']
   return new Daemon('redis-server', ['redis-server', ...options], join(folder, 'redis.log'))
@@ -62,7 +62,7 @@ function defaultSettings({ ca, withDane }: ServerSetup): object {
   return { enabled: 'sender', ca, negativeTtl: 0, overrides, ...(withDane ? { dane } : {}) }
 }
 
-/** A process that may end at once, where its settings are wrong. Redis must be there. */
+/** Starts a process, which may end at once if its settings are wrong. Redis must be running. */
 export async function startZoneMta(setup: ServerSetup): Promise<HostProcess> {
   await prepare(setup)
   const { host, folder, ca, user } = setup

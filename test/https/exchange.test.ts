@@ -1,4 +1,4 @@
-/** One verified HTTPS exchange: what it returns of each address, and what is sent to whom. */
+/** One verified HTTPS exchange: the result for each address, and the data sent to each. */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -23,7 +23,7 @@ beforeAll(async () => {
 })
 afterAll(() => servers.close())
 
-/** A server that answers each request with these bytes, and what it was sent. */
+/** A server that answers each request with these bytes, and the bytes that it received. */
 async function host(answer: string, spec: CertificateSpec = { san: [`DNS:${HOST}`] }) {
   const received: string[] = []
   const secured: TLSSocket[] = []
@@ -95,7 +95,7 @@ describe('exchanges', () => {
     expect(wire.left).toEqual([])
   })
 
-  it('stops when the caller has enough: no further address is contacted', async () => {
+  it('stops when the caller has enough, without contacting further addresses', async () => {
     const good = await host(OK)
     const wire = new Wire({ '192.0.2.1': good.port, '192.0.2.2': good.port })
     for await (const exchange of exchanges(request(), options(wire))) {
@@ -133,7 +133,7 @@ describe('exchanges', () => {
     expect(new Set(wire.dials.map(({ port }) => port))).toEqual(new Set([8443]))
   })
 
-  it('keeps what was read of a body that is too long or breaks off, and its status', async () => {
+  it('keeps the status and the received part of a body that is too long or breaks off', async () => {
     const long = await host(`HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n${'x'.repeat(300)}`)
     const cut = await host('HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\nhalf')
     const wire = new Wire({ '192.0.2.1': long.port, '192.0.2.2': cut.port })

@@ -1,11 +1,11 @@
 /**
- * Somebody on the wire, as a program of its own: `attacker.ts <what> <address> <server's address>`.
- * Everything is passed on as it is, but for
+ * An attacker between sender and server, as a separate program: `attacker.ts <mode> <address>
+ * <server's address>`. It passes everything on unchanged, except for
  *
- * - `strips-starttls`: the server's offer of STARTTLS, which is overwritten as the boxes do that
- *   are found in the wild, and a STARTTLS that is sent all the same
- * - `injects`: after the reply to STARTTLS, and in the same segment, a reply to the EHLO that only
- *   comes after the handshake (CVE-2021-38371 and its like)
+ * - `strips-starttls`: the server's offer of STARTTLS, which is overwritten as real middleboxes
+ *   do, and a STARTTLS that is sent nevertheless
+ * - `injects`: after the reply to STARTTLS, and in the same segment, a reply to the EHLO after
+ *   the handshake (CVE-2021-38371 and similar)
  *
  * @module
  */
@@ -15,7 +15,7 @@ const [what, address, server] = process.argv.slice(2)
 
 const INJECTED = '250-mx.attacker.example\r\n250-SIZE 1\r\n250 DSN\r\n'
 
-/** Until TLS begins, everything is text that can be read and written over. */
+/** Changes the text before TLS begins, which is all readable. */
 function fromServer(text: string): string {
   if (what === 'strips-starttls') return text.replace(/^250([- ])STARTTLS/gm, '250$1XXXXXXXX')
   return /^220 2\.0\.0 /.test(text) ? text + INJECTED : text

@@ -9,7 +9,7 @@ import { ADDRESSES, type Namespace } from './network.js'
 import { nameOf, type PlacedDomain, type PlacedHost } from './placement.js'
 import { Daemon } from './shell.js'
 
-/** Everything may be cached for an hour; what changes in a run is flushed from the resolver. */
+/** Everything may be cached for an hour; changes during a run are flushed from the resolver. */
 const SOA = '@ 3600 SOA ns.example. hostmaster.example. 1 3600 600 86400 3600'
 
 export class Bind {
@@ -40,7 +40,7 @@ export class Bind {
     await this.#namespace.listening(ADDRESSES.bind, 53, this.#daemon)
   }
 
-  /** Puts another TXT record in the place of those at `_mta-sts.` + domain; null: none. */
+  /** Replaces the TXT records at `_mta-sts.` + domain; null: removes them. */
   async changeTxt({ name }: PlacedDomain, txt: string | null): Promise<void> {
     const owner = `_mta-sts.${name}.`
     const commands = [
@@ -91,7 +91,7 @@ function rootZone(): string[] {
 
 const GLUE = `ns.example. 3600 A ${ADDRESSES.bind}`
 
-/** Delegates every domain; a lame one to the server that has no such zone. */
+/** Delegates every domain; a lame one to a server without such a zone. */
 function exampleZone(domains: readonly PlacedDomain[]): string[] {
   const delegations = domains
     .filter(({ spec }) => spec.mx !== 'nxdomain')
@@ -109,7 +109,7 @@ function exampleZone(domains: readonly PlacedDomain[]): string[] {
   ]
 }
 
-/** Name servers that do not answer, and that refuse to. */
+/** Name servers that do not answer, and that refuse. */
 const OUT_OF_ORDER = { dead: 'ns-dead.example.', lame: 'ns-lame.example.' }
 
 function zoneOf(domain: PlacedDomain): string[] {

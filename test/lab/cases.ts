@@ -1,11 +1,13 @@
 /**
- * The table, played: a message to every domain, then what is to change between, then a second
- * message to every domain; all by one sender.
+ * Plays the table: a message to every domain, the changes in between, then a second message to
+ * every domain; all by one sender.
  *
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { CheckReport } from '../../src/cli/check/findings.js'
 import { judgeMessage, judgeRequests, judgeSessions, outcomeOf, type Sent } from './judge.js'
+import { judgeCheck } from './judge-check.js'
 import type { Lab } from './lab.js'
 import type { MxSession } from './mx-log.js'
 import type { PlacedDomain } from './placement.js'
@@ -18,7 +20,7 @@ export interface CaseResult {
   /** Of the first message and of the second */
   expected: string[]
   got: string[]
-  /** The MX hosts' own words */
+  /** Lines from the logs of the MX hosts */
   log: string[]
   wrong: string[]
 }
@@ -28,10 +30,23 @@ export async function runCases(
   domains: readonly PlacedDomain[],
   tell: (what: string) => void,
 ): Promise<CaseResult[]> {
-  const sender = lab.sender()
+  const sender = lab.sender(STORE)
   const sent = new Map<PlacedDomain, Sent[]>()
+  const checked: Array<Map<string, CheckReport>> = []
+  const askedByCheck = new Map<string, number>()
   for (const round of [1, 2]) {
     if (round === 2) await change(lab, domains)
+    // It can judge the second message only if it sees the sender's cache
+    if (round === 1 || STORE !== undefined) {
+      tell(`check --connect of ${domains.length} domains`)
+      const before = await lab.nginx.requests()
+      const names = domains.map(({ name }) => name)
+      checked.push(await lab.check(names, round === 1 ? undefined : STORE))
+      for (const [host, count] of await lab.nginx.requests()) {
+        const asked = count - (before.get(host) ?? 0)
+        askedByCheck.set(host, (askedByCheck.get(host) ?? 0) + asked)
+      }
+    }
     tell(`Message ${round} to each of ${domains.length} domains`)
     await atOnce(AT_ONCE, slowestFirst(domains), async (domain) => {
       const one = await send(sender, domain, round)
@@ -41,15 +56,19 @@ export async function runCases(
   const complaints = await endOf(lab, sender)
   const sessions = await endedSessions(lab)
   const requests = await lab.nginx.requests()
+  for (const [host, count] of askedByCheck) requests.set(host, (requests.get(host) ?? 0) - count)
   const results = await Promise.all(
     domains.map((domain) =>
-      judge(lab, domain, { sent: sent.get(domain) ?? [], sessions, requests }),
+      judge(lab, domain, { sent: sent.get(domain) ?? [], checked, sessions, requests }),
     ),
   )
   return [...results, endResult(complaints)]
 }
 
-/** How many domains are sent to at the same time. */
+/** The sender's cache as a file, where this Node has SQLite: 22.13 and later. */
+const STORE = process.getBuiltinModule('node:sqlite') === undefined ? undefined : 'policies.sqlite'
+
+/** Number of domains in parallel. */
 const AT_ONCE = 24
 
 async function atOnce<T>(
@@ -64,7 +83,7 @@ async function atOnce<T>(
   await Promise.all(Array.from({ length: limit }, worker))
 }
 
-/** What runs into timeouts is begun first, so that the rest is done beside it. */
+/** Starts domains with timeouts first, so that the others run in parallel. */
 function slowestFirst(domains: readonly PlacedDomain[]): PlacedDomain[] {
   const isSlow = ({ spec: { txt, mx, policy }, hosts }: PlacedDomain) =>
     txt === 'dead' ||
@@ -93,7 +112,7 @@ async function send(sender: Sender, domain: PlacedDomain, round: number): Promis
   return { messageId, expected, reply }
 }
 
-/** Closes the sender's transports. What its operator would have to complain about. */
+/** Closes the sender's transports, and returns the complaints. */
 async function endOf(lab: Lab, sender: Sender): Promise<string[]> {
   const late = await sender.end().then(
     () => [],
@@ -103,10 +122,10 @@ async function endOf(lab: Lab, sender: Sender): Promise<string[]> {
   return said === '' ? late : [...late, `it said on its standard error: ${said}`]
 }
 
-/** What the table says is different from the second message on. */
+/** Makes the table's changes before the second message. */
 async function change(lab: Lab, domains: readonly PlacedDomain[]): Promise<void> {
   await lab.mortalNginx.stop()
-  // A policy that is meant to have expired by the second message
+  // A policy that should have expired by the second message
   const lifetimes = domains.flatMap(({ spec }) => spec.policy?.maxAge ?? [])
   await delay(1000 * Math.max(0, ...lifetimes))
   for (const domain of domains) {
@@ -118,7 +137,7 @@ async function change(lab: Lab, domains: readonly PlacedDomain[]): Promise<void>
   }
 }
 
-/** Every session, once all of them are over: the sender has ended. */
+/** Every session, after the sender has ended. */
 export function endedSessions(lab: Lab): Promise<MxSession[]> {
   return until('all SMTP sessions are over', async () => {
     const sessions = await lab.sessions()
@@ -128,6 +147,8 @@ export function endedSessions(lab: Lab): Promise<MxSession[]> {
 
 interface Evidence {
   sent: Sent[]
+  /** Results of `check` before the first and the second message, by domain */
+  checked: ReadonlyArray<ReadonlyMap<string, CheckReport>>
   sessions: MxSession[]
   /** By policy host */
   requests: ReadonlyMap<string, number>
@@ -136,7 +157,7 @@ interface Evidence {
 async function judge(
   lab: Lab,
   domain: PlacedDomain,
-  { sent, sessions, requests }: Evidence,
+  { sent, checked, sessions, requests }: Evidence,
 ): Promise<CaseResult> {
   await arrivals(lab, domain, sent)
   const mailbox = await lab.mail.read(domain.mailbox)
@@ -151,18 +172,22 @@ async function judge(
       ...sent.flatMap((one) => judgeMessage(one, domain, mailbox)),
       ...judgeSessions(domain, sent, own),
       ...judgeRequests(domain, requests.get(domain.policyHost) ?? 0),
+      ...checked.flatMap((reports, index) => {
+        const [one, report] = [sent[index], reports.get(domain.name)]
+        return one === undefined ? [] : judgeCheck(report, one, domain)
+      }),
     ],
   }
 }
 
-/** A server may still be busy with what it has taken: its mailbox is waited for. */
+/** A server may still be busy with an accepted message: its mailbox is awaited. */
 async function arrivals(lab: Lab, { mailbox }: PlacedDomain, sent: readonly Sent[]): Promise<void> {
   const due = sent.filter(({ reply }) => reply.deliveries.some((one) => one.status === 'delivered'))
   const arrived = async () => {
     const ids = (await lab.mail.read(mailbox)).map(({ messageId }) => messageId)
     return due.every(({ messageId }) => ids.includes(messageId))
   }
-  // What has not come by then is for the judge
+  // The judge decides about missing messages
   await until('the mail is there', arrived, 10_000).catch(() => undefined)
 }
 

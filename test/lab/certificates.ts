@@ -1,5 +1,5 @@
 /**
- * The lab's own authority, and a certificate file for each host that shows one.
+ * The lab's own authority, and a certificate file for each host with TLS.
  *
  * @module
  */
@@ -15,7 +15,7 @@ interface Named {
 
 const STRANGER = 'somebody-else.example'
 
-/** `CN` is what a name check must not go by. */
+/** `CN` must be ignored by a name check. */
 const SPECS: Record<Certificate, (host: Named) => CertificateSpec> = {
   good: ({ name }) => ({ san: [`DNS:${name}`] }),
   'wrong-name': () => ({ cn: STRANGER, san: [`DNS:${STRANGER}`] }),
@@ -32,6 +32,11 @@ const SPECS: Record<Certificate, (host: Named) => CertificateSpec> = {
   wildcard: ({ name }) => ({ san: [`DNS:*.${parentOf(name)}`] }),
   'wildcard-two-deep': ({ name }) => ({ san: [`DNS:*.${parentOf(parentOf(name))}`] }),
   'ip-address': ({ ipv4 }) => ({ san: [`IP:${ipv4}`] }),
+}
+
+/** Returns the certificate data of a host. */
+export function certificateSpec(host: Named, certificate: Certificate): CertificateSpec {
+  return SPECS[certificate](host)
 }
 
 export class Certificates {
@@ -55,9 +60,9 @@ export class Certificates {
 
   /** The file with the key, the certificate and its chain, in this order. */
   async file(host: Named, certificate: Certificate): Promise<string> {
-    const { key, cert } = await this.#authority.issue(SPECS[certificate](host))
+    const { key, cert } = await this.#authority.issue(certificateSpec(host, certificate))
     const path = join(this.#directory, `${host.name}-${certificate}.pem`)
-    // Servers read it before they give up root; there is nothing to hide in here
+    // Servers read it before they drop root; it is not secret
     await writeFile(path, `${key.trim()}\n${cert}`)
     return path
   }

@@ -1,8 +1,8 @@
 /**
- * The domains of the lab: what each says in DNS, what its policy host answers, what its MX hosts
- * do, and what has to become of a message to it, the first time and the second.
+ * The domains of the lab: their DNS, policy hosts and MX hosts, and the expected outcome of the
+ * first and the second message.
  *
- * One fault stands alone wherever that can be: everything an entry does not say is as it should be.
+ * Each entry has one fault wherever possible: everything that it omits is correct.
  *
  * @module
  */
@@ -33,7 +33,7 @@ const NO_HANDSHAKE = 'mx: validation-failure (handshake-failed)'
 const OLD_TLS = 'mx: validation-failure (tls-version)'
 const outside = (label: string) => `${label}: validation-failure (mx-mismatch)`
 
-/** The cases of the public audit of senders, each under every mode. */
+/** The cases of the public audit of senders, each in every mode. */
 const audit: LabDomain[] = [
   ...inEachMode('valid', postfix('mx'), {
     enforce: proved('mx'),
@@ -99,7 +99,7 @@ const audit: LabDomain[] = [
   },
 ]
 
-/** Which MX hosts a policy names (RFC 8461 §4.1), and in which order they are tried (§5.1). */
+/** MX hosts named by a policy (RFC 8461 §4.1), and the order of trying them (§5.1). */
 const mxHosts: LabDomain[] = [
   {
     name: 'outside-first',
@@ -233,7 +233,7 @@ const mxHosts: LabDomain[] = [
   },
 ]
 
-/** What the certificate of an MX host proves (RFC 8461 §4.2). */
+/** Proofs by the certificate of an MX host (RFC 8461 §4.2). */
 const certificates: LabDomain[] = [
   ...enforced('expired', postfix('mx', { certificate: 'expired' }), refused(EXPIRED)),
   ...enforced(
@@ -275,7 +275,7 @@ const certificates: LabDomain[] = [
   ...enforced('exim-cn-only', exim('mx', { certificate: 'cn-only' }), refused(MISMATCH)),
 ]
 
-/** What an MX host does about STARTTLS and TLS (RFC 8461 §4, §7). */
+/** Behaviour of an MX host in STARTTLS and TLS (RFC 8461 §4, §7). */
 const starttls: LabDomain[] = [
   ...enforced('starttls-454', postfix('mx', { tls: 'answered-454' }), refused(ANSWERED_454)),
   ...enforced('no-certificate', postfix('mx', { tls: 'no-certificate' }), refused(NO_HANDSHAKE)),
@@ -300,7 +300,7 @@ const starttls: LabDomain[] = [
   ...enforced('injected', postfix('mx', { attacker: 'injects' }), refused(EARLY_DATA)),
 ]
 
-/** The policy cannot be had, and nothing is cached: mail goes out as if there were none (§3.3). */
+/** The policy cannot be fetched, and nothing is cached: mail is sent as without a policy (§3.3). */
 const policyHosts: LabDomain[] = [
   ...unusablePolicy('policy-404', { host: 'not-found' }),
   ...unusablePolicy('policy-301', { host: 'redirects' }),
@@ -323,7 +323,7 @@ const policyHosts: LabDomain[] = [
   },
 ]
 
-/** The TXT record, right and wrong (RFC 8461 §3.1), and other things that DNS says. */
+/** Valid and invalid TXT records (RFC 8461 §3.1), and other DNS data. */
 const dns: LabDomain[] = [
   ...enforcedBy('txt-cname', { cname: ['v=STSv1; id=1;'] }, 'applies'),
   ...enforcedBy('txt-split', { records: [['v=STS', 'v1; i', 'd=1', ';']] }, 'applies'),
@@ -347,7 +347,7 @@ const dns: LabDomain[] = [
   { name: 'nxdomain', mx: 'nxdomain', expected: fails('EDNS', 'permanent') },
 ]
 
-/** What becomes of a policy that was learnt (RFC 8461 §3.3, §5.1). */
+/** Changes of a cached policy (RFC 8461 §3.3, §5.1). */
 const changes: LabDomain[] = [
   {
     name: 'txt-removed',
@@ -383,7 +383,7 @@ const changes: LabDomain[] = [
     mx: [postfix('mx', { certificate: 'wrong-name' })],
     expected: refused(MISMATCH),
     between: { txt: 'v=STSv1; id=2;', policy: { mode: 'none', mx: [] } },
-    // The cached policy refuses first; only then is there another look at the id (RFC 8461 §5.1)
+    // The cached policy refuses first; only then the id is looked up again (RFC 8461 §5.1)
     second: overTls('none', 'mx', MISMATCH),
   },
   {
@@ -411,7 +411,7 @@ const changes: LabDomain[] = [
   },
 ]
 
-/** The domain is a smart host's (RFC 8461 §3.4). That of the recipient is not asked for its policy. */
+/** The domain is a smart host (RFC 8461 §3.4). The recipient's policy is not looked up. */
 const smartHosts: LabDomain[] = [
   {
     name: 'smart',
@@ -468,13 +468,13 @@ function enforced(name: string, host: MxHost, expected: Outcome): LabDomain[] {
   return [{ name, policy: enforce(host.label), mx: [host], expected }]
 }
 
-/** The MX host would be refused under the policy: that it is not shows that none applies. */
+/** A policy would refuse the MX host: a delivery shows that none applies. */
 function unusablePolicy(name: string, options: Parameters<typeof enforce>[1]): LabDomain[] {
   const host = postfix('mx', { certificate: 'wrong-name' })
   return [{ name, policy: enforce('mx', options), mx: [host], expected: overTls('none', 'mx') }]
 }
 
-/** The policy host is as it should be; whether it is asked hangs on the TXT record. */
+/** The policy host is correct; the TXT record decides whether it is used. */
 function enforcedBy(
   name: string,
   txt: NonNullable<LabDomain['txt']>,

@@ -1,6 +1,6 @@
 /**
- * Exim: one daemon at all the addresses of its MX hosts. What a host is called, which certificate
- * it shows and what it does about TLS is looked up by the address that was connected to.
+ * Exim: one daemon at all addresses of its MX hosts. Name, certificate and TLS behaviour of a host
+ * are looked up by the connected address.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Namespace } from './network.js'
 import type { PlacedHost } from './placement.js'
 import { Daemon } from './shell.js'
 
-/** Where `install.sh` unpacks Debian's package, which cannot be installed beside Postfix. */
+/** The unpacked Debian package from `install.sh`, which cannot be installed beside Postfix. */
 export const EXIM = '/opt/mta-sts-lab/exim/usr/sbin/exim4'
 
 /** The user that Debian's Exim is built for. */
@@ -78,7 +78,7 @@ export class Exim {
     await this.#daemon?.stop()
   }
 
-  /** An account that is there only in the namespace. */
+  /** Creates an account that exists only in the namespace. */
   async #makeUser(): Promise<void> {
     const etc = join('/etc/netns', this.#namespace.name)
     const passwd = await readFile('/etc/passwd', 'utf8')

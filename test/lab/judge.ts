@@ -1,6 +1,6 @@
 /**
- * What became of a message, from both ends: what the sender reports, and what the receiving
- * servers have in their mailboxes and logs.
+ * Judges the outcome of a message from both ends: the sender's report, and the mailboxes and logs
+ * of the receiving servers.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import { labelOf, type PlacedDomain, type PlacedHost } from './placement.js'
 import type { SendReply } from './sender.js'
 import { describeOutcome, type Outcome } from './vocabulary.js'
 
-/** One message of a case, and all that is known of it in the end. */
+/** One message of a case, with all known facts. */
 export interface Sent {
   messageId: string
   expected: Outcome
   reply: SendReply
 }
 
-/** The sender's report in the words of the table. */
+/** Converts the sender's report to the words of the table. */
 export function outcomeOf({ deliveries, error }: SendReply, domain: PlacedDomain): Outcome {
   const [delivery] = deliveries
   if (!delivery) return failed(error)
@@ -26,7 +26,7 @@ export function outcomeOf({ deliveries, error }: SendReply, domain: PlacedDomain
     return `${label}: ${resultType}${reason === undefined ? '' : ` (${reason})`}`
   })
   if (delivery.status === 'refused') {
-    // Anything else than these two would not be a refusal as the table knows it
+    // Anything else would not be a refusal in the sense of the table
     const sound = delivery.mode === 'enforce' && error?.permanent === false
     return sound ? { status: 'refused', failures } : failed({ ...error, code: 'unsound refusal' })
   }
@@ -41,7 +41,7 @@ function failed(error: Partial<NonNullable<SendReply['error']>> | undefined): Ou
   return { status: 'failed', code: String(responseCode ?? code), permanent }
 }
 
-/** What is wrong with one message, as its sender and its recipient see it; nothing, if all is well. */
+/** Returns the faults of one message for its sender and its recipient. */
 export function judgeMessage(
   { messageId, expected, reply }: Sent,
   domain: PlacedDomain,
@@ -64,8 +64,8 @@ export function judgeMessage(
 }
 
 /**
- * The same id is fetched once, whether that brings a policy or not (RFC 8461 §3.3); once more before
- * a delivery is refused because a cached policy does not name the MX host.
+ * The same id is fetched once, successfully or not (RFC 8461 §3.3); once more before a delivery is
+ * refused because a cached policy does not name the MX host.
  */
 export function judgeRequests({ spec, policyHost }: PlacedDomain, requests: number): string[] {
   const expires = spec.policy?.maxAge !== undefined
@@ -78,7 +78,7 @@ export function judgeRequests({ spec, policyHost }: PlacedDomain, requests: numb
   return requests > allowed && !expires ? [`${policyHost} was asked ${requests} times`] : []
 }
 
-/** What is wrong with the sessions of a domain's MX hosts, by their own logs. */
+/** Returns the faults of the sessions of a domain's MX hosts, by their own logs. */
 export function judgeSessions(
   domain: PlacedDomain,
   sent: readonly Sent[],
@@ -95,7 +95,7 @@ function judgeHost(host: PlacedHost, due: readonly Sent[], sessions: MxSession[]
   const wrong: string[] = []
   const taken = sessions.reduce((sum, { messages }) => sum + messages, 0)
   if (taken !== due.length) wrong.push(`took ${taken} messages, and not ${due.length}`)
-  // A host that is made to reply 4xx or 5xx to RCPT does see the sender's address
+  // A host that must reply 4xx or 5xx to RCPT does see the sender's address
   if (due.length === 0 && host.reply === undefined && sessions.some(({ mail }) => mail)) {
     wrong.push('saw a MAIL FROM')
   }

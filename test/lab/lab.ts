@@ -1,5 +1,5 @@
 /**
- * All of the lab: the network, the servers in it, and the package that is to be tried.
+ * The whole lab: the network, its servers, and the tested package.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import { chmod, mkdir, mkdtemp, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { CheckReport } from '../../src/cli/check/findings.js'
 import { Bind } from './bind.js'
 import { Certificates } from './certificates.js'
 import { Exim } from './exim.js'
@@ -26,11 +27,11 @@ import { installPackage } from './package.js'
 import { type PlacedDomain, place } from './placement.js'
 import { Postfix } from './postfix.js'
 import { Sender } from './sender.js'
-import { Daemon, endPrograms } from './shell.js'
+import { Daemon, endPrograms, run } from './shell.js'
 import { Unbound } from './unbound.js'
 import type { LabDomain } from './vocabulary.js'
 
-/** How the names of the lab's folders begin, before the process id. */
+/** Prefix of the lab's folders, before the process id. */
 export const LAB_DIRECTORY = 'mtasts-lab-'
 
 export class Lab {
@@ -73,7 +74,7 @@ export class Lab {
   static async create(table: readonly LabDomain[]): Promise<Lab> {
     removeStale()
     const directory = await mkdtemp(join(tmpdir(), `${LAB_DIRECTORY}${process.pid}-`))
-    // The servers run as users of their own
+    // The servers have their own users
     await chmod(directory, 0o755)
     const { domains, addresses } = place(table)
     const packing = installPackage(directory)
@@ -107,18 +108,38 @@ export class Lab {
     await this.unbound.start()
   }
 
-  /** A new process, with nothing in its cache. */
-  sender(): Sender {
+  /** A new process with an empty cache; with `store`, it caches policies in this file too. */
+  sender(store?: string): Sender {
     const { rootFile } = this.#certificates
-    return new Sender(this.#network.sender, { folder: this.#package, rootFile })
+    return new Sender(this.#network.sender, { folder: this.#package, rootFile, store })
   }
 
-  /** What the senders wrote on their standard error; there is no reason for any of it. */
+  /** The reports of `mta-sts check --connect` from the sender's side, by domain. */
+  async check(names: readonly string[], store?: string): Promise<Map<string, CheckReport>> {
+    const command = ['node_modules/mta-sts/dist/cli.js', 'check', '--connect', '--ndjson']
+    const options = ['--file', '-', '--concurrency', '64']
+    if (store !== undefined) options.push('--store', `sqlite:${store}`)
+    const [first = '', ...line] = this.#network.sender.command(process.execPath, ...command)
+    const { PATH, HOME } = process.env
+    const printed = await run(first, [...line, ...options], {
+      cwd: this.#package,
+      env: { PATH, HOME, NODE_EXTRA_CA_CERTS: this.#certificates.rootFile },
+      input: names.join('\n'),
+      statuses: [0, 1, 3],
+    })
+    const reports = printed
+      .split('\n')
+      .filter(Boolean)
+      .map((one): CheckReport => JSON.parse(one))
+    return new Map(reports.map((report) => [report.domain, report]))
+  }
+
+  /** The standard error of the senders, which should be empty. */
   async senderErrors(): Promise<string> {
     return (await readFile(join(this.#package, 'stderr'), 'utf8')).trim()
   }
 
-  /** Every session that an MX host has seen so far. */
+  /** All sessions of the MX hosts so far. */
   async sessions(): Promise<MxSession[]> {
     const hosts = this.domains.flatMap((domain) => domain.hosts)
     const nameOf = (address: string) =>
@@ -148,8 +169,8 @@ export class Lab {
 }
 
 /**
- * Takes everything away that this process has set up, at whatever point it is. All in one go: the
- * rest of the process gets no chance to set up more.
+ * Removes everything that this process has set up, at any point, synchronously: no other code of
+ * the process can set up more meanwhile.
  */
 export function removeLab(keep: boolean): void {
   endPrograms()
@@ -157,7 +178,7 @@ export function removeLab(keep: boolean): void {
   if (!keep) removeDirectories((owner) => owner === process.pid)
 }
 
-/** What runs that were killed have left behind. */
+/** Removes the leftovers of runs that were killed. */
 function removeStale(): void {
   removeStaleNetworks()
   removeDirectories((owner) => !isAlive(owner))
@@ -167,7 +188,7 @@ function removeDirectories(belongs: (owner: number) => boolean): void {
   for (const name of readdirSync(tmpdir())) {
     const owner = new RegExp(`^${LAB_DIRECTORY}(\\d+)-`).exec(name)?.[1]
     if (owner === undefined || !belongs(Number(owner))) continue
-    // Somebody who is about to end may still be writing into it
+    // An ending process may still be writing into it
     rmSync(join(tmpdir(), name), { recursive: true, force: true, maxRetries: 20 })
   }
 }

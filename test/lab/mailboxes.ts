@@ -1,17 +1,17 @@
 /**
- * Where Postfix and Exim deliver to: a Maildir for each domain.
+ * The deliveries of Postfix and Exim: a Maildir for each domain.
  *
  * @module
  */
 import { chown, mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Of no account on the machine; both servers deliver as this user. */
+/** An id without an account on the machine; both servers deliver as this user. */
 export const MAIL_UID = 61_025
 
 export interface Delivered {
   messageId: string
-  /** The host that took it from the sender, by its own `Received` */
+  /** The host that accepted it from the sender, by its own `Received` */
   by: string
   /** `ESMTPS`, `esmtps`: over TLS */
   over: 'TLS' | 'plaintext'
@@ -19,7 +19,7 @@ export interface Delivered {
 
 export class Mailboxes {
   readonly directory: string
-  /** Of the files that were read before */
+  /** Files that were read before */
   readonly #known = new Map<string, Delivered>()
 
   constructor(directory: string) {
@@ -34,7 +34,7 @@ export class Mailboxes {
     }
   }
 
-  /** What has been delivered to a domain so far. */
+  /** Returns all deliveries to a domain so far. */
   async read(domain: string): Promise<Delivered[]> {
     const folder = join(this.directory, domain, 'new')
     const files = await readdir(folder).catch(() => [])

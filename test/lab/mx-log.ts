@@ -1,6 +1,5 @@
 /**
- * What the MX hosts themselves saw, read off the logs of Postfix and Exim: the sessions, whether
- * they were over TLS, and how far they got.
+ * Reads sessions from the logs of Postfix and Exim: TLS and progress.
  *
  * @module
  */
@@ -9,20 +8,20 @@ import { readFile } from 'node:fs/promises'
 export interface MxSession {
   /** The MX host's name */
   host: string
-  /** As the server puts it; undefined: plaintext, or a handshake that failed */
+  /** In the server's words; undefined: plaintext, or a failed handshake */
   tls?: string
-  /** As far as the server tells (Exim) */
+  /** If the server logs it (Exim) */
   sni?: string
-  /** MAIL FROM was said; known when the session has ended */
+  /** Whether MAIL FROM was sent; known after the session */
   mail: boolean
-  /** Messages taken */
+  /** Number of accepted messages */
   messages: number
   ended: boolean
-  /** The last line that the log has of it, without date and process */
+  /** The last line in the log, without date and process */
   line: string
 }
 
-/** The text of a log; empty before there is one. */
+/** Returns the text of a log; empty if it does not exist yet. */
 export async function readLog(path: string): Promise<string> {
   return readFile(path, 'utf8').catch(() => '')
 }
@@ -35,7 +34,7 @@ export function postfixSessions(log: string): MxSession[] {
   const sessions: MxSession[] = []
   const open = new Map<string, MxSession>()
   for (const line of log.split('\n')) {
-    // A new master: what was open was cut off with the old one, and says no more
+    // A new master: open sessions ended with the old one, without a line
     if (/ postfix\/master\[\d+\]: daemon started/.test(line)) {
       for (const session of open.values()) session.ended = true
       open.clear()
@@ -68,8 +67,8 @@ function notePostfix(session: MxSession, text: string): void {
 }
 
 /**
- * Exim, whose lines are told apart by the sender's port and the address that it is connected to:
- * `2026-11-22 01:50:00 SMTP connection from [198.51.100.2]:40000 I=[203.0.113.9]:25 (...)`.
+ * Exim, whose lines are distinguished by the sender's port and the connected address: `2026-11-22
+ * 01:50:00 SMTP connection from [198.51.100.2]:40000 I=[203.0.113.9]:25 (...)`.
  */
 export function eximSessions(log: string, nameOf: (address: string) => string): MxSession[] {
   const sessions: MxSession[] = []
@@ -84,7 +83,7 @@ export function eximSessions(log: string, nameOf: (address: string) => string): 
       sessions.push(session)
       continue
     }
-    // More may be said of a session after its end
+    // A session may have further lines after its end
     const session = byPorts.get(ports)
     if (session) noteExim(session, text)
   }

@@ -1,6 +1,6 @@
 /**
- * Two network namespaces with a cable between them: one for the sender, one for all the servers.
- * There is no way out of either.
+ * Two connected network namespaces: one for the sender, one for all servers, without a route to the
+ * outside.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import { type Daemon, endProcess, pauseSync, run, runSync, until } from './shell
 export const ADDRESSES = {
   sender: { ipv4: '198.51.100.2', ipv6: '2001:db8::2' },
   bind: '198.51.100.1',
-  /** BIND's too; whoever asks there is refused */
+  /** Served by BIND too, which refuses queries there */
   lame: '198.51.100.3',
   unbound: '198.51.100.53',
   /** The name server of the signed zones */
   signed: '198.51.100.4',
-  /** Nobody listens there */
+  /** No server listens there */
   dead: '198.51.100.99',
   policyHosts: { ipv4: '198.51.100.80', ipv6: '2001:db8::80' },
   /** Of the policy hosts that go down */
@@ -27,14 +27,14 @@ export const ADDRESSES = {
 
 const RANGES = ['198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32']
 
-/** The address of the n-th MX host, from 1 on. */
+/** Returns the address of the n-th MX host, from 1 on. */
 export function mxAddress(n: number): { ipv4: string; ipv6: string } {
   if (n > 254) throw new RangeError('203.0.113.0/24 has no more addresses')
   return { ipv4: `203.0.113.${n}`, ipv6: `2001:db8:25::${n.toString(16)}` }
 }
 
 const PREFIX = 'mtasts-'
-/** What `ip netns exec` lays over /etc, by namespace. */
+/** The folder that `ip netns exec` mounts over /etc, by namespace. */
 export const NETNS_ETC = '/etc/netns'
 
 export class Namespace {
@@ -44,7 +44,7 @@ export class Namespace {
     this.name = `${PREFIX}${role}-${process.pid}`
   }
 
-  /** What has to be said before a command line, for it to run in here. */
+  /** Returns a command line that runs another one in this namespace. */
   command(...line: string[]): string[] {
     return ['ip', 'netns', 'exec', this.name, ...line]
   }
@@ -54,7 +54,7 @@ export class Namespace {
     return run(first, rest, input === undefined ? {} : { input })
   }
 
-  /** Waits until somebody listens on a TCP port: `server`, which must not end meanwhile. */
+  /** Waits until `server` listens on a TCP port; throws if it ends. */
   async listening(address: string, port: number, server: Daemon): Promise<void> {
     await until(`somebody listens at ${address} port ${port}`, () => {
       server.check()
@@ -62,7 +62,7 @@ export class Namespace {
     })
   }
 
-  /** Waits until nobody does. */
+  /** Waits until no server listens. */
   async silent(address: string, port: number): Promise<void> {
     await until(`nobody listens at ${address} port ${port}`, async () => {
       return !(await this.#isListening(address, port))
@@ -86,7 +86,7 @@ export async function createNetwork(mxHosts: number): Promise<Network> {
   const servers = new Namespace('servers')
   for (const { name } of [sender, servers]) {
     await run('ip', ['netns', 'add', name])
-    // What `ip netns exec` lays over /etc
+    // The folder that `ip netns exec` mounts over /etc
     await mkdir(join(NETNS_ETC, name), { recursive: true })
     await writeFile(
       join(NETNS_ETC, name, 'resolv.conf'),
@@ -108,7 +108,7 @@ export async function createNetwork(mxHosts: number): Promise<Network> {
   return { sender, servers }
 }
 
-/** Addresses without a subnet: both ends reach all of the lab's ranges over the cable. */
+/** Addresses without a subnet: both ends reach all of the lab's ranges. */
 async function configure({ name }: Namespace, addresses: readonly string[]): Promise<void> {
   const commands = [
     'link set lab0 up',
@@ -122,8 +122,8 @@ async function configure({ name }: Namespace, addresses: readonly string[]): Pro
 }
 
 /**
- * Ends what runs in the namespaces of a process, and takes them away. Nothing else goes on in this
- * process meanwhile: what sets things up cannot be in its way.
+ * Ends all processes in the namespaces of a process, and removes them, synchronously: no other code
+ * can interfere.
  */
 export function removeNetwork(owner = process.pid): void {
   const known = namespaces()
@@ -132,7 +132,7 @@ export function removeNetwork(owner = process.pid): void {
     if (known.includes(name)) removeNamespace(name)
     rmSync(join(NETNS_ETC, name), { recursive: true, force: true })
   }
-  // Only if it is empty: it may be somebody else's
+  // Only if it is empty: it may belong to another program
   if (existsSync(NETNS_ETC) && readdirSync(NETNS_ETC).length === 0) rmdirSync(NETNS_ETC)
 }
 
@@ -146,7 +146,7 @@ function removeNamespace(name: string): void {
   runSync('ip', ['netns', 'delete', name])
 }
 
-/** What runs that were killed have left behind. */
+/** Removes the leftovers of runs that were killed. */
 export function removeStaleNetworks(): void {
   const etc = existsSync(NETNS_ETC) ? readdirSync(NETNS_ETC) : []
   const owners = [...namespaces(), ...etc].flatMap((name) => {

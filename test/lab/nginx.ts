@@ -1,6 +1,6 @@
 /**
- * nginx: a virtual host for each policy host, told apart by SNI, each with its certificate and its
- * way to answer. The policies are files that can be written anew while it runs.
+ * nginx: a virtual host for each policy host, selected by SNI, with its certificate and its way to
+ * answer. The policies are files that can be replaced while it runs.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export class Nginx {
     this.#addresses = addresses
   }
 
-  /** Serves those of the domains whose policy hosts are at one of its addresses. */
+  /** Serves the domains whose policy hosts are at one of its addresses. */
   async configure(domains: readonly PlacedDomain[], certificates: Certificates): Promise<void> {
     await mkdir(this.#directory, { recursive: true })
     const servers: string[] = []
@@ -56,7 +56,7 @@ export class Nginx {
     for (const address of this.#addresses) await this.#namespace.silent(address, 443)
   }
 
-  /** How often each policy host was asked for something. */
+  /** Returns the number of requests for each policy host. */
   async requests(): Promise<Map<string, number>> {
     const counts = new Map<string, number>()
     const log = await readFile(this.#file('access.log'), 'utf8').catch(() => '')
@@ -64,14 +64,14 @@ export class Nginx {
     return counts
   }
 
-  /** What the policy host serves from now on. */
+  /** Replaces the policy that the policy host serves. */
   async writePolicy(
     { name, policyHost }: PlacedDomain,
     policy: Pick<PolicyAnswer, 'mode' | 'mx' | 'maxAge' | 'host' | 'body'>,
   ): Promise<void> {
     if (policy.host === 'not-found') return
     const folder = this.#file(policyHost)
-    // The other folder holds what a redirect leads to
+    // The other folder holds the target of a redirect
     const wellKnown = policy.host === 'redirects' ? 'elsewhere' : '.well-known'
     await mkdir(join(folder, wellKnown), { recursive: true })
     const body = policy.body ?? bodyOf(policy, name)
@@ -147,5 +147,5 @@ export function bodyOf(
   return lines.map((line) => `${line}\r\n`).join('')
 }
 
-/** A well-formed policy goes on and on; more than 64 KiB of it. */
+/** Padding that makes a well-formed policy longer than 64 KiB. */
 const PADDING = 'x_padding: no more than this\r\n'.repeat(2400)

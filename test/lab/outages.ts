@@ -1,8 +1,7 @@
 /**
- * Servers stop in the middle of a stream of messages, and come back. The stream goes on, and what
- * fails for now is sent again, as the queue behind a sender does. In the end everything that was
- * reported as accepted is in a mailbox, and nothing that is protected has been seen by a host that
- * had not proved itself.
+ * Servers stop during a stream of messages, and return. The stream goes on, and temporary failures
+ * are sent again, as by a queue behind a sender. At the end, every accepted message is in a
+ * mailbox, and no protected message was seen by a host without a proof.
  *
  * @module
  */
@@ -14,7 +13,7 @@ import type { Sender, SendReply } from './sender.js'
 import { until } from './shell.js'
 import { enforce, exim, type LabDomain, postfix, proved, refused } from './vocabulary.js'
 
-/** The last of them never proves itself; it takes mail from whoever does not ask for proof. */
+/** The last one never proves itself; it accepts mail from senders without a demand for proof. */
 export const outageDomains: LabDomain[] = [
   { name: 'outage-a', policy: enforce('mx'), mx: [postfix('mx')], expected: proved('mx') },
   { name: 'outage-b', policy: enforce('mx'), mx: [exim('mx')], expected: proved('mx') },
@@ -32,11 +31,11 @@ export const outageDomains: LabDomain[] = [
   },
 ]
 
-/** How many messages are under way at the same time. */
+/** Number of messages under way at the same time. */
 const WORKERS = 4
-/** Between two messages of one worker, in milliseconds: a stream, not a flood. */
+/** Pause between two messages of one worker, in milliseconds. */
 const PACE = 10
-/** How many messages have to end in a way before the scenario goes on. */
+/** Number of messages with an outcome before the scenario goes on. */
 const ENOUGH = { delivered: 30, refused: 10, failed: 10 }
 
 export async function runOutages(lab: Lab, tell: (what: string) => void): Promise<CaseResult[]> {
@@ -69,7 +68,7 @@ export async function runOutages(lab: Lab, tell: (what: string) => void): Promis
   })
   await check('outage-policy-hosts', 'cached policies apply', async () => {
     await lab.nginx.stop()
-    // The id says that there is a new policy, which cannot be had
+    // The id announces a new policy, which cannot be fetched
     for (const domain of domains) {
       await lab.bind.changeTxt(domain, 'v=STSv1; id=2;')
       await lab.unbound.flush(domain.name)
@@ -108,7 +107,7 @@ interface StreamMessage {
   outcome: 'delivered' | 'refused' | 'failed'
 }
 
-/** Messages to all domains in turn, and what became of each. */
+/** Sends messages to all domains in turn, and records the outcomes. */
 class Stream {
   readonly #sender: Sender
   readonly #domains: readonly PlacedDomain[]
@@ -132,7 +131,7 @@ class Stream {
     await Promise.all(this.#workers)
   }
 
-  /** Waits until enough messages that are sent from now on have ended so. */
+  /** Waits until enough messages that are sent from now on have this outcome. */
   async sees(outcome: StreamMessage['outcome']): Promise<void> {
     const begun = this.#messages.length
     const enough = ENOUGH[outcome]
@@ -142,7 +141,7 @@ class Stream {
     })
   }
 
-  /** What should not have been, since this was last asked. */
+  /** Returns the faults since the last call. */
   complaints(): string[] {
     return this.#complaints.splice(0)
   }
@@ -155,7 +154,7 @@ class Stream {
     return this.#messages.filter(({ outcome }) => outcome !== 'delivered')
   }
 
-  /** Once more what was not delivered to these domains. */
+  /** Sends undelivered messages to these domains again. */
   async again(domains: readonly PlacedDomain[]): Promise<void> {
     const left = this.left().filter(({ domain }) => domains.includes(domain))
     for (const message of left) message.outcome = await this.#send(message)
@@ -191,7 +190,9 @@ class Stream {
   }
 }
 
-/** Whatever is down: who is protected is sent to with proof or not at all, and never for good. */
+/**
+ * Checks that a protected message is sent with proof or not at all, and never fails permanently.
+ */
 function complaintsAbout({ deliveries, error }: SendReply, { name, spec }: PlacedDomain): string[] {
   const [delivery] = deliveries
   if (error) {
@@ -212,7 +213,7 @@ async function lost(lab: Lab, stream: Stream): Promise<string[]> {
   return (await missing()).map(({ messageId }) => `${messageId} was accepted and is not there`)
 }
 
-/** By the MX hosts' own logs. */
+/** Checks the MX hosts' own logs. */
 async function downgrades(
   lab: Lab,
   { good, bad }: Record<'good' | 'bad', readonly PlacedDomain[]>,

@@ -1,6 +1,6 @@
 /**
- * The package as its users get it: built and packed from a copy of the tree, and installed from
- * the tarball in an empty folder, with Nodemailer beside it.
+ * The package as users get it: built and packed from a copy of the tree, and installed from the
+ * tarball in an empty folder, with Nodemailer.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import { run } from './shell.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-/** Nothing of what is packed is made of these; the tree itself is left as it is. */
+/** Folders that are not needed for the package; the tree itself is not changed. */
 const LEFT_OUT = new Set(['.ci', '.git', 'coverage', 'dist', 'examples', 'node_modules', 'test'])
 
 const QUIET = { npm_config_audit: 'false', npm_config_fund: 'false', npm_config_loglevel: 'error' }
 
-/** What a sender is made of: its program, below this folder, and the packages beside `mta-sts`. */
+/** The parts of a sender: its program, below this folder, and the packages besides `mta-sts`. */
 export interface SenderParts {
   program: string
   packages: readonly string[]
@@ -56,7 +56,7 @@ async function pack(folder: string): Promise<string> {
   return join(folder, String(first.filename))
 }
 
-/** The version that the project is developed with. */
+/** Returns the version that the project is developed with. */
 async function versionOf(name: string): Promise<string> {
   const text = await readFile(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')
   const { version }: { version: string } = JSON.parse(text)

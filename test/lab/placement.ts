@@ -10,10 +10,10 @@ import type { LabDomain, Label, MxHost } from './vocabulary.js'
 export interface PlacedHost extends MxHost {
   /** A-labels */
   name: string
-  /** What its address records say */
+  /** Addresses in its address records */
   ipv4: string[]
   ipv6: string[]
-  /** The addresses at which its server listens; behind the attacker, if there is one */
+  /** The addresses on which its server listens; behind the attacker, if there is one */
   listen: string[]
 }
 
@@ -21,17 +21,17 @@ export interface PlacedDomain {
   spec: LabDomain
   /** A-labels */
   name: string
-  /** To whom its message is sent; as a user writes it */
+  /** Recipient of its message, as a user writes it */
   recipient: string
-  /** The domain of the recipient in A-labels: where its mail is kept */
+  /** The domain of the recipient in A-labels, which names the mailbox */
   mailbox: string
   hosts: PlacedHost[]
   policyHost: string
-  /** Where the policy host can be reached */
+  /** Addresses of the policy host */
   policyAddresses: { ipv4: string[]; ipv6: string[] }
 }
 
-/** @returns the domains, and how many addresses their MX hosts take */
+/** @returns the domains, and the number of addresses of their MX hosts */
 export function place(specs: readonly LabDomain[]): { domains: PlacedDomain[]; addresses: number } {
   let taken = 0
   const next = () => mxAddress(++taken)
@@ -84,7 +84,7 @@ function policyAddresses({ policy }: LabDomain): PlacedDomain['policyAddresses']
   return policy.family === 6 ? { ipv4: [], ipv6: [ipv6] } : { ipv4: [ipv4], ipv6: [] }
 }
 
-/** The name that a label stands for; of a pattern, too. */
+/** Returns the name for a label, or for a pattern. */
 export function nameOf(label: Label, domain: string): string {
   if (label === '@') return domain
   if (label === '*') return `*.${domain}`
@@ -92,7 +92,7 @@ export function nameOf(label: Label, domain: string): string {
   return domainToASCII(`${label}.${domain}`)
 }
 
-/** The label of a host of the domain, for the table. */
+/** Returns the label of a host of the domain, for the table. */
 export function labelOf(name: string, { hosts }: PlacedDomain): Label {
   return hosts.find((host) => host.name === name)?.label ?? `${name}.`
 }

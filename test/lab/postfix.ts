@@ -1,6 +1,6 @@
 /**
- * Postfix: one instance with a listener for each MX host, which has its own name, certificate and
- * TLS level, and says its name in the log.
+ * Postfix: one instance with a listener for each MX host, with its own name, certificate and TLS
+ * level; the log has its name.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export class Postfix {
     await this.#daemon?.stop()
   }
 
-  /** Ends it in the middle of whatever it is doing. */
+  /** Ends it abruptly. */
   async abort(): Promise<void> {
     await this.#namespace.run('postfix', ['-c', this.#directory, 'abort']).catch(() => undefined)
     await this.#daemon?.stop()
@@ -68,7 +68,7 @@ export class Postfix {
     return writeFile(join(this.#directory, name), `${text}\n`)
   }
 
-  /** The lines of master.cf for one MX host. */
+  /** Returns the lines of master.cf for one MX host. */
   async #services(host: PlacedHost, certificates: Certificates): Promise<string[]> {
     const named = { name: host.name, ipv4: host.ipv4[0] ?? '192.0.2.1' }
     const file = await certificates.file(named, host.certificate)
@@ -100,7 +100,7 @@ export class Postfix {
       case 'no-certificate':
         return [...settings, `smtpd_tls_chain_files=${this.#directory}/no-such-file.pem`]
       case 'answered-454':
-        // Postfix offers STARTTLS all the same, and then finds that it cannot
+        // Postfix still offers STARTTLS, and then finds that it cannot
         return [...settings, `smtpd_tls_chain_files=${certificate}`, 'smtpd_tls_protocols=nonsense']
       case 'no-pipelining':
         return [

@@ -21,7 +21,7 @@ const PROGRAMS = [
   'posttls-finger',
 ]
 
-/** What is missing, in sentences that say what to do; nothing, when all is there. */
+/** Returns the missing parts, in sentences with the remedy. */
 export async function missingRequirements(): Promise<string[]> {
   if (process.platform !== 'linux') return ['It needs Linux: it makes network namespaces.']
   if (process.getuid?.() !== 0) return ['It needs root: it makes network namespaces.']

@@ -1,14 +1,14 @@
 /**
- * The package against servers that others wrote: BIND, Unbound, nginx, Postfix and Exim, in
- * network namespaces of its own. Nothing leaves the machine.
+ * Tests the package against third-party servers: BIND, Unbound, nginx, Postfix and Exim, in
+ * separate network namespaces. Nothing leaves the machine.
  *
- *     npm run test:lab                                every domain, the outages, and DANE
- *     npm run test:lab -- --only expired,sni,outage   some of them
- *     npm run test:lab -- --only dane                 the DANE part alone
- *     npm run test:lab -- --keep                      leaves the servers' files and logs in /tmp
+ * npm run test:lab every domain, the outages, and DANE
+ * npm run test:lab -- --only expired,sni,outage some of them
+ * npm run test:lab -- --only dane only the DANE part
+ * npm run test:lab -- --keep keeps the servers' files and logs in /tmp
  *
- * Needs root, and the packages that `test/lab/install.sh` installs. Ends with status 1 when a case
- * is red, 2 when the lab cannot be built here.
+ * Needs root, and the packages that `test/lab/install.sh` installs. Exits with status 1 when a case
+ * fails, 2 when the lab cannot be built here.
  */
 import { parseArgs, styleText } from 'node:util'
 import { type CaseResult, runCases } from './cases.js'
@@ -49,7 +49,7 @@ async function main(): Promise<number> {
       results.push(...(await runCases(lab, placed, tell)))
     }
     if (outages) results.push(...(await runOutages(lab, tell)))
-    // The DANE part takes the same namespaces and addresses
+    // The DANE part uses the same namespaces and addresses
     if (dane) removeLab(options.keep)
   }
   if (dane) results.push(...(await runDane(tell)))

@@ -1,5 +1,5 @@
-// The sender, as one of its users would write it. Runs where nothing is but the packed package and
-// Nodemailer; reads requests as lines of JSON, and answers each with a line.
+// The sender, as a user would write it. It runs where only the packed package and Nodemailer are
+// installed; reads requests as lines of JSON, and answers each with a line.
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { mtaStsTransport, withMtaSts } from 'mta-sts/nodemailer'
@@ -7,7 +7,16 @@ import nodemailer from 'nodemailer'
 
 const NAME = 'mail.sender.example'
 
-const transporter = nodemailer.createTransport(mtaStsTransport({ name: NAME }))
+// If set, the command can read this sender's cache
+const { STORE } = process.env
+const cached = STORE === undefined ? {} : { store: await openStore(STORE) }
+
+async function openStore(path) {
+  const { sqliteStore } = await import('mta-sts/sqlite')
+  return sqliteStore(path)
+}
+
+const transporter = nodemailer.createTransport(mtaStsTransport({ name: NAME, ...cached }))
 const smartHosts = new Map()
 
 function transporterFor(smartHost) {
@@ -30,7 +39,7 @@ async function answer({ smartHost, message }) {
   }
 }
 
-/** What of a delivery can be written as JSON. */
+/** The parts of a delivery that JSON can represent. */
 function plain({ error: _, failures, ...delivery }) {
   const shown = failures.map(({ resultType, reason, mxHost }) => ({ resultType, reason, mxHost }))
   return { ...delivery, failures: shown }

@@ -1,6 +1,6 @@
 /**
- * The sender, from the outside: a process in its own namespace, with the system's resolver and
- * nothing but `NODE_EXTRA_CA_CERTS` that a user would not have. See `sender.mjs` for its inside.
+ * The sender's process in its own namespace, with the system's resolver; only `NODE_EXTRA_CA_CERTS`
+ * differs from a user's environment. `sender.mjs` is its program.
  *
  * @module
  */
@@ -21,11 +21,11 @@ export interface SendRequest {
     messageId: string
     dsn?: { notify: string }
   }
-  /** To be handed to this smart host, and not to the recipient's MX hosts */
+  /** Send to this smart host, not to the recipient's MX hosts */
   smartHost?: string
 }
 
-/** What of `DomainDelivery` is of interest here. */
+/** The used fields of `DomainDelivery`. */
 export interface ReportedDelivery {
   policyDomain: string
   status: 'delivered' | 'refused' | 'failed'
@@ -34,6 +34,7 @@ export interface ReportedDelivery {
   tls?: false | { version: string; cipher: string }
   proved: 'nothing' | 'sts' | 'dane'
   failures: Array<{ resultType: string; reason?: string; mxHost?: string }>
+  policyFailure?: { resultType: string; reason?: string }
 }
 
 export interface SendReply {
@@ -41,7 +42,15 @@ export interface SendReply {
   error?: { text: string; code?: string; permanent?: boolean; responseCode?: number }
 }
 
-/** How long the process may go on when all it had to do is done, in milliseconds. */
+const QUIET = '--disable-warning=ExperimentalWarning'
+
+export interface SenderOptions {
+  folder: string
+  rootFile: string
+  store?: string | undefined
+}
+
+/** Time for which the process may run after its work is done, in milliseconds. */
 const END = 10_000
 
 export class Sender {
@@ -50,11 +59,14 @@ export class Sender {
   readonly #gone: Promise<unknown>
   #sent = 0
 
-  constructor(namespace: Namespace, options: { folder: string; rootFile: string }) {
-    const { folder, rootFile } = options
+  /** @param options with `store`, policies are cached in this SQLite file as well */
+  constructor(namespace: Namespace, options: SenderOptions) {
+    const { folder, rootFile, store } = options
     const [command = '', ...args] = namespace.command(process.execPath, 'sender.mjs')
     const { PATH, HOME } = process.env
-    const env = { PATH, HOME, NODE_EXTRA_CA_CERTS: rootFile }
+    // Node 22 warns about its own SQLite; the sender itself does not
+    const quiet = store === undefined ? {} : { NODE_OPTIONS: QUIET, STORE: store }
+    const env = { PATH, HOME, NODE_EXTRA_CA_CERTS: rootFile, ...quiet }
     const stderr = openSync(join(folder, 'stderr'), 'a')
     const child = spawn(command, args, { cwd: folder, env, stdio: ['pipe', 'pipe', stderr] })
     const { stdin, stdout } = child
@@ -74,9 +86,9 @@ export class Sender {
   }
 
   /**
-   * Has it close its transports, after which nothing should keep it alive.
+   * Closes its transports, after which nothing should keep it alive.
    *
-   * @throws when something does
+   * @throws if something does
    */
   async end(): Promise<void> {
     this.#child.stdin.end()

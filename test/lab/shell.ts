@@ -1,5 +1,5 @@
 /**
- * Programs of others: run to their end, or started and stopped; and waiting for what they do.
+ * Runs or starts other programs, and waits for their effects.
  *
  * @module
  */
@@ -12,44 +12,46 @@ import { setTimeout as delay } from 'node:timers/promises'
 export interface RunOptions {
   cwd?: string
   env?: NodeJS.ProcessEnv
-  /** For its standard input */
+  /** Standard input */
   input?: string
+  /** Exit statuses of success; default: 0 */
+  statuses?: readonly number[]
 }
 
-/** How often a condition is looked at, in milliseconds. */
+/** Interval at which a condition is checked, in milliseconds. */
 const LOOK = 25
 
-/** What `run` has begun, and is not over yet. */
+/** Programs that `run` has started and that have not ended. */
 const running = new Set<ChildProcess>()
 
-/** Runs a program to its end; what it wrote on its standard output. Its stderr is in the error. */
+/** Runs a program to its end; returns its standard output. Its stderr is in the error. */
 export async function run(
   command: string,
   args: readonly string[],
-  { input = '', ...options }: RunOptions = {},
+  { input = '', statuses = [0], ...options }: RunOptions = {},
 ): Promise<string> {
-  // A group of its own, so that it can be ended with all that it has begun
+  // A separate group, so that it can be ended with all its children
   const child = spawn(command, args, { ...options, detached: true, stdio: 'pipe' })
   running.add(child)
   const gone = once(child, 'close')
   child.once('close', () => running.delete(child))
   child.stdin.on('error', () => undefined).end(input)
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), gone])
-  if (child.exitCode === 0) return stdout
+  if (statuses.includes(child.exitCode ?? -1)) return stdout
   const said = `${stderr}${stdout}`.trim()
   throw new Error(
     `${command} ${args.join(' ')} ended with ${child.exitCode ?? child.signalCode}: ${said}`,
   )
 }
 
-/** The same, while nothing else goes on in this process. */
+/** Like `run`, but synchronous. */
 export function runSync(command: string, args: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' })
   if (status === 0) return stdout
   throw new Error(`${command} ${args.join(' ')} ended with ${status}: ${stderr}`)
 }
 
-/** Ends what `run` has begun, with all that it has begun itself. */
+/** Ends the programs of `run`, with all their children. */
 export function endPrograms(): void {
   for (const { pid } of running) if (pid !== undefined) endProcess(-pid)
 }
@@ -59,16 +61,16 @@ export function endProcess(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It has ended by itself
+    // It has already ended
   }
 }
 
-/** Waits while nothing else goes on in this process. */
+/** Waits synchronously. */
 export function pauseSync(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK)
 }
 
-/** A server in the foreground. What it says goes to a file. */
+/** A server in the foreground. Its output goes to a file. */
 export class Daemon {
   readonly #name: string
   readonly #child: ChildProcess
@@ -82,14 +84,14 @@ export class Daemon {
     this.#gone.catch(() => undefined)
   }
 
-  /** Throws when it has ended by itself; for use while its port is waited for. */
+  /** Throws if it has already ended; used while its port is awaited. */
   check(): void {
     const { exitCode, signalCode } = this.#child
     if (exitCode === null && signalCode === null) return
     throw new Error(`${this.#name} ended with ${exitCode ?? signalCode}`)
   }
 
-  /** Ends it, and waits until it is gone. */
+  /** Ends it, and waits for the end. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const { exitCode, signalCode } = this.#child
     if (exitCode !== null || signalCode !== null) return
@@ -103,7 +105,7 @@ export class Daemon {
 /**
  * Waits until `look` returns something other than undefined and false, and returns that.
  *
- * @param what for the error: "nginx listens"
+ * @param what subject of the error: "nginx listens"
  * @throws when that takes longer than `limit` milliseconds
  */
 export async function until<T>(

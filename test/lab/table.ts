@@ -15,7 +15,7 @@ export function printTable(results: readonly CaseResult[]): void {
     const colour = result.wrong.length > 0 ? 'red' : 'green'
     for (const [index, expected] of result.expected.entries()) {
       const got = result.got[index] ?? ''
-      // The second message is of no interest when everything was as before
+      // The second message is omitted if it had the same outcome
       if (index > 0 && expected === result.expected[0] && got === result.got[0]) continue
       const name = index === 0 ? result.name : '  then'
       console.log(styleText(colour, row([name, expected, got])))
@@ -25,7 +25,7 @@ export function printTable(results: readonly CaseResult[]): void {
   }
 }
 
-/** Ends with the line that CI counts by. */
+/** Ends with the line that CI counts. */
 export function printSummary(results: readonly CaseResult[]): void {
   const failed = results.filter(({ wrong }) => wrong.length > 0)
   if (failed.length > 0) console.log(`\nRed: ${failed.map(({ name }) => name).join(', ')}`)

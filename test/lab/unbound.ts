@@ -1,5 +1,5 @@
 /**
- * Unbound: the sender's resolver. It knows nothing but the lab's own root server.
+ * Unbound: the sender's resolver, which has only the lab's own root server.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export class Unbound {
     await this.#namespace.listening(ADDRESSES.unbound, 53, this.#daemon)
   }
 
-  /** Forgets what it knows of a zone. */
+  /** Flushes a zone from its cache. */
   async flush(zone: string): Promise<void> {
     await this.#namespace.run('unbound-control', ['-c', this.#config, 'flush_zone', zone])
   }

@@ -1,6 +1,6 @@
 /**
- * The words in which `domains.ts` describes a domain: what DNS says of it, what its policy host
- * answers, what its MX hosts do, and what has to become of a message to it.
+ * The words with which `domains.ts` describes a domain: its DNS, policy host and MX hosts, and the
+ * expected outcome of a message.
  *
  * @module
  */
@@ -8,12 +8,12 @@
 export type Mode = 'enforce' | 'testing' | 'none'
 
 /**
- * A host name below the domain: `mx` is mx.DOMAIN, `@` the domain itself; with a dot at the end it
- * is a whole name.
+ * A host name below the domain: `mx` is mx.DOMAIN, `@` the domain itself; with a final dot it is a
+ * full name.
  */
 export type Label = string
 
-/** Certificates, right and wrong; see `certificates.ts`. */
+/** Valid and invalid certificates; see `certificates.ts`. */
 export type Certificate =
   | 'good'
   | 'wrong-name'
@@ -29,17 +29,17 @@ export type Certificate =
   | 'wildcard-two-deep'
   | 'ip-address'
 
-/** What is at `_mta-sts.DOMAIN`. */
+/** The data at `_mta-sts.DOMAIN`. */
 export type TxtAnswer =
   /** Each record with its strings */
   | { records: readonly (readonly string[])[] }
-  /** The one record is at another name, and this is a CNAME for it */
+  /** The one record is at another name, and this is a CNAME to it */
   | { cname: readonly string[] }
-  /** The name is delegated to a server that does not answer, or refuses to: SERVFAIL */
+  /** The name is delegated to a server that does not answer, or refuses: SERVFAIL */
   | 'dead'
   | 'lame'
 
-/** What the policy host does when it is asked for the policy. */
+/** The policy host's response to a request for the policy. */
 export type PolicyHostHabit =
   | 'serves'
   | 'not-found'
@@ -47,7 +47,7 @@ export type PolicyHostHabit =
   | 'as-html'
   | 'oversize'
   | 'drips'
-  /** Nothing listens on its port 443 */
+  /** No server listens on its port 443 */
   | 'down'
   /** Serves before the first message, and is down before the second */
   | 'goes-down'
@@ -60,70 +60,70 @@ export interface PolicyAnswer {
   mx: readonly Label[]
   /** In seconds; default a week */
   maxAge?: number
-  /** The file as it is, where the rest would not say it */
+  /** The exact file, if the fields cannot describe it */
   body?: string
   host?: PolicyHostHabit
   certificate?: Certificate
   family?: 4 | 6
 }
 
-/** What an MX host does about TLS. */
+/** TLS behaviour of an MX host. */
 export type TlsHabit =
   | 'offered'
-  /** Nothing is taken without it: 530 */
+  /** Accepts nothing without it: 530 */
   | 'mandatory'
   /** STARTTLS is not offered */
   | 'none'
-  /** It is offered, and answered 454: something is wrong with the server's own configuration */
+  /** It is offered, and answered 454: the server's configuration is wrong */
   | 'answered-454'
-  /** It is offered, and the server has no certificate to show */
+  /** It is offered, and the server has no certificate */
   | 'no-certificate'
   | 'tls-1.1'
-  /** Good TLS, and no PIPELINING (RFC 2920) */
+  /** Valid TLS, and no PIPELINING (RFC 2920) */
   | 'no-pipelining'
-  /** The certificate for the host is shown to who asks for it by SNI; others see one that is wrong */
+  /** The host's certificate is sent for its SNI; otherwise a wrong one */
   | 'by-sni'
-  /** Before TLS it promises DSN, after it does not: what was said before must not count */
+  /** It offers DSN before TLS, but not inside: the first offer must not count */
   | 'dsn-before-tls'
 
 export interface MxHost {
   label: Label
-  /** Default: 10, 20, 30, ... in the order of the table */
+  /** Default: 10, 20, 30, ... in table order */
   preference?: number
   /** `nobody`: no server listens at its address */
   server: 'postfix' | 'exim' | 'nobody'
   tls: TlsHabit
   certificate: Certificate
-  /** Its addresses: of which families, one that is given, or none because DNS is dead */
+  /** Its addresses: the families, a given one, or none because its DNS fails */
   address: 4 | 6 | 'both' | 'dead-dns' | { given: string }
-  /** The server's reply to RCPT, where it takes no mail */
+  /** The server's reply to RCPT, if it accepts no mail */
   reply?: string
-  /** The MX record's name is a CNAME for this one, which has the address */
+  /** The MX record's name is a CNAME to this one, which has the address */
   cname?: Label
-  /** Somebody on the wire in front of the server: see `attacker.ts` */
+  /** An attacker in front of the server: see `attacker.ts` */
   attacker?: 'strips-starttls' | 'injects'
 }
 
-/** What happens to a domain after the first message and before the second. */
+/** The changes of a domain between the first and the second message. */
 export interface Change {
-  /** The TXT record from now on; null: it is taken away */
+  /** The new TXT record; null: it is removed */
   txt?: string | null
   policy?: { mode: Mode; mx: readonly Label[] }
 }
 
-/** What has to become of a message. Failures: `mx: certificate-expired`, `mx: type (reason)`. */
+/** The expected outcome of a message. Failures: `mx: certificate-expired`, `mx: type (reason)`. */
 export type Outcome =
   | {
       status: 'delivered'
-      /** Of the policy; `none` also where there is none */
+      /** Mode of the policy; `none` also without a policy */
       mode: Mode
       by: Label
       over: 'proved TLS' | 'TLS' | 'plaintext'
       failures: readonly string[]
     }
-  /** By an enforced policy, for now */
+  /** Refused by an enforced policy, temporarily */
   | { status: 'refused'; failures: readonly string[] }
-  /** For another reason: a code of this package's, or a reply */
+  /** Failed for another reason: a code of this package, or a reply */
   | { status: 'failed'; code: string; permanent: boolean }
 
 export interface LabDomain {
@@ -136,15 +136,15 @@ export interface LabDomain {
    * server that refuses to answer, or does not.
    */
   mx: readonly MxHost[] | 'null' | 'lame' | 'dead' | 'nxdomain'
-  /** Where there is no MX record: the host at the domain itself */
+  /** Without an MX record: the host at the domain itself */
   itself?: MxHost
-  /** Of the first message; and of the second, where that is not the same */
+  /** Of the first message; and of the second, if that differs */
   expected: Outcome
   second?: Outcome
   between?: Change
-  /** More of the message than its recipient */
+  /** Options of the message besides its recipient */
   message?: { dsn?: { notify: string } }
-  /** The message is handed to the domain as a smart host; it is for this recipient */
+  /** The message is sent to the domain as a smart host, for this recipient */
   smartHostFor?: string
 }
 
@@ -172,12 +172,12 @@ export const testing = (mx: Label | readonly Label[], options: PolicyOptions = {
 export const none = (mx: Label | readonly Label[] = [], options: PolicyOptions = {}) =>
   policy('none', mx, options)
 
-/** Delivered to a host that has proved to be itself, as `enforce` demands. */
+/** Delivered to a host that has proved itself, as `enforce` demands. */
 export function proved(by: Label, ...failures: string[]): Outcome {
   return { status: 'delivered', mode: 'enforce', by, over: 'proved TLS', failures }
 }
 
-/** Delivered over TLS that proves nothing. */
+/** Delivered over TLS without a proof. */
 export function overTls(mode: 'testing' | 'none', by: Label, ...failures: string[]): Outcome {
   return { status: 'delivered', mode, by, over: 'TLS', failures }
 }
@@ -194,7 +194,7 @@ export function fails(code: string, permanent: 'permanent' | 'temporary'): Outco
   return { status: 'failed', code, permanent: permanent === 'permanent' }
 }
 
-/** All of it in one line. Two outcomes are the same when their lines are. */
+/** Describes an outcome in one line. Equal outcomes have equal lines. */
 export function describeOutcome(outcome: Outcome): string {
   switch (outcome.status) {
     case 'delivered': {
@@ -209,7 +209,7 @@ export function describeOutcome(outcome: Outcome): string {
   }
 }
 
-/** The same in fewer words, for the table: of a failure the reason, where it has one. */
+/** Describes an outcome briefly, for the table: of a failure the reason, if it has one. */
 export function abbreviateOutcome(outcome: Outcome): string {
   if (outcome.status === 'failed') return describeOutcome(outcome)
   const failures = outcome.failures.map((failure) => {

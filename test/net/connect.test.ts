@@ -1,5 +1,5 @@
 import { type EventEmitter, getEventListeners } from 'node:events'
-import { createServer, type Socket, connect as tcpConnect } from 'node:net'
+import { createServer, Socket, connect as tcpConnect } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { MtaStsError } from '../../src/errors.js'
 import {
@@ -27,7 +27,7 @@ const targetOf = (address: string): ConnectTarget => ({
   port: 25,
 })
 
-/** Addresses by the name of what becomes of them, in the order of their keys. */
+/** Addresses by their outcome, in the order of their keys. */
 function run(
   routes: Record<string, Route>,
   options: Partial<ConnectOptions> = {},
@@ -38,7 +38,7 @@ function run(
   return { wire, result }
 }
 
-/** The listeners a socket had before it came into anybody's hands. */
+/** The listeners that a socket had when it was created. */
 function listenersOf(socket: EventEmitter): Record<string, number> {
   const events = ['connect', 'error', 'close', 'timeout']
   return Object.fromEntries(events.map((event) => [event, socket.listenerCount(event)]))
@@ -58,12 +58,12 @@ async function openedTo(port: number): Promise<Socket> {
   return socket
 }
 
-/** After the promises that are settled already had their consequences. */
+/** Waits until the settled promises have had their effects. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** A promise that is settled by hand. */
+/** A promise that the test settles. */
 function byHand<T>() {
   let settle: { resolve(value: T): void; reject(error: unknown): void } | undefined
   const promise = new Promise<T>((resolve, reject) => {
@@ -94,7 +94,7 @@ describe('what the hook returns', () => {
     expect(String(error)).toContain('connection closed')
   })
 
-  test('has all the time there is, with an endless timeout', async () => {
+  test('has no limit with an infinite timeout', async () => {
     const socket = await openedTo(await servers.tcp())
     const connect = () => new Promise<Socket>((resolve) => setTimeout(resolve, 20, socket))
     const options = { connect, timeout: Number.POSITIVE_INFINITY }
@@ -116,7 +116,7 @@ describe('the first that answers is taken', () => {
     socket.destroy()
   })
 
-  test('the second is begun when the first fails', async () => {
+  test('is the second one when the first fails', async () => {
     const port = await servers.tcp()
     const { wire, result } = run({ '192.0.2.1': 'refuse', '192.0.2.2': port, '192.0.2.3': port })
     const { socket, target, remaining } = await result
@@ -128,7 +128,7 @@ describe('the first that answers is taken', () => {
     socket.destroy()
   })
 
-  test('the second is begun beside the first after 250 ms; the first is destroyed', async () => {
+  test('is the second one, started after 250 ms; the first is destroyed', async () => {
     const port = await servers.tcp()
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { wire, result } = run({ '192.0.2.1': 'hang', '192.0.2.2': port })
@@ -138,7 +138,7 @@ describe('the first that answers is taken', () => {
     expect(wire.addresses).toEqual(['192.0.2.1', '192.0.2.2'])
     const { socket, target, remaining } = await result
     expect(target.address).toBe('192.0.2.2')
-    // It did not fail: it may be worth another try
+    // It did not fail: it may be worth another attempt
     expect(remaining.map(({ address }) => address)).toEqual(['192.0.2.1'])
     await settled()
     expect(wire.left).toEqual([socket])
@@ -146,7 +146,7 @@ describe('the first that answers is taken', () => {
     socket.destroy()
   })
 
-  test('the first is taken though it comes late, and the second is destroyed', async () => {
+  test('is used even if it comes late, and the second is destroyed', async () => {
     const port = await servers.tcp()
     const lookedUp: Array<() => void> = []
     const sockets: Socket[] = []
@@ -176,7 +176,7 @@ describe('the first that answers is taken', () => {
     socket.destroy()
   })
 
-  test('a failure while another hangs begins the next one at once', async () => {
+  test('starts the next one at once after a failure while another stalls', async () => {
     const port = await servers.tcp()
     const { wire, result } = run({
       '192.0.2.1': 'hang',
@@ -194,7 +194,7 @@ describe('the first that answers is taken', () => {
     socket.destroy()
   })
 
-  test('nobody is dialled after that', async () => {
+  test('ends all further attempts', async () => {
     const port = await servers.tcp()
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { wire, result } = run({
@@ -212,7 +212,7 @@ describe('the first that answers is taken', () => {
     socket.destroy()
   })
 
-  test('the socket is handed over without a listener, and in working order', async () => {
+  test('is returned in working order, without a listener', async () => {
     const port = await servers.tcp((socket) => socket.pipe(socket))
     const { result } = run({ '192.0.2.1': port })
     const { socket } = await result
@@ -226,8 +226,8 @@ describe('the first that answers is taken', () => {
   })
 })
 
-describe('none of them answers', () => {
-  test('the error tells of each, in the order in which they failed', async () => {
+describe('no successful connection', () => {
+  test('fails with the errors of all addresses, in the order in which they failed', async () => {
     const { wire, result } = run({ '192.0.2.1': 'refuse', '2001:db8::1': 'refuse' })
     const error = await failureOf(result)
     expect(error).toBeInstanceOf(ConnectError)
@@ -248,7 +248,7 @@ describe('none of them answers', () => {
     expect(wire.left).toEqual([])
   })
 
-  test('each has its own time', async () => {
+  test('gives each address its own time', async () => {
     const { wire, result } = run({ '192.0.2.1': 'hang', '192.0.2.2': 'hang' }, { timeout: 30 })
     expect(await failureOf(result)).toMatchObject({
       code: 'ECONNECTION',
@@ -259,7 +259,7 @@ describe('none of them answers', () => {
     expect(wire.dials).toHaveLength(2)
   })
 
-  test('a connection that is closed before it is there has failed', async () => {
+  test('fails for a connection closed before it was established', async () => {
     const connect: Connect = () => {
       const socket = openSocket('hang')
       setImmediate(() => socket.destroy())
@@ -271,22 +271,22 @@ describe('none of them answers', () => {
     })
   })
 
-  test('an error that comes after that is nobody’s uncaught one', async () => {
+  test('leaves no uncaught error for a later failure', async () => {
     const { wire, result } = run({ '192.0.2.1': 'hang' }, { timeout: 20 })
     expect(await failureOf(result)).toBeInstanceOf(ConnectError)
     const [socket] = wire.sockets
     expect(() => socket?.emit('error', new Error('late'))).not.toThrow()
   })
 
-  test('no address at all is no connection either', { timeout: 5000 }, async () => {
+  test('fails without addresses', { timeout: 5000 }, async () => {
     expect(await failureOf(run({}).result)).toBeInstanceOf(ConnectError)
   })
 })
 
-// A connect that fails at once (ENETUNREACH, say) tells so in the next tick, before any promise:
-// who does not listen by then does not hear it, and the process ends
-describe('an error in the next tick has somebody who listens', () => {
-  /** How many listen for errors of each socket in the tick after it was opened. */
+// A connect that fails at once (ENETUNREACH) reports in the next tick, before any promise: without
+// a listener by then, the process ends
+describe('an error in the next tick is handled', () => {
+  /** The number of error listeners of each socket in the tick after it was opened. */
   async function listening(routes: Record<string, Route>): Promise<number[]> {
     const wire = new Wire(routes)
     const counts: number[] = []
@@ -301,7 +301,7 @@ describe('an error in the next tick has somebody who listens', () => {
     return counts
   }
 
-  test('of the first, begun by the caller', async () => {
+  test('on the first connection, started by the caller', async () => {
     const port = await servers.tcp()
     // From the event loop, not from within a promise
     const counts = await new Promise<number[]>((resolve) => {
@@ -310,7 +310,7 @@ describe('an error in the next tick has somebody who listens', () => {
     expect(counts).toEqual([1])
   })
 
-  test('of the second, begun because the first hangs', async () => {
+  test('on the second connection, started because the first stalls', async () => {
     const port = await servers.tcp()
     expect(await listening({ '192.0.2.1': 'hang', '192.0.2.2': port })).toEqual([1, 1])
   })
@@ -319,7 +319,7 @@ describe('an error in the next tick has somebody who listens', () => {
 describe('the signal', () => {
   const abortListeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
 
-  test('ends what is under way, with its reason', async () => {
+  test('ends the current attempt, with its reason', async () => {
     const controller = new AbortController()
     const { signal } = controller
     const { wire, result } = run({ '192.0.2.1': 'hang', '192.0.2.2': 'hang' }, { signal })
@@ -332,7 +332,7 @@ describe('the signal', () => {
     expect(abortListeners(signal)).toBe(0)
   })
 
-  test('ends all that are under way', async () => {
+  test('ends all current attempts', async () => {
     const controller = new AbortController()
     const { signal } = controller
     const sockets: Socket[] = []
@@ -350,14 +350,14 @@ describe('the signal', () => {
     expect(abortListeners(signal)).toBe(0)
   })
 
-  test('that was aborted before: nobody is dialled', async () => {
+  test('that was aborted before: no connection is opened', async () => {
     const reason = new Error('before')
     const { wire, result } = run({ '192.0.2.1': 'hang' }, { signal: AbortSignal.abort(reason) })
     expect(await failureOf(result)).toBe(reason)
     expect(wire.dials).toEqual([])
   })
 
-  test('has no listener left when a connection is there', async () => {
+  test('has no listener left after a connection', async () => {
     const port = await servers.tcp()
     const { signal } = new AbortController()
     const { wire, result } = run(
@@ -370,14 +370,14 @@ describe('the signal', () => {
     socket.destroy()
   })
 
-  test('has no listener left when there is none', async () => {
+  test('has no listener left after a failure', async () => {
     const { signal } = new AbortController()
     const { result } = run({ '192.0.2.1': 'refuse', '192.0.2.2': 'hang' }, { signal, timeout: 30 })
     expect(await failureOf(result)).toBeInstanceOf(ConnectError)
     expect(abortListeners(signal)).toBe(0)
   })
 
-  test('does nothing to a connection that is there', async () => {
+  test('does not affect an established connection', async () => {
     const port = await servers.tcp()
     const controller = new AbortController()
     const { result } = run({ '192.0.2.1': port }, { signal: controller.signal })
@@ -388,14 +388,14 @@ describe('the signal', () => {
   })
 })
 
-describe('a connect hook of the caller’s own', () => {
-  test('is told what for, for every address', async () => {
+describe('a connect hook', () => {
+  test('gets the purpose, for every address', async () => {
     const { wire, result } = run({ '192.0.2.1': 'refuse', '2001:db8::1': 'refuse' })
     expect(await failureOf(result)).toBeInstanceOf(ConnectError)
     expect(wire.dials).toEqual([targetOf('192.0.2.1'), targetOf('2001:db8::1')])
   })
 
-  test('that throws: the address has failed, the next is taken', async () => {
+  test('that throws: the next address is used', async () => {
     const port = await servers.tcp()
     const error = new Error('no proxy today')
     const connect: Connect = ({ address }) => {
@@ -412,7 +412,7 @@ describe('a connect hook of the caller’s own', () => {
     expect(await failureOf(result)).toMatchObject({ code: 'ECONNECTION', cause: error })
   })
 
-  test('that rejects: the same', async () => {
+  test('that rejects: the next address is used', async () => {
     const port = await servers.tcp()
     const connect: Connect = async ({ address }) => {
       if (address === '192.0.2.1') throw new Error('SOCKS: host unreachable')
@@ -428,7 +428,7 @@ describe('a connect hook of the caller’s own', () => {
     ['a string', 'no'],
     ['undefined', undefined],
     ['null', null],
-  ])('that throws what is no error: %s', { timeout: 5000 }, async (_, thrown) => {
+  ])('that throws anything but an error: %s', { timeout: 5000 }, async (_, thrown) => {
     const connect: Connect = () => {
       throw thrown
     }
@@ -441,16 +441,16 @@ describe('a connect hook of the caller’s own', () => {
     ['null', null],
     ['a port', 25],
     ['an object', {}],
-  ])('that returns what is no socket: %s', async (_, returned) => {
+  ])('that returns anything but a socket: %s', async (_, returned) => {
     vi.useFakeTimers()
     const connect = () => returned as Socket
     const result = connectFirst([targetOf('192.0.2.1')], { connect, timeout: 20_000 })
     expect(await failureOf(result)).toBeInstanceOf(ConnectError)
-    // One that is left goes off later, and throws at nobody
+    // A timer that was left over would fire later, and throw uncaught
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('that returns a promise of a socket that is still connecting', async () => {
+  test('that returns a promise of a connecting socket', async () => {
     const port = await servers.tcp()
     const connect: Connect = async () => openSocket(port)
     const { socket } = await connectFirst([targetOf('192.0.2.1')], { connect, timeout: 20_000 })
@@ -458,7 +458,7 @@ describe('a connect hook of the caller’s own', () => {
     socket.destroy()
   })
 
-  test('that returns a socket that is connected already, or a promise of one', async () => {
+  test('that returns a connected socket, or a promise of one', async () => {
     const port = await servers.tcp()
     const opened = await openedTo(port)
     for (const connect of [() => opened, async () => opened]) {
@@ -469,7 +469,7 @@ describe('a connect hook of the caller’s own', () => {
     opened.destroy()
   })
 
-  test('whose promise hangs: the next address is begun beside it', async () => {
+  test('whose promise stalls: the next address is tried in parallel', async () => {
     const port = await servers.tcp()
     const connect: Connect = ({ address }) =>
       address === '192.0.2.1' ? new Promise<Socket>(() => {}) : openSocket(port)
@@ -479,7 +479,7 @@ describe('a connect hook of the caller’s own', () => {
     socket.destroy()
   })
 
-  test('whose promise never comes true: the time of the address ends', {
+  test('whose promise never settles: the time of the address ends', {
     timeout: 5000,
   }, async () => {
     const connect: Connect = () => new Promise<Socket>(() => {})
@@ -490,7 +490,7 @@ describe('a connect hook of the caller’s own', () => {
     })
   })
 
-  test('whose promise never comes true: the signal ends it', { timeout: 5000 }, async () => {
+  test('whose promise never settles: the signal ends it', { timeout: 5000 }, async () => {
     const controller = new AbortController()
     const connect: Connect = () => new Promise<Socket>(() => {})
     const result = connectFirst([targetOf('192.0.2.1')], {
@@ -503,27 +503,30 @@ describe('a connect hook of the caller’s own', () => {
     expect(await failureOf(result)).toBe(reason)
   })
 
-  describe('whose promise comes true when nobody waits any more: no socket is left', () => {
+  describe('that resolves too late leaves no socket', () => {
     const late = async (connected: 'connected' | 'connecting', port: number) =>
       connected === 'connected' ? openedTo(port) : openSocket(port)
 
-    test.each(['connected', 'connecting'] as const)('another one won, %s', async (state) => {
-      const port = await servers.tcp()
-      const { promise, resolve } = byHand<Socket>()
-      const connect: Connect = ({ address }) =>
-        address === '192.0.2.1' ? promise : openSocket(port)
-      const targets = ['192.0.2.1', '192.0.2.2'].map(targetOf)
-      const { socket, target } = await connectFirst(targets, { connect, timeout: 20_000 })
-      expect(target.address).toBe('192.0.2.2')
-      const loser = await late(state, port)
-      resolve(loser)
-      await settled()
-      expect([loser.destroyed, socket.destroyed]).toEqual([true, false])
-      socket.destroy()
-      loser.destroy()
-    })
+    test.each(['connected', 'connecting'] as const)(
+      'after another one was used, %s',
+      async (state) => {
+        const port = await servers.tcp()
+        const { promise, resolve } = byHand<Socket>()
+        const connect: Connect = ({ address }) =>
+          address === '192.0.2.1' ? promise : openSocket(port)
+        const targets = ['192.0.2.1', '192.0.2.2'].map(targetOf)
+        const { socket, target } = await connectFirst(targets, { connect, timeout: 20_000 })
+        expect(target.address).toBe('192.0.2.2')
+        const loser = await late(state, port)
+        resolve(loser)
+        await settled()
+        expect([loser.destroyed, socket.destroyed]).toEqual([true, false])
+        socket.destroy()
+        loser.destroy()
+      },
+    )
 
-    test.each(['connected', 'connecting'] as const)('it was aborted, %s', async (state) => {
+    test.each(['connected', 'connecting'] as const)('after an abort, %s', async (state) => {
       const port = await servers.tcp()
       const { promise, resolve } = byHand<Socket>()
       const controller = new AbortController()
@@ -546,7 +549,7 @@ describe('a connect hook of the caller’s own', () => {
 })
 
 describe('connectDirectly', () => {
-  test('goes to the address and port, and asks no DNS for the host', async () => {
+  test('connects to the address and port, without a lookup of the host', async () => {
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
@@ -557,4 +560,11 @@ describe('connectDirectly', () => {
     socket.destroy()
     await new Promise((resolve) => server.close(resolve))
   })
+})
+
+test('fails with the error of a socket that connect() destroyed before it returned it', async () => {
+  const error = Object.assign(new Error('no route'), { code: 'ENETUNREACH' })
+  const connect: Connect = () => new Socket().destroy(error)
+  const result = connectFirst([targetOf('192.0.2.1')], { connect, timeout: 20_000 })
+  expect(await failureOf(result)).toMatchObject({ errors: [{ error }] })
 })

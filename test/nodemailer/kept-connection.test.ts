@@ -1,12 +1,8 @@
 /** Kept connections, places and deadlines against scripted hosts; and which replies are final. */
-import nodemailer, { type Transporter } from 'nodemailer'
+import nodemailer from 'nodemailer'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { MtaSts, type Policy } from '../../src/index.js'
-import {
-  type MtaStsTransportOptions,
-  mtaStsTransport,
-  type SentInfo,
-} from '../../src/nodemailer/index.js'
+import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import {
   type Peer,
   type Script,
@@ -15,31 +11,7 @@ import {
   untilSecured,
 } from '../e2e/scripted-mx.js'
 import { EVENTUALLY, errorOf, messageTo, only } from '../e2e/support.js'
-
-const DOMAIN = 'bob.example'
-const HOST = 'mx.scripted.example'
-
-interface Options extends MtaStsTransportOptions {
-  mode?: Policy['mode'] | undefined
-}
-
-/** A host with this script, and a transporter that holds it to a policy of this mode. */
-async function against(
-  script: Script,
-  { mode, ...options }: Options = {},
-): Promise<{ mx: ScriptedMx; sender: Transporter<SentInfo> }> {
-  const mx = await ScriptedMx.open(script, HOST)
-  const policy: Policy | undefined = mode && { version: 'STSv1', mode, mx: [HOST], maxAge: 86_400 }
-  const overrides = policy ? { [DOMAIN]: policy } : {}
-  const transport = mtaStsTransport({ ...mx.options(), overrides, ...options })
-  const sender = nodemailer.createTransport(transport)
-  onTestFinished(async () => {
-    sender.close()
-    expect(mx.mistakes).toEqual([])
-    await mx[Symbol.asyncDispose]()
-  })
-  return { mx, sender }
-}
+import { against, DOMAIN, HOST } from './against.js'
 
 function mails(peer: Peer): number {
   return peer.heard.filter((line) => line.startsWith('MAIL')).length

@@ -2,46 +2,23 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import nodemailer, { type Transporter } from 'nodemailer'
+import nodemailer from 'nodemailer'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { DeliveryRefusedError, type Policy, type SessionEvent } from '../../src/index.js'
-import {
-  type MtaStsTransportOptions,
-  mtaStsTransport,
-  type SentInfo,
-} from '../../src/nodemailer/index.js'
+import { DeliveryRefusedError, type SessionEvent } from '../../src/index.js'
+import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import {
   type Peer,
   type Script,
-  ScriptedMx,
+  type ScriptedMx,
   takeMessages,
   untilSecured,
 } from '../e2e/scripted-mx.js'
 import { EVENTUALLY, errorOf, messageTo, only, SENDER, told } from '../e2e/support.js'
+import { type AgainstOptions, against as againstHost, DOMAIN, HOST, policy } from './against.js'
 
-const DOMAIN = 'bob.example'
-const HOST = 'mx.scripted.example'
-
-function policy(mode: Policy['mode']): Policy {
-  return { version: 'STSv1', mode, mx: [HOST], maxAge: 86_400 }
-}
-
-/** A host with this script, and a transporter that holds it to a policy of this mode. */
-async function against(
-  script: Script,
-  { mode = 'enforce', ...options }: MtaStsTransportOptions & { mode?: Policy['mode'] } = {},
-): Promise<{ mx: ScriptedMx; sender: Transporter<SentInfo> }> {
-  const mx = await ScriptedMx.open(script, HOST)
-  const overrides = { [DOMAIN]: policy(mode) }
-  const sender = nodemailer.createTransport(
-    mtaStsTransport({ ...mx.options(), overrides, maxMessages: 1, ...options }),
-  )
-  onTestFinished(async () => {
-    sender.close()
-    expect(mx.mistakes).toEqual([])
-    await mx[Symbol.asyncDispose]()
-  })
-  return { mx, sender }
+/** One message for each connection, under a policy of mode `enforce`. */
+function against(script: Script, options: AgainstOptions = {}) {
+  return againstHost(script, { mode: 'enforce', maxMessages: 1, ...options })
 }
 
 /** Up to the client's STARTTLS. */

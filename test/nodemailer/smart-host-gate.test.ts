@@ -1,24 +1,32 @@
 /** What a smart host may be sent when its policy changes, or when somebody in between speaks. */
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer,
+  type Server,
+  type Socket,
+} from 'node:net'
 import nodemailer, { type SMTPTransportOptions, type Transporter } from 'nodemailer'
 import { afterEach, describe, expect, it } from 'vitest'
-import { MtaSts } from '../../src/index.js'
+import { type ConnectTarget, MtaSts } from '../../src/index.js'
 import { type SmartHostInfo, withMtaSts } from '../../src/nodemailer/index.js'
 import { EVENTUALLY, errorOf, messageTo, useWorld } from '../e2e/support.js'
 import { dnsError, resolverOf } from '../tls/support.js'
+import { HELD_AT, HoldingHost } from './holding-host.js'
 
 const stage = useWorld()
 const transporters: Transporter[] = []
 const servers: Server[] = []
+const hosts: HoldingHost[] = []
 
 afterEach(async () => {
   for (const transporter of transporters.splice(0)) transporter.close()
-  for (const server of servers.splice(0)) server.close()
+  for (const server of [...servers.splice(0), ...hosts.splice(0)]) server.close()
 })
 
 describe.each([false, true])('a policy that is learnt while messages wait, pool: %s', (pool) => {
-  async function held() {
+  async function withoutPolicy() {
     const name = stage.unusedName()
     const host = stage.world.smartHost(name, { port: 587 })
     const domain = stage.world.domain(name, { mx: [] })
@@ -39,7 +47,7 @@ describe.each([false, true])('a policy that is learnt while messages wait, pool:
   }
 
   it('no message that waits is sent in plaintext [STS-51]', async () => {
-    const { host, transporter, learn, sts } = await held()
+    const { host, transporter, learn, sts } = await withoutPolicy()
     await transporter.sendMail(messageTo('first.example'))
     const waiting = [1, 2, 3].map((one) => messageTo(`waiting${one}.example`))
     await learn()
@@ -50,7 +58,7 @@ describe.each([false, true])('a policy that is learnt while messages wait, pool:
   })
 
   it('a kept connection that proved nothing is closed, and the next message goes over TLS', async () => {
-    const { host, transporter, learn, sts } = await held()
+    const { host, transporter, learn, sts } = await withoutPolicy()
     await transporter.sendMail(messageTo('first.example'))
     host.works()
     await learn()
@@ -62,26 +70,53 @@ describe.each([false, true])('a policy that is learnt while messages wait, pool:
       .toBe(pool ? 1 : 0)
     await sts.close()
   })
+})
 
-  it('messages queued before, sent after: none passes the gate in plaintext [STS-51]', async () => {
-    const { host, transporter, learn, sts } = await held()
-    // All are planned without a policy, and wait behind one another
-    const sending = [1, 2, 3, 4].map((one) =>
-      transporter.sendMail(messageTo(`queued${one}.example`)).then(
+describe.each(HELD_AT)('a policy that is learnt while a message is held at %s [STS-51]', (at) => {
+  it.each([
+    { title: 'pool of one connection', options: { pool: true, maxConnections: 1 } },
+    { title: 'pool of five connections, all in use', options: { pool: true } },
+    { title: 'single', options: {} },
+  ])('$title: nothing more is handed over', async ({ options }) => {
+    const name = stage.unusedName()
+    const domain = stage.world.domain(name, { mx: [] })
+    const host = new HoldingHost(at)
+    const port = await host.begin()
+    hosts.push(host)
+    const { now, connect, resolver, ca } = stage.world.options()
+    const toHost = (target: ConnectTarget) =>
+      target.purpose === 'smtp' ? connectTcp(port, '127.0.0.1') : connect(target)
+    const sts = new MtaSts({ now, connect, resolver, ca })
+    const transport = withMtaSts({ host: name, port: 587, ...options } as SMTPTransportOptions, {
+      connect: toHost,
+      resolver,
+      ca,
+      sts,
+    })
+    const transporter = nodemailer.createTransport<SmartHostInfo>(transport)
+    transporters.push(transporter as Transporter)
+
+    const places = 'pool' in options ? (options.maxConnections ?? 5) : 8
+    const sending = Array.from({ length: 8 }, (_, number) =>
+      transporter.sendMail({ ...messageTo('you.example'), subject: `number ${number}` }).then(
         () => 'sent',
-        (error: { code: string }) => error.code,
+        ({ code, permanent }: { code: string; permanent: boolean }) => `${code} ${permanent}`,
       ),
     )
-    await expect.poll(() => host.connections.length, EVENTUALLY).toBeGreaterThan(0)
-    await learn()
-    const before = host.inbox.length
+    // Every place is taken by a message that is held; the rest wait for one
+    await expect.poll(() => host.held, EVENTUALLY).toBe(places)
+    domain.policy({ mode: 'enforce', patterns: ['other.example'] })
+    expect(await sts.lookAgain(name)).toMatchObject({ status: 'found' })
+    host.release()
+
     const ends = await Promise.all(sending)
-    const late = host.connections.flatMap(({ lines }) => lines)
-    expect(late.length).toBeGreaterThan(0)
-    // What was between MAIL FROM and its end may finish; nothing is begun
-    expect(host.inbox.length - before).toBeLessThanOrEqual(pool ? 1 : 4)
-    expect(ends.filter((end) => end === 'sent')).toHaveLength(host.inbox.length)
-    for (const end of ends) expect(['sent', 'EMTASTS']).toContain(end)
+    const finished = at === 'message' ? places : 0
+    expect(ends.filter((end) => end === 'sent')).toHaveLength(finished)
+    expect(ends.filter((end) => end === 'EMTASTS false')).toHaveLength(8 - finished)
+    expect(host.bodies).toHaveLength(finished)
+    // The host is not named by the policy: it is not connected to again, nor told of another sender
+    expect(host.connections).toBe(places)
+    expect(host.senders).toBe(places)
     await sts.close()
   })
 })
@@ -168,7 +203,7 @@ describe('replies before MAIL FROM are never permanent [STS-56]', () => {
   })
 })
 
-it('a pool whose private parts are elsewhere sends nothing', async () => {
+it('the fields of Nodemailer that are read and are not public exist', async () => {
   const name = stage.unusedName()
   const host = stage.world.smartHost(name, { port: 587 })
   stage.world.domain(name, { mx: [], mode: 'enforce' })
@@ -177,7 +212,6 @@ it('a pool whose private parts are elsewhere sends nothing', async () => {
     stage.world.options(),
   )
   const connections = Reflect.get(transport, '_connections')
-  // The fields of Nodemailer that are read and are not public
   expect(connections).toEqual([])
   expect(Reflect.get(transport, '_closed')).toBe(false)
   const transporter = nodemailer.createTransport(transport)

@@ -2,10 +2,12 @@
  * The declarations as a user's compiler reads them: TypeScript 5 and 6, ES module and CommonJS, in
  * every way to resolve a package, with nothing beside it that README does not ask for.
  */
+import { existsSync } from 'node:fs'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { codeBlocks } from '../docs/code-blocks.js'
 import { installedPackage, ROOT, run } from './packed.js'
 
 const CONSUMER = fileURLToPath(new URL('consumer/', import.meta.url))
@@ -34,16 +36,31 @@ afterAll(async () => {
   for (const folder of folders) await rm(folder, { recursive: true })
 })
 
+function hasTypes(folder: string): boolean {
+  return existsSync(join(folder, 'node_modules/@types/nodemailer'))
+}
+
 /** Writes a program in both formats, and compiles them. Rejects with what the compiler says. */
 async function compile(folder: string, program: string, options: object, compiler: string) {
-  const code = await readFile(join(CONSUMER, `${program}.mts`), 'utf8')
+  const written = await readFile(join(CONSUMER, `${program}.mts`), 'utf8')
+  const code = hasTypes(folder) ? withCasts(written) : written
   const required = code.replace(
     /^import (type )?\* as (\w+) from ('.*')$/gm,
     'import $1$2 = require($3)',
   )
   expect(required).not.toMatch(/^import .* from /m)
-  await writeFile(join(folder, `${program}.mts`), code)
-  await writeFile(join(folder, `${program}.cts`), required)
+  const files = { [`${program}.mts`]: code, [`${program}.cts`]: required }
+  return compileFiles(folder, files, options, compiler)
+}
+
+async function compileFiles(
+  folder: string,
+  programs: Record<string, string>,
+  options: object,
+  compiler: string,
+) {
+  const files = Object.keys(programs)
+  for (const name of files) await writeFile(join(folder, name), programs[name] ?? '')
   const compilerOptions = {
     ...options,
     target: 'es2022',
@@ -53,7 +70,6 @@ async function compile(folder: string, program: string, options: object, compile
     skipLibCheck: false,
     noEmit: true,
   }
-  const files = [`${program}.mts`, `${program}.cts`]
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
   const [, id] = Object.entries(COMPILERS).find(([name]) => name === compiler) ?? []
   return run([process.execPath, join(ROOT, `node_modules/${id}/lib/tsc.js`)], folder)
@@ -70,10 +86,25 @@ describe('with no peer installed', () => {
   })
 })
 
-describe('with Nodemailer', () => {
+/** Nodemailer 8 and 9 have no declarations of their own; `@types/nodemailer` ends with version 8. */
+const LINES = {
+  'Nodemailer 8': ['nodemailer-8', 'nodemailer-8-types'],
+  'Nodemailer 9': ['nodemailer-9', 'nodemailer-8-types'],
+  'Nodemailer 10': ['nodemailer'],
+} as const
+
+/**
+ * Writes `const info = (await x) as Info` for `const info: Info = await x`: in `@types/nodemailer` the
+ * result of a transport of any kind is that of SMTPTransport.
+ */
+function withCasts(code: string): string {
+  return code.replace(/^( *const \w+): (stsTransports\.\w+) = (await .*)$/gm, '$1 = ($3) as $2')
+}
+
+describe.each(Object.entries(LINES))('with %s', (_, beside) => {
   let folder = ''
   beforeAll(async () => {
-    folder = await newUser('nodemailer')
+    folder = await newUser(...beside)
   })
 
   it.each(cases)('$compiler, $moduleResolution', async ({ compiler, ...options }) => {
@@ -82,7 +113,38 @@ describe('with Nodemailer', () => {
       stderr: '',
     })
   })
+
+  it.each(Object.keys(COMPILERS))('the programs of the README, %s', async (compiler) => {
+    const options = { module: 'nodenext', moduleResolution: 'nodenext', esModuleInterop: true }
+    const programs = await programsOfReadme(hasTypes(folder))
+    expect(Object.keys(programs).length).toBeGreaterThanOrEqual(4)
+    expect(await compileFiles(folder, programs, options, compiler)).toEqual({
+      stdout: '',
+      stderr: '',
+    })
+  })
 })
+
+/** The programs of the README that need nothing but Nodemailer, each as a module. */
+async function programsOfReadme(casts: boolean): Promise<Record<string, string>> {
+  const blocks = codeBlocks(await readFile(join(ROOT, 'README.md'), 'utf8'))
+  const known = ['nodemailer', 'mta-sts', 'mta-sts/nodemailer']
+  const programs = blocks
+    .map(({ code }) => code)
+    .filter((code) => {
+      const imported = [...code.matchAll(/^import .* from '(.*)'$/gm)].map(([, id = '']) => id)
+      return imported.includes('nodemailer') && imported.every((id) => known.includes(id))
+    })
+    .map((code) => (casts ? withInfoCast(code) : code))
+  return Object.fromEntries(programs.map((code, index) => [`readme-${index}.mts`, code]))
+}
+
+function withInfoCast(code: string): string {
+  const destructured = /= (await transporter\.sendMail\(message\))$/m
+  if (!destructured.test(code)) return code
+  const cast = code.replace(destructured, '= ($1) as SentInfo')
+  return `import type { SentInfo } from 'mta-sts/nodemailer'\n${cast}`
+}
 
 it('every public name is in a program that is compiled', async () => {
   const programs = await Promise.all(

@@ -67,13 +67,13 @@ export async function packedTarball(): Promise<string> {
 
 /**
  * A new, empty folder with the package installed in it, and what is named beside it, in the versions
- * that the project is developed with. The caller removes it.
+ * that the project is developed with, aliases under their real names. The caller removes it.
  */
 export async function installedPackage(...beside: string[]): Promise<string> {
   const tarball = await packedTarball()
   const folder = await mkdtemp(join(tmpdir(), 'mta-sts-user-'))
   await writeFile(join(folder, 'package.json'), '{ "private": true }\n')
-  const versions = await Promise.all(beside.map(async (name) => `${name}@${await versionOf(name)}`))
+  const versions = await Promise.all(beside.map(specOf))
   const quietly = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']
   await run(['npm', 'install', ...quietly, tarball, ...versions], folder)
   return folder
@@ -162,8 +162,15 @@ async function forgetOld(): Promise<void> {
   }
 }
 
-async function versionOf(name: string): Promise<string> {
-  const text = await readFile(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')
-  const { version }: { version: string } = JSON.parse(text)
-  return version
+/** Where npm has recorded what is installed under each name, aliases included. */
+interface Lock {
+  packages: Record<string, { name?: string; version?: string } | undefined>
+}
+
+/** What `npm install` is given for a dependency of the project, of the name that stands behind an alias. */
+async function specOf(dependency: string): Promise<string> {
+  const { packages }: Lock = JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8'))
+  const { name = dependency, version } = packages[`node_modules/${dependency}`] ?? {}
+  if (version === undefined) throw new Error(`${dependency} is no dependency of the project`)
+  return `${name}@${version}`
 }

@@ -111,6 +111,17 @@ sts.getPolicy('a.example').then(({ reason }) => console.log(reason)).then(() => 
     )
   })
 
+  it('a bundler finds what withMtaSts() needs of Nodemailer', async () => {
+    const body = "console.log(typeof e0.withMtaSts({ host: 'smtp.a.example', logger: true }).send)"
+    const code = program(format, ['mta-sts/nodemailer'], body)
+    await writeFile(join(folder, `entry.${format}`), code)
+    const esbuild = join(ROOT, 'node_modules/.bin/esbuild')
+    const options = ['--bundle', '--platform=node', '--outfile=bundle.cjs']
+    await run([esbuild, `entry.${format}`, ...options], folder)
+    const bundle = await readFile(join(folder, 'bundle.cjs'), 'utf8')
+    expect(await play(bare, 'cjs', bundle)).toMatch(/^function$/m)
+  })
+
   it('errors keep their names, and stack traces those of functions', async () => {
     const body = `
 const calls = [['parsePolicy', e0], ['parseRecord', e0], ['parseReport', e1]]

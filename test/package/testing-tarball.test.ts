@@ -50,14 +50,12 @@ function asserting(code: string): string {
   return code.replace(/^(\S.*) \/\/ (\d+|'\w+')$/gm, 'assert.equal($1, $2)')
 }
 
-/** The example, with the imports that README has shown before, and `import` for `assert`. */
+/** The example, with an import of `assert`. */
 async function exampleOfReadme(): Promise<string> {
   const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
   const blocks = codeBlocks(readme).map(({ code }) => code)
-  const transport = blocks.find((code) => code.includes('createTransport(mtaStsTransport('))
   const example = blocks.find((code) => code.includes('createMailWorld()'))
-  const [imports] = withoutImports(transport ?? '')
-  return `import assert from 'node:assert/strict'\n${imports}${example}`
+  return `import assert from 'node:assert/strict'\n${example}`
 }
 
 describe('with all that it is made of', () => {

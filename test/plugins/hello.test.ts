@@ -10,14 +10,14 @@ describe('the reply to EHLO without STARTTLS', () => {
     expect(withoutStartTls(lines)).toEqual(['250-mx.example', '250-SIZE 1000', '250 PIPELINING'])
   })
 
-  it('marks the last line as the last where STARTTLS was it', () => {
+  it('marks the new last line if STARTTLS was the last', () => {
     expect(withoutStartTls(['250-mx.example', '250-SIZE', '250 starttls'])).toEqual([
       '250-mx.example',
       '250 SIZE',
     ])
   })
 
-  it('is the same where STARTTLS was not offered', () => {
+  it('is unchanged where STARTTLS was not offered', () => {
     const lines = ['250-mx.example', '250 STARTTLSX']
     expect(withoutStartTls(lines)).toEqual(lines)
   })
@@ -26,7 +26,7 @@ describe('the reply to EHLO without STARTTLS', () => {
     ['250 OK', true],
     ['250', true],
     ['250-OK', false],
-  ])('takes "%s" for the last line of a reply: %s', (line, ends) => {
+  ])('recognizes "%s" as the last line of a reply: %s', (line, ends) => {
     expect(endsReply(line)).toBe(ends)
   })
 })
@@ -63,7 +63,7 @@ describe('a socket that was handed over', () => {
       'byte by byte',
       [...'250-mx.example\r\n250-STARTTLS\r\n250 SIZE\r\n250 STARTTLS is a word\r\n'],
     ],
-  ])('offers no STARTTLS to the next client, when the replies come %s', async (_, chunks) => {
+  ])('offers no STARTTLS to the next client, with replies %s', async (_, chunks) => {
     const { near, far } = await pair()
     near.unshift(Buffer.from(GREETING))
     hideStartTls(near)
@@ -76,7 +76,7 @@ describe('a socket that was handed over', () => {
     expect(await result).toBe(`${GREETING}250-mx.example\r\n250 SIZE\r\n250 STARTTLS is a word\r\n`)
   })
 
-  it('passes on what follows the reply to EHLO as it is', async () => {
+  it('passes on what follows the reply to EHLO unchanged', async () => {
     const { near, far } = await pair()
     near.unshift(Buffer.from(GREETING))
     hideStartTls(near)

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { MtaSts } from '../../src/mta-sts.js'
 import { PluginService } from '../../src/plugins/service.js'
 import type { PluginSettings, ReportSettings } from '../../src/plugins/settings.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
@@ -43,6 +44,12 @@ describe('settings when a server starts', () => {
     ['an option of the wrong kind', { options: { minimumSecurity: 'strict' as 'encrypted' } }],
     ['a store that is none', { store: 'mysql://localhost' }],
     ['a report store that is none', { reports: reports({ store: 'reports.db' }) }],
+    ['reports without a store', { reports: reports({ store: 'none' }) }],
+    ['a name that EHLO cannot say', { open: { name: 'my host' } }],
+    ['a time that is over at once', { open: { connectionTimeout: 0 } }],
+    ['a time that no timer has', { open: { commandTimeout: 2 ** 31 } }],
+    ['requireStore and no store', { options: { requireStore: true } }],
+    ['requireStore and the store `none`', { options: { requireStore: true }, store: 'none' }],
   ])('are refused with %s', (_, given) => {
     expect(() => PluginService.check({ settings: settings(given), logger })).toThrow(
       expect.objectContaining({ code: 'ECONFIG' }),
@@ -56,12 +63,19 @@ describe('settings when a server starts', () => {
     )
   })
 
-  it('are refused with a key that signs no reports', async () => {
+  it('are refused with a key that cannot sign reports', async () => {
     const { privateKey } = generateKeyPairSync('ed25519')
     const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
     const dkim = { domainName: 'sender.example', keySelector: 'reports', privateKey: pem }
     const setup = { settings: settings({ reports: reports({ dkim }) }), logger }
     await expect(PluginService.checkRest(setup)).rejects.toThrow('"dkim"')
+  })
+
+  it('closes opened parts if another part cannot be opened', async () => {
+    const closed = vi.spyOn(MtaSts.prototype, 'close')
+    const given = settings({ reports: reports({ store: 'sqlite:/no/such/folder/reports.db' }) })
+    await expect(PluginService.start({ settings: given, logger })).rejects.toThrow()
+    expect(closed).toHaveBeenCalledOnce()
   })
 
   it('are refused with name servers that are none', async () => {
@@ -91,12 +105,12 @@ describe('the store of the mail server', () => {
     return { service, get }
   }
 
-  it('is used where the settings name none', async () => {
+  it('is used if the settings name none', async () => {
     const { service } = await start({})
     expect(await service.sts.getPolicy('b.example')).toMatchObject({ status: 'found', id: '1' })
   })
 
-  it('is left alone with `none`', async () => {
+  it('is not used with `none`', async () => {
     const { service, get } = await start({ store: 'none' })
     expect(await service.sts.getPolicy('b.example')).toMatchObject({ status: 'none' })
     expect(get).not.toHaveBeenCalled()

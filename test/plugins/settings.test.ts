@@ -7,7 +7,7 @@ function settings(given: Partial<SettingsSource>) {
 }
 
 describe('settings of a plugin', () => {
-  it('reads numbers and flags from the text of an ini file', () => {
+  it('are read as numbers and flags from the text of an ini file', () => {
     const main = { negativeTtl: '60000', reportOnly: 'true', minimumSecurity: 'encrypted' }
     expect(settings({ main }).options).toMatchObject({
       negativeTtl: 60_000,
@@ -16,13 +16,13 @@ describe('settings of a plugin', () => {
     })
   })
 
-  it('takes names with underscores and hyphens for the same settings', () => {
+  it('are accepted with underscores and hyphens', () => {
     const { options, localMxOk } = settings({ main: { report_only: true, 'local-mx-ok': 'yes' } })
     expect(options.reportOnly).toBe(true)
     expect(localMxOk).toBe(true)
   })
 
-  it('passes the options of connections on by themselves', () => {
+  it('separate the options of connections', () => {
     const { open, options } = settings({
       main: { name: 'mail.example', connectionTimeout: '5000' },
     })
@@ -30,7 +30,7 @@ describe('settings of a plugin', () => {
     expect(options).toEqual({ overrides: {} })
   })
 
-  it('leaves a setting without a value at its default', () => {
+  it('keep the default for an empty value', () => {
     expect(settings({ main: { store: '', ca: undefined } })).toEqual({
       options: { overrides: {} },
       open: {},
@@ -38,19 +38,19 @@ describe('settings of a plugin', () => {
     })
   })
 
-  it('exempts domains, and pins policies where the file can hold them', () => {
+  it('exempt domains, and pin policies where the file can hold them', () => {
     const policy = { version: 'STSv1', mode: 'enforce', mx: ['mx.b.example'], maxAge: 86_400 }
     const overrides = { 'a.example': 'off', 'b.example': policy }
     expect(settings({ overrides }).options.overrides).toEqual(overrides)
   })
 
-  it('turns DANE on by `enabled`, with the options of its resolver', () => {
+  it('enable DANE with `enabled`, with the options of its resolver', () => {
     const dane = { enabled: 'true', servers: '127.0.0.1, ::1', trustAd: 'no' }
     expect(settings({ dane }).dane).toEqual({ servers: ['127.0.0.1', '::1'], trustAd: false })
     expect(settings({ dane: { ...dane, enabled: 'false' } }).dane).toBeUndefined()
   })
 
-  it('signs reports as the submitter, unless another domain is named', () => {
+  it('sign reports as the submitter, unless another domain is named', () => {
     const reports = {
       organizationName: 'Example Ltd',
       contactInfo: 'postmaster@sender.example',
@@ -85,6 +85,10 @@ describe('settings that are refused', () => {
       { overrides: { 'a.example': 'none' } },
       '[overrides] takes "off" for a.ex',
     ],
+    ['DANE that is neither on nor off', { dane: { servers: '::1' } }, '[dane] needs enabled'],
+    ['DANE without a section', { dane: true }, '[dane] must have settings'],
+    ['overrides as a list', { overrides: ['a.example'] }, '[overrides] must have settings'],
+    ['reports as text', { reports: 'yes' }, '[reports] must have settings'],
     ['an unknown name for DANE', { dane: { server: '::1' } }, '[dane] has no setting "server"'],
     [
       'reports without a submitter',

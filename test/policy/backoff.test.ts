@@ -1,4 +1,4 @@
-/** After a GET that failed: how long the same id waits. */
+/** The wait before an id is fetched again after a failed GET. */
 import { describe, expect, it } from 'vitest'
 import { FetchBackoff } from '../../src/policy/backoff.js'
 import type { TlsFailure } from '../../src/tls/failures.js'
@@ -9,7 +9,7 @@ const failure: TlsFailure = { resultType: 'sts-policy-fetch-error', reason: 'htt
 const now = Date.UTC(2040, 0, 1)
 const bounds = (max: number) => ({ max, maxBytes: 2 ** 20 })
 
-/** How long the id waits after one more failure, to the millisecond. */
+/** Returns the wait of an id after one more failure, to the millisecond. */
 function waitAfterFailure(backoff: FetchBackoff, at: number, id = 'n1'): number {
   backoff.failed('bob.example', id, { now: at, failure })
   let [low, high] = [0, 100 * HOUR]
@@ -21,7 +21,7 @@ function waitAfterFailure(backoff: FetchBackoff, at: number, id = 'n1'): number 
   return low
 }
 
-/** The waits after so many failures, each of them as soon as it may be. */
+/** Returns the waits after a number of failures, each at the earliest time. */
 function waits(backoff: FetchBackoff, count: number): number[] {
   let at = now
   return Array.from({ length: count }, () => {
@@ -32,28 +32,28 @@ function waits(backoff: FetchBackoff, count: number): number[] {
 }
 
 describe('FetchBackoff', () => {
-  it('[STS-16] five minutes, then twice as long each time, to an hour', () => {
+  it('[STS-16] waits five minutes, then twice as long each time, up to an hour', () => {
     const minutes = waits(new FetchBackoff(FIVE_MINUTES, bounds(10)), 8).map(
       (wait) => wait / MINUTE,
     )
     expect(minutes).toEqual([5, 10, 20, 40, 60, 60, 60, 60])
   })
 
-  it('[STS-16] never shorter than it is set to, also where that is more than an hour', () => {
+  it('[STS-16] never waits less than its initial value, even if that exceeds an hour', () => {
     const hours = waits(new FetchBackoff(3 * HOUR, bounds(10)), 3).map((wait) => wait / HOUR)
     expect(hours).toEqual([3, 3, 3])
   })
 
-  it('after a thousand failures it is an hour still', () => {
+  it('waits an hour after a thousand failures', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     expect(waits(backoff, 1100).at(-1)).toBe(HOUR)
   })
 
-  it('0: no wait at all', () => {
+  it('does not wait when the initial value is 0', () => {
     expect(waits(new FetchBackoff(0, bounds(10)), 3)).toEqual([0, 0, 0])
   })
 
-  it('gives the failure that is being waited after', () => {
+  it('returns the failure that caused the wait', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     expect(backoff.waiting('bob.example', 'n1', now)).toBeUndefined()
     backoff.failed('bob.example', 'n1', { now, failure })
@@ -63,7 +63,7 @@ describe('FetchBackoff', () => {
     expect(backoff.waiting('bob.example', 'n1', now + FIVE_MINUTES)).toBe(later)
   })
 
-  it('[STS-16] is kept by Policy Domain and id: another id does not wait', () => {
+  it('[STS-16] waits per Policy Domain and id: another id is not delayed', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     backoff.failed('bob.example', 'n1', { now, failure })
     expect(backoff.waiting('bob.example', 'n1', now)).toBe(failure)
@@ -73,7 +73,7 @@ describe('FetchBackoff', () => {
     expect(backoff.waiting('1.bob.example', 'n', now)).toBeUndefined()
   })
 
-  it('the ids of a domain double for themselves', () => {
+  it('doubles separately for each id of a domain', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     expect(waitAfterFailure(backoff, now, 'n1')).toBe(5 * MINUTE)
     expect(waitAfterFailure(backoff, now, 'n1')).toBe(10 * MINUTE)
@@ -81,7 +81,7 @@ describe('FetchBackoff', () => {
     expect(waitAfterFailure(backoff, now, 'n1')).toBe(20 * MINUTE)
   })
 
-  it('a success ends the wait, and the doubling, of its id only', () => {
+  it('ends the wait and the doubling of an id after its success, but not of others', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     waits(backoff, 3)
     backoff.failed('bob.example', 'n2', { now, failure })
@@ -91,13 +91,13 @@ describe('FetchBackoff', () => {
     expect(waitAfterFailure(backoff, now)).toBe(5 * MINUTE)
   })
 
-  it('a wait that is over is doubled all the same when the next GET fails', () => {
+  it('doubles a wait that has ended when the next GET fails', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     expect(waitAfterFailure(backoff, now)).toBe(5 * MINUTE)
     expect(waitAfterFailure(backoff, now + 40 * MINUTE)).toBe(10 * MINUTE)
   })
 
-  it('holds no more than it may: the oldest go first', () => {
+  it('evicts the oldest entries above its maximum number', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, bounds(100))
     for (let index = 0; index < 10_000; index++) {
       backoff.failed(`d${index}.example`, 'n1', { now, failure })
@@ -108,7 +108,7 @@ describe('FetchBackoff', () => {
     expect(waiting).toEqual(Array.from({ length: 100 }, (_, index) => 9900 + index))
   })
 
-  it('keeps no more bytes than it may', () => {
+  it('stays within its maximum of bytes', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, { max: 10_000, maxBytes: 100_000 })
     for (let index = 0; index < 1000; index++) {
       backoff.failed(`d${index}.example`, 'n1', { now, failure })
@@ -121,7 +121,7 @@ describe('FetchBackoff', () => {
     expect(waiting.at(-1)).toBe(999)
   })
 
-  it('[STS-54] does not wait when the clock was set back or forward beyond the wait', () => {
+  it('[STS-54] ends the wait when the clock was set back or forward beyond it', () => {
     const backoff = new FetchBackoff(FIVE_MINUTES, bounds(10))
     backoff.failed('bob.example', 'n1', { now: now + 30 * 24 * HOUR, failure })
     expect(backoff.waiting('bob.example', 'n1', now)).toBeUndefined()

@@ -30,10 +30,12 @@ import {
 
 let stage: Stage
 let bob: MailDomain
-/** The world's resolver, counted; the address of the policy host comes at once where it may */
+/** The world's resolver, counted; it answers for the policy host's address at once where it may */
 let resolver: ScriptedResolver
 let askForAddress = false
-/** The name servers do not answer. Not the world's own fault: c-ares would mind for a while after */
+/**
+ * The name servers do not answer. Not a fault of the world, which would affect c-ares for a while
+ */
 let silent = false
 
 beforeAll(async () => {
@@ -50,9 +52,8 @@ beforeAll(async () => {
 afterAll(() => stage.close())
 
 /**
- * What a fault makes of discovery: `gone`, DNS says that there is no record; `failed`, DNS says
- * nothing; `invalid`, the record is no good; `https`, the record is good and the policy is not to
- * be had.
+ * The effect of a fault on discovery: `gone`, DNS has no record; `failed`, DNS gives no answer;
+ * `invalid`, the record is invalid; `https`, the record is valid but the policy cannot be fetched.
  */
 interface Fault {
   name: string
@@ -60,9 +61,9 @@ interface Fault {
   /** Result type and reason of the failure */
   failure: string
   inflict(): void
-  /** It is in the address of the policy host */
+  /** The fault is in the address of the policy host */
   address?: true
-  /** What runs into its timeout, which is a short one then */
+  /** The operation that times out, with a short timeout */
   stalls?: 'dns' | 'https'
 }
 
@@ -92,7 +93,7 @@ const FAULTS: Fault[] = [
     kind: 'gone',
     failure: GONE,
     inflict: () => {
-      // The name is there, with another type
+      // The name exists, with another type
       stage.world.dns.set(RECORD, 'A', ['192.0.2.99'])
       stage.world.dns.set(RECORD, 'TXT', [])
     },
@@ -177,7 +178,9 @@ const FAULTS: Fault[] = [
   },
 ]
 
-/** What a delivery gets, what is known to have failed when all has landed, and the traffic. */
+/**
+ * The result of a delivery, the failure that is known after all work has ended, and the traffic.
+ */
 interface Cell {
   answer: string
   failure: string | undefined
@@ -186,7 +189,7 @@ interface Cell {
   reports: number
 }
 
-/** What a delivery got, and what the cache says when all that it set off has landed. */
+/** The result of a delivery, and of the cache after all work that it started. */
 interface Outcome {
   answer: string
   landed: PolicyLookup
@@ -196,18 +199,18 @@ interface State {
   name: string
   /** Brings a cache into the state; the domain works */
   prepare(): Promise<CacheUnderTest>
-  /** What happens; by default, a delivery asks */
+  /** The action; by default, a delivery asks */
   act?: (under: CacheUnderTest, state: State) => Promise<Outcome>
-  /** It holds a policy: the delivery waits for nothing, the network is asked beside it */
+  /** The cache has a policy: the delivery does not wait, the network is used in the background */
   held?: true
-  /** The cell of each kind of fault; what is left out is as in {@link quiet} */
+  /** The cell of each kind of fault; omitted parts are as in {@link quiet} */
   cell(fault: Fault): Partial<Cell> & { answer: string }
 }
 
 const quiet = { failure: undefined, txt: 0, fetches: 0, reports: 0 }
 const ENFORCED = 'enforce n1'
 
-/** Discovery, in front of the delivery. `failing`: what is said where it does not come to a policy. */
+/** Discovery before the delivery. `failing`: the result without a policy. */
 function discovered(
   { kind, failure }: Fault,
   failing?: string,
@@ -227,7 +230,7 @@ function discovered(
   }
 }
 
-/** A look at the record beside the delivery. `https`: what there is when the record is good. */
+/** A background recheck. `https`: the result when the record is valid. */
 function looked(
   { kind, failure }: Fault,
   https: Partial<Cell>,
@@ -240,7 +243,7 @@ function newCache(options: MtaStsOptions = {}): CacheUnderTest {
   return stage.cache({ resolver, ...options })
 }
 
-/** A cache that holds `n1` in mode enforce, fetched just now. */
+/** A cache with `n1` in mode enforce, just fetched. */
 async function holding(options: MtaStsOptions = {}): Promise<CacheUnderTest> {
   const under = newCache(options)
   expect(said(await under.cache.get(bob.name))).toBe(ENFORCED)
@@ -249,7 +252,7 @@ async function holding(options: MtaStsOptions = {}): Promise<CacheUnderTest> {
 
 const UNAVAILABLE = 'sts-policy-fetch-error http-status-503'
 
-/** Has a GET of the new id `n2` fail, and the host works again. */
+/** Makes a GET of the new id `n2` fail, and repairs the host. */
 async function failOnce(under: CacheUnderTest): Promise<void> {
   bob.policy({ id: 'n2' })
   bob.policyHost.fails({ status: 503 })
@@ -362,7 +365,7 @@ const STATES: State[] = [
       stage.clock.advance(DAY)
       return under
     },
-    // The policy host is asked, whatever the TXT lookup says
+    // The policy host is contacted, whatever the TXT lookup returns
     cell: ({ kind, failure }) => ({
       answer: ENFORCED,
       txt: 1,
@@ -395,7 +398,7 @@ const STATES: State[] = [
       return { answer: `${renewal}, ${said(landed)}`, landed }
     },
     cell: (fault) =>
-      // DNS says nothing about the policy host, which is asked in any case
+      // DNS gives no answer about the policy host, which is contacted in any case
       fault.kind === 'failed'
         ? { answer: 'renewed, enforce n1', txt: 1, fetches: 1 }
         : {
@@ -433,7 +436,7 @@ function inflict(fault: Fault, under: CacheUnderTest): void {
   setTimeouts(under, fault.stalls)
 }
 
-/** Makes the domain as it should be. */
+/** Repairs the domain. */
 function repair(): void {
   askForAddress = false
   silent = false
@@ -446,19 +449,22 @@ function repair(): void {
 
 const STALLED = 100
 
-/** What stalls runs into a short timeout; everything else has a long one, on a slow machine too. */
+/**
+ * Sets a short timeout for the operation that stalls, and long ones for the others, even on a slow
+ * machine.
+ */
 function setTimeouts({ network }: CacheUnderTest, stalls?: Fault['stalls']): void {
   network.dnsTimeout = stalls === 'dns' ? STALLED : 15_000
   network.fetchTimeout = stalls === 'https' ? STALLED : 15_000
 }
 
-/** One delivery, and what it is told when everything that it has set off has landed. */
+/** One delivery, and the result after all work that it started. */
 async function ask({ cache }: CacheUnderTest, state: State): Promise<Outcome> {
   const first = await cache.get(bob.name)
   return { answer: said(first), landed: state.held ? await cache.lookAgain(bob.name) : first }
 }
 
-/** One delivery that sets nothing off. */
+/** One delivery that starts no work. */
 async function askAtOnce({ cache }: CacheUnderTest): Promise<Outcome> {
   const first = await cache.get(bob.name)
   await turns()
@@ -486,8 +492,8 @@ describe.each(STATES)('[STS-22] [STS-23] [STS-24] [STS-25] [STS-55] $name', (sta
     expect(cell).toEqual({ ...quiet, ...state.cell(fault) })
 
     if (state.held) {
-      // And so it stays, to the last millisecond, before and after one more look, as long as the
-      // policy host has no other
+      // The same holds to the last millisecond, before and after one more recheck, as long as the
+      // policy host has no other policy
       bob.policyHost.fails('down')
       if (landed.status !== 'found') throw new Error('the policy that was held is gone')
       stage.clock.advance(landed.expiresAt.getTime() - stage.clock.now() - 1)
@@ -496,7 +502,7 @@ describe.each(STATES)('[STS-22] [STS-23] [STS-24] [STS-25] [STS-55] $name', (sta
       expect(said(await cache.get(bob.name))).toBe(ENFORCED)
     }
 
-    // When the network is good again, the domain gets what it announces
+    // When the network is repaired, the domain gets what it announces
     repair()
     setTimeouts(under)
     stage.clock.advance(2 * HOUR)
@@ -505,7 +511,7 @@ describe.each(STATES)('[STS-22] [STS-23] [STS-24] [STS-25] [STS-55] $name', (sta
   })
 })
 
-/** What DNS and the policy host are like for an hour; three times out of twelve or so they work. */
+/** States of DNS and the policy host for an hour; about three of twelve work. */
 const TXT_WEATHER: ReadonlyArray<() => string[][] | Error> = [
   ...new Array<() => string[][]>(3).fill(() => announcing(bob.id ?? '')),
   ...['ENOTFOUND', 'ENODATA', 'ESERVFAIL', 'EREFUSED', 'ETIMEOUT', 'EBADRESP'].map(
@@ -522,7 +528,7 @@ const HTTPS_WEATHER: ReadonlyArray<NamedPolicyHostFault | undefined> = [
 ]
 
 interface Month {
-  /** Hours in which something did not work */
+  /** Hours with some failure */
   troubled: number
   renewed: number
   failed: number
@@ -532,8 +538,8 @@ interface Month {
 
 /**
  * A delivery every hour for 31 days, a refresh every day, now and then a restart or a new id. DNS
- * and HTTPS fail at random most of the time; every fifth day the refresh meets good weather, since
- * nobody gets a policy of a week past seven days without any.
+ * and HTTPS fail at random most of the time; on every fifth day they work during the refresh, since
+ * a policy of a week cannot last longer without a fetch.
  */
 async function liveThrough(seed: number): Promise<Month> {
   const random = seededRandom(seed)
@@ -568,7 +574,7 @@ async function liveThrough(seed: number): Promise<Month> {
     if (lookup.status !== 'found') throw new Error(`no policy, but ${said(lookup)}, in ${where}`)
     expect(lookup.policy.mode, where).toBe('enforce')
     expect(lookup.expiresAt.getTime(), where).toBeGreaterThan(stage.clock.now())
-    // Never an older one than the delivery before had
+    // Never an older one than the previous delivery had
     expect(lookup.fetchedAt.getTime(), where).toBeGreaterThanOrEqual(fetchedAt.getTime())
     fetchedAt = lookup.fetchedAt
     month.ids.add(lookup.id)
@@ -595,7 +601,7 @@ describe('a simulated month', () => {
     '[STS-22] [STS-23] [STS-27] [STS-33] DNS and HTTPS fail at random: no delivery without the policy (seed %i)',
     async (seed) => {
       const month = await liveThrough(seed)
-      // It was a hard month, or it would show nothing
+      // Enough failures, or the test would prove nothing
       expect(month.troubled).toBeGreaterThan(200)
       expect(month.failed).toBeGreaterThan(5)
       expect(month.renewed).toBeGreaterThanOrEqual(6)
@@ -605,12 +611,12 @@ describe('a simulated month', () => {
   )
 })
 
-describe('a flood', () => {
+describe('a flood of domains', () => {
   const POLICIES = 1000
   const NEGATIVES = 5000
   const FLOOD = 100_000
 
-  it('[STS-32] 100,000 domains without policies push no policy out, and memory stays bounded', async () => {
+  it('[STS-32] 100,000 domains without policies evict no policy, and memory stays bounded', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     const policyDomains = Array.from({ length: POLICIES }, (_, index) => `policy${index}.example`)
@@ -627,7 +633,7 @@ describe('a flood', () => {
       maxNegatives: NEGATIVES,
     })
     for (const domain of policyDomains) expect(said(await cache.get(domain))).toBe(STORED)
-    // They have been looked at, and from here on they are in memory and nowhere else
+    // They were rechecked, and from here on they are in memory only
     await turns()
     for (const domain of policyDomains) await store.inner.delete(domain)
 
@@ -639,13 +645,13 @@ describe('a flood', () => {
     source.asked.length = 0
     store.calls.length = 0
 
-    // Not one of the policies is asked for, not even in the store
+    // None of the policies is looked up, not even in the store
     for (const domain of policyDomains) expect(said(await cache.get(domain))).toBe(STORED)
     await turns()
     expect(source.asked).toEqual([])
     expect(store.calls).toEqual([])
 
-    // The last 5,000 are remembered, and no more of them
+    // Exactly the last 5,000 are cached
     for (let index = FLOOD - NEGATIVES; index < FLOOD; index++) {
       expect(cache.known(`flood${index}.example`)).toMatchObject({ status: 'none' })
     }
@@ -657,7 +663,7 @@ describe('a flood', () => {
     expect(source.asked).toEqual([`TXT _mta-sts.${oldest}`])
   })
 
-  it('[STS-33] more policies than maxPolicies: the store has those that have no room', async () => {
+  it('[STS-33] policies above maxPolicies are read from the store', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     const domains = Array.from({ length: 30 }, (_, index) => `policy${index}.example`)
@@ -674,12 +680,12 @@ describe('a flood', () => {
       for (const domain of domains) expect(said(await cache.get(domain))).toBe(STORED)
     }
     expect(store.count('get')).toBe(90)
-    // Those that were used last have a place
+    // The last used ones are in memory
     for (const domain of domains.slice(-10)) expect(said(await cache.get(domain))).toBe(STORED)
     expect(store.count('get')).toBe(90)
   })
 
-  it('[STS-32] the policies that are used stay, those that are not make room', async () => {
+  it('[STS-32] evicts unused policies and keeps used ones', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     for (let index = 0; index < 30; index++) {
@@ -702,7 +708,7 @@ describe('a flood', () => {
 })
 
 const STORED = 'enforce stored1'
-/** What the domains of a flood answer. */
+/** Answers of the domains of a flood. */
 const FLOODERS = [
   dnsError('ENOTFOUND'),
   dnsError('ENODATA'),

@@ -2,11 +2,10 @@
  * The table "What the cache promises" of docs/control-flow.md, row by row, with every query and GET
  * counted.
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { PolicyLookup } from '../../src/policy/lookup.js'
 import { memoryStore } from '../../src/policy/stores/memory.js'
-import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,
   type CacheUnderTest,
@@ -21,7 +20,7 @@ import {
   noConnect,
   SECOND,
   SMALL,
-  Stage,
+  type Stage,
   said,
   scriptedResolver,
   storedPolicy,
@@ -29,25 +28,14 @@ import {
   WEEK,
   watchedStore,
 } from './scripted-network.js'
+import { bob, stage, useStage } from './stage.js'
 
-let stage: Stage
-/** A domain that works, in mode enforce, under the id `n1`: a new one for each test */
-let bob: MailDomain
-let domains = 0
-
-beforeAll(async () => {
-  stage = await Stage.open()
-})
-afterAll(() => stage.close())
-beforeEach(() => {
-  bob = stage.domain(`bob${++domains}.example`, { mode: 'enforce', id: 'n1' })
-  stage.world.forget()
-})
+useStage()
 
 const NOTHING = { txt: 0, gets: 0 }
 const RECHECK = 5 * MINUTE
 
-/** A cache that holds the policy of bob.example, fetched just now; what it took is forgotten. */
+/** A cache with the policy of bob.example, just fetched; its traffic is not counted. */
 async function holding(more: Parameters<Stage['cache']>[0] = {}): Promise<CacheUnderTest> {
   const under = stage.cache(more)
   expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
@@ -55,13 +43,13 @@ async function holding(more: Parameters<Stage['cache']>[0] = {}): Promise<CacheU
   return under
 }
 
-/** Waits for the flight that is under way beside the deliveries, and says what it came to. */
+/** Waits for the lookup in the background, and returns its result. */
 function landing({ cache }: CacheUnderTest): Promise<PolicyLookup> {
   return cache.lookAgain(bob.name)
 }
 
-describe('nothing known', () => {
-  it('one TXT lookup and one GET; then the policy comes from memory', async () => {
+describe('a domain without a cached policy', () => {
+  it('makes one TXT lookup and one GET, then answers from memory', async () => {
     const { cache, reports } = stage.cache()
     const first = await cache.get(bob.name)
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
@@ -80,7 +68,7 @@ describe('nothing known', () => {
     expect(reports).toEqual([])
   })
 
-  it('[STS-8] only the domain itself is asked, not its parent', async () => {
+  it('[STS-8] looks up only the domain itself, not its parent', async () => {
     const { cache } = stage.cache()
     expect(said(await cache.get(`sub.${bob.name}`))).toBe('no-record')
     expect(stage.world.queries.map(({ type, name }) => `${type} ${name}`)).toEqual([
@@ -94,21 +82,21 @@ describe('nothing known', () => {
     ['the record is doubled', () => bob.dns.fails('two-records'), 'invalid', 'several-records'],
     ['the GET fails', () => bob.policyHost.fails('500'), 'fetch-failed', 'http-status-500'],
     ['the policy is invalid', () => bob.policyHost.fails('invalid-policy'), 'invalid', undefined],
-  ] as const)('[STS-24] %s: as if there were no policy', async (_, fail, reason, why) => {
+  ] as const)('[STS-24] %s: answers as without a policy', async (_, fail, reason, why) => {
     fail()
     const { cache, reports } = stage.cache()
     const lookup = await cache.get(bob.name)
     expect(lookup).toMatchObject({ status: 'none', reason })
     expect(lookup.failure?.reason).toBe(why)
-    // "There is none" is no failure; everything else is told, once
+    // "No record" is no failure; every other result is reported once
     expect(reports.map(({ failure }) => failure)).toEqual(
       lookup.failure === undefined ? [] : [lookup.failure],
     )
   })
 })
 
-describe('no record, lately', () => {
-  it('none for negativeTtl without the network; then the domain is asked again', async () => {
+describe('a cached "no record"', () => {
+  it('answers without the network for negativeTtl, then looks the domain up again', async () => {
     const { cache } = stage.cache({ negativeTtl: 20 * MINUTE })
     bob.record(null)
     expect(said(await cache.get(bob.name))).toBe('no-record')
@@ -125,7 +113,7 @@ describe('no record, lately', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
   })
 
-  it('five minutes by default', async () => {
+  it('is cached for five minutes by default', async () => {
     const { cache } = stage.cache()
     bob.record(null)
     await cache.get(bob.name)
@@ -137,7 +125,7 @@ describe('no record, lately', () => {
     expect(stage.txt(bob)).toBe(2)
   })
 
-  it('a lookup that fails is believed for 60 seconds only', async () => {
+  it('caches a failed lookup for 60 seconds only', async () => {
     const { cache } = stage.cache({ negativeTtl: HOUR })
     bob.dns.fails('servfail')
     expect(said(await cache.get(bob.name))).toBe('dns-failure')
@@ -150,7 +138,7 @@ describe('no record, lately', () => {
     expect(stage.txt(bob)).toBe(2)
   })
 
-  it('and for less where negativeTtl is less', async () => {
+  it('caches a failed lookup for negativeTtl where that is shorter', async () => {
     const { cache } = stage.cache({ negativeTtl: 10 * SECOND })
     bob.dns.fails('refused')
     expect(said(await cache.get(bob.name))).toBe('dns-failure')
@@ -159,7 +147,7 @@ describe('no record, lately', () => {
     expect(said(await cache.get(bob.name))).toBe('enforce n1')
   })
 
-  it('a record that is no good is believed for negativeTtl', async () => {
+  it('caches an invalid record for negativeTtl', async () => {
     const { cache, reports } = stage.cache()
     bob.dns.fails('malformed-record')
     expect(said(await cache.get(bob.name))).toBe('invalid')
@@ -172,7 +160,7 @@ describe('no record, lately', () => {
     expect(said(await cache.get(bob.name))).toBe('enforce n1')
   })
 
-  it('negativeTtl 0: nothing is believed', async () => {
+  it('caches nothing with negativeTtl 0', async () => {
     const { cache } = stage.cache({ negativeTtl: 0 })
     bob.record(null)
     await cache.get(bob.name)
@@ -180,7 +168,7 @@ describe('no record, lately', () => {
     expect(stage.txt(bob)).toBe(2)
   })
 
-  it('lookAgain asks all the same, and what it finds applies', async () => {
+  it('lookAgain looks the domain up again, and its result applies', async () => {
     const { cache } = stage.cache()
     bob.record(null)
     await cache.get(bob.name)
@@ -190,28 +178,28 @@ describe('no record, lately', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 2, gets: 1 })
   })
 
-  it('a negative from before a policy does not come back when that expires', async () => {
+  it('a negative older than a policy does not return when the policy expires', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const { cache } = stage.cache({ store, negativeTtl: DAY })
     bob.record(null)
     expect(said(await cache.get(bob.name))).toBe('no-record')
-    // Another process learns of a policy that lives for an hour
+    // Another process caches a policy that lives for an hour
     bob.policy({ id: 'n2', maxAge: HOUR / 1000 })
     expect(said(await stage.cache({ store }).cache.get(bob.name))).toBe('enforce n2')
     expect(said(await cache.lookAgain(bob.name))).toBe('enforce n2')
     stage.clock.advance(HOUR)
     stage.world.forget()
     expect(said(await cache.get(bob.name))).toBe('enforce n2')
-    // A look beside it may be under way, and counts too
+    // A background recheck may be under way, and counts too
     expect(stage.traffic(bob).gets).toBe(1)
   })
 })
 
-describe('policy, not expired, looked at lately', () => {
-  it('[STS-29] the policy without the network, and without waiting', async () => {
+describe('an unexpired policy that was rechecked lately', () => {
+  it('[STS-29] is returned without the network, and without waiting', async () => {
     const { cache } = await holding()
     for (let second = 0; second < 300; second++) {
-      // Not a promise: a delivery does not even wait for a turn of the event loop
+      // Not a promise: a delivery does not wait even for a turn of the event loop
       expect(cache.get(bob.name)).toMatchObject({ status: 'found', id: 'n1', source: 'cache' })
       stage.clock.advance(SECOND - 1)
     }
@@ -219,7 +207,7 @@ describe('policy, not expired, looked at lately', () => {
     expect(stage.traffic(bob)).toEqual(NOTHING)
   })
 
-  it('whatever has become of DNS and the policy host', async () => {
+  it('is returned whatever DNS and the policy host do', async () => {
     const { cache, reports } = await holding()
     bob.dns.fails('nxdomain')
     bob.policyHost.fails('down')
@@ -230,15 +218,15 @@ describe('policy, not expired, looked at lately', () => {
     expect(reports).toEqual([])
   })
 
-  it('knows nothing by a name in another form', async () => {
+  it('is not found by a name in another form', async () => {
     const { cache } = await holding()
     expect(cache.known(bob.name.toUpperCase())).toBeUndefined()
     expect(cache.known(`${bob.name}.`)).toBeUndefined()
   })
 })
 
-describe('policy, not expired, due for a look', () => {
-  it('[STS-29] the policy at once, one TXT lookup beside it, no GET when the id is the same', async () => {
+describe('an unexpired policy that is due for a recheck', () => {
+  it('[STS-29] is returned at once, with one TXT lookup in the background and no GET for the same id', async () => {
     const under = await holding()
     stage.clock.advance(RECHECK)
     for (let delivery = 0; delivery < 100; delivery++) {
@@ -257,7 +245,7 @@ describe('policy, not expired, due for a look', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 2, gets: 0 })
   })
 
-  it('[STS-29] getPolicy resolves while the resolver has not answered yet', async () => {
+  it('[STS-29] getPolicy resolves before the resolver has answered', async () => {
     const answer = deferred<string[][]>()
     const store = memoryStore()
     await store.set(bob.name, storedPolicy(stage.clock.now()))
@@ -281,7 +269,7 @@ describe('policy, not expired, due for a look', () => {
     await sts.close()
   })
 
-  it('[STS-29] recheckInterval says when, however often the policy is used before', async () => {
+  it('[STS-29] is due after recheckInterval, however often the policy is used', async () => {
     const store = memoryStore()
     await store.set(bob.name, storedPolicy(stage.clock.now()))
     const resolver = scriptedResolver(async () => announcing('stored1'))
@@ -308,7 +296,7 @@ describe('policy, not expired, due for a look', () => {
     await sts.close()
   })
 
-  it('[STS-30] a new id leads to one GET beside the delivery; the next one gets the new policy', async () => {
+  it('[STS-30] a new id causes one GET in the background; the next delivery gets the new policy', async () => {
     const under = await holding()
     bob.policy({ id: 'n2', patterns: ['mx2.example'] })
     stage.clock.advance(RECHECK)
@@ -325,7 +313,7 @@ describe('policy, not expired, due for a look', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
   })
 
-  it('[STS-30] ids are compared byte for byte: another case is another id', async () => {
+  it('[STS-30] an id that differs only in case is a new id', async () => {
     const under = await holding()
     bob.record('v=STSv1; id=N1;')
     expect(said(await under.cache.lookAgain(bob.name))).toBe('enforce N1')
@@ -333,7 +321,7 @@ describe('policy, not expired, due for a look', () => {
   })
 
   it.each(['nxdomain', 'servfail', 'refused', 'two-records', 'malformed-record'] as const)(
-    '[STS-22] TXT %s, policy host down: the policy applies to its last millisecond, and the failure is told',
+    '[STS-22] TXT %s, policy host down: the policy applies to its last millisecond, and the failure is reported',
     async (fault) => {
       const under = await holding()
       bob.dns.fails(fault)
@@ -348,14 +336,14 @@ describe('policy, not expired, due for a look', () => {
           looks < 5 ? /^(record-gone|dns-failure|.*-records?)$/ : /^connection-failed$/,
         )
       }
-      // 28 looks in a week, the last of them a millisecond before its end
+      // 28 rechecks in a week, the last of them a millisecond before its end
       expect(stage.traffic(bob)).toEqual({ txt: looks, gets: 0 })
       expect(under.reports).toHaveLength(looks)
       expect(under.reports.every(({ applies }) => said(applies) === 'enforce n1')).toBe(true)
     },
   )
 
-  it('[STS-22] a failure is told with the policy, and taken back when DNS is good again', async () => {
+  it('[STS-22] reports a failure with the policy, and drops it when DNS works again', async () => {
     const under = await holding()
     bob.dns.fails('servfail')
     const failed = await under.cache.lookAgain(bob.name)
@@ -367,7 +355,7 @@ describe('policy, not expired, due for a look', () => {
     expect(failureOf(await under.cache.get(bob.name))).toBeUndefined()
   })
 
-  it('a look that failed counts as a look: the next one is due after recheckInterval', async () => {
+  it('counts a failed recheck: the next one is due after recheckInterval', async () => {
     const under = await holding()
     bob.dns.fails('servfail')
     stage.clock.advance(RECHECK)
@@ -379,7 +367,7 @@ describe('policy, not expired, due for a look', () => {
     expect(stage.txt(bob)).toBe(1)
   })
 
-  it('[STS-30] a domain whose policy is gone for good is let go by mode none', async () => {
+  it('[STS-30] mode none ends a policy whose domain has removed it for good', async () => {
     const under = await holding()
     bob.policy({ mode: 'none', id: 'n2', maxAge: DAY / 1000 })
     stage.clock.advance(RECHECK)
@@ -387,7 +375,7 @@ describe('policy, not expired, due for a look', () => {
     expect(said(await landing(under))).toBe('none n2')
     stage.world.forget()
 
-    // Then none: without the network, and without a word when the record goes too
+    // Then none: without the network, and without a report when the record is removed too
     expect(said(await under.cache.get(bob.name))).toBe('none n2')
     expect(stage.traffic(bob)).toEqual(NOTHING)
     bob.policy(null)
@@ -399,7 +387,7 @@ describe('policy, not expired, due for a look', () => {
     expect(said(await under.cache.get(bob.name))).toBe('no-record')
   })
 
-  it('[STS-30] a policy in mode none that becomes enforce is enforced', async () => {
+  it('[STS-30] enforces a policy that changes from mode none to enforce', async () => {
     bob.policy({ mode: 'none', id: 'n0' })
     const under = stage.cache()
     expect(said(await under.cache.get(bob.name))).toBe('none n0')
@@ -411,9 +399,9 @@ describe('policy, not expired, due for a look', () => {
   })
 })
 
-describe('the same, new id, fetch fails', () => {
+describe('a new id whose fetch fails', () => {
   it.each(['down', 'wrong-name', 'redirect', '404', 'html', 'invalid-policy'] as const)(
-    '[STS-23] HTTPS %s: the old policy applies, and the failure is told',
+    '[STS-23] HTTPS %s: the old policy applies, and the failure is reported',
     async (fault) => {
       const under = await holding()
       bob.policy({ id: 'n2', mode: 'testing' })
@@ -431,7 +419,7 @@ describe('the same, new id, fetch fails', () => {
     },
   )
 
-  it('[STS-16] the same id is not fetched again for five minutes, then for ten; another id is', async () => {
+  it('[STS-16] fetches the same id again only after five, then ten minutes; another id at once', async () => {
     const under = await holding({ recheckInterval: MINUTE })
     bob.policy({ id: 'n2' })
     bob.policyHost.fails('500')
@@ -454,14 +442,14 @@ describe('the same, new id, fetch fails', () => {
     expect(gets.flatMap((count, index) => (count === 0 ? [] : [index + 1]))).toEqual([1, 6, 16])
     expect(Math.max(...gets)).toBe(1)
 
-    // In the middle of the wait for n2: n3 is fetched at once, and n2 still waits
+    // During the wait for n2: n3 is fetched at once, and n2 still waits
     bob.policyHost.works()
     expect(await look()).toMatchObject({ gets: 0, said: 'enforce n1' })
     bob.record('v=STSv1; id=n3;')
     expect(await look()).toEqual({ gets: 1, said: 'enforce n3', failure: undefined })
   })
 
-  it('[STS-16] the wait is for one domain: the same id of another one is fetched', async () => {
+  it('[STS-16] delays one domain: the same id of another domain is fetched', async () => {
     const carol = stage.domain('carol.example', { mode: 'enforce', id: 'shared' })
     bob.policy({ id: 'shared' })
     bob.policyHost.fails('500')
@@ -487,7 +475,7 @@ describe('the same, new id, fetch fails', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 3, gets: 2 })
   })
 
-  it('[STS-16] and when it is over, the same id is fetched', async () => {
+  it('[STS-16] fetches the same id after the wait', async () => {
     const { cache } = stage.cache({ fetchBackoff: 30 * SECOND })
     bob.policyHost.fails('500')
     await cache.get(bob.name)
@@ -499,7 +487,7 @@ describe('the same, new id, fetch fails', () => {
     expect(stage.gets(bob)).toBe(2)
   })
 
-  it('a GET that succeeds ends the doubling', async () => {
+  it('ends the doubling after a successful GET', async () => {
     const under = await holding({ recheckInterval: MINUTE })
     bob.policy({ id: 'n2' })
     bob.policyHost.fails('500')
@@ -518,8 +506,8 @@ describe('the same, new id, fetch fails', () => {
   })
 })
 
-describe('policy expired', () => {
-  it('[STS-25] applies until its last millisecond, and not in the next one', async () => {
+describe('an expired policy', () => {
+  it('[STS-25] applies until its last millisecond, but not in the next one', async () => {
     const { cache } = await holding({ recheckInterval: 2 * WEEK })
     bob.dns.fails('servfail')
     stage.clock.advance(WEEK - 1)
@@ -529,7 +517,7 @@ describe('policy expired', () => {
     expect(stage.txt(bob)).toBe(1)
   })
 
-  it('discovery: TXT and GET, in front of the delivery', async () => {
+  it('is discovered again with TXT and GET before the delivery', async () => {
     const { cache } = await holding()
     bob.policy({ id: 'n2' })
     stage.clock.advance(WEEK)
@@ -545,7 +533,7 @@ describe('policy expired', () => {
   it.each([
     ['the same id', () => undefined],
     ['another id', () => bob.record('v=STSv1; id=n2;')],
-  ])('[STS-25] never revived by a TXT record alone: %s', async (_, change) => {
+  ])('[STS-25] is never revived by a TXT record alone: %s', async (_, change) => {
     const { cache, reports } = await holding()
     change()
     bob.policyHost.fails('500')
@@ -561,7 +549,7 @@ describe('policy expired', () => {
     expect(reports).toHaveLength(6)
   })
 
-  it('[STS-25] says expired the first time; no-record where the record is gone', async () => {
+  it('[STS-25] gives reason expired the first time; no-record where the record is gone', async () => {
     const one = await holding()
     const two = await holding()
     stage.clock.advance(WEEK)
@@ -571,7 +559,7 @@ describe('policy expired', () => {
     expect(said(await two.cache.get(bob.name))).toBe('no-record')
   })
 
-  it('[STS-25] a look beside the delivery that ends after the expiry does not revive it', async () => {
+  it('[STS-25] is not revived by a background recheck that ends after the expiry', async () => {
     const held = deferred<string[][]>()
     let answer: Promise<string[][]> | string[][] = announcing('stored1')
     const store = watchedStore({ now: stage.clock.now })
@@ -593,7 +581,7 @@ describe('policy expired', () => {
 })
 
 describe('max_age', () => {
-  it('[STS-26] runs from the fetch: TXT looks with the same id never lengthen it', async () => {
+  it('[STS-26] runs from the fetch: TXT lookups with the same id never extend it', async () => {
     bob.policy({ id: 'n1', maxAge: (2 * DAY) / 1000 })
     const under = await holding()
     const expiresAt = new Date(stage.clock.now() + 2 * DAY)
@@ -608,7 +596,7 @@ describe('max_age', () => {
     expect(said(await under.cache.get(bob.name))).toBe('expired')
   })
 
-  it('[STS-26] a GET that failed does not lengthen it either', async () => {
+  it('[STS-26] is not extended by a failed GET', async () => {
     const under = await holding()
     const expiresAt = new Date(stage.clock.now() + WEEK)
     bob.policy({ id: 'n2' })
@@ -619,7 +607,7 @@ describe('max_age', () => {
     expect(await under.cache.get(bob.name)).toMatchObject({ id: 'n1', expiresAt })
   })
 
-  it('[STS-26] runs from the end of the GET, not from its beginning', async () => {
+  it('[STS-26] runs from the end of the GET, not from its start', async () => {
     const { connect } = stage.options()
     const under = stage.cache({
       connect: (target) => {
@@ -635,7 +623,7 @@ describe('max_age', () => {
     })
   })
 
-  it('[STS-26] a fetch of a new id starts it, with the new max_age', async () => {
+  it('[STS-26] a fetch of a new id restarts it, with the new max_age', async () => {
     const under = await holding()
     stage.clock.advance(DAY)
     bob.policy({ id: 'n2', maxAge: HOUR / 1000 })
@@ -643,13 +631,13 @@ describe('max_age', () => {
       id: 'n2',
       expiresAt: new Date(stage.clock.now() + HOUR),
     })
-    // A shorter life is the domain's own word: the longer one of n1 is over
+    // The domain itself has shortened the life: the longer one of n1 is over
     bob.policyHost.fails('down')
     stage.clock.advance(HOUR)
     expect(said(await under.cache.get(bob.name))).toBe('expired')
   })
 
-  it('[STS-25] 0: for the delivery that fetched it, and for no other', async () => {
+  it('[STS-25] 0: the policy applies to the delivery that fetched it only', async () => {
     bob.policy({ id: 'n2', maxAge: 0 })
     const { cache } = stage.cache()
     expect(said(await cache.get(bob.name))).toBe('enforce n2')
@@ -659,7 +647,7 @@ describe('max_age', () => {
     expect(said(await cache.get(bob.name))).toBe('expired')
   })
 
-  it('[STS-30] 0 with a new id ends a policy that had a week', async () => {
+  it('[STS-30] 0 with a new id ends a policy of a week', async () => {
     const under = await holding()
     bob.policy({ id: 'n2', maxAge: 0, mode: 'none' })
     expect(said(await under.cache.lookAgain(bob.name))).toBe('none n2')
@@ -668,8 +656,8 @@ describe('max_age', () => {
   })
 })
 
-describe('one flight', () => {
-  it('[STS-31] 1,000 deliveries to an unknown domain: one TXT lookup, one GET', async () => {
+describe('shared lookups', () => {
+  it('[STS-31] 1,000 deliveries to an unknown domain make one TXT lookup and one GET', async () => {
     const { cache } = stage.cache()
     const lookups = await Promise.all(Array.from({ length: 1000 }, () => cache.get(bob.name)))
     expect(new Set(lookups.map(said))).toEqual(new Set(['enforce n1']))
@@ -677,7 +665,7 @@ describe('one flight', () => {
     expect(stage.fetches(bob)).toBe(1)
   })
 
-  it('[STS-31] the same through MtaSts, in many spellings', async () => {
+  it('[STS-31] share a lookup through MtaSts in many spellings', async () => {
     await using sts = new MtaSts(stage.options())
     const upper = bob.name.toUpperCase()
     const spellings = [bob.name, upper, `${bob.name}.`, `${upper}.`]
@@ -688,7 +676,7 @@ describe('one flight', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
   })
 
-  it('[STS-31] with a store: it is asked once and written once', async () => {
+  it('[STS-31] read and write the store once', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const { cache } = stage.cache({ store })
     await Promise.all(Array.from({ length: 1000 }, () => cache.get(bob.name)))
@@ -696,17 +684,17 @@ describe('one flight', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
   })
 
-  it('[STS-31] lookAgain joins a flight that is under way', async () => {
+  it('[STS-31] lookAgain joins a lookup that is under way', async () => {
     const { cache } = stage.cache()
     const lookups = [cache.get(bob.name), cache.lookAgain(bob.name), cache.lookAgain(bob.name)]
     expect((await Promise.all(lookups)).map(said)).toEqual(new Array(3).fill('enforce n1'))
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
-    // And begins one where none is
+    // It starts a new one where none is under way
     await cache.lookAgain(bob.name)
     expect(stage.traffic(bob)).toEqual({ txt: 2, gets: 1 })
   })
 
-  it('[STS-31] a flight that fails is over: the next delivery begins another', async () => {
+  it('[STS-31] a failed lookup is not shared with the next delivery', async () => {
     const { cache } = stage.cache({ negativeTtl: 0 })
     bob.dns.fails('servfail')
     const failed = await Promise.all([cache.get(bob.name), cache.get(bob.name)])
@@ -716,7 +704,7 @@ describe('one flight', () => {
     expect(said(await cache.get(bob.name))).toBe('enforce n1')
   })
 
-  it('[STS-31] flights of different domains do not wait for each other', async () => {
+  it('[STS-31] lookups of different domains do not wait for each other', async () => {
     const slow = deferred<string[][]>()
     const resolver = scriptedResolver((question) =>
       question.endsWith('slow.example') ? slow.promise : dnsError('ENOTFOUND'),
@@ -731,7 +719,7 @@ describe('one flight', () => {
 })
 
 describe('the store behind the cache', () => {
-  it('[STS-33] is asked on a miss in memory, and then no more', async () => {
+  it('[STS-33] is read when memory has no policy, and then no more', async () => {
     const store = watchedStore({ now: stage.clock.now })
     await store.inner.set(bob.name, storedPolicy(stage.clock.now() - HOUR, { id: 'n1' }))
     const under = stage.cache({ store })
@@ -742,7 +730,7 @@ describe('the store behind the cache', () => {
       fetchedAt: new Date(stage.clock.now() - HOUR),
       expiresAt: new Date(stage.clock.now() - HOUR + WEEK),
     })
-    // This process has not looked at the record yet: once, beside the delivery, without a GET
+    // This process has not yet rechecked the record: once, in the background, without a GET
     await landing(under)
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 0 })
     for (let delivery = 0; delivery < 10; delivery++) under.cache.get(bob.name)
@@ -751,7 +739,7 @@ describe('the store behind the cache', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 0 })
   })
 
-  it('[STS-33] what was found is in the store before the delivery goes on', async () => {
+  it('[STS-33] has a found policy before the delivery goes on', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const written = deferred()
     const begun = deferred()
@@ -775,7 +763,7 @@ describe('the store behind the cache', () => {
     })
   })
 
-  it('[STS-33] nor does a second delivery go on, that came while the store was being written', async () => {
+  it('[STS-33] has it before a second delivery goes on that came during the write', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const written = deferred()
     const begun = deferred()
@@ -794,7 +782,7 @@ describe('the store behind the cache', () => {
     expect(overtaken).toBe(false)
   })
 
-  it('"there is none" is not written', async () => {
+  it('is not written for "no policy"', async () => {
     const store = watchedStore({ now: stage.clock.now })
     bob.record(null)
     const { cache } = stage.cache({ store })
@@ -802,7 +790,7 @@ describe('the store behind the cache', () => {
     expect(store.calls).toEqual([`get ${bob.name}`])
   })
 
-  it('[STS-33] a restart while DNS and HTTPS are down: the policy applies until it expires', async () => {
+  it('[STS-33] keeps a policy across a restart with DNS and HTTPS down until it expires', async () => {
     const store = memoryStore({ now: stage.clock.now })
     const before = new MtaSts(stage.options({ store }))
     expect(said(await before.getPolicy(bob.name))).toBe('enforce n1')
@@ -820,7 +808,7 @@ describe('the store behind the cache', () => {
     await late.close()
   })
 
-  it('[STS-33] a policy that another process has fetched under the new id is taken over', async () => {
+  it('[STS-33] provides a policy that another process has fetched with the new id', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const one = await holding({ store })
     const two = stage.cache({ store })
@@ -834,13 +822,13 @@ describe('the store behind the cache', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
     expect(said(await two.cache.lookAgain(bob.name))).toBe('enforce n2')
     expect(stage.traffic(bob)).toEqual({ txt: 2, gets: 1 })
-    // The look counts for what was taken over, too
+    // The recheck counts for the policy from the store, too
     two.cache.get(bob.name)
     await turns()
     expect(stage.traffic(bob)).toEqual({ txt: 2, gets: 1 })
   })
 
-  it('[STS-33] an older policy of the store never replaces the one in memory without a GET', async () => {
+  it('[STS-33] never replaces the policy in memory by an older one without a GET', async () => {
     const store = watchedStore({ now: stage.clock.now })
     bob.policy({ mode: 'testing', id: 'old' })
     const under = stage.cache({ store })
@@ -850,7 +838,7 @@ describe('the store behind the cache', () => {
     bob.policy({ mode: 'enforce', id: 'n1' })
     stage.clock.advance(RECHECK)
     expect(said(await under.cache.lookAgain(bob.name))).toBe('enforce n1')
-    // Somebody who can forge DNS, and nothing else, announces the old id
+    // An attacker who can forge DNS only announces the old id
     bob.record('v=STSv1; id=old;')
     bob.policyHost.fails('down')
     stage.clock.advance(RECHECK)
@@ -858,7 +846,7 @@ describe('the store behind the cache', () => {
     expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
   })
 
-  it('[STS-25] an entry that has expired is no policy: discovery', async () => {
+  it('[STS-25] an expired entry leads to discovery', async () => {
     const store = watchedStore({ now: stage.clock.now })
     await store.inner.set(bob.name, storedPolicy(stage.clock.now() - WEEK))
     const { cache, storeFailures } = stage.cache({ store })
@@ -868,7 +856,7 @@ describe('the store behind the cache', () => {
     expect(storeFailures).toEqual([])
   })
 
-  it('[STS-26] its life is reckoned from its own policy, not from its expiresAt', async () => {
+  it('[STS-26] the life of an entry follows its own policy, not its expiresAt', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const forged = storedPolicy(stage.clock.now() - WEEK, { expiresAt: stage.clock.now() + DAY })
     await store.inner.set(bob.name, forged)
@@ -877,7 +865,7 @@ describe('the store behind the cache', () => {
     expect((await cache.get(bob.name)).status).toBe('none')
   })
 
-  it('[STS-33] an entry of a host whose clock is half an hour ahead does not keep ours out', async () => {
+  it('[STS-33] accepts our policy over an entry of a host whose clock is half an hour ahead', async () => {
     const store = memoryStore({ now: stage.clock.now })
     await store.set(bob.name, storedPolicy(stage.clock.now() + HOUR / 2))
     const before = stage.cache({ store })
@@ -890,11 +878,11 @@ describe('the store behind the cache', () => {
 })
 
 describe('the clock', () => {
-  it('may begin at the epoch: a policy fetched at 0 is not looked at without end', async () => {
+  it('may start at the epoch: a policy fetched at 0 is not rechecked forever', async () => {
     let now = 0
     const under = stage.cache({ now: () => now })
     expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
-    // What runs beside it has had its turn when later flights of other domains have landed
+    // Background work has had its turn when later lookups of other domains have ended
     for (let other = 0; other < 3; other++) await under.cache.get(`other${other}.example`)
     const looks = stage.txt(bob)
     now = 1

@@ -1,4 +1,4 @@
-/** A policy in memory and its form in a store: which of them may be believed. */
+/** A policy in memory and its form in a store: the valid ones. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CachedPolicy, fromStored } from '../../src/policy/cached-policy.js'
 import { parsePolicy } from '../../src/policy/policy-file.js'
@@ -35,16 +35,16 @@ describe('CachedPolicy', () => {
     })
   })
 
-  it('expires after a year when its max_age is greater', () => {
+  it('expires after a year when its max_age is longer', () => {
     const policy = cachedPolicy(policyText({ maxAge: 9_999_999_999 }))
     expect(policy.expiresAt).toBe(now + 31_557_600_000)
   })
 
-  it('gives lookups that cannot be changed', () => {
+  it('returns lookups that cannot be changed', () => {
     expect(Object.isFrozen(cachedPolicy().lookup)).toBe(true)
   })
 
-  it('adds a failure to later lookups and takes it back; earlier lookups stay as they were', () => {
+  it('adds a failure to later lookups and removes it; earlier lookups do not change', () => {
     const policy = cachedPolicy()
     const before = policy.lookup
     policy.failure = failure
@@ -56,7 +56,7 @@ describe('CachedPolicy', () => {
     expect('failure' in policy.lookup).toBe(false)
   })
 
-  it('gives the same lookup of a large policy, whose parts are not kept', () => {
+  it('returns the same lookup of a large policy, which is not cached parsed', () => {
     const body = `${policyText()}${'mx: a.example\r\n'.repeat(500)}${'x: ü\r\n'.repeat(500)}`
     const policy = cachedPolicy(body)
     expect(policy.lookup).toMatchObject({ id: 'n1', policy: parsePolicy(body), body })
@@ -64,7 +64,7 @@ describe('CachedPolicy', () => {
     expect(policy.lookup).toMatchObject({ failure, body })
   })
 
-  it('[STS-57] counts the size of a large policy by its bytes, and a small one with its parts', () => {
+  it('[STS-57] computes the size of a large policy from its bytes, of a small one with its parts', () => {
     const large = `${policyText()}x: ${'ü'.repeat(30_000)}\r\n`
     expect(cachedPolicy(large).size).toBeGreaterThan(60_000)
     expect(cachedPolicy(large).size).toBeLessThan(65_000)
@@ -78,7 +78,7 @@ describe('CachedPolicy', () => {
     ['half of max_age', 3600, HOUR / 2],
     ['a day', WEEK / 1000, DAY],
     ['a day', 2 * 86_400, DAY],
-  ])('[STS-55] is due for renewal after %s, which is first', (_, maxAge, due) => {
+  ])('[STS-55] is due for renewal after %s, whichever is first', (_, maxAge, due) => {
     const policy = cachedPolicy(policyText({ maxAge }))
     expect(policy.isRenewalDue(now + due - 1)).toBe(false)
     expect(policy.isRenewalDue(now + due)).toBe(true)
@@ -98,7 +98,7 @@ describe('CachedPolicy', () => {
     },
   )
 
-  it('[STS-54] keeps its age when the clock is set back: its dates are moved', () => {
+  it('[STS-54] keeps its age when the clock is set back: its dates move', () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const policy = cachedPolicy()
     policy.usedAt = now
@@ -119,7 +119,7 @@ describe('CachedPolicy', () => {
 })
 
 describe('toStored and fromStored', () => {
-  it('[STS-33] bring back the policy, its id and its times', () => {
+  it('[STS-33] preserve the policy, its id and its times', () => {
     const policy = cachedPolicy()
     policy.recordSeenAt = now - MINUTE
     const stored = policy.toStored()
@@ -139,13 +139,13 @@ describe('toStored and fromStored', () => {
     expect(cached.checked).toBeUndefined()
   })
 
-  it('[STS-53] take the end of the fetch for its start where an entry lacks that', () => {
+  it('[STS-53] take the end of the fetch for its start in an entry without a start', () => {
     const { cached } = fromStored(storedPolicy(now - DAY), now)
     expect(cached).toMatchObject({ startedAt: now - DAY, recordSeenAt: now - DAY })
     expect(startOf(storedPolicy(now - DAY))).toBe(now - DAY)
   })
 
-  it('do not bring back the failure', () => {
+  it('do not preserve the failure', () => {
     const policy = cachedPolicy()
     policy.failure = failure
     expect(fromStored(policy.toStored(), now).cached.lookup.failure).toBeUndefined()
@@ -172,23 +172,23 @@ describe('toStored and fromStored', () => {
     ['a fetchedAt that is NaN', { fetchedAt: Number.NaN }],
     ['a fetchedAt that is infinite', { fetchedAt: Number.NEGATIVE_INFINITY }],
     ['a fetchedAt that is a bigint', { fetchedAt: BigInt(now) }],
-  ])('[STS-33] %s: not a stored policy', (_, wrong) => {
+  ])('[STS-33] refuse an invalid stored policy: %s', (_, wrong) => {
     const stored: StoredPolicy = Object.assign(storedPolicy(now), wrong)
     expect(() => fromStored(stored, now)).toThrow()
   })
 
-  it('[STS-26] expiresAt is reckoned anew: a store cannot lengthen a policy', () => {
+  it('[STS-26] recompute expiresAt: a store cannot extend a policy', () => {
     for (const expiresAt of [now + 100 * WEEK, Number.POSITIVE_INFINITY, Number.NaN]) {
       expect(fromStored(storedPolicy(now, { expiresAt }), now).cached.expiresAt).toBe(now + WEEK)
     }
   })
 
-  it('nor shorten it', () => {
+  it('recompute expiresAt: a store cannot shorten a policy', () => {
     const stored = storedPolicy(now, { expiresAt: now - 1 })
     expect(fromStored(stored, now).cached.expiresAt).toBe(now + WEEK)
   })
 
-  it('[STS-26] a clock a little ahead of ours does not lengthen it', () => {
+  it('[STS-26] do not extend a policy from a clock slightly ahead of ours', () => {
     const stored = storedPolicy(now + 5 * MINUTE)
     const { cached, ahead } = fromStored(stored, now)
     expect(cached).toMatchObject({ fetchedAt: now, expiresAt: now + WEEK })
@@ -196,7 +196,7 @@ describe('toStored and fromStored', () => {
   })
 
   it.each([61 * MINUTE, DAY, 365 * DAY])(
-    '[STS-54] an entry fetched %d ms in the future is said to be, and lives from now at most',
+    '[STS-54] report an entry fetched %d ms in the future, which lives from now at most',
     (future) => {
       const { cached, ahead } = fromStored(storedPolicy(now + future), now)
       expect(ahead).toBe(future)
@@ -209,7 +209,7 @@ describe('toStored and fromStored', () => {
     ['that is no time', Number.NaN, now - DAY],
     ['that is text', 'yesterday' as unknown as number, now - DAY],
     ['before the end', now - DAY - HOUR, now - DAY - HOUR],
-  ])('[STS-53] a start of the fetch %s', (_, startedAt, expected) => {
+  ])('[STS-53] read a start of the fetch %s', (_, startedAt, expected) => {
     const stored = { ...storedPolicy(now - DAY), startedAt }
     expect(fromStored(stored, now).cached.startedAt).toBe(expected)
   })
@@ -218,7 +218,7 @@ describe('toStored and fromStored', () => {
     ['of the future', now + DAY, now],
     ['of the past', now - HOUR, now - HOUR],
     ['that is no time', Number.NaN, now - DAY],
-  ])('[STS-54] a recordSeenAt %s', (_, recordSeenAt, expected) => {
+  ])('[STS-54] read a recordSeenAt %s', (_, recordSeenAt, expected) => {
     const stored = { ...storedPolicy(now - DAY), recordSeenAt }
     expect(fromStored(stored, now).cached.recordSeenAt).toBe(expected)
   })
@@ -227,7 +227,7 @@ describe('toStored and fromStored', () => {
     ['of the future', now + DAY, now],
     ['of the past', now - HOUR, now - HOUR],
     ['that is no time', Number.NaN, now - DAY],
-  ])('a usedAt %s', (_, usedAt, expected) => {
+  ])('read a usedAt %s', (_, usedAt, expected) => {
     const stored = { ...storedPolicy(now - DAY), usedAt }
     expect(fromStored(stored, now).cached.usedAt).toBe(expected)
   })

@@ -5,7 +5,7 @@ import { createMailWorld } from '../../src/testing/index.js'
 const DAY = 86_400_000
 
 it.each([-8, -400, -20_000])(
-  '[STS-54] keeps a policy that is used while the clock is %i days off, and then right',
+  '[STS-54] keeps a policy that is used while the clock is %i days off, and when it is right again',
   async (days) => {
     await using world = await createMailWorld()
     const bob = world.domain('bob.example', { mode: 'enforce' })
@@ -21,7 +21,7 @@ it.each([-8, -400, -20_000])(
     clock.off = 0
     expect(await sts.getPolicy('bob.example')).toMatchObject({ status: 'found', expiresAt })
 
-    // Its max_age, a week, runs from the fetch all the same
+    // Its max_age, a week, still runs from the fetch
     clock.off = 8 * DAY
     expect(await sts.getPolicy('bob.example')).toMatchObject({ status: 'none' })
   },

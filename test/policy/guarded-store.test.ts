@@ -1,4 +1,4 @@
-/** A policy store that is slow, down or full of nonsense: told of, and never the reason for harm. */
+/** A policy store that is slow, down or full of invalid data is reported and does no harm. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
@@ -68,7 +68,7 @@ async function listed(guarded: GuardedStore): Promise<string[]> {
 const held = (clock: ManualClock) => fromStored(storedPolicy(clock.now()), clock.now()).cached
 
 describe('GuardedStore', () => {
-  it('without a store: nothing is there, and nothing is reported', async () => {
+  it('answers "nothing" without a store, and reports nothing', async () => {
     const { guarded, reports, clock } = guard(undefined)
     expect(await guarded.get(DOMAIN)).toEqual({ kind: 'nothing' })
     expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
@@ -84,7 +84,7 @@ describe('GuardedStore', () => {
     expect(reports).toEqual([])
   })
 
-  it('hands on what a good store does', async () => {
+  it('passes on the results of a good store', async () => {
     const store = watchedStore()
     const { guarded, reports, clock } = guard(store)
     expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
@@ -105,7 +105,7 @@ describe('GuardedStore', () => {
     expect(reports).toEqual([])
   })
 
-  it('needs no more than get, set and delete of a store', async () => {
+  it('needs only get, set and delete of a store', async () => {
     const { get, set, delete: remove } = memoryStore()
     const { guarded, reports, clock } = guard({ get, set, delete: remove })
     await guarded.set(DOMAIN, held(clock))
@@ -121,14 +121,14 @@ describe('GuardedStore', () => {
     ['throws', explosive, 'not even a promise'],
   ] as const
 
-  describe.each(HARM)('[STS-33] a store that %s', (_, harm, message) => {
-    it('[STS-52] get: no answer, which is not "nothing"', async () => {
+  describe.each(HARM)('[STS-33] with a store that %s', (_, harm, message) => {
+    it('[STS-52] get: "no answer", not "nothing"', async () => {
       const { guarded, reports } = guard(storeOf({ get: harm }))
       expect(await guarded.get(DOMAIN)).toEqual({ kind: 'no-answer' })
       expect(reports).toEqual([{ operation: 'get', message }])
     })
 
-    it('set, removedAt, close: reported, and nothing else happens', async () => {
+    it('set, removedAt, close: report the failure only', async () => {
       const store = storeOf({ set: harm, removedAt: harm, close: harm })
       const { guarded, reports, clock } = guard(store)
       expect(await guarded.set(DOMAIN, held(clock))).toBe('failed')
@@ -148,7 +148,7 @@ describe('GuardedStore', () => {
       expect(reports).toEqual([{ operation: 'list', message }])
     })
 
-    it('list after some entries: gives those', async () => {
+    it('list that fails after some entries: yields those', async () => {
       async function* list(): AsyncGenerator<[string, StoredPolicy]> {
         yield ['one.example', storedPolicy(clock.now())]
         await harm()
@@ -158,7 +158,7 @@ describe('GuardedStore', () => {
       expect(reports).toEqual([{ operation: 'list', message }])
     })
 
-    it('lock: the work is done without it', async () => {
+    it('lock: does the work without it', async () => {
       const { guarded, reports } = guard(storeOf({ lock: harm }))
       let worked = 0
       const work = async () => {
@@ -169,7 +169,7 @@ describe('GuardedStore', () => {
       expect(reports).toEqual([{ operation: 'lock', message }])
     })
 
-    it('giving the lock back: the work was done', async () => {
+    it('failing release of a lock: the work was done', async () => {
       const { guarded, reports } = guard(storeOf({ lock: async () => harm }))
       let worked = 0
       const work = async () => {
@@ -198,18 +198,18 @@ describe('GuardedStore', () => {
     },
   )
 
-  it('a list whose steps are no results: ends', async () => {
+  it('ends a list whose steps are no results', async () => {
     const list = () => ({ [Symbol.asyncIterator]: () => ({ next: async () => 5 as never }) })
     expect(await listed(guard(storeOf({ list })).guarded)).toEqual([])
   })
 
-  it('a list that throws before it begins: ends', async () => {
+  it('ends a list that throws before it begins', async () => {
     const { guarded, reports } = guard(storeOf({ list: explosive }))
     expect(await listed(guarded)).toEqual([])
     expect(reports).toEqual([{ operation: 'list', message: 'not even a promise' }])
   })
 
-  it('a lock that another process holds: the work is not done', async () => {
+  it('does not work under a lock that another process holds', async () => {
     const { guarded, reports } = guard(storeOf({ lock: async () => undefined }))
     let worked = false
     const work = async () => {
@@ -220,7 +220,7 @@ describe('GuardedStore', () => {
     expect(reports).toEqual([])
   })
 
-  it('a lock is given back when the work fails, too', async () => {
+  it('releases a lock when the work fails', async () => {
     const store = watchedStore()
     const { guarded } = guard(store)
     await expect(guarded.locked('name', SECOND, broken)).rejects.toThrow('on fire')
@@ -243,7 +243,7 @@ describe('GuardedStore', () => {
     expect(reports).toHaveLength(2)
   })
 
-  it('an answer that comes too late does no harm, and no promise is left without a handler', async () => {
+  it('ignores an answer that comes too late, without an unhandled rejection', async () => {
     const unhandled = vi.fn()
     process.on('unhandledRejection', unhandled)
     let late: (error: Error) => void = () => undefined
@@ -260,7 +260,7 @@ describe('GuardedStore', () => {
   })
 })
 
-/** What a store may return for an entry, and must not be believed. */
+/** Invalid entries that a store may return. */
 const NONSENSE: Array<[string, unknown]> = [
   ['null', null],
   ['a number', 42],
@@ -289,23 +289,20 @@ function throwing(): object {
   })
 }
 
-describe('[STS-33] a store full of nonsense', () => {
-  it.each(NONSENSE)(
-    '[STS-52] %s: nothing is known of the domain, which is no "nothing"',
-    async (_, nonsense) => {
-      const store = storeOf({ get: async () => nonsense as StoredPolicy })
-      const { guarded, reports } = guard(store)
-      expect(await guarded.get(DOMAIN)).toEqual({
-        kind: nonsense === null ? 'nothing' : 'no-answer',
-      })
-      // null is what many a database has for "nothing"
-      expect(reports.map(({ operation }) => operation)).toEqual(
-        nonsense === null ? [] : [`get ${DOMAIN}`],
-      )
-    },
-  )
+describe('[STS-33] with a store full of invalid data', () => {
+  it.each(NONSENSE)('[STS-52] %s: "no answer", not "nothing"', async (_, nonsense) => {
+    const store = storeOf({ get: async () => nonsense as StoredPolicy })
+    const { guarded, reports } = guard(store)
+    expect(await guarded.get(DOMAIN)).toEqual({
+      kind: nonsense === null ? 'nothing' : 'no-answer',
+    })
+    // Many databases return null for "nothing"
+    expect(reports.map(({ operation }) => operation)).toEqual(
+      nonsense === null ? [] : [`get ${DOMAIN}`],
+    )
+  })
 
-  it('[STS-54] says of an entry fetched in the future that it is, and reports it', async () => {
+  it('[STS-54] marks and reports an entry fetched in the future', async () => {
     const future = { ...sound(), fetchedAt: new ManualClock().now() + 100 * DAY }
     const { guarded, reports, clock } = guard(storeOf({ get: async () => future }))
     expect(await guarded.get(DOMAIN)).toMatchObject({
@@ -316,7 +313,7 @@ describe('[STS-33] a store full of nonsense', () => {
     expect(reports).toMatchObject([{ operation: `get ${DOMAIN}` }])
   })
 
-  it('[STS-54] does not believe a removal in the future', async () => {
+  it('[STS-54] ignores a removal in the future', async () => {
     const clock = new ManualClock()
     let at: unknown = clock.now()
     const { guarded } = guard(storeOf({ removedAt: async () => at as number }))
@@ -326,19 +323,19 @@ describe('[STS-33] a store full of nonsense', () => {
     }
   })
 
-  it('[STS-53] says whether a store has taken an entry', async () => {
+  it('[STS-53] returns whether a store has accepted an entry', async () => {
     let taken: unknown = true
     const store = storeOf({ set: async () => taken as boolean })
     const { guarded, clock } = guard(store)
     expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
     taken = false
     expect(await guarded.set(DOMAIN, held(clock))).toBe('refused')
-    // A store that never refuses says nothing
+    // A store that never refuses returns nothing
     taken = undefined
     expect(await guarded.set(DOMAIN, held(clock))).toBe('stored')
   })
 
-  it('asks for what is due when the store can tell, and for everything when it cannot', async () => {
+  it('lists entries that are due where the store supports it, else all', async () => {
     async function* due(): AsyncGenerator<[string, StoredPolicy]> {
       yield ['due.example', sound()]
     }
@@ -354,7 +351,7 @@ describe('[STS-33] a store full of nonsense', () => {
     expect(await listDue(store)).toEqual(['other.example'])
   })
 
-  it.each(NONSENSE)('%s in a list: passed over', async (_, nonsense) => {
+  it.each(NONSENSE)('skips %s in a list', async (_, nonsense) => {
     async function* list(): AsyncGenerator<[string, StoredPolicy]> {
       yield ['one.example', sound()]
       yield ['nonsense.example', nonsense as StoredPolicy]
@@ -371,7 +368,7 @@ describe('[STS-33] a store full of nonsense', () => {
     ['a number', 5],
     ['a domain alone', ['bob.example']],
     ['nothing at all', []],
-  ])('a list of %s: passed over, and reported', async (_, nonsense) => {
+  ])('skips and reports a list of %s', async (_, nonsense) => {
     async function* list(): AsyncGenerator<[string, StoredPolicy]> {
       yield nonsense as unknown as [string, StoredPolicy]
       yield ['two.example', sound()]
@@ -385,7 +382,7 @@ describe('[STS-33] a store full of nonsense', () => {
     ['no iterable', 5],
     ['undefined', undefined],
     ['an array', [['bob.example', sound()]]],
-  ])('a list that is %s: ends', async (_, nonsense) => {
+  ])('ends a list that is %s', async (_, nonsense) => {
     const list = () => nonsense as unknown as AsyncIterable<[string, StoredPolicy]>
     const { guarded, reports } = guard(storeOf({ list }))
     expect(await listed(guarded)).toEqual([])
@@ -399,7 +396,7 @@ describe('[STS-33] a store full of nonsense', () => {
     ['empty', ''],
     ['a line break', 'bob.example\r\nx'],
     ['an address', '127.0.0.1'],
-  ])('a Policy Domain that is %s: passed over', async (_, domain) => {
+  ])('skips a Policy Domain that is %s', async (_, domain) => {
     async function* list(): AsyncGenerator<[string, StoredPolicy]> {
       yield [domain as string, sound()]
       yield ['two.example', sound()]
@@ -408,7 +405,7 @@ describe('[STS-33] a store full of nonsense', () => {
     expect(await listed(guarded)).toEqual(['two.example'])
   })
 
-  it('what has expired is passed over without a word', async () => {
+  it('skips expired entries without a report', async () => {
     const { guarded, reports, clock } = guard(storeOf({ get: async () => sound() }))
     clock.advance(WEEK - 1)
     expect(await guarded.get(DOMAIN)).toMatchObject({ kind: 'entry', cached: { id: 'stored1' } })
@@ -418,7 +415,7 @@ describe('[STS-33] a store full of nonsense', () => {
   })
 
   it.each([...NONSENSE.slice(3), ['the policy in mode none', otherMode('none')] as const])(
-    'never weakens what memory holds: %s',
+    'never weakens the policy in memory: %s',
     async (_, nonsense) => {
       const clock = new ManualClock()
       const store = storeOf({ get: async () => sound(), lock: async () => undefined })
@@ -439,7 +436,7 @@ describe('[STS-33] a store full of nonsense', () => {
     },
   )
 
-  it.each(NONSENSE)('in a refresh: the policy in memory stays: %s', async (_, nonsense) => {
+  it.each(NONSENSE)('keeps the policy in memory in a refresh: %s', async (_, nonsense) => {
     const clock = new ManualClock()
     const store = storeOf({ get: async () => sound() })
     const { cache } = makeCache({
@@ -451,13 +448,13 @@ describe('[STS-33] a store full of nonsense', () => {
     expect(said(await cache.get(DOMAIN))).toBe('enforce stored1')
     store.get = async () => nonsense as StoredPolicy
     clock.advance(DAY)
-    // The record is gone: not fetched anew, and kept
+    // The record is gone: not fetched again, and kept
     expect(await cache.renew(DOMAIN)).toBe('failed')
     expect(said(await cache.get(DOMAIN))).toBe('enforce stored1')
   })
 })
 
-/** An entry that is sound, as old as the one in memory, and says less. */
+/** A valid entry, as old as the one in memory, with a weaker policy. */
 function otherMode(mode: string): StoredPolicy {
   return { ...sound(), body: policyText({ mode }) }
 }
@@ -476,7 +473,7 @@ describe('[STS-33] MtaSts with a store that fails', () => {
     return { sts, lines }
   }
 
-  it('one that never answers is waited for two seconds, and no delivery fails', async () => {
+  it('waits two seconds for a store that never answers, and fails no delivery', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { sts } = build({ store: storeOf({ get: forever }) })
     const failures = listen('mta-sts:store-failure')
@@ -493,7 +490,7 @@ describe('[STS-33] MtaSts with a store that fails', () => {
   it.each([
     ['rejects', broken],
     ['throws', explosive],
-  ])('one that %s: published and logged once a minute at most', async (_, harm) => {
+  ])('publishes and logs once a minute at most a store that %s', async (_, harm) => {
     const clock = new ManualClock()
     const { sts, lines } = build({ store: storeOf({ get: harm }), now: clock.now })
     const failures = listen('mta-sts:store-failure')
@@ -510,7 +507,7 @@ describe('[STS-33] MtaSts with a store that fails', () => {
     expect(lines[0]?.text).toMatch(/policy store failed.*get.*(on fire|not even)/s)
   })
 
-  it('what a store says is escaped and cut in the log', async () => {
+  it("escapes and truncates the store's error in the log", async () => {
     const evil = new Error(`\u001b[2J\r\nforged line ${'x'.repeat(1000)}`)
     const { sts, lines } = build({ store: storeOf({ get: () => Promise.reject(evil) }) })
     await sts.getPolicy(DOMAIN)
@@ -524,13 +521,13 @@ describe('[STS-33] MtaSts with a store that fails', () => {
     ['undefined', undefined],
     ['text', 'ECONNREFUSED'],
     ['an object without a prototype', Object.create(null)],
-  ])('whatever it rejects with, no delivery fails: %s', async (_, reason) => {
+  ])('fails no delivery for any rejection: %s', async (_, reason) => {
     const { sts, lines } = build({ store: storeOf({ get: () => Promise.reject(reason) }) })
     expect(said(await sts.getPolicy(DOMAIN))).toBe('no-record')
     expect(lines).toHaveLength(1)
   })
 
-  it('a policy in memory applies while the store is down, and no delivery waits for the store', async () => {
+  it('uses a policy in memory while the store is down, and no delivery waits for the store', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     await store.inner.set(DOMAIN, storedPolicy(clock.now()))
@@ -547,7 +544,7 @@ describe('[STS-33] MtaSts with a store that fails', () => {
     }
   })
 
-  it('close() resolves though the store does not close, and closes it once', async () => {
+  it('close() resolves for a store that never closes, and closes it once', async () => {
     const store = watchedStore()
     store.before = broken
     const { sts } = build({ store })

@@ -25,7 +25,7 @@ import {
 
 const SENDERS = 2
 
-/** What a sender was told last, and has to be held to. */
+/** The last policy that a sender learnt, which binds it. */
 interface Known {
   /** Position in the order in which the domain published its policies */
   sequence: number
@@ -37,7 +37,7 @@ interface Known {
 interface Sender {
   under: CacheUnderTest
   known: Known | undefined
-  /** Has not heard from the store yet */
+  /** Has no answer of the store yet */
   isNew: boolean
 }
 
@@ -111,13 +111,13 @@ class World {
     this.#store = state
   }
 
-  /** An operator removes the policy: what is known from before may be dropped at any time. */
+  /** An operator removes the policy: earlier ones may be dropped at any time. */
   remove(): void {
     this.#entries.clear()
     this.#removedAt = this.clock.now()
   }
 
-  /** A clock that is set back makes what was fetched in the future as old as it is now. */
+  /** A clock that is set back makes policies from the future as old as it is now. */
   jump(milliseconds: number): void {
     this.clock.advance(milliseconds)
     const now = this.clock.now()
@@ -190,7 +190,7 @@ class World {
     }
   }
 
-  /** Waits for what runs in the background, which commands would otherwise race with. */
+  /** Waits for background work, which commands would otherwise race with. */
   async settle(): Promise<void> {
     for (const { under } of this.senders) {
       while (under.cache.busy) await new Promise<void>((resolve) => setImmediate(resolve))
@@ -217,7 +217,7 @@ class World {
     return sender
   }
 
-  /** A new sender knows what is in the store, once that answers. */
+  /** A new sender learns the content of the store, once that answers. */
   #readStore(sender: Sender): void {
     if (!sender.isNew || this.#store !== 'well') return
     sender.isNew = false
@@ -229,7 +229,7 @@ class World {
     const { known } = sender
     const removed = known && this.#removedAt !== undefined && this.#removedAt >= known.fetchedAt
     if (known && !removed && now < known.expiresAt && known.mode !== 'none') {
-      // The promise: the policy that is known applies, or one that was published later
+      // The promise: the known policy applies, or a later one
       expect(lookup.status).toBe('found')
       expect(sequenceOf(lookup)).toBeGreaterThanOrEqual(known.sequence)
     }
@@ -247,7 +247,7 @@ class World {
     sender.known = knownFrom(lookup)
   }
 
-  /** What a new sender learns from the store, when that answers. */
+  /** The policy that a new sender learns from the store, when that answers. */
   #knownToStore(): Known | undefined {
     const entry = this.#entries.get(DOMAIN)
     if (entry === undefined) return undefined
@@ -389,7 +389,7 @@ const COMMANDS = [
   fc.constant(command('remove', (world) => world.remove())),
 ]
 
-/** Runs random commands, so many steps at least. Returns how many there were. */
+/** Runs at least this many random commands. Returns their number. */
 export async function runModel(stage: Stage, steps: number, seed: number): Promise<number> {
   const bob = stage.domain(DOMAIN, { mode: 'enforce' })
   let done = 0

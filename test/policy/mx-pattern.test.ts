@@ -45,11 +45,11 @@ describe('isMxPattern', () => {
     'ñaca.com',
     'a b',
     'a,b',
-  ])('[STS-20] not %j', (pattern) => {
+  ])('[STS-20] refuses %j', (pattern) => {
     expect(isMxPattern(pattern)).toBe(false)
   })
 
-  test('an address is one by the ABNF, and names no host: the rest of its policy counts', () => {
+  test('accepts an address, as the ABNF does, which matches no host: the rest of its policy counts', () => {
     expect(isMxPattern('192.0.2.1')).toBe(true)
     expect(matchesMx('192.0.2.1', ['192.0.2.1'])).toBe(false)
   })
@@ -66,7 +66,7 @@ describe('matchesMx', () => {
     ['xexample.com', '*.example.com', false],
     ['com', '*.com', false],
     ['*.example.com', '*.example.com', false],
-  ])('[STS-34] `*` stands for exactly one label: %s, %s', (host, pattern, expected) => {
+  ])('[STS-34] matches exactly one label with `*`: %s, %s', (host, pattern, expected) => {
     expect(matchesMx(host, [pattern])).toBe(expected)
   })
 
@@ -78,7 +78,7 @@ describe('matchesMx', () => {
     ['mail.example.co', 'mail.example.com', false],
     ['ail.example.com', 'mail.example.com', false],
     ['mailxexample.com', 'mail.example.com', false],
-  ])('[STS-34] whole names are compared: %s, %s', (host, pattern, expected) => {
+  ])('[STS-34] compares whole names: %s, %s', (host, pattern, expected) => {
     expect(matchesMx(host, [pattern])).toBe(expected)
   })
 
@@ -87,7 +87,7 @@ describe('matchesMx', () => {
     ['mail.example.com', '*.EXAMPLE.com'],
     ['MAIL.EXAMPLE.COM.', '*.example.com'],
     ['MX.ÑACA.com', '*.XN--aca-6ma.com'],
-  ])('[STS-34] case does not count: %s, %s', (host, pattern) => {
+  ])('[STS-34] ignores case: %s, %s', (host, pattern) => {
     expect(matchesMx(host, [pattern])).toBe(true)
   })
 
@@ -97,23 +97,23 @@ describe('matchesMx', () => {
     ['\u{212a}.example.com', 'k.example.com'],
     ['a[.example', 'a{.example'],
     ['a@.example', 'a`.example'],
-  ])('[STS-34] and only of letters: %j, %j', (host, pattern) => {
+  ])('[STS-34] ignores the case of ASCII letters only: %j, %j', (host, pattern) => {
     expect(matchesMx(host, [pattern])).toBe(false)
   })
 
   test.each(['mail.example.com..', 'mail..example.com', '-.example.com', 'a b.example.com', '.'])(
-    'what is no host name matches nothing: %j',
+    'matches nothing for an invalid host name: %j',
     (host) => {
       expect(matchesMx(host, ['*.example.com', host])).toBe(false)
     },
   )
 
-  test('an MX host with an underscore, which DNS knows, matches a wildcard', () => {
+  test('matches an MX host with an underscore, which the DNS allows, by a wildcard', () => {
     expect(matchesMx('mx_1.example.com', ['*.example.com'])).toBe(true)
   })
 
   test.each(['', '*', '*.', '.', '..', '*.*.com', '*.*', 'mx.*'])(
-    'a pattern that is none matches nothing: %j',
+    'matches nothing for an invalid pattern: %j',
     (pattern) => {
       for (const host of ['com', 'a.com', 'a.b.com', 'mx.a', '*', '*.com', '']) {
         expect(matchesMx(host, [pattern])).toBe(false)
@@ -139,7 +139,7 @@ describe('matchesMx', () => {
     )
   })
 
-  test('agrees with it whatever it is given, and never throws', () => {
+  test('agrees with that comparison for any input, and never throws', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.string({ unit: fc.constantFrom(...'aA*.-_\u{212a}ñ') }),

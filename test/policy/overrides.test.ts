@@ -1,4 +1,4 @@
-/** The operator's own word, which goes before the domain's. */
+/** The operator's overrides, which take precedence over the domain's policy. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import { type MtaStsOptions, resolveOptions } from '../../src/options.js'
@@ -28,7 +28,7 @@ const PINNED: Policy = {
   maxAge: 86_400,
 }
 
-/** One that may not ask the network anything but what a test expects. */
+/** An object that may use the network only as a test expects. */
 function open(
   overrides: MtaStsOptions['overrides'],
   more: MtaStsOptions = {},
@@ -48,13 +48,13 @@ function open(
 }
 
 describe('[STS-50] off', () => {
-  it('exempts a domain, and asks nobody', async () => {
+  it('exempts a domain without any lookup', async () => {
     const { sts, resolver } = open({ 'bob.example': 'off' })
     expect(await sts.getPolicy('bob.example')).toEqual({ status: 'none', reason: 'override' })
     expect(resolver.asked).toEqual([])
   })
 
-  it('of a domain that enforces: nothing is asked of it, also in a delivery', async () => {
+  it('exempts a domain that enforces, without any lookup, also in a delivery', async () => {
     await using stage = await Stage.open()
     const bob = stage.domain('bob.example', { mode: 'enforce', patterns: ['elsewhere.example'] })
     await using held = new MtaSts(stage.options())
@@ -71,11 +71,11 @@ describe('[STS-50] off', () => {
 })
 
 describe('[STS-50] a pinned policy', () => {
-  it('applies, and nobody is asked', async () => {
+  it('applies without any lookup', async () => {
     const { sts, resolver, clock } = open({ 'bob.example': PINNED })
     const lookup = await sts.getPolicy('bob.example')
     expect(lookup).toMatchObject({ status: 'found', policy: PINNED, id: 'override' })
-    // Longer than its maxAge, which means nothing here
+    // Longer than its maxAge, which has no effect here
     clock.advance(400 * DAY)
     expect(said(await sts.getPolicy('bob.example'))).toBe('enforce override')
     await turns()
@@ -105,7 +105,7 @@ describe('[STS-50] a pinned policy', () => {
 
 describe('[STS-50] names', () => {
   it.each(['sub.bob.example', 'example', 'xbob.example', 'bob.example.org'])(
-    'are exact: %s is not bob.example',
+    'match exactly: %s is not bob.example',
     async (domain) => {
       const { sts, resolver } = open({ 'bob.example': 'off' })
       expect(said(await sts.getPolicy(domain))).toBe('no-record')
@@ -128,7 +128,7 @@ describe('[STS-50] names', () => {
     expect(resolver.asked).toEqual([])
   })
 
-  it('are not those of every object: __proto__, constructor', async () => {
+  it('do not include inherited ones: __proto__, constructor', async () => {
     const { sts, resolver } = open({ 'bob.example': 'off' })
     for (const domain of ['constructor', '__proto__', 'tostring']) {
       expect(said(await sts.getPolicy(domain))).toBe('no-record')
@@ -137,14 +137,14 @@ describe('[STS-50] names', () => {
   })
 })
 
-describe('[STS-50] goes before what is cached', () => {
+describe('[STS-50] precedence over cached policies', () => {
   const clock = new ManualClock()
   const store = () => {
     const kept = watchedStore({ now: clock.now })
     return kept.inner.set('bob.example', storedPolicy(clock.now())).then(() => kept)
   }
 
-  it('before what the store has', async () => {
+  it('wins over the policy of the store', async () => {
     const kept = await store()
     const { sts, resolver } = open({ 'bob.example': 'off' }, { store: kept, now: clock.now })
     expect(said(await sts.getPolicy('bob.example'))).toBe('override')
@@ -155,7 +155,7 @@ describe('[STS-50] goes before what is cached', () => {
   it.each([
     ['off', 'off' as const, 'override'],
     ['a pinned policy', { ...PINNED, mx: ['pinned.example'] }, 'enforce override'],
-  ])('%s: also after a refresh of what the store has', async (_, override, expected) => {
+  ])('wins after a refresh of the policy of the store: %s', async (_, override, expected) => {
     const kept = await store()
     const { sts } = open({ 'bob.example': override }, { store: kept, now: clock.now })
     await sts.refresh()
@@ -168,7 +168,7 @@ describe('[STS-50] goes before what is cached', () => {
     ['off', 'off' as const, 'override'],
     ['a pinned policy', PINNED, 'enforce override'],
   ])(
-    '%s: also after a refresh that fetched the policy of the store anew',
+    'wins after a refresh that fetched the policy of the store again: %s',
     async (_, override, expected) => {
       await using stage = await Stage.open()
       stage.domain('bob.example', { mode: 'testing' })
@@ -183,7 +183,7 @@ describe('[STS-50] goes before what is cached', () => {
     },
   )
 
-  it('a refresh asks nobody about the domain', async () => {
+  it('stops a refresh of the domain', async () => {
     const kept = await store()
     const resolver = scriptedResolver(() => announcing('stored1'))
     const { sts } = open({ 'bob.example': 'off' }, { store: kept, resolver, now: clock.now })
@@ -193,7 +193,7 @@ describe('[STS-50] goes before what is cached', () => {
   })
 })
 
-describe('[STS-50] what is wrong with them', () => {
+describe('[STS-50] invalid overrides', () => {
   const wrong: Array<[string, unknown, RegExp]> = [
     ['null', null, /"overrides" must be an object/],
     ['text', 'bob.example', /"overrides" must be an object/],
@@ -222,7 +222,7 @@ describe('[STS-50] what is wrong with them', () => {
   })
 })
 
-describe('[STS-50] without overrides', () => {
+describe('[STS-50] absent overrides', () => {
   let stage: Stage
   let bob: MailDomain
   beforeAll(async () => {
@@ -233,7 +233,7 @@ describe('[STS-50] without overrides', () => {
     bob = stage.world.domain('bob.example')
   })
 
-  it.each([[undefined], [{}]])('%j: the domain is asked', async (overrides) => {
+  it.each([[undefined], [{}]])('%j: the domain is looked up', async (overrides) => {
     bob.policy({ mode: 'enforce', id: 'n1' })
     await using sts = new MtaSts(stage.options({ overrides, store: memoryStore() }))
     expect(said(await sts.getPolicy('bob.example'))).toBe('enforce n1')

@@ -84,13 +84,13 @@ describe('parsePolicy', () => {
     expect(Object.keys(parsePolicy(file(VALID)))).toEqual(['version', 'mode', 'mx', 'maxAge'])
   })
 
-  test.each(DEFINED)('[STS-17] the field %s is required', (name) => {
+  test.each(DEFINED)('[STS-17] requires the field %s', (name) => {
     const lines = VALID.filter((line) => !line.startsWith(`${name}:`))
     expect(lines).toHaveLength(3)
     expect(() => parsePolicy(file(lines))).toThrow(`The policy file has no "${name}" field`)
   })
 
-  test('[STS-17] mx is required under enforce and testing, but not under none', () => {
+  test('[STS-17] requires mx under enforce and testing, but not under none', () => {
     const without = (mode: string) => file(['version: STSv1', `mode: ${mode}`, 'max_age: 1'])
     expect(() => parsePolicy(without('enforce'))).toThrow(PolicySyntaxError)
     expect(() => parsePolicy(without('testing'))).toThrow(PolicySyntaxError)
@@ -124,7 +124,7 @@ describe('parsePolicy', () => {
     [3, 'max_age: 00000086400'],
     [3, 'max_age: \u{661}'],
     [3, 'max-age: 1'],
-  ])('[STS-17] the rest of the ABNF: line %i as %j', (index, line) => {
+  ])('[STS-17] refuses line %i as %j, as the ABNF does', (index, line) => {
     expect(() => parsePolicy(file(VALID.with(index, line)))).toThrow(PolicySyntaxError)
   })
 
@@ -146,13 +146,13 @@ describe('parsePolicy', () => {
     'x: a\rb',
     '# a comment',
     '-----BEGIN PGP SIGNED MESSAGE-----',
-  ])('[STS-17] a field that is malformed breaks the policy, though unknown: %j', (line) => {
+  ])('[STS-17] refuses a policy with a malformed field, even an unknown one: %j', (line) => {
     expect(() => parsePolicy(file([...VALID, line]))).toThrow(PolicySyntaxError)
     expect(lineOfError(file([line, ...VALID]))).toBe(1)
     expect(lineOfError(file([...VALID, line, 'y: z']))).toBe(5)
   })
 
-  test('[STS-18] lines end with LF or CRLF, also in turn, and the last may end with neither', () => {
+  test('[STS-18] accepts LF, CRLF or both as line ends, and a last line without one', () => {
     const expected = parsePolicy(VALID.join('\n'))
     for (const body of [
       VALID.join('\r\n'),
@@ -164,17 +164,17 @@ describe('parsePolicy', () => {
   })
 
   test.each(['\r', '\n\r', '\r\r\n', '\u{85}', '\u{2028}', '\u{b}', '\u{c}', ';'])(
-    '[STS-18] and with nothing else: %j',
+    '[STS-18] refuses all other line ends: %j',
     (end) => {
       expect(() => parsePolicy(VALID.map((line) => line + end).join(''))).toThrow(PolicySyntaxError)
     },
   )
 
-  test('[STS-18] a CR behind the last line is no line end', () => {
+  test('[STS-18] does not take a CR after the last line for a line end', () => {
     expect(() => parsePolicy(`${VALID.join('\n')}\r`)).toThrow(PolicySyntaxError)
   })
 
-  test('[STS-19] unknown fields are ignored, wherever they stand', () => {
+  test('[STS-19] ignores unknown fields at any place', () => {
     const expected = parsePolicy(file(VALID))
     for (let index = 0; index <= VALID.length; index++) {
       const lines = VALID.toSpliced(index, 0, 'Mode: none', 'constructor: x', 'MX: evil.example')
@@ -182,25 +182,25 @@ describe('parsePolicy', () => {
     }
   })
 
-  test('[STS-19] of a doubled field the first counts', () => {
+  test('[STS-19] uses the first of repeated fields', () => {
     const doubled = ['version: STSv2', 'mode: none', 'max_age: 1', 'x: 1', 'x: 2']
     expect(parsePolicy(file([...VALID, ...doubled]))).toEqual({
       ...parsePolicy(file(VALID)),
       extensions: [{ name: 'x', value: '1' }],
     })
-    // No more is asked of what is ignored than that it is a field.
+    // Ignored text need only be a field.
     expect(parsePolicy(file([...VALID, 'mode: bogus', 'max_age: never'])).mode).toBe('enforce')
   })
 
   test.each(['version: STSv2', 'mode: bogus', 'max_age: never'])(
-    '[STS-19] a first one that is wrong is not made good by a second: %s',
+    '[STS-19] refuses an invalid first field despite a valid second one: %s',
     (line) => {
       expect(() => parsePolicy(file([line, ...VALID]))).toThrow(PolicySyntaxError)
       expect(lineOfError(file([line, ...VALID]))).toBe(1)
     },
   )
 
-  test('[STS-19] mx adds up; a pattern that comes twice counts once', () => {
+  test('[STS-19] adds up mx; a repeated pattern counts once', () => {
     const lines = [
       'mx: a.example',
       ...VALID,
@@ -228,7 +228,7 @@ describe('parsePolicy', () => {
       },
     )
 
-    test('counts lines from the first one, blank or not', () => {
+    test('counts lines from the first one, blank ones included', () => {
       expect(lineOfError(file(['', ...indented('  ', VALID.with(1, 'mode: x'))]))).toBe(3)
     })
 
@@ -253,11 +253,11 @@ describe('parsePolicy', () => {
     ['mode: [testing]', 'did you mean "testing"?'],
     ['mode: report', 'did you mean "testing"?'],
     ['mode: off', 'did you mean "none"?'],
-  ])('names the nearest mode: %s', (line, hint) => {
+  ])('suggests the nearest mode: %s', (line, hint) => {
     expect(errorOf(file(VALID.with(1, line))).message).toContain(hint)
   })
 
-  test('names no mode when none is near', () => {
+  test('suggests no mode when none is near', () => {
     expect(errorOf(file(VALID.with(1, 'mode: xyz'))).message).not.toContain('did you mean')
   })
 
@@ -269,7 +269,7 @@ describe('parsePolicy', () => {
     ['YAML', 'version: STSv1\nmode: enforce\nmx:\n  - mail.example.com\nmax_age: 86400\n'],
     ['YAML', 'version: STSv1\nmode: enforce\n- mx: mail.example.com\nmax_age: 86400\n'],
     ['JSON', '{"version": "STSv1", "mode": "enforce"}'],
-  ])('says what a file looks like: %s', (look, body) => {
+  ])('names the format that a file looks like: %s', (look, body) => {
     expect(errorOf(body).message).toContain(`looks like`)
     expect(errorOf(body).message).toContain(look)
   })
@@ -282,7 +282,7 @@ describe('parsePolicy', () => {
     ['mx: postmaster@example.com', 'an address'],
     ['mx: _dc-mx.a1b2.example.com', 'underscore'],
     ['max_age: 86400version: STSv1', 'two policies'],
-  ])('says what is wrong with %s', (line, hint) => {
+  ])('describes the fault of %s', (line, hint) => {
     const name = line.slice(0, line.indexOf(':'))
     const lines = VALID.filter((other) => !other.startsWith(`${name}:`))
     expect(errorOf(file([...lines, line])).message).toContain(hint)
@@ -309,16 +309,16 @@ describe('parsePolicy', () => {
     'mail.example.com:25',
     '[192.0.2.1]',
     `${'a'.repeat(64)}.example`,
-  ])('[STS-20] mx is a host name in A-labels, or `*.` and one: not %j', (value) => {
+  ])('[STS-20] refuses an mx that is not a host name in A-labels, or `*.` and one: %j', (value) => {
     expect(() => parsePolicy(file([...VALID, `mx: ${value}`]))).toThrow(/"mx" in a policy must be/)
     expect(lineOfError(file([...VALID, `mx: ${value}`]))).toBe(5)
   })
 
-  test('[STS-20] mx is checked under mode none as well', () => {
+  test('[STS-20] checks mx under mode none as well', () => {
     expect(() => parsePolicy('version: STSv1\nmode: none\nmx: *\nmax_age: 1')).toThrow(/"mx"/)
   })
 
-  test('a max_age above the limit counts as the limit', () => {
+  test('reduces a max_age above the limit to the limit', () => {
     const read = (value: string) => parsePolicy(file(VALID.with(3, `max_age: ${value}`))).maxAge
     expect(read('31557601')).toBe(MAX_AGE_LIMIT)
     expect(read('9999999999')).toBe(MAX_AGE_LIMIT)
@@ -328,20 +328,20 @@ describe('parsePolicy', () => {
     expect(read('0')).toBe(0)
   })
 
-  test('tolerates blank lines, also of white space', () => {
+  test('tolerates blank lines, also with white space', () => {
     expect(parsePolicy(`\n\r\n \t\n${VALID.join('\n\n')}\n \r\n\n`)).toEqual(
       parsePolicy(file(VALID)),
     )
   })
 
   test.each(['\u{a0}', '\u{b}', '\u{feff}', '\u{2003}', ' \r '])(
-    'refuses a line that looks blank and is not: %j',
+    'refuses a line that only looks blank: %j',
     (line) => {
       expect(() => parsePolicy(file([...VALID, line, 'x: y']))).toThrow(PolicySyntaxError)
     },
   )
 
-  test('tolerates a byte order mark at the start, once', () => {
+  test('tolerates one byte order mark at the start', () => {
     const body = file(VALID)
     expect(parsePolicy(`\u{feff}${body}`)).toEqual(parsePolicy(body))
     expect(parsePolicy(bytes(`\u{feff}${body}`))).toEqual(parsePolicy(body))
@@ -355,7 +355,7 @@ describe('parsePolicy', () => {
     expect(parsePolicy(file(VALID.with(2, 'mx: *.EXAMPLE.Com. '))).mx).toEqual(['*.example.com'])
   })
 
-  test('bytes must be UTF-8', () => {
+  test('refuses bytes that are not UTF-8', () => {
     const broken = [
       [0xff],
       [0x61, 0x80],
@@ -366,18 +366,18 @@ describe('parsePolicy', () => {
     ]
     for (const value of broken) {
       const body = Buffer.concat([bytes(`${file(VALID)}x: `), Buffer.from(value), bytes('\n')])
-      expect(() => parsePolicy(body)).toThrow(/must be UTF-8/)
+      expect(() => parsePolicy(body)).toThrow(/is not UTF-8/)
     }
     const utf16 = Buffer.from(`\u{feff}${file(VALID)}`, 'utf16le')
     expect(() => parsePolicy(utf16)).toThrow(PolicySyntaxError)
   })
 
-  test('a string must be one that has UTF-8', () => {
+  test('refuses a string that has no UTF-8 form', () => {
     expect(() => parsePolicy(file([...VALID, 'x: \u{d800}']))).toThrow(PolicySyntaxError)
     expect(parsePolicy(file([...VALID, 'x: \u{1f600}'])).extensions).toHaveLength(1)
   })
 
-  test('a file of 64 KiB is read, a longer one refused, counted in bytes', () => {
+  test('reads a file of 64 KiB and refuses a longer one, counted in bytes', () => {
     const start = `${file(VALID)}x: `
     const full = start + 'x'.repeat(MAX_POLICY_BYTES - start.length)
     expect(MAX_POLICY_BYTES).toBe(65536)
@@ -391,12 +391,12 @@ describe('parsePolicy', () => {
     }
   })
 
-  test('reads a view of a larger buffer as what it is', () => {
+  test('reads a view of a larger buffer', () => {
     const body = bytes(`xx${file(VALID)}yy`)
     expect(parsePolicy(body.subarray(2, -2))).toEqual(parsePolicy(file(VALID)))
   })
 
-  test('an error names the line, from 1, blank ones counted, or 0 for the whole file', () => {
+  test('names the line in an error, from 1, blank ones counted, or 0 for the whole file', () => {
     expect(lineOfError('\n\r\nversion: STSv1\nmode: x\nmx: a.example\nmax_age: 1')).toBe(4)
     expect(lineOfError('<!doctype html>')).toBe(1)
     expect(lineOfError('')).toBe(0)
@@ -405,7 +405,7 @@ describe('parsePolicy', () => {
     expect(lineOfError(Buffer.from([0xff]))).toBe(0)
   })
 
-  test('says what is wrong, with the remote text escaped and cut', () => {
+  test('describes the fault, with the remote text escaped and truncated', () => {
     expect(() => parsePolicy(file(VALID.with(1, 'mode: report')))).toThrow(
       '"mode" in a policy must be one of enforce, testing, none, but it is "report"',
     )
@@ -436,7 +436,7 @@ describe('formatPolicy', () => {
     )
   })
 
-  test('what is written reads back as the same, also as bytes', () => {
+  test('writes text that reads back as the same, also as bytes', () => {
     fc.assert(
       fc.property(policy, (value) => {
         expect(parsePolicy(formatPolicy(value))).toEqual(value)
@@ -445,7 +445,7 @@ describe('formatPolicy', () => {
     )
   })
 
-  test('what was clamped on reading is written as it was read', () => {
+  test('writes a reduced max_age as it was read', () => {
     fc.assert(
       fc.property(policy, fc.integer({ min: MAX_AGE_LIMIT, max: 9_999_999_999 }), (value, age) => {
         const body = formatPolicy(value).replace(/^max_age: \d+/m, `max_age: ${age}`)
@@ -456,7 +456,7 @@ describe('formatPolicy', () => {
     )
   })
 
-  test('whatever it is given, it writes what reads back as the same, or throws', () => {
+  test('writes text that reads back as the same, or throws, for any policy', () => {
     const odd = fc.string({
       unit: fc.constantFrom(...'aA*. \t\r\n:\u{0}\u{d800}ñ\u{feff}-'),
       maxLength: 5,
@@ -500,11 +500,11 @@ describe('formatPolicy', () => {
     [{ maxAge: 1.5 }, /"max_age"/],
     [{ maxAge: Number.NaN }, /"max_age"/],
     [{ maxAge: MAX_AGE_LIMIT + 1 }, /"max_age" .* 0 to 31557600/],
-    [{ extensions: [{ name: 'mx', value: 'a.example' }] }, /"mx" in a policy is no extension/],
+    [{ extensions: [{ name: 'mx', value: 'a.example' }] }, /"mx" in a policy is not an extension/],
     [{ extensions: [{ name: 'x', value: ' y' }] }, /white space at its ends/],
     [{ extensions: [{ name: 'x', value: 'y\nmx: a.example' }] }, /control characters/],
     [{ extensions: [{ name: 'x:', value: 'y' }] }, /field name must be/],
-    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /there twice/],
+    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /extension twice/],
     [{ extensions: [{ name: 'x', value: 'x'.repeat(MAX_POLICY_BYTES) }] }, /longer than 65536/],
   ])('refuses %j', (part, message) => {
     const format = () => formatPolicy({ ...parsePolicy(file(VALID)), ...part })
@@ -534,7 +534,7 @@ describe('hostile input', () => {
       return body
     })
 
-  test('nothing but the syntax error is thrown, and what is read can be written', () => {
+  test('causes only the syntax error, or a policy that can be written', () => {
     const bodies = fc.oneof(mutated, scratched, fc.string({ unit: 'binary' }), fc.uint8Array())
     fc.assert(
       fc.property(bodies, (body) => {
@@ -546,7 +546,7 @@ describe('hostile input', () => {
   })
 
   // With quadratic work anywhere, these would take minutes, and run into the time limit.
-  test('64 KiB of the worst', () => {
+  test('of 64 KiB in the worst forms is refused in time', () => {
     const pieces = [
       ...[' ', '\t', '\r', '\n', '\r\n', ' \n', ':', '::', 'a', 'a:b\n', 'a: b\r\n', '\u{feff}'],
       ...[
@@ -604,7 +604,7 @@ function lineOfError(body: string | Uint8Array): number {
   return errorOf(body).line
 }
 
-/** What `run` gives; undefined if it throws the one error that it may throw. */
+/** Returns the result of `run`; undefined if it throws the one error that it may throw. */
 function orSyntaxError<T>(run: () => T): T | undefined {
   try {
     return run()

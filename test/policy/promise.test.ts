@@ -1,6 +1,6 @@
 /** A known policy under races, clock changes, failures of the store, floods and closing. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
 import {
@@ -9,7 +9,6 @@ import {
   type StoredPolicy,
   startOf,
 } from '../../src/policy/store.js'
-import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,
   type CacheUnderTest,
@@ -26,28 +25,18 @@ import {
   noConnect,
   policyText,
   SECOND,
-  Stage,
   said,
   scriptedResolver,
   storedPolicy,
   turns,
   WEEK,
 } from './scripted-network.js'
+import { bob, stage, useStage } from './stage.js'
 
-let stage: Stage
-/** A domain that works, in mode enforce, under the id `n1`: a new one for each test */
-let bob: MailDomain
-let domains = 0
+useStage()
+
 const opened: MtaSts[] = []
 
-beforeAll(async () => {
-  stage = await Stage.open()
-})
-afterAll(() => stage.close())
-beforeEach(() => {
-  bob = stage.domain(`bob${++domains}.example`, { mode: 'enforce', id: 'n1' })
-  stage.world.forget()
-})
 afterEach(async () => {
   vi.useRealTimers()
   await Promise.all(opened.splice(0).map((sts) => sts.close()))
@@ -61,7 +50,7 @@ function open(options: MtaStsOptions = {}): MtaSts {
   return sts
 }
 
-/** Waits for the work that deliveries have begun in the background. */
+/** Waits for the background work of deliveries. */
 async function settled({ cache }: CacheUnderTest, domain = bob.name): Promise<string> {
   return said(await cache.lookAgain(domain))
 }
@@ -115,7 +104,7 @@ function sharedStore(now: () => number): SharedStore {
   return store
 }
 
-/** Ways in which DNS is forged, or fails, so that it does not lead to the policy. */
+/** Forged or failing DNS answers that do not lead to the policy. */
 const FORGERIES: Array<[name: string, forge: () => void]> = [
   ['NXDOMAIN', () => bob.dns.fails('nxdomain')],
   ['no record', () => bob.record(null)],
@@ -146,7 +135,7 @@ describe('[STS-52] a store that does not answer', () => {
   }
 
   describe.each(HARM)('%s', (_, harm) => {
-    it.each(FORGERIES)('leaves no "no policy" behind: %s', async (_name, forge) => {
+    it.each(FORGERIES)('caches no "no policy": %s', async (_name, forge) => {
       const store = await holding()
       const well = { before: store.before, get: store.get }
       forge()
@@ -158,7 +147,7 @@ describe('[STS-52] a store that does not answer', () => {
       expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
     })
 
-    it.each(FORGERIES)('with requireStore, is the reason: %s', async (_name, forge) => {
+    it.each(FORGERIES)('is the reason with requireStore: %s', async (_name, forge) => {
       const store = await holding()
       const well = { before: store.before, get: store.get }
       forge()
@@ -169,7 +158,7 @@ describe('[STS-52] a store that does not answer', () => {
       expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
     })
 
-    it('does not matter for a policy that can be fetched, or that memory knows', async () => {
+    it('does not matter for a policy that can be fetched or is in memory', async () => {
       const store = await holding()
       harm(store)
       const under = makeCache(stage.options({ store, requireStore: true }), 50)
@@ -180,7 +169,7 @@ describe('[STS-52] a store that does not answer', () => {
     })
   })
 
-  it('with requireStore, defers a delivery with ESTORE', async () => {
+  it('defers a delivery with ESTORE under requireStore', async () => {
     const store = await holding()
     bob.record(null)
     store.before = () => Promise.reject(new Error('down'))
@@ -198,7 +187,7 @@ describe('[STS-52] a store that does not answer', () => {
 })
 
 describe('[STS-53] two fetches', () => {
-  /** Sender A begins a fetch, and sends its GET when `release` is called. */
+  /** Sender A starts a fetch, and sends its GET when `release` is called. */
   function slowSender(store?: PolicyStore) {
     const address = deferred()
     const begun = deferred()
@@ -227,7 +216,7 @@ describe('[STS-53] two fetches', () => {
     bob.policy({ mode: 'enforce', id: 'new' })
     const { cache } = stage.cache({ store })
     expect(said(await cache.get(bob.name))).toBe('enforce new')
-    // The old file comes from another server of the policy host, and comes late
+    // The old file comes late from another server of the policy host
     stage.clock.advance(SECOND)
     bob.policy({ mode: 'testing', id: 'old' })
     slow.release()
@@ -237,7 +226,7 @@ describe('[STS-53] two fetches', () => {
     expect(said(await stage.cache({ store }).cache.get(bob.name))).toBe('enforce new')
   })
 
-  it('the later one counts also when it ends first and the store cannot be written', async () => {
+  it('the later one wins even if it ends first and the store cannot be written', async () => {
     const store = sharedStore(stage.clock.now)
     bob.policy({ mode: 'enforce', id: 'one' })
     const { cache } = stage.cache({ store })
@@ -247,14 +236,14 @@ describe('[STS-53] two fetches', () => {
     store.before = (method) => method === 'set' && Promise.reject(new Error('full'))
     expect(said(await cache.lookAgain(bob.name))).toBe('enforce two')
     store.before = () => undefined
-    // The store has the older one: it is not taken over
+    // The store has the older one: it is not used
     bob.dns.fails('servfail')
     bob.policyHost.fails('down')
     stage.clock.advance(RECHECK)
     expect(said(await cache.lookAgain(bob.name))).toBe('enforce two')
   })
 
-  it('a later fetch of another process is taken over at the next recheck, whatever TXT says', async () => {
+  it('a later fetch of another process is used at the next recheck, whatever TXT answers', async () => {
     const store = sharedStore(stage.clock.now)
     bob.policy({ mode: 'testing', id: 'n1' })
     const one = stage.cache({ store })
@@ -265,7 +254,7 @@ describe('[STS-53] two fetches', () => {
     await two.cache.get(bob.name)
     await two.cache.lookAgain(bob.name)
     expect(said(await two.cache.get(bob.name))).toBe('enforce n2')
-    // Somebody shows the first sender the old record
+    // An attacker shows the first sender the old record
     bob.record('v=STSv1; id=n1;')
     bob.policyHost.fails('down')
     stage.clock.advance(RECHECK)
@@ -287,7 +276,7 @@ describe('[STS-53] two fetches', () => {
 })
 
 describe('[STS-54] the clock', () => {
-  it('a "no policy" of a clock that was ahead is not believed when the clock is right', async () => {
+  it('a "no policy" of a clock that was ahead ends when the clock is right', async () => {
     for (const forge of [() => bob.record(null), () => bob.dns.fails('servfail')]) {
       const under = stage.cache({ negativeTtl: HOUR })
       stage.clock.advance(30 * DAY)
@@ -304,7 +293,7 @@ describe('[STS-54] the clock', () => {
     ['set back', -30 * DAY],
     ['set forward', 30 * DAY],
     ['set back a little', -SECOND],
-  ])('%s: a failed GET does not keep the policy host from being asked', async (_, change) => {
+  ])('%s: a failed GET does not prevent the next one', async (_, change) => {
     const under = stage.cache()
     bob.policyHost.fails('500')
     expect(said(await under.cache.get(bob.name))).toBe('fetch-failed')
@@ -326,13 +315,13 @@ describe('[STS-54] the clock', () => {
     expect(lookup.expiresAt.getTime()).toBeGreaterThan(stage.clock.now() + WEEK - MINUTE)
     expect(await settled(under)).toBe('enforce n1')
     expect(stage.txt(bob)).toBe(1)
-    // And it expires by the clock that is right
+    // It expires by the corrected clock
     bob.policyHost.fails('down')
     stage.clock.advance(WEEK)
     expect(said(await under.cache.get(bob.name))).toBe('expired')
   })
 
-  it('a policy that seemed to have expired applies again when the clock is put right', async () => {
+  it('a policy that seemed expired applies again when the clock is corrected', async () => {
     const under = stage.cache({ negativeTtl: DAY })
     await under.cache.get(bob.name)
     bob.dns.fails('nxdomain')
@@ -342,7 +331,7 @@ describe('[STS-54] the clock', () => {
     expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
   })
 
-  it('an entry that was stored by a clock ahead applies after a restart', async () => {
+  it('an entry stored by a clock ahead applies after a restart', async () => {
     const store = sharedStore(stage.clock.now)
     stage.clock.advance(30 * DAY)
     await stage.cache({ store }).cache.get(bob.name)
@@ -354,7 +343,7 @@ describe('[STS-54] the clock', () => {
     expect(lookup).toMatchObject({ expiresAt: new Date(stage.clock.now() + WEEK) })
   })
 
-  it('durations end by a clock that cannot go back, when the wall clock stands still', async () => {
+  it('durations end by a monotonic clock when the wall clock stands still', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const resolver = scriptedResolver(() => dnsError('ENOTFOUND'))
     const { cache } = makeCache({ resolver, connect: noConnect, now: stage.clock.now })
@@ -372,7 +361,7 @@ describe('[STS-55] renewal', () => {
     ['half of a day', DAY, DAY / 2],
     ['half of an hour', HOUR, HOUR / 2],
     ['a day of a week', WEEK, DAY],
-  ])('is beside a delivery after %s', async (_, maxAge, due) => {
+  ])('runs in the background of a delivery after %s', async (_, maxAge, due) => {
     bob.policy({ id: 'n1', maxAge: maxAge / 1000 })
     const under = stage.cache()
     await under.cache.get(bob.name)
@@ -390,7 +379,7 @@ describe('[STS-55] renewal', () => {
     })
   })
 
-  it.each(FORGERIES)('is not stopped by TXT: %s', async (_, forge) => {
+  it.each(FORGERIES)('is not prevented by TXT: %s', async (_, forge) => {
     const under = stage.cache()
     await under.cache.get(bob.name)
     forge()
@@ -402,7 +391,7 @@ describe('[STS-55] renewal', () => {
     }
   })
 
-  it('a record that is gone for more than 30 days lets the policy expire; DNS that fails does not', async () => {
+  it('a record gone for more than 30 days lets the policy expire; failing DNS does not', async () => {
     const under = stage.cache()
     for (const [forge, end] of [
       [() => bob.dns.fails('servfail'), 'enforce n1'],
@@ -432,7 +421,7 @@ describe('[STS-55] renewal', () => {
       expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
       await settled(under)
     }
-    // After 5, 15, 35 minutes and not more often
+    // After 5, 15, 35 minutes only
     expect(stage.gets(bob)).toBe(1 + 4)
     bob.policyHost.works()
     stage.clock.advance(HOUR)
@@ -443,7 +432,7 @@ describe('[STS-55] renewal', () => {
   it.each([
     ['a message each hour', HOUR, 60],
     ['one message, and then none', 365 * DAY, 25],
-  ])('a policy of a day never runs out while it is in use: %s', async (_, pause, days) => {
+  ])('a policy of a day never expires while it is in use: %s', async (_, pause, days) => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     bob.policy({ id: 'n1', maxAge: DAY / 1000 })
     const passes = listen('mta-sts:refresh')
@@ -460,7 +449,7 @@ describe('[STS-55] renewal', () => {
     for (let hour = 0; hour < days * 24; hour++) {
       stage.clock.advance(HOUR)
       await vi.advanceTimersByTimeAsync(HOUR)
-      // A pass that has begun ends before the next hour
+      // A pass ends before the next hour
       const begun = store.calls.filter((call) => call === 'due').length
       while (passes.events.length < begun) await turns(1)
       const entry = store.entries.get(bob.name)
@@ -476,7 +465,7 @@ describe('[STS-55] renewal', () => {
     expect(said(await reader.cache.get(bob.name))).toBe('enforce n1')
   })
 
-  it('a pass asks the store for what is due, when the store can tell', async () => {
+  it('a pass lists policies that are due, where the store supports it', async () => {
     const store = sharedStore(stage.clock.now)
     store.entries.set('old.example', storedPolicy(stage.clock.now() - 2 * DAY))
     store.entries.set('new.example', storedPolicy(stage.clock.now() - HOUR))
@@ -493,13 +482,13 @@ describe('[STS-55] renewal', () => {
     await vi.advanceTimersByTimeAsync(MINUTE)
     passes.stop()
     expect(passes.events[0]).toMatchObject({ checked: 1 })
-    // By hand: everything
+    // refresh() renews all
     expect(await sts.refresh()).toMatchObject({ checked: 2 })
   })
 })
 
 describe('[STS-57] bounds', () => {
-  it('3,000 unknown domains: 64 lookups at once, the others wait in line', async () => {
+  it('3,000 unknown domains: 64 lookups at once, the others wait', async () => {
     let most = 0
     let underWay = 0
     const resolver = scriptedResolver(async () => {
@@ -515,7 +504,7 @@ describe('[STS-57] bounds', () => {
     expect(resolver.asked).toHaveLength(3000)
   })
 
-  it('what waits in line ends at once when the sender is closed, each with its own error', async () => {
+  it('waiting lookups end at once when the sender is closed, each with its own error', async () => {
     const resolver = scriptedResolver(() => new Promise(() => undefined))
     const under = makeCache({ resolver, connect: noConnect, maxFetches: 2 })
     const lookups = Array.from({ length: 10 }, async (_, index) =>
@@ -532,7 +521,7 @@ describe('[STS-57] bounds', () => {
     expect(resolver.asked).toHaveLength(2)
   })
 
-  it('a delivery goes before rechecks in the background', async () => {
+  it('a delivery goes before background rechecks', async () => {
     const store = sharedStore(stage.clock.now)
     for (let index = 0; index < 50; index++) {
       store.entries.set(`d${index}.example`, storedPolicy(stage.clock.now()))
@@ -554,7 +543,7 @@ describe('[STS-57] bounds', () => {
     expect(said(await delivery)).toBe('no-record')
   })
 
-  it('a flood of large policies stays within maxCacheBytes; those in use and overrides stay', async () => {
+  it('many large policies stay within maxCacheBytes; used ones and overrides stay', async () => {
     const clock = new ManualClock()
     const body = `${policyText()}${'x: y\r\n'.repeat(10_000)}`
     const store: PolicyStore = {
@@ -594,11 +583,12 @@ describe('[STS-57] bounds', () => {
     expect(said(await sts.getPolicy('pinned.example'))).toBe('override')
     global.gc?.()
     const after = process.memoryUsage()
-    // 1,000 of them parsed would be more than a gigabyte; without a collection, some are left over
+    // 1,000 parsed ones would be more than a gigabyte; without a garbage collection, some are left
+    // over
     expect(after.heapUsed + after.external - before.heapUsed - before.external).toBeLessThan(400e6)
   })
 
-  it('a new sender costs next to nothing before it has anything cached', () => {
+  it('a new sender allocates next to nothing before it caches anything', () => {
     const senders = 50
     const before = process.memoryUsage().heapUsed
     for (let count = 0; count < senders; count++) {
@@ -630,7 +620,7 @@ describe('[STS-58] values and errors', () => {
     },
   )
 
-  it('each of those who wait gets an error of its own', async () => {
+  it('each waiting caller gets its own error', async () => {
     const resolver = scriptedResolver(() => new Promise(() => undefined))
     const sts = new MtaSts({ resolver, connect: noConnect, refreshInterval: 0 })
     const lookups = Array.from({ length: 5 }, () => sts.getPolicy('bob.example'))
@@ -662,7 +652,7 @@ describe('[STS-58] values and errors', () => {
 })
 
 describe('[STS-59] closing', () => {
-  it('a lookup that closing cuts short leaves no "no policy" behind', async () => {
+  it('caches no "no policy" for a lookup that it interrupts', async () => {
     for (const forge of FORGERIES.map(([, action]) => action)) {
       const store = sharedStore(stage.clock.now)
       await stage.cache({ store }).cache.get(bob.name)
@@ -685,7 +675,7 @@ describe('[STS-59] closing', () => {
     }
   })
 
-  it.each(['TXT', 'A'])('nothing is learnt from what comes after it: %s', async (type) => {
+  it.each(['TXT', 'A'])('caches nothing that arrives later: %s', async (type) => {
     const answer = deferred<string[][] | string[]>()
     const store = sharedStore(stage.clock.now)
     const resolver = scriptedResolver((question) => {
@@ -703,10 +693,12 @@ describe('[STS-59] closing', () => {
     expect(store.calls.filter((call) => call === 'set')).toEqual([])
     expect(() => under.cache.known(bob.name)).toThrow('closed')
     expect([...under.cache.policies()]).toEqual([])
+    const { asked } = resolver
+    if (type === 'TXT') expect(asked).toEqual([`TXT _mta-sts.${bob.name}`])
     expect(under.reports).toEqual([])
   })
 
-  it('a refresh of a closed sender resolves, and does nothing', async () => {
+  it('a refresh of a closed sender resolves without doing anything', async () => {
     const sts = open()
     await sts.getPolicy(bob.name)
     await sts.close()
@@ -717,7 +709,7 @@ describe('[STS-59] closing', () => {
 })
 
 describe('[STS-61] a shared store', () => {
-  it('learns within a day that a policy is in use', async () => {
+  it('gets within a day that a policy is in use', async () => {
     bob.policy({ id: 'n1', maxAge: (100 * DAY) / 1000 })
     const store = sharedStore(stage.clock.now)
     const under = stage.cache({ store })
@@ -734,7 +726,7 @@ describe('[STS-61] a shared store', () => {
     expect(store.calls.filter((call) => call === 'set').length).toBeLessThan(15)
   })
 
-  it('gets an entry that it could not take at the next use', async () => {
+  it('gets an entry at its next use after a failed write', async () => {
     const store = sharedStore(stage.clock.now)
     store.before = () => Promise.reject(new Error('full'))
     const under = stage.cache({ store })
@@ -745,7 +737,7 @@ describe('[STS-61] a shared store', () => {
     expect(said(await under.cache.get(bob.name))).toBe('enforce n1')
     await turns()
     expect(store.entries.get(bob.name)).toMatchObject({ id: 'n1' })
-    // And then no more
+    // Then no more
     const { length } = store.calls
     stage.clock.advance(2 * MINUTE)
     await under.cache.get(bob.name)
@@ -783,7 +775,7 @@ describe('[STS-61] a shared store', () => {
     },
   )
 
-  it('refuses an entry of an earlier fetch; the writer takes over what the store has', async () => {
+  it('refuses an entry of an earlier fetch; the writer uses the stored one', async () => {
     const store = sharedStore(stage.clock.now)
     bob.policy({ mode: 'testing', id: 'n1' })
     const under = stage.cache({ store })
@@ -798,7 +790,7 @@ describe('[STS-61] a shared store', () => {
     expect(said(await under.cache.get(bob.name))).toBe('enforce stored1')
   })
 
-  it('tells every running sender at its next recheck what an operator has removed', async () => {
+  it("makes an operator's removal reach every running sender at its next recheck", async () => {
     const store = sharedStore(stage.clock.now)
     const running = stage.cache({ store })
     await running.cache.get(bob.name)
@@ -812,7 +804,7 @@ describe('[STS-61] a shared store', () => {
     expect(store.entries.size).toBe(0)
   })
 
-  it('tells a pass, too', async () => {
+  it('makes a removal reach a pass, too', async () => {
     const store = sharedStore(stage.clock.now)
     const running = open({ store })
     await running.getPolicy(bob.name)
@@ -822,7 +814,7 @@ describe('[STS-61] a shared store', () => {
     expect(store.entries.size).toBe(0)
   })
 
-  it('keeps what was fetched after the removal', async () => {
+  it('keeps a policy fetched after the removal', async () => {
     const store = sharedStore(stage.clock.now)
     const running = stage.cache({ store })
     await running.cache.get(bob.name)
@@ -837,7 +829,7 @@ describe('[STS-61] a shared store', () => {
 })
 
 describe('a policy whose MX hosts do not match', () => {
-  it('is fetched once more although its id is the same, once in recheckInterval at most', async () => {
+  it('is fetched again although its id is the same, at most once in recheckInterval', async () => {
     const under = stage.cache()
     await under.cache.get(bob.name)
     bob.policy({ id: 'n1', patterns: ['new.example'] })
@@ -857,7 +849,7 @@ describe('a policy whose MX hosts do not match', () => {
     expect(stage.gets(bob)).toBe(3)
   })
 
-  it('stays when the fetch fails', async () => {
+  it('is kept when the fetch fails', async () => {
     const under = stage.cache()
     await under.cache.get(bob.name)
     bob.policyHost.fails('500')
@@ -866,7 +858,7 @@ describe('a policy whose MX hosts do not match', () => {
     expect(failureOf(again)).toBe('sts-policy-fetch-error http-status-500')
   })
 
-  it('is fetched also when a recheck is under way', async () => {
+  it('is fetched even when a recheck is under way', async () => {
     const under = stage.cache()
     await under.cache.get(bob.name)
     bob.policy({ id: 'n1', patterns: ['new.example'] })

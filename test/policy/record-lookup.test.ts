@@ -15,13 +15,13 @@ afterAll(() => world.close())
 const look = (domain: string, dnsTimeout = 10_000) =>
   lookupRecord(domain, { resolver: world.options().resolver, dnsTimeout })
 
-/** The names that were asked for since, each once, with their types. */
+/** The names looked up since, each once, with their types. */
 function asked(): string[] {
   return [...new Set(world.queries.map(({ name, type }) => `${name} ${type}`))]
 }
 
-describe('where the record is', () => {
-  test('[STS-1] at _mta-sts. and the Policy Domain, and nothing else is asked', async () => {
+describe('the name of the record', () => {
+  test('[STS-1] is _mta-sts. and the Policy Domain, and no other name is looked up', async () => {
     const { id } = world.domain('at.example', { mode: 'enforce' })
     world.forget()
     expect(await look('at.example')).toEqual({ kind: 'found', id })
@@ -29,14 +29,14 @@ describe('where the record is', () => {
     expect([...world.dials, ...world.gets]).toEqual([])
   })
 
-  test('[STS-1] at the A-labels of a name that has others', async () => {
+  test('[STS-1] uses the A-labels of a U-label domain', async () => {
     const { id, name } = world.domain('müller.example', { mode: 'enforce' })
     world.forget()
     expect(await look(name)).toEqual({ kind: 'found', id })
     expect(asked()).toEqual(['_mta-sts.xn--mller-kva.example TXT'])
   })
 
-  test('[STS-1] behind a CNAME, or a chain of them', async () => {
+  test('[STS-1] is followed through one or several CNAMEs', async () => {
     const domain = world.domain('alias.example', { mode: 'enforce' })
     domain.dns.fails('cname-chain')
     expect(await look('alias.example')).toEqual({ kind: 'found', id: domain.id })
@@ -45,12 +45,12 @@ describe('where the record is', () => {
     expect(await look('hosted.example')).toEqual({ kind: 'found', id: domain.id })
   })
 
-  test('[STS-1] a CNAME that leads nowhere: there is none', async () => {
+  test('[STS-1] has no record where a CNAME leads nowhere', async () => {
     world.dns.set('_mta-sts.dangling.example', 'CNAME', ['nowhere.example'])
     expect(await look('dangling.example')).toEqual({ kind: 'gone' })
   })
 
-  test('[STS-8] never at the parent, whatever the parent has', async () => {
+  test('[STS-8] is never at the parent, whatever that has', async () => {
     world.domain('parent.example', { mode: 'enforce' })
     world.domain('child.parent.example')
     world.forget()
@@ -62,13 +62,13 @@ describe('where the record is', () => {
     ])
   })
 
-  test('[STS-8] nor at the domain itself', async () => {
+  test('[STS-8] is never the domain itself', async () => {
     world.dns.set('apex.example', 'TXT', ['v=STSv1; id=1;'])
     expect(await look('apex.example')).toEqual({ kind: 'gone' })
   })
 })
 
-describe('what it says', () => {
+describe('the answer', () => {
   const dnsFailure = (code: string) => ({
     kind: 'failed',
     failure: { resultType: 'sts-policy-fetch-error', reason: 'dns-failure', cause: { code } },
@@ -98,20 +98,20 @@ describe('what it says', () => {
       },
     ],
     ['split-strings', { kind: 'found', id: 'a1' }],
-  ] as const)('%s', async (fault, expected) => {
+  ] as const)('is classified: %s', async (fault, expected) => {
     const domain = world.domain(`${fault}.fault.example`, { mode: 'enforce', id: 'a1' })
     domain.dns.fails(fault)
     expect(await look(domain.name, fault === 'timeout' ? 50 : 10_000)).toMatchObject(expected)
   })
 
-  test('no record of the type', async () => {
+  test('without a record of the type is "gone"', async () => {
     world.dns.set('_mta-sts.nodata.example', 'A', ['192.0.2.1'])
     world.forget()
     expect(await look('nodata.example')).toEqual({ kind: 'gone' })
     expect(world.queries.map(({ outcome }) => outcome)).toContain('nodata')
   })
 
-  test('records of others beside it are left out [STS-3]', async () => {
+  test('ignores other records beside it [STS-3]', async () => {
     const { id } = world.domain('beside.example', { mode: 'enforce', id: 'b2' })
     const other = ['v=spf1 -all', 'V=STSv1; id=x;', 'v=STSv10; id=x;', ' v=STSv1; id=x;']
     world.dns.set('_mta-sts.beside.example', 'TXT', [...other, `v=STSv1; id=${id};`, 'v=STSv1'])
@@ -121,12 +121,12 @@ describe('what it says', () => {
     expect(await look('beside.example')).toEqual({ kind: 'gone' })
   })
 
-  test('two that are the same are two [STS-4]', async () => {
+  test('with two equal records has two records [STS-4]', async () => {
     world.dns.set('_mta-sts.twice.example', 'TXT', ['v=STSv1; id=1;', 'v=STSv1; id=1;'])
     expect(await look('twice.example')).toMatchObject({ kind: 'invalid' })
   })
 
-  test('a malformed one beside a good one leaves neither [STS-4]', async () => {
+  test('with a malformed and a valid record has no record [STS-4]', async () => {
     world.dns.set('_mta-sts.beside-bad.example', 'TXT', ['v=STSv1; id=1;', 'v=STSv1; id=;'])
     expect(await look('beside-bad.example')).toEqual({
       kind: 'invalid',
@@ -134,7 +134,7 @@ describe('what it says', () => {
     })
   })
 
-  test('one that is too long for UDP comes over TCP', async () => {
+  test('too long for UDP comes over TCP', async () => {
     const { id } = world.domain('long.example', { mode: 'enforce', id: 'c3' })
     const fillers = Array.from({ length: 30 }, (_, i) => `filler ${i} ${'x'.repeat(200)}`)
     world.dns.set('_mta-sts.long.example', 'TXT', [...fillers, `v=STSv1; id=${id};`])
@@ -143,7 +143,7 @@ describe('what it says', () => {
     expect(world.queries.map(({ over }) => over)).toContain('tcp')
   })
 
-  test('what the record held is not put into the failure unescaped', async () => {
+  test('is escaped in the failure', async () => {
     world.dns.set('_mta-sts.escape.example', 'TXT', ['v=STSv1; id=\u001b[31m\n;'])
     const found = await look('escape.example')
     const failure = found.kind === 'invalid' ? found.failure : undefined
@@ -153,8 +153,8 @@ describe('what it says', () => {
   })
 })
 
-describe('the time', () => {
-  test('a resolver that never answers is waited for no longer than dnsTimeout', async () => {
+describe('the time limit', () => {
+  test('ends the wait for a resolver that never answers after dnsTimeout', async () => {
     const resolver: Resolver = { ...resolverOf({}), resolveTxt: () => new Promise(() => {}) }
     const found = await lookupRecord('silent.example', { resolver, dnsTimeout: 20 })
     expect(found).toMatchObject({
@@ -164,7 +164,7 @@ describe('the time', () => {
   })
 })
 
-describe('resolvers of other makes', () => {
+describe('resolvers of other kinds', () => {
   const lookUp = (resolver: Resolver) =>
     lookupRecord('any.example', { resolver, dnsTimeout: 10_000 })
 
@@ -178,7 +178,7 @@ describe('resolvers of other makes', () => {
     expect(await lookUp(resolverOf({ txt: dnsError(code) }))).toMatchObject({ kind })
   })
 
-  test('[STS-1] the name has no dot at its end and is asked for once', async () => {
+  test('[STS-1] get the name without a final dot, once', async () => {
     const names: string[] = []
     const resolver: Resolver = {
       ...resolverOf({}),
@@ -199,17 +199,14 @@ describe('resolvers of other makes', () => {
     [null, ['v=STSv1; id=1;']],
     [{ data: 'v=STSv1; id=1;' }],
     [42],
-  ])(
-    'an answer that is not of the shape of node:dns is a lookup that failed: %j',
-    async (answer) => {
-      const resolver: Resolver = {
-        ...resolverOf({}),
-        resolveTxt: () => Promise.resolve(answer as string[][]),
-      }
-      expect(await lookUp(resolver)).toMatchObject({
-        kind: 'failed',
-        failure: { resultType: 'sts-policy-fetch-error', reason: 'dns-failure' },
-      })
-    },
-  )
+  ])('fail the lookup with an answer of another shape than node:dns: %j', async (answer) => {
+    const resolver: Resolver = {
+      ...resolverOf({}),
+      resolveTxt: () => Promise.resolve(answer as string[][]),
+    }
+    expect(await lookUp(resolver)).toMatchObject({
+      kind: 'failed',
+      failure: { resultType: 'sts-policy-fetch-error', reason: 'dns-failure' },
+    })
+  })
 })

@@ -47,7 +47,7 @@ describe('the vectors', () => {
 })
 
 describe('parseRecord', () => {
-  test('gives the extensions in their order, and leaves them out where there are none', () => {
+  test('returns the extensions in order, and omits an empty list', () => {
     expect(parseRecord('v=STSv1; z=1; id=a; constructor=2; a=3;')).toEqual({
       version: 'STSv1',
       id: 'a',
@@ -76,7 +76,7 @@ describe('parseRecord', () => {
     'v=STSv1,id=a',
     'v=STSv1;id:a',
     'v=STSv1;"id=a"',
-  ])('tolerates nothing else: %j', (txt) => {
+  ])('tolerates no other deviation: %j', (txt) => {
     expect(() => parseRecord(txt)).toThrow(RecordSyntaxError)
   })
 
@@ -91,49 +91,52 @@ describe('parseRecord', () => {
     'v=STSv1; id=a; x',
     `v=STSv1; id=a; ${'x'.repeat(33)}=y`,
     'v=STSv1; id=a; x=caf\u{e9}',
-  ])('[STS-5] a record that breaks the ABNF is no record: %j', (txt) => {
+  ])('[STS-5] refuses a record that breaks the ABNF: %j', (txt) => {
     expect(() => parseRecord(txt)).toThrow(RecordSyntaxError)
     expect(selectRecord([[txt]])).toBeUndefined()
     expect(examineRecords([[txt]]).kind).toBe('malformed')
   })
 
-  test.each(['a', 'Z9', '0', 'a'.repeat(32)])('[STS-6] an id is letters and digits: %s', (txt) => {
-    expect(parseRecord(`v=STSv1; id=${txt};`).id).toBe(txt)
-    expect(isPolicyId(txt)).toBe(true)
-  })
+  test.each(['a', 'Z9', '0', 'a'.repeat(32)])(
+    '[STS-6] accepts an id of letters and digits: %s',
+    (txt) => {
+      expect(parseRecord(`v=STSv1; id=${txt};`).id).toBe(txt)
+      expect(isPolicyId(txt)).toBe(true)
+    },
+  )
 
   test.each(['a'.repeat(33), 'a-b', 'a_b', 'a.b', 'ä', '"a"', '\u{661}'])(
-    '[STS-6] and nothing else, up to 32: %s',
+    '[STS-6] refuses any other id, or one above 32 characters: %s',
     (txt) => {
       expect(() => parseRecord(`v=STSv1; id=${txt};`)).toThrow(RecordSyntaxError)
       expect(isPolicyId(txt)).toBe(false)
     },
   )
 
-  test('[STS-6] an id keeps its bytes: case and leading zeros', () => {
+  test('[STS-6] keeps the bytes of an id: case and leading zeros', () => {
     expect(parseRecord('v=STSv1; id=00aBc').id).toBe('00aBc')
   })
 
-  test('[STS-7] of a field that comes twice the first counts', () => {
+  test('[STS-7] uses the first of repeated fields', () => {
     expect(parseRecord('v=STSv1; id=a; x=1; id=b; x=2; v=STSv2')).toEqual({
       version: 'STSv1',
       id: 'a',
       extensions: [{ name: 'x', value: '1' }],
     })
-    // The second is well formed as a field, and no more is asked of what is ignored.
+    // The second is well formed as a field, which is enough for ignored text.
     expect(parseRecord('v=STSv1; id=a; id=b-c').id).toBe('a')
   })
 
-  test('[STS-7] a first id that is wrong is not made good by a second', () => {
+  test('[STS-7] refuses an invalid first id despite a valid second one', () => {
     expect(() => parseRecord('v=STSv1; id=b-c; id=a')).toThrow(RecordSyntaxError)
   })
 
-  test('[STS-7] unknown fields do not matter, nor do those that differ from id by case', () => {
+  test('[STS-7] ignores unknown fields, also those that differ from id by case', () => {
     expect(parseRecord('v=STSv1; ID=x; ext=yes; id=a; i=1').id).toBe('a')
     expect(() => parseRecord('v=STSv1; ID=x')).toThrow(/no id/)
   })
 
-  test('says what is wrong, with the remote text escaped and cut', () => {
+  test('describes the fault, with the remote text escaped and truncated', () => {
     expect(() => parseRecord('v=STSv1; x=1')).toThrow(
       'The MTA-STS record has no id, which must be 1 to 32 letters and digits: "v=STSv1; x=1"',
     )
@@ -160,14 +163,14 @@ describe('parseRecord', () => {
 })
 
 describe('examineRecords', () => {
-  test('[STS-2] a record may come in pieces, anywhere', () => {
+  test('[STS-2] joins the strings of a record split anywhere', () => {
     const whole = 'v=STSv1; id=20260831; x=y;'
     for (let cut = 0; cut <= whole.length; cut++) {
       expect(selectRecord([[whole.slice(0, cut), whole.slice(cut)]])).toEqual(parseRecord(whole))
     }
   })
 
-  test('[STS-3] records of another kind or version are not counted', () => {
+  test('[STS-3] does not count records of another kind or version', () => {
     const others = [['v=spf1 -all'], ['v=STSv10; id=x'], ['v=STSv2; id=x'], ['v=STSv1'], []]
     expect(examineRecords(others)).toEqual({ kind: 'none' })
     expect(examineRecords([...others, ['v=STSv1; id=a'], ...others])).toEqual({
@@ -176,7 +179,7 @@ describe('examineRecords', () => {
     })
   })
 
-  test('[STS-4] none', () => {
+  test('[STS-4] returns none without a record', () => {
     expect(examineRecords([])).toEqual({ kind: 'none' })
     expect(selectRecord([])).toBeUndefined()
   })
@@ -187,12 +190,15 @@ describe('examineRecords', () => {
     [['v=STSv1; id=a'], ['v=STSv1; bogus']],
     [['v=STSv1; bogus'], ['v=STSv1; id=a']],
     [['v=STSv1;'], ['v=STSv1;']],
-  ])('[STS-4] more than one, even if only one or none is well formed: %j %j', (first, second) => {
-    expect(examineRecords([first, second])).toEqual({ kind: 'several', count: 2 })
-    expect(selectRecord([first, second])).toBeUndefined()
-  })
+  ])(
+    '[STS-4] refuses more than one, even if only one or none is well formed: %j %j',
+    (first, second) => {
+      expect(examineRecords([first, second])).toEqual({ kind: 'several', count: 2 })
+      expect(selectRecord([first, second])).toBeUndefined()
+    },
+  )
 
-  test('[STS-5] one that is malformed: the error says why', () => {
+  test('[STS-5] returns the error of a malformed record', () => {
     const finding = examineRecords([['v=spf1 -all'], ['v=STSv1; id=a b']])
     expect(finding.kind).toBe('malformed')
     expect(finding.kind === 'malformed' && finding.error).toBeInstanceOf(RecordSyntaxError)
@@ -206,7 +212,7 @@ describe('formatRecord', () => {
     expect(formatRecord({ version: 'STSv1', id: '20160831085700Z', extensions: [] })).toBe(text)
   })
 
-  test('what is written reads back as the same', () => {
+  test('writes a record that reads back as the same', () => {
     fc.assert(
       fc.property(record, (value) => {
         expect(parseRecord(formatRecord(value))).toEqual(value)
@@ -214,7 +220,7 @@ describe('formatRecord', () => {
     )
   })
 
-  test('whatever it is given, it writes what reads back as the same, or throws', () => {
+  test('writes a record that reads back as the same, or throws, for any input', () => {
     const anything = fc.record(
       {
         version: fc.constant('STSv1' as const),
@@ -247,12 +253,12 @@ describe('formatRecord', () => {
     [{ id: 'a; x=1' }, /id .* must be 1 to 32/],
     [{ id: undefined as unknown as string }, /id .* must be 1 to 32/],
     [{ version: 'STSv2' as 'STSv1' }, /version .* must be STSv1/],
-    [{ extensions: [{ name: 'id', value: 'b' }] }, /"id" is no extension/],
-    [{ extensions: [{ name: 'v', value: 'STSv1' }] }, /"v" is no extension/],
+    [{ extensions: [{ name: 'id', value: 'b' }] }, /"id" is not an extension/],
+    [{ extensions: [{ name: 'v', value: 'STSv1' }] }, /"v" is not an extension/],
     [{ extensions: [{ name: 'x', value: 'a;b' }] }, /visible ASCII/],
     [{ extensions: [{ name: 'x', value: '' }] }, /no value/],
     [{ extensions: [{ name: 'x=y', value: 'a' }] }, /field name must be/],
-    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /there twice/],
+    [{ extensions: [1, 2].map((value) => ({ name: 'x', value: `${value}` })) }, /extension twice/],
   ])('refuses %j', (part, message) => {
     const format = () => formatRecord({ version: 'STSv1', id: 'a', ...part })
     expect(format).toThrow(RecordSyntaxError)
@@ -278,7 +284,7 @@ describe('hostile input', () => {
     fc.string({ unit: 'binary' }).map((text) => `v=STSv1;${text}`),
   )
 
-  test('nothing but the syntax error is thrown, and what is read can be written', () => {
+  test('causes only the syntax error, or a record that can be written', () => {
     fc.assert(
       fc.property(fc.oneof(texts, fc.string({ unit: 'binary' })), (text) => {
         const found = orSyntaxError(() => parseRecord(text))
@@ -290,7 +296,7 @@ describe('hostile input', () => {
   })
 
   // With quadratic work anywhere, these would take minutes, and run into the time limit.
-  test('64 KiB of the worst', () => {
+  test('of 64 KiB in the worst forms is refused in time', () => {
     const size = 64 * 1024
     const pieces = [' ', '\t', ';', ' ;', '; ', '=', 'a=1;', 'a=1; ', 'a ', 'a=', ' =', 'v=STSv1;']
     const heads = ['', 'v=STSv1', 'v=STSv1;', 'v=STSv1; id=', 'v=STSv1; id=a; x=']
@@ -327,7 +333,7 @@ function messageOf(txt: string): string {
   throw new Error('no RecordSyntaxError')
 }
 
-/** What `run` gives; undefined if it throws the one error that it may throw. */
+/** Returns the result of `run`; undefined if it throws the one error that it may throw. */
 function orSyntaxError<T>(run: () => T): T | undefined {
   try {
     return run()

@@ -1,12 +1,11 @@
-/** Fetched anew before they expire: by whom, when, how often, and what the operator is told. */
+/** Renewal before the expiry: its times, its owner, its frequency, and the operator's reports. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
 import { memoryStore } from '../../src/policy/stores/memory.js'
-import type { MailDomain } from '../../src/testing/index.js'
 import {
   announcing,
   DAY,
@@ -23,7 +22,6 @@ import {
   noConnect,
   recordingLogger,
   SMALL,
-  Stage,
   said,
   scriptedResolver,
   storedPolicy,
@@ -31,21 +29,15 @@ import {
   WEEK,
   watchedStore,
 } from './scripted-network.js'
+import { bob, sibling, stage, useStage } from './stage.js'
 
-let stage: Stage
-/** A domain that works, in mode enforce, under the id `n1`: a new one for each test */
-let bob: MailDomain
-let domains = 0
+useStage()
+
 let failures: Listener<'mta-sts:policy-failure'>
-/** What is to be closed when the test is over */
+/** Objects to close after the test */
 const opened: MtaSts[] = []
 
-beforeAll(async () => {
-  stage = await Stage.open()
-})
-afterAll(() => stage.close())
 beforeEach(() => {
-  bob = stage.domain(`bob${++domains}.example`, { mode: 'enforce', id: 'n1' })
   failures = listen('mta-sts:policy-failure')
 })
 afterEach(async () => {
@@ -62,7 +54,7 @@ function open(options: MtaStsOptions = {}): MtaSts {
   return sts
 }
 
-/** One that never connects to anything, and has its DNS from a script. */
+/** An object that never connects, with scripted DNS. */
 function openScripted(options: MtaStsOptions): MtaSts {
   const scripted = { ...SMALL, connect: noConnect, refreshInterval: 0, ...options }
   const sts = new MtaSts({ resolver: emptyResolver(), ...scripted })
@@ -70,7 +62,7 @@ function openScripted(options: MtaStsOptions): MtaSts {
   return sts
 }
 
-/** Holds the policy of bob's domain, fetched just now; what it took is forgotten. */
+/** Caches the policy of bob's domain, just fetched; its traffic is not counted. */
 async function holding(options: MtaStsOptions = {}): Promise<MtaSts> {
   const sts = open(options)
   await sts.getPolicy(bob.name)
@@ -79,7 +71,7 @@ async function holding(options: MtaStsOptions = {}): Promise<MtaSts> {
 }
 
 describe('one pass', () => {
-  it('[STS-26] [STS-27] fetches a policy anew whose id is the same: max_age starts again', async () => {
+  it('[STS-26] [STS-27] fetches a policy with the same id again: max_age restarts', async () => {
     const sts = await holding()
     stage.clock.advance(DAY)
     const result = listen('mta-sts:refresh')
@@ -96,7 +88,7 @@ describe('one pass', () => {
     })
   })
 
-  it('[STS-27] a policy that is used lives as long as it is refreshed daily', async () => {
+  it('[STS-27] keeps a used policy alive as long as it is refreshed daily', async () => {
     const sts = await holding()
     for (let day = 1; day <= 60; day++) {
       stage.clock.advance(DAY)
@@ -109,19 +101,19 @@ describe('one pass', () => {
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n1')
   })
 
-  it('[STS-30] a new id, or another text under the same id: changed', async () => {
+  it('[STS-30] counts a new id, or another text under the same id, as changed', async () => {
     const sts = await holding()
     bob.policy({ id: 'n2' })
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n2')
-    // An operator who forgot the id
+    // An operator who left the id unchanged
     bob.policy({ id: 'n2', patterns: ['mx7.example'] })
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
     expect(await sts.getPolicy(bob.name)).toMatchObject({ policy: { mx: ['mx7.example'] } })
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
   })
 
-  it('[STS-30] mode none replaces enforce', async () => {
+  it('[STS-30] replaces enforce by mode none', async () => {
     const sts = await holding()
     bob.policy({ mode: 'none', id: 'n2' })
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, changed: 1 })
@@ -129,9 +121,9 @@ describe('one pass', () => {
   })
 
   it('counts each domain exactly once', async () => {
-    const carol = stage.domain(`carol${domains}.example`, { mode: 'enforce', id: 'c1' })
-    const dave = stage.domain(`dave${domains}.example`, { mode: 'testing', id: 'd1' })
-    const erin = stage.domain(`erin${domains}.example`, { mode: 'enforce', maxAge: HOUR / 1000 })
+    const carol = stage.domain(sibling('carol'), { mode: 'enforce', id: 'c1' })
+    const dave = stage.domain(sibling('dave'), { mode: 'testing', id: 'd1' })
+    const erin = stage.domain(sibling('erin'), { mode: 'enforce', maxAge: HOUR / 1000 })
     const sts = await holding()
     for (const { name } of [carol, dave, erin]) await sts.getPolicy(name)
     await sts.getPolicy('nobody.example')
@@ -145,7 +137,7 @@ describe('one pass', () => {
       failed: 1,
       dropped: 1,
     })
-    // What was dropped is gone
+    // The dropped one is gone
     expect(await sts.refresh()).toEqual({
       checked: 3,
       renewed: 2,
@@ -155,20 +147,20 @@ describe('one pass', () => {
     })
   })
 
-  it('with nothing cached there is nothing to do', async () => {
+  it('does nothing without cached policies', async () => {
     const sts = open()
     await sts.getPolicy('nobody.example')
     expect(await sts.refresh()).toEqual(NONE)
   })
 
-  it('a second call while it runs joins it', async () => {
+  it('is joined by a second call while it runs', async () => {
     const sts = await holding()
     const passes = await Promise.all([sts.refresh(), sts.refresh(), sts.refresh()])
     expect(passes).toEqual(new Array(3).fill({ ...NONE, checked: 1, renewed: 1 }))
     expect(stage.traffic(bob)).toEqual({ txt: 1, gets: 1 })
   })
 
-  it('[STS-29] deliveries meanwhile get the policy at once', async () => {
+  it('[STS-29] returns the policy at once to concurrent deliveries', async () => {
     const answer = deferred<string[][]>()
     const store = memoryStore()
     await store.set(bob.name, storedPolicy(stage.clock.now()))
@@ -184,7 +176,7 @@ describe('one pass', () => {
     expect(await pass).toEqual({ ...NONE, checked: 1, failed: 1 })
   })
 
-  it('a look that is under way is waited for; then the policy is fetched anew', async () => {
+  it('waits for a running recheck, then fetches the policy again', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const first = open({ store })
     await first.getPolicy(bob.name)
@@ -209,9 +201,9 @@ describe('one pass', () => {
   })
 })
 
-describe('what fails', () => {
+describe('a failure in a pass', () => {
   it.each(['nxdomain', 'two-records', 'malformed-record'] as const)(
-    '[STS-55] TXT %s, policy host up: renewed for 30 days, reported, and then left to expire',
+    '[STS-55] TXT %s, policy host up: renewed for 30 days, reported, then left to expire',
     async (fault) => {
       const sts = await holding()
       const { name } = bob
@@ -235,7 +227,7 @@ describe('what fails', () => {
     },
   )
 
-  it('[STS-55] a record that comes back starts the 30 days again', async () => {
+  it('[STS-55] a record that returns restarts the 30 days', async () => {
     const sts = await holding()
     for (let month = 0; month < 3; month++) {
       bob.dns.fails('nxdomain')
@@ -249,7 +241,7 @@ describe('what fails', () => {
     }
   })
 
-  it('[STS-55] a restart does not start the 30 days again', async () => {
+  it('[STS-55] a restart does not restart the 30 days', async () => {
     const entries = new Map<string, StoredPolicy>()
     const store: PolicyStore = {
       get: async (policyDomain) => entries.get(policyDomain),
@@ -269,7 +261,7 @@ describe('what fails', () => {
   })
 
   it.each(['servfail', 'refused'] as const)(
-    '[STS-22] [STS-27] TXT %s, but the policy host is up: renewed under the old id',
+    '[STS-22] [STS-27] TXT %s, policy host up: renewed with the old id',
     async (fault) => {
       const sts = await holding()
       bob.dns.fails(fault)
@@ -296,7 +288,7 @@ describe('what fails', () => {
     },
   )
 
-  it('[STS-28] is published and logged, with the policy that applies all the same', async () => {
+  it('[STS-28] is published and logged, with the policy that still applies', async () => {
     const { logger, lines } = recordingLogger()
     const sts = await holding({ logger })
     bob.policyHost.fails('500')
@@ -331,7 +323,7 @@ describe('what fails', () => {
   })
 
   it.each(['enforce', 'testing', 'none'] as const)(
-    '[STS-28] is told unless the cached mode is none: %s',
+    '[STS-28] is reported unless the cached mode is none: %s',
     async (mode) => {
       bob.policy({ mode, id: 'n2' })
       const { logger, lines } = recordingLogger()
@@ -359,9 +351,9 @@ describe('what fails', () => {
     expect(stage.gets(bob)).toBe(2)
   })
 
-  it('one domain that fails holds up none of the others', async () => {
+  it('one failing domain does not delay the others', async () => {
     const sts = await holding()
-    const others = ['x', 'y', 'z'].map((label) => stage.domain(`${label}${domains}.example`))
+    const others = ['x', 'y', 'z'].map((label) => stage.domain(sibling(label)))
     for (const { name } of others) await sts.getPolicy(name)
     bob.policyHost.fails('down')
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 4, renewed: 3, failed: 1 })
@@ -393,23 +385,23 @@ describe('what fails', () => {
   })
 })
 
-describe('whom it leaves alone', () => {
-  it('[STS-27] what nobody has asked for in 30 days expires', async () => {
+describe('unused policies', () => {
+  it('[STS-27] expire when they were not used for 30 days', async () => {
     bob.policy({ id: 'n2', maxAge: (100 * DAY) / 1000 })
     const sts = await holding()
     stage.clock.advance(30 * DAY)
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
-    // A refresh is no use: 30 days from the delivery
+    // A refresh is not a use: 30 days from the delivery
     stage.clock.advance(1)
     stage.world.forget()
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1 })
     expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
-    // It applies all the same; and now it is used again
+    // It still applies; and now it is used again
     expect(said(await sts.getPolicy(bob.name))).toBe('enforce n2')
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
   })
 
-  it('the use survives a restart, with the store', async () => {
+  it('count as used after a restart, with the store', async () => {
     bob.policy({ id: 'n2', maxAge: (100 * DAY) / 1000 })
     const store = memoryStore({ now: stage.clock.now })
     await holding({ store })
@@ -421,7 +413,7 @@ describe('whom it leaves alone', () => {
 })
 
 describe('with a store', () => {
-  it('what only the store knows is refreshed, too', async () => {
+  it('refreshes policies that only the store has', async () => {
     const store = memoryStore({ now: stage.clock.now })
     await holding({ store })
     stage.clock.advance(6 * DAY)
@@ -432,7 +424,7 @@ describe('with a store', () => {
     })
   })
 
-  it('what has expired in the store is none of its business', async () => {
+  it('ignores expired policies of the store', async () => {
     const store = memoryStore({ now: stage.clock.now })
     await holding({ store })
     stage.clock.advance(WEEK)
@@ -440,14 +432,14 @@ describe('with a store', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
   })
 
-  it('[STS-33] two processes: one GET for each policy, the other takes over', async () => {
+  it('[STS-33] two processes make one GET for each policy, and share its result', async () => {
     const store = memoryStore({ now: stage.clock.now })
-    const carol = stage.domain(`carol${domains}.example`)
+    const carol = stage.domain(sibling('carol'))
     const one = open({ store })
     const two = open({ store })
     for (const sts of [one, two]) {
       for (const { name } of [bob, carol]) await sts.getPolicy(name)
-      // So that the looks beside the deliveries have landed
+      // After the background rechecks have ended
       await sts.refresh()
     }
     stage.clock.advance(DAY)
@@ -461,7 +453,7 @@ describe('with a store', () => {
     }
   })
 
-  it('[STS-33] two processes at the same time: one GET, by whoever has the lock', async () => {
+  it('[STS-33] two concurrent processes make one GET, by the owner of the lock', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const one = open({ store })
     const two = open({ store })
@@ -480,19 +472,19 @@ describe('with a store', () => {
     expect(store.count('release')).toBeGreaterThan(0)
   })
 
-  it('a lock that another process holds is respected', async () => {
+  it('respects a lock of another process', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const sts = await holding({ store })
     stage.clock.advance(DAY)
     await store.inner.lock?.(`refresh:${bob.name}`, HOUR)
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1 })
     expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
-    // Until its time is over, whatever became of that process
+    // Until its time is over, whatever happened to that process
     stage.clock.advance(HOUR)
     expect(await sts.refresh()).toEqual({ ...NONE, checked: 1, renewed: 1 })
   })
 
-  it('locks are for one policy each, for long enough, and given back', async () => {
+  it('locks one policy each, for long enough, and releases the lock', async () => {
     const locks: Array<{ name: string; ttl: number }> = []
     const store = watchedStore({ now: stage.clock.now })
     const { lock } = store
@@ -500,7 +492,7 @@ describe('with a store', () => {
       locks.push({ name, ttl })
       return lock(name, ttl)
     }
-    const carol = stage.domain(`carol${domains}.example`)
+    const carol = stage.domain(sibling('carol'))
     const sts = await holding({ store, dnsTimeout: 1000, fetchTimeout: 10_000 })
     await sts.getPolicy(carol.name)
     await sts.refresh()
@@ -512,7 +504,7 @@ describe('with a store', () => {
     expect(store.count('release')).toBe(2)
   })
 
-  it('[STS-33] a delivery during the refresh of a policy that is in the store only gets it', async () => {
+  it('[STS-33] gives a delivery the policy that only the store has, during its refresh', async () => {
     const store = watchedStore({ now: stage.clock.now })
     await store.inner.set(bob.name, storedPolicy(stage.clock.now(), { id: 'n1' }))
     const locking = deferred()
@@ -522,7 +514,7 @@ describe('with a store', () => {
       begun.resolve()
       return locking.promise
     }
-    // Another process is at it
+    // Another process is renewing it
     await store.inner.lock?.(`refresh:${bob.name}`, HOUR)
     const sts = open({ store })
     const pass = sts.refresh()
@@ -534,9 +526,9 @@ describe('with a store', () => {
     await pass
   })
 
-  it('[STS-33] at whatever moment it comes', async () => {
+  it('[STS-33] gives it to a delivery at any moment', async () => {
     const answers: string[] = []
-    // The delivery comes so many turns of the microtask queue after the lock was refused
+    // The delivery comes this many turns of the microtask queue after the lock was refused
     for (let moment = 0; moment < 40; moment++) {
       const store = watchedStore({ now: stage.clock.now })
       await store.inner.set(bob.name, storedPolicy(stage.clock.now()))
@@ -559,7 +551,7 @@ describe('with a store', () => {
     expect(answers).toEqual(new Array(40).fill('enforce stored1'))
   })
 
-  it('[STS-22] and also when its record is gone', async () => {
+  it('[STS-22] gives it when its record is gone', async () => {
     const store = watchedStore({ now: stage.clock.now })
     await store.inner.set(bob.name, storedPolicy(stage.clock.now()))
     const answer = deferred<string[][]>()
@@ -574,7 +566,7 @@ describe('with a store', () => {
     await pass
   })
 
-  it('[STS-25] a delivery during the refresh of an expired policy gets what the domain says now', async () => {
+  it('[STS-25] gives a delivery the current result during the refresh of an expired policy', async () => {
     const store = watchedStore({ now: stage.clock.now })
     const sts = await holding({ store })
     stage.clock.advance(WEEK)
@@ -595,7 +587,7 @@ describe('with a store', () => {
     expect(await pass).toMatchObject({ checked: 1 })
   })
 
-  it('[STS-33] a list that is out of date does not bring an older policy back', async () => {
+  it('[STS-33] does not restore an older policy from an outdated list', async () => {
     const store = watchedStore({ now: stage.clock.now })
     bob.policy({ mode: 'testing', id: 'old' })
     await holding({ store })
@@ -603,7 +595,7 @@ describe('with a store', () => {
     if (stale === undefined) throw new Error('the policy was not stored')
     const sts = open({ store })
     store.list = async function* () {
-      // Between the snapshot and its end, a delivery learns the new policy
+      // Between the snapshot and its end, a delivery caches the new policy
       bob.policy({ mode: 'enforce', id: 'n2' })
       await sts.getPolicy(bob.name)
       yield [bob.name, stale]
@@ -617,7 +609,7 @@ describe('with a store', () => {
 })
 
 describe('in the background', () => {
-  it('not more than a few at a time', async () => {
+  it('runs only a few renewals at a time', async () => {
     const store = memoryStore()
     const clock = new ManualClock()
     for (let index = 0; index < 200; index++) {
@@ -644,7 +636,7 @@ describe('in the background', () => {
     expect(most).toBeLessThanOrEqual(32)
   })
 
-  it('[STS-27] runs by itself, about once in refreshInterval, at times that nobody can predict', async () => {
+  it('[STS-27] runs automatically, about once in refreshInterval, at unpredictable times', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const interval = 100_000
     const step = 1000
@@ -665,12 +657,12 @@ describe('in the background', () => {
     expect(pauses.length).toBeGreaterThanOrEqual(60 * 3)
     expect(Math.min(...pauses)).toBeGreaterThanOrEqual(0.8 * interval - step)
     expect(Math.max(...pauses)).toBeLessThanOrEqual(1.2 * interval + step)
-    // Spread out: neither do processes that start together meet, nor is one of them regular
+    // Spread out: processes that start together do not meet, and none is regular
     expect(new Set(firsts).size).toBeGreaterThan(20)
     expect(new Set(pauses).size).toBeGreaterThan(20)
   })
 
-  it('[STS-27] fetches by itself what would expire', async () => {
+  it('[STS-27] fetches automatically what would expire', async () => {
     bob.policy({ id: 'n2' })
     const sts = await holding({ refreshInterval: 20 })
     stage.clock.advance(6 * DAY)
@@ -696,7 +688,7 @@ describe('in the background', () => {
     expect(results.events.every(({ failed }) => failed === 1)).toBe(true)
   })
 
-  it('refreshInterval 0: only by hand', async () => {
+  it('runs only by refresh() with refreshInterval 0', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     let lists = 0
     const list = noEntries(() => lists++)
@@ -707,7 +699,7 @@ describe('in the background', () => {
     expect(lists).toBe(1)
   })
 
-  it('an interval of more than 24.8 days does not run all the time', async () => {
+  it('does not run continuously with an interval of more than 24.8 days', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     let lists = 0
     const list = noEntries(() => lists++)
@@ -716,7 +708,7 @@ describe('in the background', () => {
     expect(lists).toBeLessThanOrEqual(3)
   })
 
-  it('close() ends it', async () => {
+  it('ends with close()', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     let lists = 0
     const list = noEntries(() => lists++)
@@ -730,7 +722,7 @@ describe('in the background', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('close() waits for the pass that is under way, which does not go on to the next policy', async () => {
+  it('close() waits for the running pass, which skips the remaining policies', async () => {
     const clock = new ManualClock()
     const store = memoryStore()
     for (let index = 0; index < 100; index++) {
@@ -751,7 +743,7 @@ describe('in the background', () => {
     expect(resolver.asked).toHaveLength(begun)
   })
 
-  it('close() ends a GET that is under way', async () => {
+  it('close() aborts a running GET', async () => {
     const sts = await holding()
     bob.policyHost.fails('drip')
     const pass = sts.refresh()
@@ -761,7 +753,7 @@ describe('in the background', () => {
     expect(await pass).toEqual({ ...NONE, checked: 1, failed: 1 })
   })
 
-  it('after close() the store is left alone, whatever is still under way', async () => {
+  it('does not use the store after close(), whatever is still running', async () => {
     const clock = new ManualClock()
     const store = watchedStore({ now: clock.now })
     await store.inner.set(bob.name, storedPolicy(clock.now()))
@@ -778,7 +770,7 @@ describe('in the background', () => {
   })
 
   it('keeps no process alive', async () => {
-    // Neither the timer of the refresh nor what a delivery has left behind
+    // Neither the timer of the refresh nor the work of a delivery
     const program = `
       import { MtaSts } from './src/index.ts'
       const absent = async () => { throw Object.assign(new Error('none'), { code: 'ENOTFOUND' }) }
@@ -797,7 +789,7 @@ describe('in the background', () => {
   })
 })
 
-/** A list without entries, that says when it is read. */
+/** A list without entries that reports when it is read. */
 function noEntries(read: () => unknown): () => AsyncGenerator<[string, never]> {
   return async function* () {
     read()
@@ -805,7 +797,7 @@ function noEntries(read: () => unknown): () => AsyncGenerator<[string, never]> {
   }
 }
 
-/** A store that cannot tell what is due. */
+/** A store without `due`. */
 function listing(list: NonNullable<PolicyStore['list']>): PolicyStore {
   const { due: _, ...store } = memoryStore()
   return { ...store, list }

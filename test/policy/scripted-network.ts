@@ -1,4 +1,4 @@
-/** What the tests of the policy cache share: a clock, a network and a store in the test's own hands. */
+/** Scripted clock, network and store of the policy cache's tests. */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { promises as dns } from 'node:dns'
@@ -27,10 +27,13 @@ export const MINUTE = 60 * SECOND
 export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
-/** `max_age` of a world's policies where a test says nothing else. */
+/** Default `max_age` of a world's policies. */
 export const WEEK = 7 * DAY
 
-/** Time that stands still until a test lets it pass; far from the real one, so that a mix-up shows. */
+/**
+ * A clock that stands still until a test advances it; far from the real one, so that a mix-up
+ * shows.
+ */
 export class ManualClock {
   #now = Date.UTC(2040, 0, 1)
   readonly now = (): number => this.#now
@@ -55,7 +58,7 @@ export function deferred<T = void>(): Deferred<T> {
   return { promise, ...settle }
 }
 
-/** Whether a promise is still pending after everything that is ready to run has run. */
+/** Whether a promise is still pending after everything that is ready has run. */
 export async function isPending(promise: Promise<unknown>): Promise<boolean> {
   let pending = true
   const done = () => {
@@ -66,7 +69,7 @@ export async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return pending
 }
 
-/** Lets everything run that waits for no timer and no socket. */
+/** Runs everything that waits for no timer and no socket. */
 export async function turns(count = 10): Promise<void> {
   for (let turn = 0; turn < count; turn++) {
     await new Promise<void>((resolve) => setImmediate(resolve))
@@ -92,7 +95,7 @@ export interface ScriptedResolver extends Resolver {
   count(question: string): number
 }
 
-/** A resolver without sockets. What its script returns is handed on as it is, fit or not. */
+/** A resolver without sockets. The results of its script are passed on unchecked. */
 export function scriptedResolver(script: Script): ScriptedResolver {
   const ask = async (question: string) => {
     resolver.asked.push(question)
@@ -112,7 +115,7 @@ export function scriptedResolver(script: Script): ScriptedResolver {
   return resolver
 }
 
-/** A resolver that knows no name at all. */
+/** A resolver without any name. */
 export function emptyResolver(): ScriptedResolver {
   return scriptedResolver(() => dnsError('ENOTFOUND'))
 }
@@ -137,7 +140,7 @@ export function policyText({
   return `version: STSv1\r\nmode: ${mode}\r\nmx: ${mx}\r\nmax_age: ${maxAge}\r\n`
 }
 
-/** What a store keeps, fetched at `fetchedAt`. */
+/** A stored policy, fetched at `fetchedAt`. */
 export function storedPolicy(
   fetchedAt: number,
   changes: Partial<StoredPolicy> & { text?: PolicyText } = {},
@@ -155,12 +158,12 @@ export interface WatchedStore extends PolicyStore {
   /** `get bob.example`, in order */
   readonly calls: string[]
   readonly inner: PolicyStore
-  /** Called before each call is carried out, and waited for: to hold it up, or to throw */
+  /** Called before each call is carried out, and awaited: to delay it, or to throw */
   before: (method: StoreMethod, what: string) => unknown
   count(method: StoreMethod): number
 }
 
-/** A memory store that writes down its calls and can be held up. */
+/** A memory store that records its calls and can be delayed. */
 export function watchedStore(options: { now?: () => number } = {}): WatchedStore {
   const inner = memoryStore(options)
   const note = async (method: StoreMethod, what = '') => {
@@ -209,7 +212,7 @@ export interface Listener<K extends EventName> {
   stop(): void
 }
 
-/** Writes down what is published on a channel. */
+/** Records the events of a channel. */
 export function listen<K extends EventName>(name: K): Listener<K> {
   const events: Array<EventMap[K]> = []
   const hear = (event: unknown) => {
@@ -245,19 +248,19 @@ export interface Report {
   failure: TlsFailure
 }
 
-/** A cache as `MtaSts` makes it, with everything that it says written down. */
+/** A cache as `MtaSts` makes it, with its reports recorded. */
 export interface CacheUnderTest {
   cache: PolicyCache
   reports: Report[]
   storeFailures: Array<{ operation: string; error: unknown }>
-  /** Changes count from the next lookup on */
+  /** Changes apply from the next lookup on */
   network: FetchOptions
   options: CacheOptions
   /** Aborts it as `MtaSts.close()` does */
   closing: AbortController
 }
 
-/** Of small bounds, because large ones take time to make. */
+/** Small bounds, because large ones take time to fill. */
 export const SMALL = { maxPolicies: 100, maxNegatives: 1000 } as const
 
 export function makeCache(options: MtaStsOptions, storeTimeout = 10 * SECOND): CacheUnderTest {
@@ -269,7 +272,7 @@ export function makeCache(options: MtaStsOptions, storeTimeout = 10 * SECOND): C
     now: settings.now,
     report: (operation, error) => storeFailures.push({ operation, error }),
   })
-  // The test's own resolver, bare: what is shared between deliveries is to be shared by the cache
+  // The test's own resolver: the cache alone must share lookups
   const network: FetchOptions = { ...settings, resolver: options.resolver ?? settings.resolver }
   const closing = new AbortController()
   setMaxListeners(0, closing.signal)
@@ -286,17 +289,17 @@ export function makeCache(options: MtaStsOptions, storeTimeout = 10 * SECOND): C
   return { cache, reports, storeFailures, network, options: cacheOptions, closing }
 }
 
-/** What a lookup amounts to, in a word or two: `enforce n1`, `no-record`. */
+/** Describes a lookup: `enforce n1`, `no-record`. */
 export function said(lookup: PolicyLookup): string {
   return lookup.status === 'none' ? lookup.reason : `${lookup.policy.mode} ${lookup.id}`
 }
 
-/** `sts-policy-fetch-error dns-failure`; undefined where nothing went wrong. */
+/** `sts-policy-fetch-error dns-failure`; undefined without a failure. */
 export function failureOf({ failure }: { failure?: TlsFailure }): string | undefined {
   return failure && [failure.resultType, failure.reason].filter(Boolean).join(' ')
 }
 
-/** A mail world in which everything can be counted. */
+/** A mail world with counters for everything. */
 export class Stage implements AsyncDisposable {
   readonly clock = new ManualClock()
   /** Asks once for each question, so that the world's queries are the sender's lookups */
@@ -319,7 +322,10 @@ export class Stage implements AsyncDisposable {
     return domain
   }
 
-  /** Of a sender in this world. Timeouts are long: what stalls on purpose has its own. */
+  /**
+   * Options of a sender in this world. Timeouts are long: operations that stall on purpose have
+   * short ones.
+   */
   options(more: MtaStsOptions = {}): MtaStsOptions {
     const { ca, connect } = this.world.options()
     return {
@@ -339,12 +345,12 @@ export class Stage implements AsyncDisposable {
     return makeCache(this.options(more))
   }
 
-  /** TXT queries for the record of a domain, whatever came of them. */
+  /** TXT queries for the record of a domain, successful or not. */
   txt(domain: MailDomain): number {
     return this.#queries('TXT', `_mta-sts.${domain.name}`)
   }
 
-  /** GETs that were begun: each looks up the address of the policy host once. */
+  /** GETs that were started: each looks up the address of the policy host once. */
   fetches(domain: MailDomain): number {
     return this.#queries('A', domain.policyHost.name)
   }
@@ -354,7 +360,7 @@ export class Stage implements AsyncDisposable {
     return this.world.gets.filter(({ host }) => host === domain.policyHost.name).length
   }
 
-  /** What the network has seen of a domain since the last `forget`. */
+  /** The traffic of a domain since the last `forget`. */
   traffic(domain: MailDomain): { txt: number; gets: number } {
     return { txt: this.txt(domain), gets: this.gets(domain) }
   }
@@ -373,7 +379,7 @@ export class Stage implements AsyncDisposable {
   }
 }
 
-/** Numbers from 0 to 1 that a seed brings back (mulberry32). */
+/** Numbers from 0 to 1, reproducible by a seed (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {

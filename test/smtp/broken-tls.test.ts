@@ -1,4 +1,4 @@
-/** Hosts whose TLS does not work: asked for it again and again only where something must be proved. */
+/** Hosts whose TLS does not work: it is tried repeatedly only where a proof is required. */
 import { describe, expect, test } from 'vitest'
 import { deliver, errorOf, messageTo, useWorld } from '../e2e/support.js'
 
@@ -9,7 +9,7 @@ function startTlsSaid(lines: ReadonlyArray<{ from: string; text: string }>): boo
 }
 
 describe('an MX host whose handshake breaks', () => {
-  test('without a policy: is not asked for TLS a third time', async () => {
+  test('gets no third STARTTLS without a policy', async () => {
     const domain = stage.domain()
     domain.mx().fails('handshake-reset')
     const sender = stage.sender({})
@@ -21,7 +21,7 @@ describe('an MX host whose handshake breaks', () => {
     expect(domain.inbox).toHaveLength(3)
   })
 
-  test('whose TLS works once in between: counts anew', async () => {
+  test('is counted afresh after TLS worked once', async () => {
     const domain = stage.domain()
     const sender = stage.sender({})
     domain.mx().fails('handshake-reset')
@@ -35,7 +35,7 @@ describe('an MX host whose handshake breaks', () => {
   })
 
   test.each(['enforce', 'testing'] as const)(
-    '[STS-42] [STS-43] is asked for TLS each time once a policy of mode %s is known',
+    '[STS-42] [STS-43] always gets STARTTLS once a policy of mode %s is known',
     async (mode) => {
       const domain = stage.domain()
       domain.mx().fails('handshake-reset')

@@ -6,7 +6,7 @@ import { DotStuffing, sendBody } from '../../src/smtp/data.js'
 import { SmtpDialogue } from '../../src/smtp/dialogue.js'
 import { smtpRejection } from './support.js'
 
-/** What the wire must carry before the final dot, written as plainly as can be. */
+/** The bytes before the final dot, computed as plainly as possible. */
 function reference(message: Buffer): Buffer {
   const text = message.toString('latin1')
   if (text === '') return Buffer.alloc(0)
@@ -29,7 +29,7 @@ const messages = fc
   .array(fc.constantFrom('\r', '\n', '\r\n', '.', '..', 'a', 'text', 'é', '\0'), { maxLength: 60 })
   .map((parts) => Buffer.from(parts.join('')))
 
-/** Cuts a message at any places, at one place more than once too. */
+/** Cuts a message at any places, also at the same place twice. */
 function cut(message: Buffer, cuts: readonly number[]): Buffer[] {
   const places = [0, ...cuts.map((at) => at % (message.length + 1)), message.length]
   places.sort((a, b) => a - b)
@@ -51,11 +51,11 @@ describe('[SMTP-4] dots and line ends', () => {
     ['a dot behind a bare CR', 'a\r.\rb', 'a\r\n..\r\nb\r\n'],
     ['a dot behind a bare LF', 'a\n.\nMAIL FROM:<x>', 'a\r\n..\r\nMAIL FROM:<x>\r\n'],
     ['a dot in a line stays alone', 'a.b\r\n', 'a.b\r\n'],
-  ])('%s', (_, message, expected) => {
+  ])('are converted: %s', (_, message, expected) => {
     expect(encode([Buffer.from(message)]).toString()).toBe(expected)
   })
 
-  test('any message in any chunks comes out as by the plain reference', () => {
+  test('are converted in any message and chunks as by the plain reference', () => {
     fc.assert(
       fc.property(messages, fc.array(fc.nat(), { maxLength: 12 }), (message, cuts) => {
         expect(encode(cut(message, cuts))).toEqual(reference(message))
@@ -64,18 +64,20 @@ describe('[SMTP-4] dots and line ends', () => {
     )
   })
 
-  test('a message that needs no change is not copied', () => {
+  test('that need no change are not copied', () => {
     const chunk = Buffer.from('Subject: x\r\n\r\ntext\r\n')
     expect(new DotStuffing().encode(chunk)).toBe(chunk)
   })
 })
 
-test('[STS-57] a stream that stalls is ESTREAM when the time for a block is over', async () => {
+test('[STS-57] a stream that stalls is ESTREAM when the time for a message is over', async () => {
   const wire = new PassThrough()
   const dialogue = new SmtpDialogue(wire as unknown as Socket, undefined, { greeting: false })
   const stalled = new Readable({ read() {} })
   stalled.push('Subject: half\r\n')
-  const error = await smtpRejection(Promise.resolve(sendBody(dialogue, stalled, 20)))
+  const error = await smtpRejection(
+    Promise.resolve(sendBody(dialogue, stalled, { block: 60_000, message: 20 })),
+  )
   expect(error).toMatchObject({ code: 'ESTREAM', permanent: false })
   expect(error.message).toContain('nothing came for 20 ms')
   expect([stalled.destroyed, wire.destroyed, dialogue.ended]).toEqual([true, true, true])

@@ -44,13 +44,13 @@ describe('[SMTP-1] replies', () => {
     ['lines that end with LF', '250-a\n250 b\n', 250, ['250-a', '250 b']],
     ['text in UTF-8', '550 für\r\n', 550, ['550 für']],
     ['an empty text', '354 \r\n', 354, ['354 ']],
-  ])('reads %s', async (_, text, code, lines) => {
+  ])('are read: %s', async (_, text, code, lines) => {
     const { line, dialogue } = begin()
     line.say(text)
     expect(await dialogue.reply('CONN', SOON)).toEqual({ code, lines })
   })
 
-  test('replies in any fragments are the same replies', async () => {
+  test('are the same in any fragments', async () => {
     const reply = fc
       .tuple(
         fc.integer({ min: 200, max: 599 }),
@@ -95,7 +95,7 @@ describe('[SMTP-1] replies', () => {
     ['a line of 1 MB without an end', 'x'.repeat(1_000_000)],
     ['a reply of 1 MB in short lines', '250-abcdefgh\r\n'.repeat(80_000)],
     ['a line of 1 MB that begins well', `250 ${'x'.repeat(1_000_000)}\r\n`],
-  ])('refuses %s and ends the connection', async (_, text) => {
+  ])('end the connection: %s', async (_, text) => {
     const { line, dialogue } = begin()
     for (let at = 0; at < text.length; at += 10_000) line.say(text.slice(at, at + 10_000))
     const error = await smtpRejection(dialogue.reply('CONN', SOON))
@@ -104,7 +104,7 @@ describe('[SMTP-1] replies', () => {
     expect(line.destroyed).toBe(true)
   })
 
-  test('keeps no more than 4 KiB of a reply of 60 KB', async () => {
+  test('are stored up to 4 KiB of 60 KB', async () => {
     const { line, dialogue } = begin()
     line.say(`${'550-0123456789\r\n'.repeat(3700)}550 end\r\n`)
     const { code, lines } = await dialogue.reply('CONN', SOON)
@@ -112,14 +112,14 @@ describe('[SMTP-1] replies', () => {
     expect(lines.join('').length).toBeLessThanOrEqual(4096)
   })
 
-  test('keeps the whole list of extensions', async () => {
+  test('with extensions are stored whole', async () => {
     const { line, dialogue } = begin({ greeting: false })
     const reply = dialogue.command('EHLO a', 'EHLO', SOON)
     line.say(`${'250-X-EXTENSION-0123456789\r\n'.repeat(1000)}250 STARTTLS\r\n`)
     expect((await reply).lines.at(-1)).toBe('250 STARTTLS')
   })
 
-  test('a host that drips bytes does not stretch the deadline', async () => {
+  test('that drip do not extend the deadline', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { line, dialogue } = begin()
     const failed = smtpRejection(dialogue.reply('CONN', 5000))
@@ -133,7 +133,7 @@ describe('[SMTP-1] replies', () => {
     expect(line.destroyed).toBe(true)
   })
 
-  test('each reply of a group has a deadline of its own', async () => {
+  test('of a group have one deadline each', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { line, dialogue } = begin({ greeting: false })
     dialogue.send(['MAIL', 'RCPT'], 'MAIL FROM')
@@ -147,7 +147,7 @@ describe('[SMTP-1] replies', () => {
     expect(dialogue.ended).toBe(false)
   })
 
-  test('half a reply and then the end of the connection is a lost connection', async () => {
+  test('that break off are a lost connection', async () => {
     const { line, dialogue } = begin()
     line.say('220-mx.example\r\n220 rea')
     line.push(null)
@@ -155,7 +155,7 @@ describe('[SMTP-1] replies', () => {
     expect(error).toMatchObject({ code: 'ECONNECTION', command: 'CONN', permanent: false })
   })
 
-  test('replies that came before the connection ended are read first', async () => {
+  test('that came before the end of the connection are read first', async () => {
     const { line, dialogue } = begin({ greeting: false })
     dialogue.send(['MAIL', 'RCPT', 'DATA'], 'MAIL FROM')
     line.say('421 4.3.2 shutting down\r\n')
@@ -165,7 +165,7 @@ describe('[SMTP-1] replies', () => {
     expect(await rejection(dialogue.reply('RCPT TO', SOON))).toMatchObject({ code: 'ECONNECTION' })
   })
 
-  test('an error of the socket is kept as the cause', async () => {
+  test('after an error of the socket have it as their cause', async () => {
     const { line, dialogue } = begin()
     const failed = smtpRejection(dialogue.reply('CONN', SOON))
     const cause = Object.assign(new Error('read \x1b[31m'), { code: 'ECONNRESET' })
@@ -175,7 +175,7 @@ describe('[SMTP-1] replies', () => {
     expect(error.message).not.toContain('\x1b')
   })
 
-  test('no two callers are given the same error', async () => {
+  test('that fail give each caller its own error', async () => {
     const { line, dialogue } = begin()
     line.push(null)
     const first = await smtpRejection(dialogue.reply('CONN', SOON))
@@ -185,8 +185,8 @@ describe('[SMTP-1] replies', () => {
   })
 })
 
-describe('[SMTP-9] replies that came too early', () => {
-  test('a reply that no command asked for breaks the protocol', async () => {
+describe('[SMTP-9] early replies', () => {
+  test('without a command break the protocol', async () => {
     const { line, dialogue } = begin()
     line.say('220 hello\r\n250 ok\r\n')
     expect(await dialogue.reply('CONN', SOON)).toMatchObject({ code: 220 })
@@ -197,7 +197,7 @@ describe('[SMTP-9] replies that came too early', () => {
   })
 
   test.each(['2', '250', '250-a\r\n', '250-a\r\n2', '\n', ' '])(
-    'so does %j, a fragment of one',
+    'break the protocol as the fragment %j',
     async (fragment) => {
       const { line, dialogue } = begin()
       line.say(`220 hello\r\n${fragment}`)
@@ -209,7 +209,7 @@ describe('[SMTP-9] replies that came too early', () => {
     },
   )
 
-  test('a fragment that comes later than its reply is early, too', async () => {
+  test('break the protocol as a fragment after a reply', async () => {
     const { line, dialogue } = begin()
     line.say('220 hello\r\n')
     await dialogue.reply('CONN', SOON)
@@ -218,7 +218,7 @@ describe('[SMTP-9] replies that came too early', () => {
     expect(dialogue.spokeEarly).toBe(true)
   })
 
-  test('one reply more than there were commands ends the connection', async () => {
+  test('end the connection, if one more than the commands', async () => {
     const { line, dialogue } = begin({ greeting: false })
     dialogue.send(['MAIL', 'RCPT'], 'MAIL FROM')
     line.say('250 a\r\n250 b\r\n250 c\r\n')
@@ -227,7 +227,7 @@ describe('[SMTP-9] replies that came too early', () => {
     expect(dialogue.ended).toBe(true)
   })
 
-  test('421 on an idle connection keeps its code, and is temporary', async () => {
+  test('of 421 on an idle connection keep their code, and are temporary', async () => {
     const { line, dialogue } = begin({ greeting: false })
     let ends = 0
     dialogue.onEnd(() => ends++)
@@ -239,7 +239,7 @@ describe('[SMTP-9] replies that came too early', () => {
     expect(error.response).toBe('421 4.4.2 idle for too long')
   })
 
-  test('554 on an idle connection is not permanent', async () => {
+  test('of 554 on an idle connection are not permanent', async () => {
     const { line, dialogue } = begin({ greeting: false })
     line.say('554 5.7.1 go away\r\n')
     await events()
@@ -249,7 +249,7 @@ describe('[SMTP-9] replies that came too early', () => {
 })
 
 describe('a dialogue', () => {
-  test('is detached without a listener left, and paused', async () => {
+  test('is detached paused, without a listener', async () => {
     const { line, dialogue } = begin()
     const before = new Line()
     dialogue.detach()
@@ -281,7 +281,7 @@ describe('a dialogue', () => {
     expect(log).toEqual(['220 a\\u{1b}[31m\\u{d}b'])
   })
 
-  test('ends at once when the socket has ended before it began', async () => {
+  test('ends at once when the socket had ended before', async () => {
     const line = new Line()
     line.destroy()
     await events()

@@ -45,7 +45,7 @@ function refusal(envelope: Partial<SmtpEnvelope>, spec: Spec = {}): Error {
 const EVERYTHING = ['SIZE 1000', '8BITMIME', 'SMTPUTF8', 'DSN', 'REQUIRETLS', 'PIPELINING']
 
 describe('MAIL and RCPT', () => {
-  test('say nothing of what the host does not offer', () => {
+  test('include no parameter that the host does not offer', () => {
     const dsn = { ret: 'FULL', envid: 'x', notify: 'NEVER', orcpt: 'a@b.example' } as const
     expect(commands({ dsn }, { size: 100 })).toEqual([
       'MAIL FROM:<ann@sender.example>',
@@ -53,7 +53,7 @@ describe('MAIL and RCPT', () => {
     ])
   })
 
-  test('[SMTP-7] say everything that it offers and that is asked for', () => {
+  test('[SMTP-7] include every requested parameter that the host offers', () => {
     const dsn = {
       ret: 'HDRS',
       envid: 'a+b=c d',
@@ -72,17 +72,17 @@ describe('MAIL and RCPT', () => {
     )
   })
 
-  test('leave BODY out when the message is not of 8 bits', () => {
+  test('omit BODY for a message without 8-bit content', () => {
     expect(commands({ use8BitMime: false }, { offers: ['8BITMIME'] })[0]).toBe(
       'MAIL FROM:<ann@sender.example>',
     )
   })
 
-  test.each(['', false] as const)('the null reverse-path is %j', (from) => {
+  test.each(['', false] as const)('write the null reverse-path for %j', (from) => {
     expect(commands({ from })[0]).toBe('MAIL FROM:<>')
   })
 
-  test('[SMTP-11] hold no root dot', () => {
+  test('[SMTP-11] contain no root dot', () => {
     expect(
       commands({ from: 'ann@sender.example.', to: ['b@bob.example.', 'b@bücher.example.'] }),
     ).toEqual([
@@ -92,7 +92,7 @@ describe('MAIL and RCPT', () => {
     ])
   })
 
-  test('address literals, quoted local parts and postmaster stay as they are', () => {
+  test('keep address literals, quoted local parts and postmaster unchanged', () => {
     const to = [
       'b@[192.0.2.1]',
       'b@[IPv6:2001:db8::1]',
@@ -105,7 +105,7 @@ describe('MAIL and RCPT', () => {
   })
 })
 
-describe('what could end a command early', () => {
+describe('text that could end a command early', () => {
   const ADDRESSES = [
     'a@b.example>\r\nRCPT TO:<x@y.example',
     'a@b.example\r\nDATA',
@@ -129,7 +129,7 @@ describe('what could end a command early', () => {
     'a@.',
   ]
 
-  test.each(ADDRESSES)('in an address, %j, is refused for good', (address) => {
+  test.each(ADDRESSES)('in the address %j is refused permanently', (address) => {
     for (const envelope of [
       { from: address },
       { to: [address] },
@@ -142,7 +142,7 @@ describe('what could end a command early', () => {
     }
   })
 
-  test('so is what is no address, and an envelope without recipients', () => {
+  test('is refused like an invalid address or a missing recipient', () => {
     for (const to of [[], [''], [undefined], [{ address: 'a@b.example' }]]) {
       const error = refusal({ to: to as string[] })
       expect(error).toMatchObject({ code: 'EENVELOPE', permanent: true })
@@ -158,13 +158,13 @@ describe('what could end a command early', () => {
     { notify: 'NEVER,SUCCESS' },
     { notify: ['ALWAYS'] },
     { ret: 'FULL SIZE=1' as 'FULL' },
-  ])('in a DSN parameter, %j, is refused for good, also without DSN', (dsn) => {
+  ])('in the DSN parameter %j is refused permanently, even without DSN', (dsn) => {
     for (const offers of [[], EVERYTHING]) {
       expect(refusal({ dsn }, { offers })).toMatchObject({ code: 'EENVELOPE', permanent: true })
     }
   })
 
-  test('no parameter holds more than its own value', () => {
+  test('does not leave its parameter', () => {
     const dsn = { envid: 'x RET=FULL', orcpt: 'x@y.example NOTIFY=NEVER' }
     expect(commands({ dsn }, { offers: ['DSN'] })).toEqual([
       'MAIL FROM:<ann@sender.example> ENVID=x+20RET+3DFULL',
@@ -174,7 +174,7 @@ describe('what could end a command early', () => {
 })
 
 describe('[SMTP-5] addresses beyond ASCII', () => {
-  test('a domain alone goes as A-labels, whatever the host offers', () => {
+  test('are sent as A-labels if only the domain has them, to any host', () => {
     for (const offers of [[], ['SMTPUTF8']]) {
       expect(commands({ to: ['b@jörg.example'] }, { offers })).toEqual([
         'MAIL FROM:<ann@sender.example>',
@@ -183,7 +183,7 @@ describe('[SMTP-5] addresses beyond ASCII', () => {
     }
   })
 
-  test('a local part is sent where SMTPUTF8 is offered', () => {
+  test('are sent to a host that offers SMTPUTF8', () => {
     expect(commands({ to: ['jörg@jörg.example'] }, { offers: ['SMTPUTF8'] })).toEqual([
       'MAIL FROM:<ann@sender.example> SMTPUTF8',
       'RCPT TO:<jörg@xn--jrg-sna.example>',
@@ -197,7 +197,7 @@ describe('[SMTP-5] addresses beyond ASCII', () => {
     [{ to: ['jörg@bob.example'] }],
     [{ to: ['jörg@bob.example', 'jürg@bob.example'] }],
     [{ from: 'jörg@a.example' }],
-  ])('%j is an error of its own where it is not offered', (envelope) => {
+  ])('are a specific error for %j where it is not offered', (envelope) => {
     const error = refusal(envelope)
     expect(error).toBeInstanceOf(SmtpUtf8RequiredError)
     expect(error).toMatchObject({
@@ -208,7 +208,7 @@ describe('[SMTP-5] addresses beyond ASCII', () => {
     expect(refusal(envelope, { tlsFailed: true })).toMatchObject({ permanent: false })
   })
 
-  test('a recipient that needs it is left out when others do not', () => {
+  test('fail for that recipient only', () => {
     const envelope = { from: FROM, to: ['b@bob.example', 'jörg@bob.example'] }
     const { mail, recipients } = envelopeCommands(envelope, undefined, hostOf({}))
     expect(mail).toBe('MAIL FROM:<ann@sender.example>')
@@ -220,7 +220,7 @@ describe('[SMTP-5] addresses beyond ASCII', () => {
     ])
   })
 
-  test('needsSmtpUtf8 looks at the local part alone', () => {
+  test('are detected in the local part only', () => {
     expect(needsSmtpUtf8('jörg@bob.example')).toBe(true)
     expect(needsSmtpUtf8('jörg')).toBe(true)
     expect(needsSmtpUtf8('b@jörg.example')).toBe(false)
@@ -229,7 +229,7 @@ describe('[SMTP-5] addresses beyond ASCII', () => {
 })
 
 describe('[SMTP-6] SIZE', () => {
-  test('a message over the limit is refused for good', () => {
+  test('refuses a message over the limit permanently', () => {
     const error = refusal({}, { offers: ['SIZE 1000'], size: 1001 })
     expect(error).toMatchObject({ code: 'EMESSAGE', command: 'MAIL FROM', permanent: true })
     expect(refusal({}, { offers: ['SIZE 1000'], size: 1001, tlsFailed: true })).toMatchObject({
@@ -243,7 +243,7 @@ describe('[SMTP-6] SIZE', () => {
     ['with the limit 0, which is none', 'SIZE 0', 5000, ' SIZE=5000'],
     ['with a limit that is no number', 'SIZE x', 5000, ' SIZE=5000'],
     ['of unknown size', 'SIZE 1000', undefined, ''],
-  ])('a message %s is sent', (_, offer, size, parameter) => {
+  ])('allows a message %s', (_, offer, size, parameter) => {
     const spec = { offers: [offer], ...(size === undefined ? {} : { size }) }
     expect(commands({}, spec)[0]).toBe(`MAIL FROM:<ann@sender.example>${parameter}`)
   })

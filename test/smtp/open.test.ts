@@ -19,7 +19,7 @@ import {
   untilSecured,
 } from './support.js'
 
-/** Greets, offers STARTTLS and hears it. */
+/** Greets, offers STARTTLS and reads it. */
 async function upToStartTls(peer: Peer, keyword = 'STARTTLS'): Promise<void> {
   peer.say('220 mx.example ESMTP')
   await peer.hear()
@@ -48,7 +48,7 @@ function demandCertificate(maxVersion: 'TLSv1.2' | 'TLSv1.3'): Bad {
   }
 }
 
-/** Everything that can go wrong with STARTTLS before there is a certificate to judge. */
+/** All failures of STARTTLS before there is a certificate to judge. */
 const BROKEN: Array<[string, Bad, { resultType: string; reason: string }]> = [
   ...['454 4.7.0 not now', '502 what', '530 no', '554 5.7.1 no', '421 bye', '250 fine'].map(
     (answer): [string, Bad, { resultType: string; reason: string }] => [
@@ -91,7 +91,7 @@ const BROKEN: Array<[string, Bad, { resultType: string; reason: string }]> = [
     async (peer) => {
       await upToStartTls(peer)
       peer.say('220 go')
-      // The beginning of the handshake has come: what is said now is in its place
+      // The ClientHello has come: the next bytes replace the ServerHello
       while (peer.pending === '') await new Promise((resolve) => setImmediate(resolve))
       peer.say('250-mx.example', '250 REQUIRETLS')
     },
@@ -127,7 +127,7 @@ const BROKEN: Array<[string, Bad, { resultType: string; reason: string }]> = [
   ],
 ]
 
-/** The first connection goes wrong, the second takes mail in plaintext. */
+/** The first connection fails, the second accepts mail in plaintext. */
 function firstGoesWrong(bad: Bad): Promise<ScriptedMx> {
   const opened = ScriptedMx.open(async (peer) => {
     const mx = await opened
@@ -137,8 +137,8 @@ function firstGoesWrong(bad: Bad): Promise<ScriptedMx> {
   return opened
 }
 
-describe.each(BROKEN)('when %s', (_, bad, expected) => {
-  test('authenticated: refuses the host, and nothing of a message is sent', async () => {
+describe.each(BROKEN)('a host with %s', (_, bad, expected) => {
+  test('is refused if it must be authenticated, and gets nothing of a message', async () => {
     await using mx = await firstGoesWrong(bad)
     const { target, settings, seen } = openingTo(mx, { security: AUTHENTICATED })
     const error = await rejection(openSmtp(target, settings))
@@ -153,7 +153,7 @@ describe.each(BROKEN)('when %s', (_, bad, expected) => {
     expect(seen.sockets.every(({ destroyed }) => destroyed)).toBe(true)
   })
 
-  test('encrypted: refuses the host', async () => {
+  test('is refused if TLS is required', async () => {
     await using mx = await firstGoesWrong(bad)
     const { target, settings } = openingTo(mx, { security: ENCRYPTED })
     const error = await rejection(openSmtp(target, settings))
@@ -161,7 +161,7 @@ describe.each(BROKEN)('when %s', (_, bad, expected) => {
     expect(mx.peers).toHaveLength(1)
   })
 
-  test('testing: delivers on one plaintext connection, and reports the failure once', async () => {
+  test('is delivered to over one plaintext connection in mode testing, with one failure', async () => {
     await using mx = await firstGoesWrong(bad)
     const connection = await open(mx, { security: TESTING })
     expect(connection).toMatchObject({ tls: false, proved: [], failures: [expected] })
@@ -176,10 +176,10 @@ describe.each(BROKEN)('when %s', (_, bad, expected) => {
   })
 })
 
-describe('STARTTLS that is not offered', () => {
+describe('the STARTTLS keyword', () => {
   const expected = { resultType: 'starttls-not-supported', reason: 'not-offered' }
 
-  test.each([AUTHENTICATED, ENCRYPTED])('refuses the host: %j', async (security) => {
+  test.each([AUTHENTICATED, ENCRYPTED])('refuses the host without it: %j', async (security) => {
     await using mx = await ScriptedMx.open(plain)
     const { target, settings, seen } = openingTo(mx, { security })
     const error = await rejection(openSmtp(target, settings))
@@ -188,7 +188,7 @@ describe('STARTTLS that is not offered', () => {
     expect(seen.sockets.every(({ destroyed }) => destroyed)).toBe(true)
   })
 
-  test.each([OPPORTUNISTIC, TESTING])('goes on in plaintext on it: %j', async (security) => {
+  test.each([OPPORTUNISTIC, TESTING])('leads to plaintext without it: %j', async (security) => {
     await using mx = await ScriptedMx.open(plain)
     const connection = await open(mx, { security })
     expect(connection).toMatchObject({ tls: false, failures: [expected] })
@@ -196,7 +196,7 @@ describe('STARTTLS that is not offered', () => {
     connection.close()
   })
 
-  test('is offered in any case, with parameters and in any line', async () => {
+  test('is recognized in any case, with parameters and in any line', async () => {
     for (const keyword of ['starttls', 'StartTLS', 'STARTTLS REQUIRED']) {
       await using mx = await ScriptedMx.open(async (peer) => {
         await upToStartTls(peer, keyword)
@@ -211,7 +211,7 @@ describe('STARTTLS that is not offered', () => {
     }
   })
 
-  test('a keyword that only begins alike is not it', async () => {
+  test('is not recognized in a keyword that only begins alike', async () => {
     await using mx = await ScriptedMx.open((peer) =>
       plain(peer, 'STARTTLSX', 'X-STARTTLS', 'STARTTL'),
     )
@@ -220,7 +220,7 @@ describe('STARTTLS that is not offered', () => {
     connection.close()
   })
 
-  test('a proxy that speaks TLS does not make up for it', async () => {
+  test('is still required from a proxy that uses TLS', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       await peer.secure()
       await plain(peer)
@@ -234,7 +234,7 @@ describe('STARTTLS that is not offered', () => {
     connection.close()
   })
 
-  test('STARTTLS works through a proxy that speaks TLS', async () => {
+  test('works through a proxy that uses TLS', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       await peer.secure()
       await untilSecured(peer)
@@ -255,7 +255,7 @@ describe('the certificate', () => {
   }
   const elsewhere = { mxHost: 'mx.other.example' }
 
-  test('of another host refuses the host where it must be authenticated', async () => {
+  test('of another host refuses a host that must be authenticated', async () => {
     await using mx = await ScriptedMx.open(stranger)
     const { target, settings, seen } = openingTo(mx, { host: 'mx.other.example' })
     const error = await rejection(openSmtp(target, settings))
@@ -265,7 +265,7 @@ describe('the certificate', () => {
     expect(mx.peers[0]?.heard).toEqual(['EHLO sender.example', 'STARTTLS'])
   })
 
-  test('of another host is let pass and reported in mode testing', async () => {
+  test('of another host is tolerated and reported in mode testing', async () => {
     await using mx = await ScriptedMx.open(stranger)
     const connection = await open(mx, { security: TESTING, host: 'mx.other.example' })
     const expected = { resultType: 'certificate-host-mismatch', ...elsewhere }
@@ -276,7 +276,7 @@ describe('the certificate', () => {
     connection.close()
   })
 
-  test('is not looked at where nothing has to be proved', async () => {
+  test('is not judged where no proof is demanded', async () => {
     await using mx = await ScriptedMx.open(stranger)
     for (const security of [OPPORTUNISTIC, ENCRYPTED]) {
       const connection = await open(mx, { security, host: 'mx.other.example' })
@@ -286,7 +286,7 @@ describe('the certificate', () => {
     }
   })
 
-  test('what is known against the host is the failure of a session that is good', async () => {
+  test('is valid: the known failure of the host is still that of the session', async () => {
     await using mx = await ScriptedMx.open(stranger)
     const failure = { resultType: 'validation-failure', reason: 'mx-mismatch' } as const
     const connection = await open(mx, { security: TESTING, target: { failure } })
@@ -296,8 +296,8 @@ describe('the certificate', () => {
   })
 })
 
-describe('[SMTP-2] what was heard before TLS is forgotten', () => {
-  test('extensions are those of the EHLO inside TLS', async () => {
+describe('[SMTP-2] data received before TLS', () => {
+  test('is dropped: extensions are those of the EHLO inside TLS', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       await untilSecured(peer, { before: ['PIPELINING', 'SIZE 1', 'REQUIRETLS'], after: ['DSN'] })
     })
@@ -313,7 +313,7 @@ describe('[SMTP-2] what was heard before TLS is forgotten', () => {
     ['before STARTTLS', ['250-mx.example', '250 STARTTLS', '220 go']],
     ['without STARTTLS', ['250-mx.example', '250 SIZE', '250 ok']],
     ['a fragment without STARTTLS', ['250-mx.example', '250 SIZE', '250-o']],
-  ])('bytes behind the reply to EHLO break the protocol: %s', async (_, lines) => {
+  ])('breaks the protocol behind the reply to EHLO: %s', async (_, lines) => {
     await using mx = await ScriptedMx.open(async (peer) => {
       peer.say('220 mx.example')
       await peer.hear()
@@ -328,7 +328,7 @@ describe('[SMTP-2] what was heard before TLS is forgotten', () => {
     }
   })
 
-  test('STARTTLS counts in the first line, too', async () => {
+  test('may offer STARTTLS in its first line', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       peer.say('220 mx.example')
       await peer.hear()
@@ -357,7 +357,7 @@ describe('greeting and EHLO', () => {
     ['554 5.7.1 you are on a list', 'CONN', 'EPROTOCOL'],
     ['250 hello', 'CONN', 'EPROTOCOL'],
     ['nonsense', 'CONN', 'EPROTOCOL'],
-  ])('the greeting %s is followed by the next address', async (greeting, command, code) => {
+  ])('fail for the greeting %s: the next address is tried', async (greeting, command, code) => {
     await using mx = await answering(greeting)
     const addresses = ['192.0.2.1', '192.0.2.2']
     for (const security of [AUTHENTICATED, OPPORTUNISTIC]) {
@@ -375,14 +375,14 @@ describe('greeting and EHLO', () => {
     [['220 hi', '451 later'], 'EHLO', 451],
     [['220 hi', '550 no', '550 no'], 'HELO', 550],
     [['220 hi', '554 5.7.1 go away'], 'EHLO', 554],
-  ])('%j is temporary', async (answers, command, responseCode) => {
+  ])('fail temporarily: %j', async (answers, command, responseCode) => {
     await using mx = await answering(...answers)
     const { target, settings } = openingTo(mx, { security: OPPORTUNISTIC })
     const error = await smtpRejection(openSmtp(target, settings))
     expect(error).toMatchObject({ command, responseCode, permanent: false })
   })
 
-  test('a refusal of EHLO inside TLS is temporary, and the session counts as good', async () => {
+  test('fail temporarily for a refused EHLO inside TLS, and the session counts as good', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       await upToStartTls(peer)
       peer.say('220 go')
@@ -397,7 +397,7 @@ describe('greeting and EHLO', () => {
     expect(seen.sessions[0]).not.toHaveProperty('failure')
   })
 
-  test('a host that knows only HELO is spoken to without extensions', async () => {
+  test('fall back to HELO, without extensions', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       peer.say('220 old.example')
       await peer.hear()
@@ -416,7 +416,7 @@ describe('greeting and EHLO', () => {
     connection.close()
   })
 
-  test('the next address is used when the first fails, of the family of localAddress', async () => {
+  test('use the next address after a failure, of the family of localAddress', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       if (mx.peers[0] === peer) return peer.say('421 busy')
       await plain(peer)
@@ -431,7 +431,7 @@ describe('greeting and EHLO', () => {
     connection.close()
   })
 
-  test('a host with addresses of the other family only cannot be reached', async () => {
+  test('fail for a host with addresses of the other family only', async () => {
     await using mx = await ScriptedMx.open(plain)
     const addresses = ['2001:db8::1']
     const { target, settings } = openingTo(mx, { addresses, localAddress: '127.0.0.1' })
@@ -439,7 +439,7 @@ describe('greeting and EHLO', () => {
     expect(error).toMatchObject({ code: 'ECONNECTION', command: 'CONN', permanent: false })
   })
 
-  test('a host that nobody can connect to is a ConnectError with each address', async () => {
+  test('fail with a ConnectError that lists each address', async () => {
     await using mx = await ScriptedMx.open(plain)
     const connect = () => {
       throw new Error('no route')
@@ -452,7 +452,7 @@ describe('greeting and EHLO', () => {
     expect(seen.sessions).toEqual([])
   })
 
-  test('a name that could end the command is refused', async () => {
+  test('refuse a name that could end the command', async () => {
     await using mx = await ScriptedMx.open(plain)
     for (const name of ['a\r\nMAIL FROM:<x>', 'a b', '', 'a\0']) {
       const { target, settings, seen } = openingTo(mx, { name })
@@ -462,8 +462,8 @@ describe('greeting and EHLO', () => {
   })
 })
 
-describe('[SMTP-10] time', () => {
-  /** The time-outs that were set, in order: no test waits for them. */
+describe('[SMTP-10] time limits', () => {
+  /** Returns the timeouts that were set, in order: no test waits for them. */
   async function timeoutsOf(run: () => Promise<unknown>): Promise<number[]> {
     const set = vi.spyOn(globalThis, 'setTimeout')
     try {
@@ -479,7 +479,7 @@ describe('[SMTP-10] time', () => {
     await takeMessages(peer)
   }
 
-  test('each reply has the time of RFC 5321', async () => {
+  test('are those of RFC 5321 for each reply', async () => {
     await using mx = await ScriptedMx.open(slow)
     const timeouts = await timeoutsOf(async () => {
       const connection = await open(mx)
@@ -496,7 +496,7 @@ describe('[SMTP-10] time', () => {
     ])
   })
 
-  test('options set all of them', async () => {
+  test('are all set by the options', async () => {
     await using mx = await ScriptedMx.open(slow)
     const own = { connectionTimeout: 40_000, greetingTimeout: 50_000, commandTimeout: 60_000 }
     const timeouts = await timeoutsOf(async () => {
@@ -510,7 +510,7 @@ describe('[SMTP-10] time', () => {
     ])
   })
 
-  test('a host without a greeting is given up, and the next address tried', async () => {
+  test('end the wait for a greeting, and the next address is tried', async () => {
     await using mx = await ScriptedMx.open(async () => {})
     const addresses = ['192.0.2.1', '192.0.2.2']
     const { target, settings, seen } = openingTo(mx, { addresses, greetingTimeout: 50 })
@@ -520,7 +520,7 @@ describe('[SMTP-10] time', () => {
     expect(seen.sockets.every(({ destroyed }) => destroyed)).toBe(true)
   })
 
-  test('a handshake that stalls is a failed handshake', async () => {
+  test('make a stalling handshake a failed one', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       await upToStartTls(peer)
       peer.say('220 go')
@@ -531,7 +531,7 @@ describe('[SMTP-10] time', () => {
     expect(seen.sockets.every(({ destroyed }) => destroyed)).toBe(true)
   })
 
-  test('a host that is silent after the handshake is a failed handshake', async () => {
+  test('make silence after the handshake a failed handshake', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       await upToStartTls(peer)
       peer.say('220 go')
@@ -543,10 +543,10 @@ describe('[SMTP-10] time', () => {
   })
 })
 
-describe('a signal', () => {
+describe('an abort signal', () => {
   const reason = new Error('no longer wanted')
 
-  test('that is aborted already opens nothing', async () => {
+  test('that is already aborted opens nothing', async () => {
     await using mx = await ScriptedMx.open(plain)
     const { target, settings, seen } = openingTo(mx, { signal: AbortSignal.abort(reason) })
     expect(await rejection(openSmtp(target, settings))).toBe(reason)
@@ -610,7 +610,7 @@ describe('a signal', () => {
     ],
   ]
 
-  test.each(MOMENTS)('%s ends the opening and leaves no socket', async (_, script) => {
+  test.each(MOMENTS)('aborts the opening %s and leaves no socket', async (_, script) => {
     const controller = new AbortController()
     await using mx = await ScriptedMx.open((peer) => script(peer, () => controller.abort(reason)))
     for (const security of [AUTHENTICATED, OPPORTUNISTIC]) {
@@ -626,7 +626,7 @@ describe('a signal', () => {
   })
 })
 
-test('a callback of the caller that throws leaves no socket', async () => {
+test('a callback that throws leaves no socket', async () => {
   await using mx = await ScriptedMx.open(untilSecured)
   const onSession = () => {
     throw new Error('broken')
@@ -636,7 +636,7 @@ test('a callback of the caller that throws leaves no socket', async () => {
   expect(seen.sockets.every(({ destroyed }) => destroyed)).toBe(true)
 })
 
-test('opens a verified connection and says who is at its other end', async () => {
+test('opens a verified connection with the facts of its peer', async () => {
   await using mx = await ScriptedMx.open(async (peer) => {
     await untilSecured(peer, { after: ['PIPELINING', 'SIZE 1000000'] })
     await takeMessages(peer)

@@ -19,7 +19,7 @@ const MAIL_STEPS: SmtpStep[] = ['MAIL FROM', 'RCPT TO', 'DATA', 'message']
 const EARLY_STEPS: SmtpStep[] = ['CONN', 'EHLO', 'HELO', 'STARTTLS', 'RSET', 'QUIT']
 
 describe('[STS-56] what makes an error permanent', () => {
-  test.each(MAIL_STEPS)('5yz to %s is final', (step) => {
+  test.each(MAIL_STEPS)('5yz to %s is permanent', (step) => {
     for (const line of [
       '550 5.1.1 no such user',
       '552 too large',
@@ -31,13 +31,13 @@ describe('[STS-56] what makes an error permanent', () => {
     }
   })
 
-  test.each(MAIL_STEPS)('4yz to %s is not', (step) => {
+  test.each(MAIL_STEPS)('4yz to %s is temporary', (step) => {
     for (const line of ['421 bye', '450 4.2.1 later', '451 5.7.1 odd', '452 full', '454 tls']) {
       expect([line, isFinalReply(step, reply(line), WELL)]).toEqual([line, false])
     }
   })
 
-  test.each(MAIL_STEPS)('a reply to %s that asks for TLS or another order is not', (step) => {
+  test.each(MAIL_STEPS)('a reply to %s that demands TLS or another order is temporary', (step) => {
     for (const lines of [
       ['503 5.5.1 bad sequence'],
       ['530 5.7.0 Must issue a STARTTLS command first'],
@@ -52,28 +52,25 @@ describe('[STS-56] what makes an error permanent', () => {
     }
   })
 
-  test('an enhanced code that only begins alike is final', () => {
+  test('a similar enhanced code is permanent', () => {
     for (const line of ['550 5.7.1 no', '550 5.7.12 no', '550 5.7.100 no', '550 see 5.7.10']) {
       expect([line, isFinalReply('RCPT TO', reply(line), WELL)]).toEqual([line, true])
     }
   })
 
-  test.each(MAIL_STEPS)(
-    'nothing said to %s in plaintext after TLS that failed is final',
-    (step) => {
-      for (const line of ['530 no', '550 5.1.1 no such user', '554 no', '552 too large']) {
-        expect([line, isFinalReply(step, reply(line), AFTER_FAILED_TLS)]).toEqual([line, false])
-      }
-    },
-  )
+  test.each(MAIL_STEPS)('any plaintext reply to %s after failed TLS is temporary', (step) => {
+    for (const line of ['530 no', '550 5.1.1 no such user', '554 no', '552 too large']) {
+      expect([line, isFinalReply(step, reply(line), AFTER_FAILED_TLS)]).toEqual([line, false])
+    }
+  })
 
-  test.each(EARLY_STEPS)('nothing said to %s is final', (step) => {
+  test.each(EARLY_STEPS)('any reply to %s is temporary', (step) => {
     for (const line of ['500', '502 what', '530 no', '550 no', '554 5.7.1 go away']) {
       expect([line, replyError(step, reply(line), WELL).permanent]).toEqual([line, false])
     }
   })
 
-  test('[SMTP-9] nothing that was said too early is final', () => {
+  test('[SMTP-9] any early reply is temporary', () => {
     for (const step of [...MAIL_STEPS, ...EARLY_STEPS]) {
       for (const line of ['250 ok', '421 bye', '552 too large']) {
         const { permanent } = earlyReplyError(step, reply(line))
@@ -82,7 +79,7 @@ describe('[STS-56] what makes an error permanent', () => {
     }
   })
 
-  test('a message is refused for good only when every recipient is', () => {
+  test('a message is permanently refused only when every recipient is', () => {
     const refused = (line: string, recipient: string) =>
       replyError('RCPT TO', reply(line), WELL, recipient)
     const both = [refused('550 no', 'a@b.example'), refused('550 no', 'c@b.example')]
@@ -100,7 +97,7 @@ describe('[STS-56] what makes an error permanent', () => {
     expect(withRejections(whole, one)).toMatchObject({ permanent: false })
   })
 
-  test('no other file of this folder decides it', async () => {
+  test('no other file of this folder decides', async () => {
     const folder = new URL('../../src/smtp/', import.meta.url)
     const files = (await readdir(folder)).filter((file) => file !== 'reply.ts')
     expect(files.length).toBeGreaterThan(5)
@@ -122,7 +119,7 @@ describe('the error of a reply', () => {
     ['message', 'EMESSAGE', 'DATA'],
     ['CONN', 'EPROTOCOL', 'CONN'],
     ['EHLO', 'EPROTOCOL', 'EHLO'],
-  ] as const)('to %s has the fields of Nodemailer', (step, code, command) => {
+  ] as const)("to %s has Nodemailer's fields", (step, code, command) => {
     const error = replyError(step, reply('550 5.1.1 no'), WELL, 'a@b.example')
     expect(error).toMatchObject({
       code,
@@ -134,7 +131,7 @@ describe('the error of a reply', () => {
     expect(error.message).toContain('550 5.1.1 no')
   })
 
-  test('a reply that fits no command is a protocol error', () => {
+  test('out of order is a protocol error', () => {
     for (const line of ['354 go on', '250 ok']) {
       expect(replyError('RCPT TO', reply(line), WELL)).toMatchObject({
         code: 'EPROTOCOL',
@@ -143,7 +140,7 @@ describe('the error of a reply', () => {
     }
   })
 
-  test('[STS-58] escapes and cuts what the host said', () => {
+  test("[STS-58] escapes and truncates the host's text", () => {
     const { message, response } = replyError(
       'RCPT TO',
       reply('550-\x1b[31mred\rfoo\u202e', ...Array<string>(300).fill('550-more of it'), '550 end'),
@@ -159,17 +156,17 @@ describe('the error of a reply', () => {
   })
 })
 
-describe('[SMTP-12] a kept connection that is of no use any more', () => {
+describe('[SMTP-12] a stale connection', () => {
   const stale = (step: SmtpStep, line: string) =>
     isStaleConnection(replyError(step, reply(line), WELL))
 
-  test('is one that answers MAIL with 421, 451, 452 or 503, or RSET with a refusal', () => {
+  test('answers MAIL with 421, 451, 452 or 503, or refuses RSET', () => {
     for (const code of [421, 451, 452, 503]) expect(stale('MAIL FROM', `${code} no`)).toBe(true)
     expect(stale('RSET', '500 what')).toBe(true)
     expect(stale('RCPT TO', '421 bye')).toBe(true)
   })
 
-  test('is not one that refuses the sender, a recipient or the message', () => {
+  test('does not refuse the sender, a recipient or the message', () => {
     for (const code of [450, 454, 550, 552]) expect(stale('MAIL FROM', `${code} no`)).toBe(false)
     expect(stale('RCPT TO', '451 later')).toBe(false)
     expect(stale('DATA', '451 later')).toBe(false)

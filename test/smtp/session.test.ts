@@ -15,7 +15,7 @@ import {
   untilSecured,
 } from './support.js'
 
-// They have no types of their own; what is used of them is what the newest has
+// They have no types of their own; the used parts are those of the newest
 const require = createRequire(import.meta.url)
 const Connection8: typeof Connection = require('nodemailer-8/lib/smtp-connection')
 const Connection9: typeof Connection = require('nodemailer-9/lib/smtp-connection')
@@ -43,37 +43,40 @@ describe('handOver', () => {
     ['TLS', secured],
     ['plaintext', plain],
   ] as const) {
-    test.each(CLIENTS)(`over ${transport}, Nodemailer %s delivers a message`, async (_, Client) => {
-      await using mx = await ScriptedMx.open(script)
-      const connection = await open(mx, { security: OPPORTUNISTIC })
-      await connection.send(ENVELOPE, 'the first')
-      const socket = connection.handOver()
-      expect(connection.closed).toBe(true)
-      const client = new Client({
-        connection: socket,
-        secure: true,
-        secured: true,
-        ignoreTLS: true,
-        name: 'other.example',
-      })
-      await new Promise<void>((resolve, reject) => {
-        client.once('error', reject)
-        client.connect((error?: Error) => (error ? reject(error) : resolve()))
-      })
-      const info = await new Promise<{ response: string }>((resolve, reject) => {
-        client.send({ ...ENVELOPE }, 'the second', (error, sent) =>
-          error ? reject(error) : resolve(sent),
-        )
-      })
-      expect(info.response).toBe('250 Taken')
-      const { heard } = mx.peers[0] ?? { heard: [] }
-      expect(heard.filter((line) => line.startsWith('the '))).toEqual(['the first', 'the second'])
-      expect(heard).toContain('EHLO other.example')
-      client.quit()
-    })
+    test.each(CLIENTS)(
+      `over ${transport} lets Nodemailer %s deliver a message`,
+      async (_, Client) => {
+        await using mx = await ScriptedMx.open(script)
+        const connection = await open(mx, { security: OPPORTUNISTIC })
+        await connection.send(ENVELOPE, 'the first')
+        const socket = connection.handOver()
+        expect(connection.closed).toBe(true)
+        const client = new Client({
+          connection: socket,
+          secure: true,
+          secured: true,
+          ignoreTLS: true,
+          name: 'other.example',
+        })
+        await new Promise<void>((resolve, reject) => {
+          client.once('error', reject)
+          client.connect((error?: Error) => (error ? reject(error) : resolve()))
+        })
+        const info = await new Promise<{ response: string }>((resolve, reject) => {
+          client.send({ ...ENVELOPE }, 'the second', (error, sent) =>
+            error ? reject(error) : resolve(sent),
+          )
+        })
+        expect(info.response).toBe('250 Taken')
+        const { heard } = mx.peers[0] ?? { heard: [] }
+        expect(heard.filter((line) => line.startsWith('the '))).toEqual(['the first', 'the second'])
+        expect(heard).toContain('EHLO other.example')
+        client.quit()
+      },
+    )
   }
 
-  test('leaves no listener of its own but one against errors', async () => {
+  test('leaves only a listener for errors', async () => {
     await using mx = await ScriptedMx.open(secured)
     const connection = await open(mx)
     const socket = connection.handOver()
@@ -86,7 +89,7 @@ describe('handOver', () => {
     socket.destroy()
   })
 
-  test('is refused while a message is sent, and when the host has said too much', async () => {
+  test('is refused during a message, and after the host has sent too much', async () => {
     await using mx = await ScriptedMx.open(secured)
     const connection = await open(mx)
     const sending = connection.send(ENVELOPE, 'text')
@@ -95,13 +98,13 @@ describe('handOver', () => {
     const arrived = once(connection.socket, 'data')
     mx.peers[0]?.socket.write('250-')
     await arrived
-    expect(() => connection.handOver()).toThrow('before it was asked')
+    expect(() => connection.handOver()).toThrow('unexpected reply')
     expect(connection.closed).toBe(true)
   })
 })
 
 describe('the end of a connection', () => {
-  test('onClose is called once when the host closes it', async () => {
+  test('calls onClose once when the host closes it', async () => {
     let hangUp = () => {}
     await using mx = await ScriptedMx.open(async (peer) => {
       await untilSecured(peer)
@@ -121,7 +124,7 @@ describe('the end of a connection', () => {
     expect(closed).toHaveBeenCalledTimes(1)
   })
 
-  test('a listener that throws keeps no other from being called', async () => {
+  test('calls every listener of the close, also behind one that throws', async () => {
     await using mx = await ScriptedMx.open(secured)
     const connection = await open(mx)
     const closed = vi.fn()
@@ -133,7 +136,7 @@ describe('the end of a connection', () => {
     expect(closed).toHaveBeenCalledTimes(1)
   })
 
-  test('onClose is called as soon as the connection begins to end from this side', async () => {
+  test('calls onClose as soon as this side starts to end it', async () => {
     await using mx = await ScriptedMx.open(secured)
     for (const end of ['close', 'quit', 'handOver'] as const) {
       const connection = await open(mx)
@@ -149,7 +152,7 @@ describe('the end of a connection', () => {
     }
   })
 
-  test('quit waits two seconds for a host that is silent, and no longer', async () => {
+  test('waits for a silent host after QUIT for two seconds only', async () => {
     await using mx = await ScriptedMx.open(async (peer) => {
       await untilSecured(peer)
     })
@@ -161,7 +164,7 @@ describe('the end of a connection', () => {
     expect(connection.socket.destroyed).toBe(true)
   })
 
-  test('quit in the middle of a message ends the connection without QUIT', async () => {
+  test('within a message is immediate, without QUIT', async () => {
     await using mx = await ScriptedMx.open(secured)
     const connection = await open(mx)
     const failed = rejection(connection.send(ENVELOPE, new Readable({ read() {} })))

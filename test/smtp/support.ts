@@ -1,4 +1,4 @@
-/** Connections to scripted hosts: what a test gives `openSmtp`, and what it was told. */
+/** Connections to scripted hosts: the input of `openSmtp`, and its callbacks. */
 import type { Socket } from 'node:net'
 import type { ConnectTarget } from '../../src/net/connect.js'
 import type {
@@ -39,7 +39,7 @@ export interface OpenSpec extends OpenOptions {
   settings?: Partial<OpenSettings>
 }
 
-/** What `openSmtp` takes to get to a scripted host, and a record of what it then does. */
+/** The input of `openSmtp` for a scripted host, and a record of its callbacks. */
 export function openingTo(
   mx: ScriptedMx,
   {

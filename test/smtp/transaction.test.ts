@@ -46,7 +46,7 @@ async function connected(
   }
 }
 
-/** Answers each command with what the table says of its beginning; everything else is fine. */
+/** Answers each command from a table by its beginning; any other command succeeds. */
 function answering(table: Record<string, string>, final = '250 Taken') {
   return async (peer: Peer) => {
     for (;;) {
@@ -64,7 +64,7 @@ function answering(table: Record<string, string>, final = '250 Taken') {
   }
 }
 
-/** What the client said after EHLO inside TLS. */
+/** The client's commands after EHLO inside TLS. */
 const said = (peer: Peer) => peer.heard.slice(3)
 
 const THREE: SmtpEnvelope = {
@@ -72,8 +72,8 @@ const THREE: SmtpEnvelope = {
   to: ['a@bob.example', 'b@bob.example', 'c@bob.example'],
 }
 
-describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
-  test('[SMTP-8] each recipient keeps its own reply', async () => {
+describe.each([[['PIPELINING']], [[]]])('a transaction with the extensions %j', (offers) => {
+  test('[SMTP-8] gives each recipient its own reply', async () => {
     const replies = { 'RCPT TO:<a': '250 ok', 'RCPT TO:<b': '451 later', 'RCPT TO:<c': '550 no' }
     await using host = await connected(offers, answering(replies))
     const result = await host.connection.send(THREE, 'text')
@@ -90,7 +90,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
   test.each([
     ['DATA', answering({ 'RCPT TO:<b': '451 later', DATA: '554 no' })],
     ['the message', answering({ 'RCPT TO:<b': '451 later' }, '554 no')],
-  ])('[SMTP-8] whatever %s comes to, a recipient keeps its reply', async (_, script) => {
+  ])("[SMTP-8] keeps a recipient's reply whatever %s results in", async (_, script) => {
     await using host = await connected(offers, script)
     const error = await smtpRejection(host.connection.send(THREE, 'text'))
     expect(error).toMatchObject({
@@ -108,7 +108,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     expect(new Set([error, ...(error.rejectedErrors ?? [])]).size).toBe(4)
   })
 
-  test('[SMTP-8] a 421 leaves what was refused before it as it was', async () => {
+  test('[SMTP-8] keeps earlier refusals after a 421', async () => {
     const script = async (peer: Peer) => {
       await peer.hear()
       peer.say('250 ok')
@@ -133,7 +133,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     expect(host.connection.closed).toBe(true)
   })
 
-  test('a 421 to MAIL keeps its code when the connection is closed', async () => {
+  test('keeps the code of a 421 to MAIL when the connection is closed', async () => {
     const script = async (peer: Peer) => {
       await peer.hear()
       peer.say('421 4.3.2 shutting down')
@@ -145,7 +145,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     expect(isStaleConnection(error)).toBe(true)
   })
 
-  test('a sender that is refused is the error of the message', async () => {
+  test('fails with the reply to MAIL when the sender is refused', async () => {
     const script = answering({
       MAIL: '550 5.7.1 no',
       RCPT: '503 first MAIL',
@@ -163,7 +163,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     expect(host.connection.closed).toBe(false)
   })
 
-  test('a refusal counts although the connection ends right after it', async () => {
+  test('keeps a refusal if the connection ends right after it', async () => {
     for (const [refuse, command] of [
       ['MAIL', 'MAIL FROM'],
       ['RCPT', 'RCPT TO'],
@@ -179,7 +179,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     }
   })
 
-  test('[SMTP-3] a 354 without an accepted recipient is answered with a lone dot', async () => {
+  test('[SMTP-3] answers a 354 without an accepted recipient with a lone dot', async () => {
     const script = answering({ RCPT: '550 no', DATA: '354 go' }, '554 no valid recipients')
     await using host = await connected(offers, script)
     const { connection, peer } = host
@@ -201,7 +201,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     )
   })
 
-  test('all refused, some for now: the error is temporary', async () => {
+  test('fails temporarily if all recipients are refused, some temporarily', async () => {
     const replies = { 'RCPT TO:<a': '550 no', RCPT: '451 later', DATA: '503 no recipients' }
     await using host = await connected(offers, answering(replies))
     const error = await smtpRejection(host.connection.send(THREE, 'text'))
@@ -213,7 +213,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     ])
   })
 
-  test('[SMTP-9] 354 and 250 in one packet: the message is not delivered', async () => {
+  test('[SMTP-9] does not deliver the message for 354 and 250 in one packet', async () => {
     await using host = await connected(offers, answering({ DATA: '354 go\n250 Taken' }))
     const body = Readable.from(['text'])
     const error = await smtpRejection(host.connection.send(ENVELOPE, body))
@@ -222,7 +222,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     expect(host.connection.closed).toBe(true)
   })
 
-  test('[SMTP-9] 354 and a fragment in one packet: neither', async () => {
+  test('[SMTP-9] does not deliver it for 354 and a fragment in one packet', async () => {
     const script = async (peer: Peer) => {
       for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
         if (line === 'DATA') peer.socket.write('354 go\r\n250 Ta')
@@ -235,7 +235,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     expect(said(host.peer)).not.toContain('text')
   })
 
-  test('[SMTP-9] a reply of another kind than the command asks for is a protocol error', async () => {
+  test('[SMTP-9] treats a reply that does not fit the command as a protocol error', async () => {
     for (const replies of [{ MAIL: '354 go' }, { RCPT: '354 go' }, { DATA: '250 fine' }]) {
       await using host = await connected(offers, answering(replies))
       const error = await smtpRejection(host.connection.send(ENVELOPE, 'text'))
@@ -253,7 +253,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     expect(said(host.peer)).not.toContain('RSET')
   })
 
-  test('[SMTP-12] what MAIL is answered with on a kept connection is told apart', async () => {
+  test('[SMTP-12] distinguishes the replies to MAIL on a reused connection', async () => {
     for (const [reply, stale] of [
       ['421 bye', true],
       ['451 later', true],
@@ -284,7 +284,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
     }
   })
 
-  test('[SMTP-12] so is a kept connection that the host has closed', async () => {
+  test('[SMTP-12] recognizes a reused connection that the host has closed', async () => {
     const script = async (peer: Peer) => {
       await peer.hear()
       peer.socket.end()
@@ -301,7 +301,7 @@ describe.each([[['PIPELINING']], [[]]])('with the extensions %j', (offers) => {
 })
 
 describe('[SMTP-3] groups of commands', () => {
-  test('are one write where PIPELINING was offered inside TLS', async () => {
+  test('are written at once where PIPELINING was offered inside TLS', async () => {
     const packets: string[] = []
     await using host = await connected(['PIPELINING'], async (peer) => {
       peer.socket.on('data', (chunk: Buffer) => packets.push(chunk.toString()))
@@ -324,7 +324,7 @@ describe('[SMTP-3] groups of commands', () => {
           peer.say('250-hi', '250 PIPELINING')
         }
         for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
-          // Bytes of the next command would be here already
+          // Bytes of the next command would already be here
           await new Promise((resolve) => setImmediate(resolve))
           if (peer.pending !== '') throw new Error('commands came in a group')
           peer.say(line === 'DATA' ? '554 no' : '250 ok')
@@ -337,7 +337,7 @@ describe('[SMTP-3] groups of commands', () => {
     }
   })
 
-  test('are bounded: a host that reads nothing more before its replies are read gets all', async () => {
+  test('are bounded, so that a host that reads only after its replies are read gets all', async () => {
     const to = Array.from({ length: 5000 }, (_, index) => `user-${index}@bob.example`)
     let largest = 0
     await using host = await connected(['PIPELINING'], async (peer) => {
@@ -361,7 +361,7 @@ describe('[SMTP-3] groups of commands', () => {
 })
 
 describe('the message', () => {
-  test('a small one is one write with its final dot, a stream of small pieces too', async () => {
+  test('is one write with its final dot, if small, even from a stream of small pieces', async () => {
     const pieces = ['Subject: x\n', '\n', '.', 'a\r', '\n', '.b']
     for (const message of [pieces.join(''), Buffer.from(pieces.join('')), Readable.from(pieces)]) {
       const packets: string[] = []
@@ -375,7 +375,7 @@ describe('the message', () => {
     }
   })
 
-  test('a large one is whole, from memory and from a stream', async () => {
+  test('is complete if large, from memory and from a stream', async () => {
     const line = `${'x'.repeat(70)}\r\n`
     const text = line.repeat(60_000)
     const chunks = Array.from({ length: 60_000 }, () => line)
@@ -430,7 +430,7 @@ describe('the message', () => {
   ]
 
   test.each(FAULTY)(
-    'a stream that %s is ESTREAM, and no half of it is accepted',
+    'of a stream that %s is ESTREAM, and no half of it is accepted',
     async (_, make) => {
       await using host = await connected(['PIPELINING'])
       const error = await smtpRejection(host.connection.send(ENVELOPE, make()))
@@ -442,7 +442,7 @@ describe('the message', () => {
     },
   )
 
-  test('a stream that was read before is ESTREAM, not an empty message', async () => {
+  test('of a stream that was already read is ESTREAM, not an empty message', async () => {
     await using host = await connected([])
     const stream = Readable.from(['text'])
     for await (const _ of stream);
@@ -454,25 +454,22 @@ describe('the message', () => {
     ['552 5.3.4 too large', 'EMESSAGE', 552],
     ['421 4.3.2 shutting down', 'EMESSAGE', 421],
     ['250 Taken', 'EPROTOCOL', 250],
-  ])(
-    '[SMTP-9] %s before the end of the message is temporary',
-    async (reply, code, responseCode) => {
-      await using host = await connected(['PIPELINING'], async (peer) => {
-        for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
-          if (line === 'DATA') peer.say('354 go')
-          else peer.say(line.startsWith('first') ? reply : '250 fine')
-        }
-      })
-      const stream = new PassThrough()
-      stream.write(`first\r\n${'x'.repeat(100_000)}`)
-      const error = await smtpRejection(host.connection.send(ENVELOPE, stream))
-      expect(error).toMatchObject({ code, responseCode, permanent: false, command: 'DATA' })
-      expect(stream.destroyed).toBe(true)
-      expect(host.connection.closed).toBe(true)
-    },
-  )
+  ])('[SMTP-9] fails temporarily for %s before its end', async (reply, code, responseCode) => {
+    await using host = await connected(['PIPELINING'], async (peer) => {
+      for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
+        if (line === 'DATA') peer.say('354 go')
+        else peer.say(line.startsWith('first') ? reply : '250 fine')
+      }
+    })
+    const stream = new PassThrough()
+    stream.write(`first\r\n${'x'.repeat(100_000)}`)
+    const error = await smtpRejection(host.connection.send(ENVELOPE, stream))
+    expect(error).toMatchObject({ code, responseCode, permanent: false, command: 'DATA' })
+    expect(stream.destroyed).toBe(true)
+    expect(host.connection.closed).toBe(true)
+  })
 
-  test('a connection that is lost in the middle of it is not stale', async () => {
+  test('on a connection lost within it does not count as stale', async () => {
     await using host = await connected(['PIPELINING'], async (peer) => {
       for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
         if (line === 'first') peer.socket.destroy()
@@ -487,7 +484,7 @@ describe('the message', () => {
     expect(stream.destroyed).toBe(true)
   })
 
-  test('a signal that is aborted ends it and the connection', async () => {
+  test('and the connection end when a signal is aborted', async () => {
     const reason = new Error('no longer wanted')
     const controller = new AbortController()
     const { signal } = controller
@@ -505,14 +502,14 @@ describe('the message', () => {
     expect(host.connection.closed).toBe(true)
   })
 
-  test('a signal that was aborted before leaves the connection as it is', async () => {
+  test('leaves the connection unchanged if the signal was aborted before', async () => {
     await using host = await connected([])
     const signal = AbortSignal.abort()
     await rejection(host.connection.send(ENVELOPE, 'text', { signal }))
     expect(await host.connection.send(ENVELOPE, 'text')).toMatchObject({ response: '250 Taken' })
   })
 
-  test('two messages at once are not mixed', async () => {
+  test('is not mixed with a concurrent one', async () => {
     await using host = await connected([])
     const first = host.connection.send(ENVELOPE, 'text')
     await rejection(host.connection.send(ENVELOPE, 'text'))
@@ -521,7 +518,7 @@ describe('the message', () => {
 })
 
 describe('after a message that was refused', () => {
-  test('RSET comes before the next where the transaction was left open', async () => {
+  test('sends RSET before the next one if the transaction is still open', async () => {
     let first = true
     const script = async (peer: Peer) => {
       for (let line = await peer.hear(); line !== undefined; line = await peer.hear()) {
@@ -544,7 +541,7 @@ describe('after a message that was refused', () => {
     ])
   })
 
-  test('a refusal of RSET ends the connection, which was stale', async () => {
+  test('ends the connection as stale when RSET is refused', async () => {
     await using host = await connected([], answering({ DATA: '451 later', RSET: '500 what' }))
     await smtpRejection(host.connection.send(ENVELOPE, 'text'))
     const error = await smtpRejection(host.connection.send(ENVELOPE, 'text'))
@@ -554,7 +551,7 @@ describe('after a message that was refused', () => {
   })
 })
 
-test('[SMTP-5] an address that needs SMTPUTF8 is an error of its own kind', async () => {
+test('[SMTP-5] an address that needs SMTPUTF8 has a specific error', async () => {
   await using host = await connected([])
   const envelope = { ...ENVELOPE, to: ['jörg@bob.example'] }
   const error = await smtpRejection(host.connection.send(envelope, 'text'))

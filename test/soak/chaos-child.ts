@@ -1,4 +1,7 @@
-/** A process that counts and reports on a store that others kill, stop and cut off. */
+/**
+ * A process that counts and reports on a store, while the test kills, stops and disconnects
+ * processes.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis as IoRedis } from 'ioredis'
 import { createClient } from 'redis'
@@ -39,7 +42,7 @@ async function openStore(place: Place): Promise<{ store: ReportStore; end: () =>
   if (place.kind === 'sqlite') return { store: sqliteReportStore(place.path), end: () => {} }
   const socket = { host: '127.0.0.1', port: place.port }
   if (place.client === 'ioredis') {
-    // Sends again what it has got no reply to
+    // Repeats the last unacknowledged portion
     const client = new IoRedis({ ...socket, maxRetriesPerRequest: null, retryStrategy: () => 20 })
     client.on('error', () => {})
     return { store: redisReportStore(client), end: () => client.disconnect() }
@@ -50,7 +53,7 @@ async function openStore(place: Place): Promise<{ store: ReportStore; end: () =>
   return { store: redisReportStore(client), end: () => client.destroy() }
 }
 
-/** Every domain wants reports. */
+/** A resolver in which every domain requests reports. */
 class WillingResolver extends FakeResolver {
   override async resolveTxt(name: string): Promise<string[][]> {
     return [[`v=TLSRPTv1; rua=mailto:reports@${name.replace('_smtp._tls.', '')}`]]
@@ -65,7 +68,7 @@ function newReporter(store: ReportStore, now: () => number): TlsReporter {
   return new TlsReporter(reporterOptions({ store, transporter, resolver, now, flushInterval: 500 }))
 }
 
-/** Tries until the store has answered: every failure may be a reply that was lost. */
+/** Repeats a step until the store has answered: every failure may be a lost reply. */
 async function persist(step: () => Promise<unknown>): Promise<void> {
   for (;;) {
     try {
@@ -89,7 +92,7 @@ async function count({ name, offset, place }: Task & { do: 'count' }): Promise<v
     }
     await persist(() => reporter.flush())
     await tell({ acknowledged: batch })
-    // Leaves the machine time for its own
+    // Leaves the machine time for other work
     await sleep(Math.random() * 100)
   }
   await reporter.close()

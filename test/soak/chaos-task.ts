@@ -1,11 +1,11 @@
-/** What chaos.soak.ts and its child processes both know. */
+/** Data shared by chaos.soak.ts and its child processes. */
 
 export type Place =
   | { kind: 'sqlite'; path: string }
   | { kind: 'redis'; port: number; client: 'redis' | 'ioredis' }
 
 export type Task =
-  /** Publishes batches and flushes each, until it hears "stop" or is killed */
+  /** Publishes batches and flushes each, until it receives "stop" or is killed */
   | { do: 'count'; place: Place; name: string; offset: number }
   /** Sends what is due, once */
   | { do: 'send'; place: Place; offset: number }
@@ -16,7 +16,7 @@ export type Answer =
   | { sent: string }
   | { done: true }
 
-/** Sessions of a batch with a domain of its own, and with one that all batches share. */
+/** Sessions of a batch with its own domain, and with one that all batches share. */
 export const OWN_SESSIONS = 7
 export const SHARED_SESSIONS = 3
 export const SHARED = 'shared.example'

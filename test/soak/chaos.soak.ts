@@ -1,6 +1,6 @@
 /**
  * Ten processes that count and report on one store, real Redis or SQLite, while they are killed,
- * stopped and cut off, and while their clocks differ by up to ten minutes. `npm run test:soak`
+ * stopped and disconnected, and while their clocks differ by up to ten minutes. `npm run test:soak`
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -40,7 +40,7 @@ const folder = mkdtempSync(join(tmpdir(), 'mta-sts-chaos-'))
 const server = new RedisServer('on disk')
 const hasRedis = whyNoRedis() === undefined
 
-/** Passes everything on to Redis, but for some replies: with those the connection is gone. */
+/** Passes everything on to Redis, but drops some replies together with their connection. */
 class LossyProxy {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -123,7 +123,7 @@ class Child {
     this.process.kill('SIGCONT')
   }
 
-  /** Ends by itself, or it is an error. */
+  /** Waits for its end, which must be voluntary. */
   async end(): Promise<void> {
     if (this.isAlive && this.process.connected) this.process.send('stop', () => {})
     await this.#exit
@@ -136,7 +136,7 @@ function account(reports: readonly TlsReport[]) {
   const byId = new Map<string, TlsReport>()
   for (const report of reports) {
     const known = byId.get(report.reportId)
-    // A copy is the very same report
+    // A copy is exactly the same report
     if (known) expect(report).toEqual(known)
     byId.set(report.reportId, report)
   }
@@ -195,7 +195,7 @@ async function sendInChaos(places: () => Place): Promise<TlsReport[]> {
     if (round < 2) await Promise.all(some.slice(0, 3).map((child) => child.kill()))
     await Promise.all(some.map((child) => child.end()))
   }
-  // What the killed ones had claimed
+  // The claims of the killed ones
   const last = new Child({ do: 'send', place: places(), offset: 6 * 60 * MINUTE })
   senders.push(last)
   await last.end()
@@ -219,7 +219,7 @@ function compare(children: ReadonlyMap<string, Child>, reports: readonly TlsRepo
       expect(sum, domain).toEqual({ reports: 1, succeeded: OWN_SESSIONS, failed: 0 })
     }
   }
-  // The two domains of a batch are one portion: all of it, or nothing
+  // The two domains of a batch are one portion: all or nothing
   expect(sums.get(SHARED)).toEqual({
     reports: 1,
     succeeded: batches * (SHARED_SESSIONS - 1),

@@ -1,4 +1,6 @@
-/** 20,000 messages through hosts of which one reply in twenty is a fault: none is lost, none doubled. */
+/**
+ * 20,000 messages through hosts with a fault in one reply of twenty: none is lost, none doubled.
+ */
 import { expect, it } from 'vitest'
 import { SENDER, useWorld } from '../e2e/support.js'
 
@@ -8,7 +10,7 @@ const MESSAGES = 20_000
 const DOMAINS = 10
 const AT_ONCE = 50
 
-it('every message that is tried again until it is accepted arrives once', async () => {
+it('every message that is retried until it is accepted arrives once', async () => {
   const domains = Array.from({ length: DOMAINS }, () => stage.domain({ mode: 'enforce' }))
   for (const domain of domains) {
     const mx = domain.mx()

@@ -1,4 +1,4 @@
-/** What is left behind by many messages: memory, sockets, listeners. `npm run test:soak` */
+/** Leftovers of many messages: memory, sockets, listeners. `npm run test:soak` */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'

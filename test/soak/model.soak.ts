@@ -1,5 +1,5 @@
 /**
- * The model of the promise, for 100,000 steps: `npm run test:soak`. CI takes fewer of them
+ * The model of the promise, for 100,000 steps: `npm run test:soak`. CI runs fewer of them
  * (MTA_STS_STEPS), always the same (MTA_STS_SEED).
  */
 import { afterAll, beforeAll, expect, it } from 'vitest'

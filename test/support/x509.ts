@@ -1,9 +1,9 @@
 /**
- * `@peculiar/x509`, for certificates that the authority of a mail world does not make: purposes, path
- * lengths, extensions of one's own.
+ * `@peculiar/x509`, for certificates that the authority of a mail world does not make: purposes,
+ * path lengths, other extensions.
  *
  * It brings `tsyringe`, which does not load without a polyfill of decorator metadata and then finds
- * no metadata to read: the three functions are there while it loads.
+ * no metadata to read: the three functions exist while it loads.
  */
 const METADATA_FUNCTIONS = ['getMetadata', 'getOwnMetadata', 'defineMetadata']
 const noMetadata = (): undefined => undefined

@@ -71,7 +71,7 @@ export class RawClient {
   socket: Socket
   #lines: AsyncIterator<string>
 
-  private constructor(socket: Socket) {
+  constructor(socket: Socket) {
     this.socket = socket
     this.#lines = createInterface({ input: socket })[Symbol.asyncIterator]()
   }
@@ -154,4 +154,30 @@ export async function deliver(
       await ended
     }
   }
+}
+
+/** A client that has said EHLO. */
+export async function greeted(world: MailWorld, host: MxHost): Promise<RawClient> {
+  const client = await RawClient.open(world, host)
+  await client.reply()
+  await client.say('EHLO sender.example')
+  return client
+}
+
+/** The replies to MAIL FROM and to each RCPT TO, up to the end of the connection; a greeting that is none, alone. */
+export async function envelopeReplies(
+  world: MailWorld,
+  host: MxHost,
+  { from, to = [] }: { from: string; to?: readonly string[] },
+): Promise<string[]> {
+  const client = await RawClient.open(world, host)
+  const greeting = await client.reply()
+  if (!greeting.startsWith('220')) return [greeting]
+  await client.say('EHLO sender.example')
+  const replies: string[] = []
+  for (const line of [`MAIL FROM:<${from}>`, ...to.map((address) => `RCPT TO:<${address}>`)]) {
+    if (replies.at(-1) !== '') replies.push(await client.say(line))
+  }
+  client.socket.destroy()
+  return replies
 }

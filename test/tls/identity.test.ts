@@ -37,7 +37,7 @@ beforeAll(async () => {
 })
 afterAll(() => servers.close())
 
-/** The certificate as `getPeerCertificate` gives it, as far as it is looked at. */
+/** The used part of the certificate, as `getPeerCertificate` returns it. */
 async function peerCertificate(spec: CertificateSpec): Promise<PeerCertificate> {
   const { cert } = await authority.issue(spec)
   return parsed(cert)
@@ -50,18 +50,21 @@ function parsed(pem: string): PeerCertificate {
 const STS = { level: 'authenticated', proofs: [{ by: 'sts' }] } as const
 
 describe('the vectors', () => {
-  test('are all there', () => {
+  test('are complete', () => {
     expect(vectors.cases.length).toBeGreaterThanOrEqual(10)
   })
 
-  test.each(vectors.cases)('[STS-37] $host, $certificate, $rule', async (vector) => {
-    const { host, certificate, expected } = vector
-    const error = checkServerIdentity(host, await peerCertificate(certificate))
-    if (expected) expect(error).toBeUndefined()
-    else expect(error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID', host })
-  })
+  test.each(vectors.cases)(
+    '[STS-37] hold by function: $host, $certificate, $rule',
+    async (vector) => {
+      const { host, certificate, expected } = vector
+      const error = checkServerIdentity(host, await peerCertificate(certificate))
+      if (expected) expect(error).toBeUndefined()
+      else expect(error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID', host })
+    },
+  )
 
-  test.each(vectors.cases)('[STS-37] in a handshake: $host, $certificate', async (vector) => {
+  test.each(vectors.cases)('[STS-37] hold in a handshake: $host, $certificate', async (vector) => {
     const { host, certificate, expected } = vector
     const port = await servers.tls(await authority.issue(certificate))
     const result = await handshake(port, verifiedTls(host, trustedRoots(authority.root)))
@@ -77,7 +80,7 @@ describe('the vectors', () => {
   })
 })
 
-describe('[STS-37] a DNS-ID is a whole name', () => {
+describe('[STS-37] DNS-IDs are whole names', () => {
   test.each<[host: string, san: string]>([
     ['mx.example.com', '*.example.com'],
     ['mx.example.com', 'MX.Example.Com'],
@@ -85,7 +88,7 @@ describe('[STS-37] a DNS-ID is a whole name', () => {
     ['xn--mx-xka.example.com', '*.example.com'],
     ['mx-1.example.com', '*.example.com'],
     ['m.example.com', 'm.example.com'],
-  ])('%s is %s', async (host, san) => {
+  ])('%s matches %s', async (host, san) => {
     const certificate = await peerCertificate({ san: [`DNS:${san}`] })
     expect(checkServerIdentity(host, certificate)).toBeUndefined()
   })
@@ -107,14 +110,14 @@ describe('[STS-37] a DNS-ID is a whole name', () => {
     ['mx.example.com', 'evil-mx.example.com'],
     ['mx.example.com', 'mx.example.co'],
     ['xn--mx-xka.example.com', 'xn--*.example.com'],
-  ])('%s is not %s', async (host, san) => {
+  ])('%s does not match %s', async (host, san) => {
     const certificate = await peerCertificate({ san: [`DNS:${san}`] })
     expect(checkServerIdentity(host, certificate)).toMatchObject({
       code: 'ERR_TLS_CERT_ALTNAME_INVALID',
     })
   })
 
-  test('a name that goes on behind a NUL is not the name before it', async () => {
+  test('a name with a NUL does not match its beginning', async () => {
     const issuer = await issue({ subject: 'CN=Root', authority: {} })
     const leaf = await issue({ issuer, san: ['mx.example.com\u0000.evil.example'] })
     const certificate = parsed(leaf.pem)
@@ -126,7 +129,7 @@ describe('[STS-37] a DNS-ID is a whole name', () => {
     expect(failedHandshake(errorOf(result)).resultType).toBe('certificate-host-mismatch')
   })
 
-  test('a URI and a mail address are no DNS-ID', async () => {
+  test('a URI and a mail address do not count', async () => {
     const names = new x509.SubjectAlternativeNameExtension(
       [
         { type: 'url', value: 'https://mx.example.com/' },
@@ -145,7 +148,7 @@ describe('[STS-37] a DNS-ID is a whole name', () => {
   })
 
   test.each(['192.0.2.1', '2001:db8::1', '[192.0.2.1]'])(
-    '[STS-37] an address is no name, though the certificate holds it: %s',
+    '[STS-37] an address does not match, even if the certificate holds it: %s',
     async (host) => {
       const address = host.replace(/[[\]]/g, '')
       const certificate = await peerCertificate({ cn: address, san: [`IP:${address}`] })
@@ -158,13 +161,13 @@ describe('[STS-37] a DNS-ID is a whole name', () => {
   )
 })
 
-describe('hosts as node:tls takes them', () => {
+describe('hosts in the forms of node:tls', () => {
   test.each<[host: string, san: string]>([
     ['mx.example.com.', 'mx.example.com'],
     ['MX.Example.com.', '*.example.com'],
     ['mx.b\u{fc}cher.example', 'mx.xn--bcher-kva.example'],
     ['MX.B\u{dc}CHER.example.', '*.xn--bcher-kva.example'],
-  ])('%s is %s', async (host, san) => {
+  ])('%s matches %s', async (host, san) => {
     const certificate = await peerCertificate({ san: [`DNS:${san}`] })
     expect(checkServerIdentity(host, certificate)).toBeUndefined()
   })
@@ -173,7 +176,7 @@ describe('hosts as node:tls takes them', () => {
     ['mx.example.com.', 'mx.example.org'],
     ['example.com.', '*.example.com'],
     ['mx.b\u{fc}cher.example', 'mx.bucher.example'],
-  ])('%s is not %s', async (host, san) => {
+  ])('%s does not match %s', async (host, san) => {
     const certificate = await peerCertificate({ san: [`DNS:${san}`] })
     expect(checkServerIdentity(host, certificate)).toMatchObject({
       code: 'ERR_TLS_CERT_ALTNAME_INVALID',
@@ -182,7 +185,7 @@ describe('hosts as node:tls takes them', () => {
   })
 })
 
-describe('hosts that are none', () => {
+describe('invalid hosts', () => {
   const long = `${'a'.repeat(63)}.`.repeat(3)
 
   test.each([
@@ -203,14 +206,14 @@ describe('hosts that are none', () => {
     `${long}${'a'.repeat(62)}.example.com`,
     `${'a'.repeat(64)}.example.com`,
     `${'a.'.repeat(100_000)}example.com`,
-  ])('%j is refused, whatever the certificate says', async (host) => {
+  ])('are refused whatever the certificate: %j', async (host) => {
     const san = ['DNS:*.example.com', 'DNS:mx.example.com', 'DNS:example.com']
     const error = checkServerIdentity(host, await peerCertificate({ san }))
     expect(error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID', host })
     expect(error?.message).toContain('is not a host name')
   })
 
-  test('one of 253 characters is a host name like any other', async () => {
+  test('do not include a name of 253 characters', async () => {
     const host = `${long}${'a'.repeat(49)}.example.com`
     expect(host).toHaveLength(253)
     expect(checkServerIdentity(host, await peerCertificate({ san: [`DNS:${host}`] }))).toBe(
@@ -222,7 +225,7 @@ describe('hosts that are none', () => {
     ).toBeDefined()
   })
 
-  test('what is said of a host is escaped and short', async () => {
+  test('are escaped and truncated in the error', async () => {
     const host = `\u001b[31m\u202e${'x'.repeat(5000)}`
     const error = checkServerIdentity(host, await peerCertificate({ san: ['DNS:a.example'] }))
     expect(error?.message).toContain('\\u{1b}[31m\\u{202e}xxx')
@@ -231,7 +234,7 @@ describe('hosts that are none', () => {
 })
 
 describe('the error', () => {
-  test('is of the shape of the one of Node, and says which names there are', async () => {
+  test("has the shape of Node's own, with the names of the certificate", async () => {
     const certificate = await peerCertificate({ san: ['DNS:a.example', 'DNS:b.example'] })
     const error = checkServerIdentity('mx.example.com', certificate)
     expect(error).toBeInstanceOf(Error)
@@ -243,25 +246,25 @@ describe('the error', () => {
     })
   })
 
-  test('says so when there is no name at all', async () => {
+  test('names a missing DNS name', async () => {
     const error = checkServerIdentity('mx.example.com', await peerCertificate({ cn: 'x.example' }))
     expect(error?.message).toContain('no DNS name at all')
   })
 
-  test('cuts a list of names that is long', async () => {
+  test('truncates a long list of names', async () => {
     const san = Array.from({ length: 100 }, (_, i) => `DNS:mx${i}.somewhere.example`)
     const error = checkServerIdentity('mx.example.com', await peerCertificate({ san }))
     expect(error?.message.length).toBeLessThan(400)
   })
 
-  test('is there when the peer showed no certificate', () => {
+  test('names a missing certificate', () => {
     for (const certificate of [{}, undefined, { subject: { CN: 'mx.example.com' } }]) {
       const error = checkServerIdentity('mx.example.com', certificate as PeerCertificate)
-      expect(error).toMatchObject({ reason: 'the peer showed no certificate' })
+      expect(error).toMatchObject({ reason: 'the peer sent no certificate' })
     }
   })
 
-  test('does not read the names from what Node made of them', async () => {
+  test("does not use Node's text for the names", async () => {
     const certificate = await peerCertificate({ san: ['DNS:other.example'] })
     const forged = { ...certificate, subjectaltname: 'DNS:mx.example.com' }
     expect(checkServerIdentity('mx.example.com', forged)).toBeInstanceOf(Error)

@@ -20,7 +20,7 @@ afterAll(() => servers.close())
 const good = () => authority.issue({ san: [`DNS:${HOST}`] })
 
 describe('verifiedTls', () => {
-  test('asks for everything, whatever the environment says', () => {
+  test('verifies everything, whatever the environment', () => {
     const roots = trustedRoots(authority.root)
     expect(verifiedTls(HOST, roots)).toEqual({
       host: HOST,
@@ -31,7 +31,7 @@ describe('verifiedTls', () => {
     })
   })
 
-  test('an address is not sent as SNI (RFC 6066 §3), and still checked', async () => {
+  test('does not send an address as SNI (RFC 6066 §3), but checks it', async () => {
     const seen: string[] = []
     const port = await servers.tls({
       ...(await authority.issue({ san: ['IP:192.0.2.1'] })),
@@ -47,7 +47,7 @@ describe('verifiedTls', () => {
     expect(seen).toEqual([])
   })
 
-  test('[STS-39] the name goes out as SNI', async () => {
+  test('[STS-39] sends the name as SNI', async () => {
     const seen: string[] = []
     const port = await servers.tls({
       ...(await good()),
@@ -61,16 +61,19 @@ describe('verifiedTls', () => {
     expect(seen).toEqual([HOST])
   })
 
-  test('NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing', async () => {
+  test('ignores NODE_TLS_REJECT_UNAUTHORIZED=0', async () => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    // Node warns of it once in a process
+    using warned = vi.spyOn(process, 'emitWarning').mockReturnValue(undefined)
     const port = await servers.tls(
       await authority.issue({ san: [`DNS:${HOST}`], signedBy: 'itself' }),
     )
     const error = errorOf(await handshake(port, verifiedTls(HOST, trustedRoots(authority.root))))
     expect(error).toMatchObject({ code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+    expect(warned).toHaveBeenCalledWith(expect.stringContaining('NODE_TLS_REJECT_UNAUTHORIZED'))
   })
 
-  test('[STS-40] TLS 1.2 and 1.3 are spoken, TLS 1.1 is not', async () => {
+  test('[STS-40] allows TLS 1.2 and 1.3, refuses TLS 1.1', async () => {
     const credentials = await good()
     const roots = trustedRoots(authority.root)
     for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -95,7 +98,7 @@ describe('verifiedTls', () => {
 describe('tlsOptions', () => {
   const roots = createSecureContext()
 
-  test('verified when it has to be authenticated', () => {
+  test('verify a host that must be authenticated', () => {
     const options = tlsOptions(HOST, { level: 'authenticated', proofs: [{ by: 'sts' }] }, roots)
     expect(options).toEqual(verifiedTls(HOST, roots))
   })
@@ -106,14 +109,14 @@ describe('tlsOptions', () => {
     { level: 'opportunistic', audit: { by: 'sts' } },
     { level: 'encrypted', audit: { by: 'sts' } },
     { level: 'authenticated', proofs: [{ by: 'dane', tlsa: [], base: HOST, names: [HOST] }] },
-  ])('[STS-39] the same but for the end of the handshake: %j', (security) => {
+  ])('[STS-39] differ only in the end of the handshake: %j', (security) => {
     const { rejectUnauthorized, ...rest } = tlsOptions(HOST, security, roots)
     const { rejectUnauthorized: verified, ...expected } = verifiedTls(HOST, roots)
     expect(rest).toEqual(expected)
     expect([verified, rejectUnauthorized]).toEqual([true, false])
   })
 
-  test('[STS-40] TLS 1.2 is the least for a peer that proves nothing, too', async () => {
+  test('[STS-40] demand TLS 1.2 without a proof, too', async () => {
     const port = await servers.tls({
       ...(await good()),
       minVersion: 'TLSv1',
@@ -138,7 +141,7 @@ describe('trustedRoots', () => {
     return handshake(port, verifiedTls(HOST, trustedRoots(ca)))
   }
 
-  test('a string, a Buffer, a list of either, a bundle: the root is trusted', async () => {
+  test('accepts a string, a Buffer, a list of either, a bundle', async () => {
     const { pem: other } = await issue({ subject: 'CN=Other Root', authority: {} })
     const { root } = authority
     for (const ca of [
@@ -155,18 +158,18 @@ describe('trustedRoots', () => {
     }
   })
 
-  test('nothing else is trusted beside them', async () => {
+  test('trusts nothing else', async () => {
     const { pem: other } = await issue({ subject: 'CN=Other Root', authority: {} })
     const failure = failedHandshake(errorOf(await handshakeWith(other)))
     expect(failure).toMatchObject({ resultType: 'certificate-not-trusted' })
   })
 
-  test('without them, those of Node are: ours is not one of them', async () => {
+  test("trusts Node's roots by default, without ours", async () => {
     const failure = failedHandshake(errorOf(await handshakeWith(undefined)))
     expect(failure).toMatchObject({ resultType: 'certificate-not-trusted' })
   })
 
-  test('the list that was given is not kept', async () => {
+  test('does not keep the given list', async () => {
     const list = [authority.root]
     const roots = trustedRoots(list)
     list.length = 0
@@ -200,18 +203,18 @@ describe('trustedRoots', () => {
       '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
       UNREADABLE,
     ],
-  ])('%s is refused', (_, ca, message) => {
+  ])('refuses %s', (_, ca, message) => {
     expect(() => trustedRoots(ca as string)).toThrow(new TypeError(message))
   })
 
-  test('a key, and one good root beside a bad one, are refused', async () => {
+  test('refuses a key, and one invalid root beside a valid one', async () => {
     const { key, pem } = await issue({ subject: 'CN=Root', authority: {} })
     expect(() => trustedRoots(key)).toThrow(UNREADABLE)
     expect(() => trustedRoots([pem, key])).toThrow(UNREADABLE)
     expect(() => trustedRoots([pem, 'junk'])).toThrow(NOT_PEM)
   })
 
-  test('a bundle is read to its end: one root in it that cannot be read is refused', async () => {
+  test('reads a bundle to its end: one unreadable root refuses it', async () => {
     const { pem } = await issue({ subject: 'CN=Root', authority: {} })
     const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
     expect(() => trustedRoots(`${pem}\n${broken}`)).toThrow(UNREADABLE)

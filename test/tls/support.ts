@@ -1,4 +1,4 @@
-/** TLS with certificates of an authority of our own; verification is always on. */
+/** TLS with certificates of our own authority; verification is always on. */
 import { KeyObject, webcrypto } from 'node:crypto'
 import { once } from 'node:events'
 import {
@@ -46,7 +46,7 @@ export interface IssueSpec {
   validity?: readonly [number, number]
 }
 
-/** A certificate with its key, and what a server sends when it shows it. */
+/** A certificate with its key, and the chain that a server sends. */
 export interface Issued {
   subject: string
   keys: webcrypto.CryptoKeyPair
@@ -55,7 +55,10 @@ export interface Issued {
   key: string
 }
 
-/** For what the authority of a mail world cannot get wrong: purposes, path lengths, signatures. */
+/**
+ * Issues certificates that the authority of a mail world cannot make: purposes, path lengths,
+ * signatures.
+ */
 export async function issue(spec: IssueSpec): Promise<Issued> {
   const keys = await webcrypto.subtle.generateKey(EC, true, ['sign', 'verify'])
   const { subject = '', authority, validity = [-1, 30] } = spec
@@ -89,7 +92,7 @@ export async function issue(spec: IssueSpec): Promise<Issued> {
   }
 }
 
-/** What a server shows: its own certificate, and those that it sends along. */
+/** The chain of a server: its own certificate, and those that it sends along. */
 export function chain(leaf: Issued, ...others: readonly Issued[]): Credentials {
   return { key: leaf.key, cert: [leaf, ...others].map(({ pem }) => pem).join('\n') }
 }
@@ -103,7 +106,7 @@ export class Servers {
   tls(options: TlsOptions, onSecure: (socket: TLSSocket) => void = () => {}): Promise<number> {
     const server = createTlsServer({ ...options })
     server.on('secureConnection', (socket) => {
-      // Clients that hang up are what this is for
+      // Clients that disconnect are expected
       socket.on('error', () => {})
       onSecure(socket)
     })
@@ -111,7 +114,7 @@ export class Servers {
     return this.#open(server)
   }
 
-  /** A TCP server. Without `onConnection` it accepts and never says a word. */
+  /** A TCP server. Without `onConnection` it accepts and never sends anything. */
   tcp(onConnection: (socket: Socket) => void = () => {}): Promise<number> {
     return this.#open(createTcpServer(onConnection))
   }
@@ -142,9 +145,13 @@ export class Servers {
 
 export type Handshake = { socket: TLSSocket } | { error: Error }
 
-/** One handshake with a server on loopback, to its end, good or bad. */
-export function handshake(port: number, options: ConnectionOptions): Promise<Handshake> {
-  const socket = tlsConnect({ socket: tcpConnect(port, '127.0.0.1'), ...options })
+/** One completed or failed handshake with a server on loopback. */
+export function handshake(
+  port: number,
+  options: ConnectionOptions,
+  connect: (options: ConnectionOptions) => TLSSocket = tlsConnect,
+): Promise<Handshake> {
+  const socket = connect({ socket: tcpConnect(port, '127.0.0.1'), ...options })
   return new Promise((resolve) => {
     socket.once('secureConnect', () => resolve({ socket }))
     socket.once('error', (error) => resolve({ error }))
@@ -158,17 +165,17 @@ export function socketOf(result: Handshake): TLSSocket {
   return result.socket
 }
 
-/** The error of a handshake that was not. */
+/** The error of a handshake that failed. */
 export function errorOf(result: Handshake): Error {
   if ('error' in result) return result.error
   result.socket.destroy()
   throw new Error('The handshake was completed')
 }
 
-/** Where an address leads: to a port on loopback, to a refusal, or into a hole. */
+/** The destination of an address: a port on loopback, a refusal, or no answer. */
 export type Route = number | 'refuse' | 'hang'
 
-/** A `connect` hook that takes logical addresses to loopback and remembers what it was asked for. */
+/** A `connect` hook that maps logical addresses to loopback and records its calls. */
 export class Wire {
   readonly dials: ConnectTarget[] = []
   readonly sockets: Socket[] = []
@@ -190,7 +197,7 @@ export class Wire {
     return this.dials.map(({ address }) => address)
   }
 
-  /** Those of the sockets that were not destroyed. */
+  /** The sockets that were not destroyed. */
   get left(): Socket[] {
     return this.sockets.filter(({ destroyed }) => !destroyed)
   }
@@ -202,7 +209,7 @@ export function openSocket(route: Route): Socket {
   return tcpConnect({
     host: 'nowhere.invalid',
     port: 1,
-    // Called back with an error, or never: the socket goes on connecting
+    // Called back with an error, or never: the socket remains connecting
     lookup: (_host, _options, done) => {
       if (route === 'refuse') done(refused, '', 4)
     },
@@ -220,7 +227,7 @@ export function dnsError(code: string): Error {
   return Object.assign(new Error(`query ${code}`), { code })
 }
 
-/** Says the same of every name. What is left out is ENODATA. */
+/** Answers the same for every name. Omitted types are ENODATA. */
 export function resolverOf({ a, aaaa, txt }: Records): Resolver {
   return {
     resolve4: () => answer(a),

@@ -1,7 +1,8 @@
-import type { TLSSocket, TlsOptions } from 'node:tls'
+import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CertificateAuthority, CertificateSpec } from '../../src/testing/authority.js'
 import type { TlsFailure } from '../../src/tls/failures.js'
+import { connectTls, isNamed } from '../../src/tls/handshake.js'
 import { type TrustedRoots, tlsOptions, trustedRoots, verifiedTls } from '../../src/tls/options.js'
 import type { Security } from '../../src/tls/security.js'
 import {
@@ -28,7 +29,7 @@ const AUDIT = { level: 'opportunistic', audit: { by: 'sts' } } as const
 
 const servers = new Servers()
 let authority: CertificateAuthority
-/** An authority for what the other one cannot get wrong */
+/** An authority for certificates that the other one cannot make */
 let root: Issued
 let intermediate: Issued
 let roots: TrustedRoots
@@ -41,7 +42,7 @@ beforeAll(async () => {
 })
 afterAll(() => servers.close())
 
-/** Type and reason, without what only one of two ways can tell. */
+/** Type and reason, without what only one of two ways can report. */
 function said({ resultType, reason }: TlsFailure): { resultType: string; reason?: string } {
   return reason === undefined ? { resultType } : { resultType, reason }
 }
@@ -58,11 +59,17 @@ async function bothWays(shown: TlsOptions): Promise<Judged> {
   const error = errorOf(await handshake(port, verifiedTls(HOST, roots)))
   const socket = socketOf(await handshake(port, tlsOptions(HOST, AUDIT, roots)))
   const audited = judge(socket, HOST, AUDIT)
-  // What must be authenticated is judged no other way
+  // An enforced proof is judged in the same way
   expect(judge(socket, HOST, STS)).toEqual(audited)
   socket.destroy()
+  // Nor is a handshake that remembers the name it has found
+  const remembering = socketOf(await handshake(port, tlsOptions(HOST, AUDIT, roots), connectTls))
+  expect(said(judge(remembering, HOST, AUDIT) ?? GOOD)).toEqual(said(audited ?? GOOD))
+  remembering.destroy()
   return { error, refused: failedHandshake(error), audited }
 }
+
+const GOOD = { resultType: 'validation-failure', reason: 'rejected' } as const
 
 const named = { san: [`DNS:${HOST}`] }
 const MISMATCH = { resultType: 'certificate-host-mismatch' }
@@ -70,7 +77,7 @@ const EXPIRED = { resultType: 'certificate-expired' }
 const notTrusted = (reason: string) => ({ resultType: 'certificate-not-trusted', reason })
 const invalid = (reason: string) => ({ resultType: 'validation-failure', reason })
 
-describe('[STS-36] refused and audited come to the same verdict', () => {
+describe('[STS-36] enforced and audited proofs have the same verdict', () => {
   test.each<[name: string, spec: CertificateSpec, expected: object]>([
     ['another name', { san: ['DNS:other.example'] }, MISMATCH],
     ['a common name only', { cn: HOST }, MISMATCH],
@@ -90,13 +97,13 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
       notTrusted('incomplete-chain'),
     ],
     ['no intermediate sent', { ...named, chain: false }, notTrusted('incomplete-chain')],
-  ])('%s', async (_, spec, expected) => {
+  ])('for %s', async (_, spec, expected) => {
     const { refused, audited } = await bothWays(await authority.issue(spec))
     expect(said(refused)).toEqual(expected)
     expect(audited && said(audited)).toEqual(expected)
   })
 
-  describe('the chain first, then the name', () => {
+  describe('the chain before the name', () => {
     test.each<[name: string, spec: CertificateSpec, expected: object]>([
       [
         'self-signed',
@@ -108,13 +115,13 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
       ['an incomplete chain', { cn: HOST, chain: false }, notTrusted('incomplete-chain')],
       ['expired', { cn: HOST, validity: 'past' }, EXPIRED],
       ['not yet valid', { cn: HOST, validity: 'future' }, invalid('certificate-not-yet-valid')],
-    ])('%s, and for another name', async (_, spec, expected) => {
+    ])('decides for %s and another name', async (_, spec, expected) => {
       const { refused, audited } = await bothWays(await authority.issue(spec))
       expect(said(refused)).toEqual(expected)
       expect(audited && said(audited)).toEqual(expected)
     })
 
-    test('self-signed and expired and for another name: never the name', async () => {
+    test('decides for a self-signed, expired certificate with another name', async () => {
       const spec: CertificateSpec = { cn: 'x', signedBy: 'itself', validity: 'past' }
       const { refused, audited } = await bothWays(await authority.issue(spec))
       expect(['certificate-not-trusted', 'certificate-expired']).toContain(refused.resultType)
@@ -122,10 +129,10 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
     })
   })
 
-  describe('authorities that are none', () => {
+  describe('an invalid authority', () => {
     const leafOf = (issuer: Issued) => issue({ issuer, san: [HOST] })
 
-    test('an expired intermediate', async () => {
+    test('that is an expired intermediate', async () => {
       const old = await issue({
         subject: 'CN=Old Intermediate',
         issuer: root,
@@ -137,14 +144,14 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
       expect(audited && said(audited)).toEqual(EXPIRED)
     })
 
-    test('a server that signs for another', async () => {
+    test('that is a server which signs for another', async () => {
       const server = await issue({ subject: 'CN=server', issuer: intermediate, san: ['a.example'] })
       const { refused, audited } = await bothWays(chain(await leafOf(server), server, intermediate))
       expect(refused.resultType).toBe('certificate-not-trusted')
       expect(audited && said(audited)).toEqual(said(refused))
     })
 
-    test('an authority below one that may have none below it', async () => {
+    test('below one that allows no other below it', async () => {
       const narrow = await issue({
         subject: 'CN=Narrow Intermediate',
         issuer: root,
@@ -156,14 +163,14 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
       expect(audited && said(audited)).toEqual(said(refused))
     })
 
-    test('a signature of another key under the same name', async () => {
+    test('with another key under the same name', async () => {
       const impostor = await issue({ subject: 'CN=Test Root', authority: {} })
       const { refused, audited } = await bothWays(chain(await leafOf(impostor)))
       expect(said(refused)).toEqual(notTrusted('bad-signature'))
       expect(audited && said(audited)).toEqual(said(refused))
     })
 
-    test('an intermediate whose own authority is missing', async () => {
+    test('whose own authority is missing', async () => {
       const stranger = await issue({ subject: 'CN=Stranger', authority: {} })
       const lost = await issue({ subject: 'CN=Lost', issuer: stranger, authority: {} })
       const { refused, audited } = await bothWays(chain(await leafOf(lost), lost))
@@ -172,8 +179,8 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
     })
   })
 
-  describe('certificates for something else', () => {
-    test('a purpose other than that of a server', async () => {
+  describe('a certificate for another use', () => {
+    test('with a purpose other than that of a server', async () => {
       const usage = x509.ExtendedKeyUsage.clientAuth
       const leaf = await issue({ issuer: root, san: [HOST], usage })
       const { refused, audited } = await bothWays(chain(leaf))
@@ -182,8 +189,8 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
     })
 
     // OpenSSL has about a hundred errors of verification; Node has names for thirty of them, and
-    // says UNSPECIFIED for the rest
-    test('a critical extension that nobody knows', async () => {
+    // UNSPECIFIED for the rest
+    test('with an unknown critical extension', async () => {
       const extension = new x509.Extension('1.3.6.1.4.1.55555.1', true, new Uint8Array([5, 0]))
       const leaf = await issue({ issuer: root, san: [HOST], extensions: [extension] })
       const { error, refused, audited } = await bothWays(chain(leaf))
@@ -192,7 +199,7 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
       expect(isCertificateError(error)).toBe(true)
     })
 
-    test('an authority that may not sign for such names', async () => {
+    test('of an authority that may not sign for such names', async () => {
       // NameConstraints ::= SEQUENCE { permittedSubtrees [0] { dNSName "example.net" } }
       const subtree = Buffer.from('\x82\x0bexample.net', 'latin1')
       const permitted = Buffer.concat([Buffer.from([0x30, subtree.length]), subtree])
@@ -212,7 +219,7 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
     })
   })
 
-  test('a TLS version that is too low ends both before there is anything to judge', async () => {
+  test('a TLS version that is too low ends both before a verdict', async () => {
     const port = await servers.tls({
       ...(await authority.issue(named)),
       minVersion: 'TLSv1',
@@ -225,7 +232,7 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
     }
   })
 
-  test('the failure keeps what Node said', async () => {
+  test("the failure has Node's error as its cause", async () => {
     const { error, refused, audited } = await bothWays(
       await authority.issue({ ...named, validity: 'past' }),
     )
@@ -234,9 +241,9 @@ describe('[STS-36] refused and audited come to the same verdict', () => {
   })
 })
 
-describe('what proves everything', () => {
+describe('a complete proof', () => {
   test.each<Security>([STS, AUDIT, { level: 'encrypted', audit: { by: 'sts' } }])(
-    '[STS-36] is no failure under %j',
+    '[STS-36] gives no failure under %j',
     async (security) => {
       const port = await servers.tls(await authority.issue(named))
       const socket = socketOf(await handshake(port, tlsOptions(HOST, security, roots)))
@@ -246,7 +253,7 @@ describe('what proves everything', () => {
   )
 
   test.each<Security>([{ level: 'opportunistic' }, { level: 'encrypted' }])(
-    'is not asked for under %j',
+    'is not demanded under %j',
     async (security) => {
       const shown = await authority.issue({ cn: 'x', signedBy: 'itself', validity: 'past' })
       const port = await servers.tls(shown)
@@ -256,7 +263,7 @@ describe('what proves everything', () => {
     },
   )
 
-  test('TLSA records that nobody can judge are no proof', async () => {
+  test('is not given by TLSA records without a judge', async () => {
     const security: Security = {
       level: 'authenticated',
       proofs: [{ by: 'dane', tlsa: [], base: HOST, names: [HOST] }],
@@ -270,7 +277,7 @@ describe('what proves everything', () => {
     socket.destroy()
   })
 
-  test('the name that is judged is the one that is asked about, not the one in SNI', async () => {
+  test('is judged by the given name, not the one in SNI', async () => {
     const port = await servers.tls(await authority.issue(named))
     const socket = socketOf(await handshake(port, verifiedTls(HOST, roots)))
     expect(socket.authorized).toBe(true)
@@ -278,7 +285,7 @@ describe('what proves everything', () => {
     socket.destroy()
   })
 
-  test('a session that was resumed proves no more than the first one did', async () => {
+  test('is not given by a resumed session', async () => {
     const port = await servers.tls({
       ...(await authority.issue(named)),
       maxVersion: 'TLSv1.2',
@@ -297,7 +304,7 @@ describe('what proves everything', () => {
   })
 })
 
-describe('judge, of sockets as they may come', () => {
+describe('judge, with sockets of any state', () => {
   interface Facts {
     protocol: string | null
     authorized: boolean
@@ -326,18 +333,18 @@ describe('judge, of sockets as they may come', () => {
     real.destroy()
   })
 
-  test('the good one is good', () => {
+  test('accepts the valid one', () => {
     expect(judge(socket(good), HOST, STS)).toBeUndefined()
   })
 
   test.each([null, 'SSLv3', 'TLSv1', 'TLSv1.1', 'unknown', ''])(
-    '[STS-40] %j is no TLS 1.2',
+    '[STS-40] refuses %j as below TLS 1.2',
     (protocol) => {
       expect(judge(socket({ ...good, protocol }), HOST, STS)).toEqual(invalid('tls-version'))
     },
   )
 
-  test('[STS-36] without an error and yet not authorized, it is not trusted', () => {
+  test('[STS-36] refuses one that is not authorized without an error', () => {
     expect(judge(socket({ ...good, authorized: false }), HOST, STS)).toEqual(
       notTrusted('not-authorized'),
     )
@@ -350,13 +357,13 @@ describe('judge, of sockets as they may come', () => {
     ['ERR_TLS_CERT_ALTNAME_INVALID', MISMATCH],
     ['SOMETHING_NEW', notTrusted('unspecified')],
     [`X_${'Y'.repeat(500)}`, notTrusted('unspecified')],
-  ])('an authorizationError is believed, a new one too: %#', (authorizationError, expected) => {
+  ])('uses an authorizationError, even a new one: %#', (authorizationError, expected) => {
     const failure = judge(socket({ ...good, authorized: false, authorizationError }), HOST, STS)
     expect(failure && said(failure)).toEqual(expected)
     expect(failure?.cause).toBe(authorizationError)
   })
 
-  test('a certificate that is not there names nobody', () => {
+  test('refuses a missing certificate', () => {
     expect(judge(socket({ ...good, certificate: {} }), HOST, STS)).toMatchObject(MISMATCH)
   })
 })
@@ -394,19 +401,19 @@ const withCode = (code: string, rest: object = {}) =>
   Object.assign(new Error('said by Node'), { code, ...rest })
 
 describe('the table of codes', () => {
-  test.each(CODES)('%s', (code, expected) => {
+  test.each(CODES)('maps %s', (code, expected) => {
     const error = withCode(code)
     expect(failedHandshake(error)).toEqual({ ...expected, cause: error })
     expect(isCertificateError(error)).toBe(true)
   })
 
-  test.each(VERSION_CODES)('[STS-40] %s: no TLS version is shared', (code) => {
+  test.each(VERSION_CODES)('[STS-40] maps %s to a missing common TLS version', (code) => {
     const error = withCode(code)
     expect(failedHandshake(error)).toEqual({ ...invalid('tls-version'), cause: error })
     expect(isCertificateError(error)).toBe(false)
   })
 
-  test('a handshake that was waited for in vain', () => {
+  test('maps a handshake that timed out', () => {
     const error = withCode('ETIMEDOUT')
     expect(failedHandshake(error)).toEqual({ ...invalid('handshake-timeout'), cause: error })
     expect(isCertificateError(error)).toBe(false)
@@ -425,14 +432,14 @@ describe('the table of codes', () => {
     undefined,
     null,
     {},
-  ])('anything else has failed, no more: %s', (error) => {
+  ])('maps anything else to a failed handshake: %s', (error) => {
     expect(failedHandshake(error)).toEqual({ ...invalid('handshake-failed'), cause: error })
     expect(isCertificateError(error)).toBe(false)
   })
 })
 
 describe('isHandshakeError', () => {
-  test.each([...CODES.map(([code]) => code), ...VERSION_CODES])('%s is one', (code) => {
+  test.each([...CODES.map(([code]) => code), ...VERSION_CODES])('accepts %s', (code) => {
     expect(isHandshakeError(withCode(code))).toBe(true)
     expect(isHandshakeError(withCode('ESOCKET', { originalCode: code }))).toBe(true)
   })
@@ -442,11 +449,11 @@ describe('isHandshakeError', () => {
     'ERR_SSL_NO_CIPHERS_AVAILABLE',
     'ERR_TLS_HANDSHAKE_TIMEOUT',
     'ETLS',
-  ])('%s is one', (code) => {
+  ])('accepts %s', (code) => {
     expect(isHandshakeError(withCode(code))).toBe(true)
   })
 
-  test('so is one of which only what OpenSSL said is left', () => {
+  test("accepts one that has only OpenSSL's text left", () => {
     const error = Object.assign(new Error('certificate has expired'), { code: 'ESOCKET' })
     expect(isHandshakeError(error)).toBe(true)
   })
@@ -461,27 +468,27 @@ describe('isHandshakeError', () => {
     'ETLS',
     undefined,
     null,
-  ])('%s is none', (error) => {
+  ])('refuses %s', (error) => {
     expect(isHandshakeError(error)).toBe(false)
   })
 })
 
-describe('errors that Nodemailer has had in its hands', () => {
-  describe('since version 10: the code is kept beside its own', () => {
-    test.each(CODES)('%s', (originalCode, expected) => {
+describe('errors that Nodemailer has changed', () => {
+  describe("since version 10, with Node's code in another field", () => {
+    test.each(CODES)('map %s', (originalCode, expected) => {
       for (const code of ['ESOCKET', 'ETLS', 'ECONNECTION']) {
         const error = withCode(code, { originalCode, command: 'CONN' })
         expect(failedHandshake(error)).toEqual({ ...expected, cause: error })
       }
     })
 
-    test.each(VERSION_CODES)('[STS-40] %s', (originalCode) => {
+    test.each(VERSION_CODES)('[STS-40] map %s', (originalCode) => {
       const error = withCode('ETLS', { originalCode })
       expect(said(failedHandshake(error))).toEqual(invalid('tls-version'))
     })
   })
 
-  describe('before: what OpenSSL said is left', () => {
+  describe("before version 10, with only OpenSSL's text", () => {
     test.each<[message: string, expected: object]>([
       ['certificate has expired', EXPIRED],
       ['certificate is not yet valid', invalid('certificate-not-yet-valid')],
@@ -492,11 +499,11 @@ describe('errors that Nodemailer has had in its hands', () => {
       ['unable to verify the first certificate', notTrusted('incomplete-chain')],
       ['certificate signature failure', notTrusted('bad-signature')],
       ['unsuitable certificate purpose', notTrusted('wrong-purpose')],
-      // Since version 24 Node gives advice
+      // Node adds advice since version 24
       [`self-signed certificate${ADVICE}`, notTrusted('self-signed')],
       [`unable to verify the first certificate${ADVICE}`, notTrusted('incomplete-chain')],
       [`unable to get local issuer certificate${ADVICE}`, notTrusted('unknown-authority')],
-    ])('%s', (message, expected) => {
+    ])('map %s', (message, expected) => {
       for (const code of ['ESOCKET', 'ETLS', 'ECONNECTION']) {
         const error = Object.assign(new Error(message), { code, command: 'CONN' })
         expect(failedHandshake(error)).toEqual({ ...expected, cause: error })
@@ -510,24 +517,27 @@ describe('errors that Nodemailer has had in its hands', () => {
         reason,
       })
 
-    test.each(['tlsv1 alert protocol version', 'unsupported protocol'])('[STS-40] %s', (reason) => {
-      expect(said(failedHandshake(openssl(reason)))).toEqual(invalid('tls-version'))
-    })
+    test.each(['tlsv1 alert protocol version', 'unsupported protocol'])(
+      '[STS-40] map %s',
+      (reason) => {
+        expect(said(failedHandshake(openssl(reason)))).toEqual(invalid('tls-version'))
+      },
+    )
 
-    test('plaintext in place of TLS is no matter of versions', () => {
+    test('map plaintext in place of TLS to no version failure', () => {
       expect(said(failedHandshake(openssl('wrong version number')))).toEqual(
         invalid('handshake-failed'),
       )
     })
 
-    test('Nodemailer’s own words for its own troubles are nothing of the kind', () => {
+    test("do not include Nodemailer's own errors", () => {
       for (const message of ['Connection closed', 'Timeout', 'read ECONNRESET', '']) {
         const error = Object.assign(new Error(message), { code: 'ESOCKET' })
         expect(said(failedHandshake(error))).toEqual(invalid('handshake-failed'))
       }
     })
 
-    test('text in an error that Node gave a code counts for nothing', () => {
+    test('ignore the text of an error with a code of Node', () => {
       const error = Object.assign(new Error('certificate has expired'), { code: 'ECONNRESET' })
       expect(said(failedHandshake(error))).toEqual(invalid('handshake-failed'))
     })
@@ -541,7 +551,7 @@ describe('errors that Nodemailer has had in its hands', () => {
     ['self-signed', { ...named, cn: HOST, signedBy: 'itself' }],
     ['a stranger, its root sent', { ...named, signedBy: 'stranger' }],
     ['no intermediate sent', { ...named, chain: false }],
-  ])('a real error means the same after its code was written over: %s', async (_, spec) => {
+  ])('keep the meaning of a real error whose code was overwritten: %s', async (_, spec) => {
     const port = await servers.tls(await authority.issue(spec))
     const error = errorOf(await handshake(port, verifiedTls(HOST, roots)))
     const before = said(failedHandshake(error))
@@ -549,7 +559,7 @@ describe('errors that Nodemailer has had in its hands', () => {
     expect(said(failedHandshake(error))).toEqual(before)
   })
 
-  test('[STS-40] and a real one about the version', async () => {
+  test('[STS-40] keep the meaning of a real version error', async () => {
     const port = await servers.tls({
       ...(await authority.issue(named)),
       minVersion: 'TLSv1',
@@ -559,5 +569,40 @@ describe('errors that Nodemailer has had in its hands', () => {
     const error = errorOf(await handshake(port, verifiedTls(HOST, roots)))
     Object.assign(error, { code: 'ESOCKET', command: 'CONN' })
     expect(said(failedHandshake(error))).toEqual(invalid('tls-version'))
+  })
+})
+
+describe('a handshake remembers the host that its certificate names', () => {
+  const OTHER = 'mx2.example.com'
+  const both = { san: [`DNS:${HOST}`, `DNS:${OTHER}`] }
+
+  test('[STS-36] and no other host is taken for it', async () => {
+    const port = await servers.tls(await authority.issue(named))
+    const socket = socketOf(await handshake(port, verifiedTls(HOST, roots), connectTls))
+    expect(isNamed(socket, HOST)).toBe(true)
+    expect(judge(socket, HOST, STS)).toBeUndefined()
+    expect(judge(socket, OTHER, STS)).toMatchObject(MISMATCH)
+    socket.destroy()
+  })
+
+  test('another host that the certificate names too is found by a look at it', async () => {
+    const port = await servers.tls(await authority.issue(both))
+    const socket = socketOf(await handshake(port, verifiedTls(HOST, roots), connectTls))
+    expect(isNamed(socket, OTHER)).toBe(false)
+    expect(judge(socket, OTHER, STS)).toBeUndefined()
+    socket.destroy()
+  })
+
+  test.each<[name: string, changes: ConnectionOptions]>([
+    ['by a comparison of the caller', { checkServerIdentity: () => undefined }],
+    ['with the name of another host', { host: OTHER, servername: OTHER }],
+  ])('nothing is remembered %s, and a certificate for neither is refused', async (_, changes) => {
+    const port = await servers.tls(await authority.issue({ san: ['DNS:third.example'] }))
+    const options = { ...tlsOptions(HOST, AUDIT, roots), ...changes }
+    const socket = socketOf(await handshake(port, options, connectTls))
+    expect(isNamed(socket, HOST)).toBe(false)
+    expect(isNamed(socket, OTHER)).toBe(false)
+    expect(judge(socket, HOST, STS)).toMatchObject(MISMATCH)
+    socket.destroy()
   })
 })

@@ -1,7 +1,8 @@
 /**
- * What counting costs the sending path: nanoseconds for a session, of the fastest of ten rounds.
+ * The cost of counting for the sending path: nanoseconds for a session, of the fastest of ten
+ * rounds.
  *
- *     npx tsx test/tlsrpt/collector-bench.ts
+ * npx tsx test/tlsrpt/collector-bench.ts
  */
 import { subscribe } from 'node:diagnostics_channel'
 import { Collector } from '../../src/tlsrpt/collector.js'

@@ -24,7 +24,7 @@ function newCollector(limits: Partial<typeof LIMITS> = {}): Collector {
   return new Collector({ ...LIMITS, ...limits, now: () => time })
 }
 
-/** What was counted, readable. */
+/** The counts in readable form. */
 function seen(collector: Collector) {
   const { counts } = collector.take()
   return counts.flatMap(({ day, domain, policies }) =>
@@ -48,8 +48,8 @@ function sessionsIn(counts: readonly DomainCounts[]): number {
   return sum
 }
 
-describe('what is counted', () => {
-  it('[RPT-3] successes and failures by day, domain and policy', () => {
+describe('the counts of a collector', () => {
+  it('[RPT-3] hold successes and failures by day, domain and policy', () => {
     const collector = newCollector()
     for (let n = 0; n < 3; n++) collector.onSession(session())
     collector.onSession(plainSession('carol.example'))
@@ -84,7 +84,7 @@ describe('what is counted', () => {
     ])
   })
 
-  it('[RPT-6] by UTC day, to the millisecond', () => {
+  it('[RPT-6] change at midnight UTC, to the millisecond', () => {
     const collector = newCollector()
     time = Date.UTC(2026, 2, 14, 23, 59, 59, 999)
     collector.onSession(session())
@@ -97,7 +97,7 @@ describe('what is counted', () => {
     ])
   })
 
-  it('a failed discovery is a failed session, without what only a session knows', () => {
+  it('hold a failed discovery as a failed session without session data', () => {
     const collector = newCollector()
     const { policy } = session()
     collector.onPolicyFailure({
@@ -116,7 +116,7 @@ describe('what is counted', () => {
     ])
   })
 
-  it('a session that never was: the policy does not name the host', () => {
+  it('hold a refused host that the policy does not name as a failed session', () => {
     const collector = newCollector()
     const { policy } = session()
     collector.onSession({
@@ -140,7 +140,7 @@ describe('what is counted', () => {
     ])
   })
 
-  it('[RPT-4] the policy as it was fetched, line by line; and its mx patterns', () => {
+  it('[RPT-4] hold the lines of the fetched policy and its mx patterns', () => {
     const collector = newCollector()
     collector.onSession(session())
     collector.onSession(plainSession('carol.example'))
@@ -157,7 +157,7 @@ describe('what is counted', () => {
     })
   })
 
-  it('[RPT-4] a policy that has changed is another one; its id alone makes none', () => {
+  it('[RPT-4] separate a changed policy, but not a mere new id', () => {
     const collector = newCollector()
     const { policy } = session()
     collector.onSession(session())
@@ -167,7 +167,7 @@ describe('what is counted', () => {
     expect(seen(collector).map(({ successes }) => successes)).toEqual([2, 1])
   })
 
-  it('[RPT-5] every result type by its name, and another word as a reason', () => {
+  it('[RPT-5] hold every result type by its name, and an unknown word as a reason', () => {
     const collector = newCollector()
     for (const resultType of RESULT_TYPES) {
       collector.onSession(session({ failure: { resultType } }))
@@ -179,7 +179,7 @@ describe('what is counted', () => {
     expect(failures.at(-1)?.[0]).toMatchObject({ failureReasonCode: 'quantum-decay' })
   })
 
-  it('[RPT-15] what is not known is left out', () => {
+  it('[RPT-15] omit unknown fields', () => {
     const collector = newCollector()
     const { policy } = session()
     collector.onSession({
@@ -195,7 +195,7 @@ describe('what is counted', () => {
     })
   })
 
-  it('addresses are plain, and texts are bounded and escaped', () => {
+  it('hold plain addresses, and bounded, escaped texts', () => {
     const collector = newCollector()
     collector.onSession(
       failedSession({
@@ -210,7 +210,7 @@ describe('what is counted', () => {
     expect(failure.receivingMxHelo.length).toBeLessThan(220)
   })
 
-  it('[RPT-10] what is sent as own traffic is not, nor what follows from it', async () => {
+  it('[RPT-10] exclude own traffic and everything it causes', async () => {
     const collector = newCollector()
     await asOwnTraffic(async () => {
       collector.onSession(session())
@@ -226,9 +226,9 @@ describe('what is counted', () => {
   })
 })
 
-describe('what others publish', () => {
+describe('events of an invalid form', () => {
   it.each([undefined, null, 5, 'text', {}, { policy: null }, { policy: {} }])(
-    'never throws: %j',
+    'never make the collector throw: %j',
     (event) => {
       const collector = newCollector()
       collector.onSession(event)
@@ -238,7 +238,7 @@ describe('what others publish', () => {
   )
 
   it.each(['[192.0.2.1]', '[IPv6:2001:db8::1]', 'Bob.example', 'bob.example.', ''])(
-    '%j is no Policy Domain',
+    'with the Policy Domain %j are not counted',
     (domain) => {
       const collector = newCollector()
       collector.onSession(plainSession(domain))
@@ -247,8 +247,8 @@ describe('what others publish', () => {
   )
 })
 
-describe('the bounds', () => {
-  it('a million different failures: a bounded number is told apart, all are counted', () => {
+describe('the bounds of a collector', () => {
+  it('count a million different failures, of which a bounded number is distinct', () => {
     const collector = newCollector({ maxFailures: 500 })
     for (let n = 0; n < 1_000_000; n++) {
       collector.onSession(failedSession({ address: `2001:db8::${n.toString(16)}` }))
@@ -265,7 +265,7 @@ describe('the bounds', () => {
     expect(count).toBe(1_000_000 - 500)
   })
 
-  it('[RPT-5] what is counted together keeps its result type', () => {
+  it('[RPT-5] keep the result type of failures counted together', () => {
     const collector = newCollector({ maxFailures: 1 })
     for (const resultType of RESULT_TYPES) {
       for (const address of ['192.0.2.1', '192.0.2.2']) {
@@ -282,7 +282,7 @@ describe('the bounds', () => {
     expect([...sums]).toEqual(RESULT_TYPES.map((type) => [type, 2]))
   })
 
-  it('over all domains together, too', () => {
+  it('hold over all domains together', () => {
     const collector = newCollector()
     for (let n = 0; n < 150_000; n++) {
       const domain = `d${n % 200}.example`
@@ -295,7 +295,7 @@ describe('the bounds', () => {
     expect(kept.length).toBeLessThanOrEqual(100_000 + 200)
   })
 
-  it('a domain that changes its policy all the time: the last are counted together', () => {
+  it('count the latest policies of a constantly changing domain together', () => {
     const collector = newCollector()
     const { policy } = session()
     for (let n = 0; n < 300; n++) {
@@ -313,7 +313,7 @@ describe('the bounds', () => {
     expect(policies.at(-1)?.policy).not.toHaveProperty('policyString')
   })
 
-  it('more domains than there is room for: those that are known go on, the rest is told', () => {
+  it('go on counting known domains above maxDomains, and report the rest', () => {
     const collector = newCollector({ maxDomains: 2 })
     for (const domain of ['a.example', 'b.example', 'c.example', 'a.example', 'd.example']) {
       collector.onSession(plainSession(domain))
@@ -327,7 +327,7 @@ describe('the bounds', () => {
     expect(collector.take()).toMatchObject({ counts: [{ domain: 'c.example' }], uncounted: 0 })
   })
 
-  it('the room is for domains of a day', () => {
+  it('count domains of each day separately', () => {
     const collector = newCollector({ maxDomains: 2 })
     collector.onSession(plainSession('a.example'))
     time += DAY
@@ -337,7 +337,7 @@ describe('the bounds', () => {
   })
 })
 
-describe('adding up', () => {
+describe('adding counts', () => {
   const policy = { policyType: 'sts', policyDomain: 'bob.example' }
   const failure = (n: number) =>
     JSON.stringify({ resultType: 'certificate-expired', receivingIp: String(n) })
@@ -348,7 +348,7 @@ describe('adding up', () => {
     failures,
   })
 
-  it('is by policy and failure', () => {
+  it('works by policy and failure', () => {
     const kept = [counted('a', 1, [[failure(1), 2]]), counted('b', 5)]
     const added = [
       counted('a', 10, [
@@ -367,7 +367,7 @@ describe('adding up', () => {
     ])
   })
 
-  it('tells no more apart than the limits say, and loses nothing', () => {
+  it('keeps no more details than the limits, and loses no session', () => {
     const others = JSON.stringify({
       resultType: 'certificate-expired',
       failureReasonCode: 'details-omitted',

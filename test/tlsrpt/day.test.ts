@@ -1,6 +1,6 @@
 /**
- * A day of mail in a mail world, and what is reported of it, compared to reports that were written
- * by hand: expected/day.json.
+ * A day of mail in a mail world, and its reports, compared to a file that was not generated:
+ * expected/day.json.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -53,7 +53,7 @@ const expected: Record<string, Json> = JSON.parse(
   readFileSync(new URL('./expected/day.json', import.meta.url), 'utf8'),
 )
 
-/** The report in a mail as it stands there, before anybody has made something of it. */
+/** The raw report in a mail. */
 function jsonIn(message: ReceivedMessage): Json {
   const { parts } = parseMail(message.bytes)
   const part = parts.find(({ type }) => type === 'application/tlsrpt+gzip')
@@ -61,7 +61,7 @@ function jsonIn(message: ReceivedMessage): Json {
   return JSON.parse(gunzipSync(part.content).toString())
 }
 
-/** Everything below it, by the name of its field. */
+/** All values of a field at any depth. */
 function valuesOf(json: unknown, field: string): unknown[] {
   if (typeof json !== 'object' || json === null) return []
   return Object.entries(json).flatMap(([name, value]) =>
@@ -117,12 +117,12 @@ describe('a day', () => {
     if (dnsFault) domain.dns.fails(dnsFault)
     for (let n = 0; n < messages; n++) {
       const message = { from: 'me@sender.example', to: `you@${domain.name}`, text: 'Hello' }
-      // Whether it is delivered is not what is tested here
+      // Its delivery is not tested here
       await transporter.sendMail(message).catch(() => undefined)
     }
   }
 
-  /** A world gives out its addresses itself: "the address of mx.bob.example" is filled in. */
+  /** Fills in the addresses that a world assigns: "the address of mx.bob.example". */
   function withAddresses(json: Json | undefined): unknown {
     return JSON.parse(JSON.stringify(json), (_, value) => {
       const host = /^the address of (.+)$/.exec(String(value))?.[1]
@@ -130,7 +130,7 @@ describe('a day', () => {
     })
   }
 
-  it('[RPT-10] every domain gets its report, also those that TLS fails with', () => {
+  it('[RPT-10] sends every domain its report, even where TLS fails', () => {
     expect([...reports.keys()].sort()).toEqual(SCENES.map(({ name }) => `${name}.example`).sort())
     const inPlaintext = world.inbox.filter(({ tls }) => tls === false).map(({ mx }) => mx)
     expect(inPlaintext.sort()).toEqual([
@@ -142,7 +142,7 @@ describe('a day', () => {
   })
 
   it.each(SCENES.map(({ name }) => `${name}.example`))(
-    '[RPT-3] [RPT-4] [RPT-5] [RPT-6] [RPT-15] %s',
+    '[RPT-3] [RPT-4] [RPT-5] [RPT-6] [RPT-15] has correct reports of %s',
     (domain) => {
       const { 'report-id': id, ...report } = reports.get(domain) ?? {}
       expect(report).toEqual(withAddresses(expected[domain]))
@@ -150,19 +150,19 @@ describe('a day', () => {
     },
   )
 
-  it('[RPT-5] every result type that MTA-STS can cause is among them, and no other word', () => {
+  it('[RPT-5] has every result type that MTA-STS can cause, and no others', () => {
     const seen = new Set([...reports.values()].flatMap((json) => valuesOf(json, 'result-type')))
     const ofDane = ['tlsa-invalid', 'dnssec-invalid', 'dane-required']
     expect([...seen].sort()).toEqual(RESULT_TYPES.filter((type) => !ofDane.includes(type)).sort())
   })
 
-  it('[RPT-15] nothing in them is null or empty', () => {
+  it('[RPT-15] has reports without null or empty fields', () => {
     for (const json of reports.values()) {
       expect(JSON.stringify(json)).not.toMatch(/null|""|\[\]|\{\}/)
     }
   })
 
-  it('[RPT-10] the sessions that carried the reports are in none', async () => {
+  it('[RPT-10] has no report of the sessions that carried reports', async () => {
     clock.time += DAY
     world.forget()
     expect(await reporter.sendReports()).toEqual({

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { expect, it } from 'vitest'
 
-it('the example sends the reports that it says, and ends by itself', async () => {
+it('the example sends its reports and ends by itself', async () => {
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   const root = fileURLToPath(new URL('../..', import.meta.url))
   const example = spawn(process.execPath, ['--import', tsx, 'examples/tlsrpt.ts'], {

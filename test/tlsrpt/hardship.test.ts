@@ -1,73 +1,41 @@
-/** Stores that fail or lie, destinations that are slow, events that are odd, clocks that differ. */
+/** Stores that fail or give wrong answers, slow destinations, invalid events, different clocks. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaStsError } from '../../src/errors.js'
 import type { StoreFailureEvent, TlsReportsEvent } from '../../src/events.js'
-import type { Logger } from '../../src/logger.js'
 import {
   type ClaimedReport,
   memoryReportStore,
   type ReportMail,
   type ReportStore,
-  TlsReporter,
   type TlsReporterOptions,
 } from '../../src/tlsrpt/index.js'
+import { LIMITS, MINUTE, NOTHING, setUp as setUpReporter } from './reporter-setup.js'
 import {
   counts,
   DAY,
-  FakeResolver,
-  FakeTransporter,
   failedSession,
   HOUR,
   OtherProcess,
   plainSession,
   publishSession,
-  reporterOptions,
   session,
   TODAY,
   TODAY_NOON,
 } from './support.js'
 
-const MINUTE = 60_000
-const LIMITS = { maxPolicies: 16, maxFailures: 1000 }
-const NOTHING = { sent: 0, postponed: 0, abandoned: 0, unwanted: 0 }
-const reporters: TlsReporter[] = []
+const DOMAINS = ['a.example', 'b.example', 'bob.example', 'c.example']
 const cleanups: (() => void)[] = []
 
-afterEach(async () => {
+afterEach(() => {
   vi.useRealTimers()
   for (const cleanup of cleanups.splice(0)) cleanup()
-  for (const reporter of reporters.splice(0)) await reporter.close().catch(() => undefined)
 })
 
+/** A reporter for four domains, whose store may fail when it is closed. */
 function setUp(overrides: Partial<TlsReporterOptions> = {}) {
-  const clock = { time: TODAY_NOON }
-  const transporter = new FakeTransporter()
-  const domains = ['a', 'b', 'bob', 'c'].map((name) => `${name}.example`)
-  const resolver = new FakeResolver(
-    Object.fromEntries(domains.map((domain) => [domain, `mailto:reports@${domain}`])),
-  )
-  const store = overrides.store ?? memoryReportStore()
-  const logged: string[] = []
-  const log = (_: object, message: string, ...args: unknown[]) => {
-    logged.push(message.replace(/%[sd]/g, () => String(args.shift())))
-  }
-  const logger: Logger = { debug: log, info: log, warn: log, error: log }
-  const options = reporterOptions({
-    transporter,
-    resolver,
-    logger,
-    now: () => clock.time,
-    ...overrides,
-    store,
-  })
-  const reporter = new TlsReporter(options)
-  reporters.push(reporter)
-  const passing = (ms: number) => {
-    clock.time += ms
-  }
-  return { clock, passing, transporter, resolver, store, logged, reporter, options }
+  return setUpReporter(overrides, { domains: DOMAINS, onCloseError: () => undefined })
 }
 
 function heardOn<T>(name: 'mta-sts:tlsrpt' | 'mta-sts:store-failure'): T[] {
@@ -95,8 +63,8 @@ async function sumsIn(store: ReportStore): Promise<Record<string, number>> {
 
 const never = () => new Promise<never>(() => {})
 
-describe('replies that are lost', () => {
-  it('[RPT-16] counts whose reply was lost are added once, and what comes meanwhile is added too', async () => {
+describe('lost replies', () => {
+  it('[RPT-16] counts with a lost reply are added once, and later ones are added too', async () => {
     const store = memoryReportStore()
     let losing = true
     const lossy: ReportStore = {
@@ -119,7 +87,7 @@ describe('replies that are lost', () => {
     expect(Object.values(sums).reduce((sum, count) => sum + count)).toBe(1010)
   })
 
-  it('[RPT-16] counts that arrive after their time was over are added once', async () => {
+  it('[RPT-16] counts that arrive after the limit are added once', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const store = memoryReportStore()
     const late: (() => void)[] = []
@@ -145,8 +113,8 @@ describe('replies that are lost', () => {
   })
 })
 
-describe('what cannot be read or added', () => {
-  it('[RPT-17] odd events lose nothing but themselves', async () => {
+describe('invalid data', () => {
+  it('[RPT-17] invalid events lose only themselves', async () => {
     const { reporter, store, logged } = setUp()
     const policy = session().policy
     const odd: unknown[] = [
@@ -179,7 +147,7 @@ describe('what cannot be read or added', () => {
     expect(logged.join()).toContain('sessions were not counted')
   })
 
-  it('[RPT-17] a domain whose counts the store refuses keeps no others back, and is offered again', async () => {
+  it('[RPT-17] a domain whose counts the store refuses does not block others, and is offered again', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const store = memoryReportStore()
     let refusing = true
@@ -214,7 +182,7 @@ describe('what cannot be read or added', () => {
     expect(logged.filter((line) => line.includes('wrong type')).length).toBe(1)
   })
 
-  it('[RPT-17] counts that the store refuses for a day are given up, and that is told', async () => {
+  it('[RPT-17] counts that the store refuses for a day are dropped and reported', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const refuse = () => Promise.reject(new MtaStsError('wrong type', 'ESTOREVALUE'))
     const { reporter, logged } = setUp({ store: { ...memoryReportStore(), add: refuse } })
@@ -229,7 +197,7 @@ describe('what cannot be read or added', () => {
     expect(logged.at(-1)).toMatch(/^1 sessions were not counted/)
   })
 
-  it('[RPT-17] a report that cannot be read keeps no others back, and is given up after 24 hours', async () => {
+  it('[RPT-17] an unreadable report does not block others, and is dropped after 24 hours', async () => {
     const store = memoryReportStore()
     const spoiled: ReportStore = {
       ...store,
@@ -259,7 +227,7 @@ describe('what cannot be read or added', () => {
     expect(String(last?.error)).toContain('a row is damaged')
   })
 
-  it('[RPT-17] a store of others that rejects for one report keeps no others back', async () => {
+  it('[RPT-17] a third-party store that rejects for one report does not block others', async () => {
     const store = memoryReportStore()
     const rejecting: ReportStore = {
       ...store,
@@ -307,7 +275,7 @@ describe('a store of others', () => {
 })
 
 describe('slow destinations', () => {
-  /** Takes each mail after so long, by the fake clock. */
+  /** Accepts each mail after this time, by the fake clock. */
   function slowTransporter(delay: number) {
     const sent: string[] = []
     const sendMail = (mail: ReportMail) => {
@@ -325,7 +293,7 @@ describe('slow destinations', () => {
   }
 
   it.each([6, 11, 29])(
-    '[RPT-12] a destination that takes %d minutes for a mail gets one copy, though others are on the store',
+    '[RPT-12] a destination that takes %d minutes for a mail gets one copy from several processes',
     async (minutes) => {
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
       const transporter = slowTransporter(minutes * MINUTE)
@@ -349,7 +317,7 @@ describe('slow destinations', () => {
     },
   )
 
-  it('[RPT-12] an answer that comes after half an hour marks the report as sent', async () => {
+  it('[RPT-12] an answer after half an hour marks the report as sent', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
     const transporter = slowTransporter(50 * MINUTE)
     const { reporter, clock, passing, options, store } = setUp({ transporter })
@@ -359,7 +327,7 @@ describe('slow destinations', () => {
     const sending = reporter.sendReports()
     await pass(clock, 31 * MINUTE)
     expect(await sending).toEqual({ ...NOTHING, postponed: 1 })
-    // The next attempt finds the first mail under way, and waits for it
+    // The next attempt waits for the first mail, which is still being sent
     await pass(clock, 10 * MINUTE)
     const again = reporter.sendReports()
     await pass(clock, 30 * MINUTE)
@@ -368,7 +336,7 @@ describe('slow destinations', () => {
     expect(transporter.sent).toEqual(['reports@bob.example'])
   })
 
-  it('[RPT-12] an answer that comes between two attempts keeps the other process from sending again', async () => {
+  it('[RPT-12] an answer between two attempts prevents another copy by the other process', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
     const transporter = slowTransporter(32 * MINUTE)
     const { reporter, clock, passing, options, store } = setUp({ transporter })
@@ -386,7 +354,7 @@ describe('slow destinations', () => {
     expect(transporter.sent).toEqual(['reports@bob.example'])
   })
 
-  it('[RPT-13] a store that fails for a moment after a destination took the report: one copy', async () => {
+  it('[RPT-13] a store that fails for a moment after a delivery: one copy', async () => {
     const store = memoryReportStore()
     let saves = 0
     const flaky: ReportStore = {
@@ -407,7 +375,7 @@ describe('slow destinations', () => {
     expect(transporter.sent.length).toBe(1)
   })
 
-  it('[RPT-13] a store that is down for an hour after a destination took the report: one copy', async () => {
+  it('[RPT-13] a store that is down for an hour after a delivery: one copy', async () => {
     const store = memoryReportStore()
     let saves = 0
     let down = false
@@ -431,7 +399,7 @@ describe('slow destinations', () => {
 })
 
 describe('close', () => {
-  it('[RPT-18] writes the counts before it waits for a server that hangs, and ends within seconds', async () => {
+  it('[RPT-18] writes the counts before it waits for a server without an answer, and ends within seconds', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const store = memoryReportStore()
     const steps: string[] = []
@@ -480,7 +448,7 @@ describe('close', () => {
   })
 
   it.each(['add', 'seal', 'claim', 'save', 'close'] as const)(
-    '[RPT-18] ends within ten seconds though %s of the store never answers',
+    '[RPT-18] ends within ten seconds if %s of the store never answers',
     async (method) => {
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
       const store = memoryReportStore()
@@ -508,7 +476,7 @@ describe('close', () => {
     },
   )
 
-  it('[RPT-18] stops between two destinations, and leaves the rest to the next process at once', async () => {
+  it('[RPT-18] stops between two destinations; the next process continues at once', async () => {
     const { reporter, transporter, resolver, passing, options, store } = setUp()
     resolver.reports('bob.example', 'mailto:a@bob.example,mailto:b@bob.example')
     publishSession()
@@ -527,7 +495,7 @@ describe('close', () => {
 })
 
 describe('many domains', () => {
-  it('the first flush of many domains leaves the event loop to others again and again', async () => {
+  it('the first flush of many domains yields to the event loop regularly', async () => {
     const { reporter } = setUp()
     for (let n = 0; n < 10_000; n++) publishSession(plainSession(`d${n}.example`))
     let flushing = true
@@ -545,8 +513,8 @@ describe('many domains', () => {
   })
 })
 
-describe('clocks that differ', () => {
-  it('[RPT-6] ten minutes apart, and sending every minute at midnight: one report a domain and day', async () => {
+describe('different clocks', () => {
+  it('[RPT-6] ten minutes apart, with sending every minute at midnight: one report for each domain and day', async () => {
     const { transporter, store, options } = setUp()
     const midnight = Date.UTC(2026, 2, 15)
     const clock = { time: 0 }
@@ -570,7 +538,7 @@ describe('clocks that differ', () => {
     expect(successes).toEqual([published.get('2026-03-14'), published.get('2026-03-15')])
   })
 
-  it('[STS-54] a first attempt that lies in the future does not make the attempts endless', async () => {
+  it('[STS-54] a first attempt in the future does not make the attempts endless', async () => {
     const { reporter, transporter, passing, store, clock } = setUp()
     publishSession()
     await reporter.flush()
@@ -596,8 +564,8 @@ describe('clocks that differ', () => {
   })
 })
 
-describe('what is published', () => {
-  it('[RPT-19] each run, with what was sent, postponed and abandoned, and why', async () => {
+describe('mta-sts:tlsrpt', () => {
+  it('[RPT-19] publishes each run, with sent, postponed and abandoned reports and the reasons', async () => {
     const { reporter, transporter, passing, resolver } = setUp()
     const events = heardOn<TlsReportsEvent>('mta-sts:tlsrpt')
     for (const name of ['a', 'b', 'bob', 'none']) publishSession(plainSession(`${name}.example`))

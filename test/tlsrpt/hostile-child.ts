@@ -1,4 +1,4 @@
-/** Reads one hostile file in a process of its own, and tells what it cost. */
+/** Reads one hostile file in a separate process, and reports the cost. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { ReportSyntaxError, readReports } from '../../src/tlsrpt/parse.js'
 import { HOSTILE_FILES } from './hostile-files.js'
@@ -9,7 +9,7 @@ function millisecondsSince(start: NodeJS.CpuUsage): number {
   return (user + system) / 1000
 }
 
-/** Processor time of reading 10 MB of ordinary JSON: the unit in which the cost is told. */
+/** Processor time of reading 10 MB of ordinary JSON: the unit of the cost. */
 function unit(): number {
   const row = { 'organization-name': 'Example', count: 1, nested: { list: [1, 2, 3] } }
   const text = JSON.stringify(Array.from({ length: 12_000 }, () => row))
@@ -18,7 +18,7 @@ function unit(): number {
   return millisecondsSince(start)
 }
 
-/** What the process takes at its most, in MiB; `maxRSS` begins with what its parent took. */
+/** The peak memory of the process, in MiB; `maxRSS` begins with that of its parent. */
 function peak(): number {
   const status = readFileSync('/proc/self/status', 'utf8')
   return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024
@@ -29,7 +29,7 @@ if (make === undefined) throw new Error(`There is no file of ${process.argv[2]}`
 const bytes = make()
 globalThis.gc?.()
 const before = process.memoryUsage().rss / 1024 / 1024
-// From here on the peak is counted anew
+// From here on the peak is measured again
 writeFileSync('/proc/self/clear_refs', '5')
 const start = process.cpuUsage()
 let outcome = ''

@@ -1,5 +1,5 @@
 /**
- * Files made to cost time or memory: small under compression, or within the size limit as they are.
+ * Files that are made to cost time or memory: small under compression, or within the size limit.
  *
  * @module
  */
@@ -11,12 +11,12 @@ const MAIL_LIMIT = 8 * 1024 * 1024
 const START =
   '{"organization-name":"x","report-id":"1","date-range":{"start-datetime":"2026-01-01","end-datetime":"2026-01-01"},'
 
-/** As often as it fits into so many bytes. */
+/** Repeats a text up to this many bytes. */
 const fill = (text: string, size = LIMIT - 1000) => text.repeat(Math.floor(size / text.length))
 
 const mail = (...lines: string[]) => Buffer.from(lines.join('\n'))
 
-/** Each with its own name. */
+/** Fields with different names. */
 function differentFields(size: number): string {
   const fields: string[] = []
   for (let length = 0; length < size; length += 12) fields.push(`"k${fields.length}":0,`)
@@ -40,7 +40,7 @@ function deepMail(): Buffer {
   return mail(`${fill(header, 300)}A: b`, '', fill('x', MAIL_LIMIT - 1000))
 }
 
-/** By what they consist of. */
+/** Files by content. */
 export const HOSTILE_FILES: Readonly<Record<string, () => Buffer>> = {
   'brackets under gzip': () => gzipSync(fill('[')),
   'brackets under gzip under zlib': () => deflateSync(gzipSync(fill('['))),

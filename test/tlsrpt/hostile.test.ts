@@ -1,4 +1,4 @@
-/** Whatever a report is made of, reading it takes bounded processor time and 200 MiB at most. */
+/** Any report takes bounded processor time and 200 MiB at most. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -14,10 +14,10 @@ interface Cost {
   mebibytes: number
 }
 
-/** Beside what Node itself takes */
+/** In addition to Node itself */
 const MAX_MEBIBYTES = 200
 
-/** Processor time beside that of reading ordinary text as JSON; what it guards against took 100 times more */
+/** Processor time relative to ordinary JSON; the guarded faults took 100 times more */
 const MAX_RATIO = 80
 
 async function costOf(name: string): Promise<Cost> {
@@ -29,7 +29,7 @@ async function costOf(name: string): Promise<Cost> {
 
 describe.runIf(existsSync('/proc/self/clear_refs'))('readReports', () => {
   it.each(Object.keys(HOSTILE_FILES))(
-    '[RPT-17] bounds what %s cost',
+    '[RPT-17] reads %s within bounds of time and memory',
     async (name) => {
       const { outcome, ratio, mebibytes } = await costOf(name)
       expect(outcome).toMatch(/^(?:EREPORTSYNTAX|\d+ reports)$/)

@@ -1,4 +1,4 @@
-/** Two senders that report to each other: they go quiet when they have nothing else to say. */
+/** Two senders that report to each other stop when there is nothing else to report. */
 import nodemailer, { type Transporter } from 'nodemailer'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { mtaStsTransport, type SentInfo } from '../../src/nodemailer/index.js'
@@ -21,7 +21,7 @@ beforeAll(async () => {
       name: `mail.${name}`,
       now: () => clock.time,
     }
-    // Each report on a connection of its own, which would be a session to be reported
+    // Each report on a separate connection, which would be a session to be reported
     const transport = mtaStsTransport({ ...options, maxMessages: 1 })
     const transporter = nodemailer.createTransport(transport)
     const reporter = new TlsReporter({
@@ -46,7 +46,7 @@ afterAll(async () => {
   await world.close()
 })
 
-it('[RPT-10] after one day of reports there are no more', async () => {
+it('[RPT-10] reports cause no further reports the next day', async () => {
   const [alice, bob] = senders
   const message = { subject: 'Hi', text: 'Hello' }
   await alice?.transporter.sendMail({ ...message, from: 'a@alice.example', to: 'b@bob.example' })
@@ -65,7 +65,7 @@ it('[RPT-10] after one day of reports there are no more', async () => {
       }),
     )
   }
-  // Both live in this process, so each has heard of both sessions
+  // Both are in this process, so each has counted both sessions
   expect(mails[0]?.sort()).toEqual([
     'alice.example to alice.example',
     'alice.example to bob.example',

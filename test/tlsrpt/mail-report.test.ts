@@ -41,7 +41,7 @@ function fileFor(domain: string, settings = SETTINGS): ReportFile {
   return makeFile({ ...claimed, id: '0123456789abcdef' }, settings)
 }
 
-/** The message as it would leave, signed by Nodemailer. */
+/** The message as sent, signed by Nodemailer. */
 async function signedMail(settings = SETTINGS): Promise<Buffer> {
   const stream = nodemailer.createTransport({ streamTransport: true, buffer: true })
   const sent: Buffer[] = []
@@ -89,7 +89,7 @@ describe('a receiver', () => {
     return summary
   }
 
-  it('[RPT-7] [RPT-9] accepts the reports: signed by the submitter, read back as they were', async () => {
+  it('[RPT-7] [RPT-9] accepts reports signed by the submitter, and reads them back unchanged', async () => {
     const events = [session(), failedSession(), failedSession(), plainSession('carol.example')]
     expect(await sendDay(events)).toMatchObject({ sent: 2, postponed: 0 })
     expect(receiver.refused).toEqual([])
@@ -120,7 +120,7 @@ describe('a receiver', () => {
     ])
   })
 
-  it('[RPT-9] refuses what another key has signed: then it is tried again', async () => {
+  it('[RPT-9] refuses the signature of another key: the report is tried again', async () => {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
     expect(await sendDay([session()], { ...DKIM, privateKey })).toMatchObject({ postponed: 1 })
     expect(receiver.refused).toEqual([expect.stringContaining('DKIM')])
@@ -128,7 +128,7 @@ describe('a receiver', () => {
 })
 
 describe('the signature', () => {
-  it('[RPT-9] covers the body and every header that matters, whole and without l=', async () => {
+  it('[RPT-9] covers the whole body, without l=, and every header that matters', async () => {
     const mail = (await signedMail()).toString('latin1')
     expect(await problemWith(Buffer.from(mail, 'latin1'))).toBeUndefined()
     for (const [from, to] of [
@@ -148,14 +148,14 @@ describe('the signature', () => {
     expect(headerOf(mail).get('dkim-signature')).not.toMatch(/;\s*l=/)
   })
 
-  it('[RPT-9] several keys sign, each for itself', async () => {
+  it('[RPT-9] is made with each of several keys', async () => {
     const other = { ...DKIM, domainName: 'example' }
     const dkim = checkDkim({ keys: [DKIM, other] }, FROM)
     const mail = (await signedMail({ ...SETTINGS, dkim })).toString()
     expect(mail.match(/^DKIM-Signature:/gm)?.length).toBe(2)
   })
 
-  it('[RPT-9] takes what Nodemailer takes for a key', () => {
+  it('[RPT-9] accepts every form of a key that Nodemailer accepts', () => {
     const { privateKey } = DKIM
     const keyObject = createPrivateKey(privateKey)
     for (const key of [privateKey, Buffer.from(privateKey), keyObject, { key: privateKey }]) {
@@ -192,14 +192,14 @@ describe('the signature', () => {
       { ...DKIM, privateKey: generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey },
       /privateKey/,
     ],
-  ])('[RPT-9] refused when the reporter is made: %s', (_, dkim, message) => {
+  ])('[RPT-9] is refused when the reporter is made: %s', (_, dkim, message) => {
     const make = () => Reflect.construct(TlsReporter, [{ ...reporterOptions(), dkim }])
     expect(make).toThrow(TypeError)
     expect(make).toThrow(message)
     expect(make).not.toThrow(/secret/)
   })
 
-  it('[RPT-9] the key may be that of a domain above', () => {
+  it('[RPT-9] accepts the key of a domain above', () => {
     const { keys } = checkDkim(DKIM, 'tlsrpt@mail.sender.example')
     expect(keys).toMatchObject([{ domainName: 'sender.example' }])
     expect(() => checkDkim(DKIM, 'tlsrpt@notsender.example')).toThrow(/notsender\.example/)
@@ -228,7 +228,7 @@ describe('the message', () => {
     })
   })
 
-  it('[RPT-7] [RPT-8] has a part for people and one for machines, with its name', () => {
+  it('[RPT-7] [RPT-8] has a part for people and a named one for machines', () => {
     const parts = mail.toString().split('--=_tlsrpt_0123456789abcdef')
     const [, people = '', machines = ''] = parts
     expect(parts.length).toBe(4)
@@ -243,7 +243,7 @@ describe('the message', () => {
     )
   })
 
-  it('[RPT-7] its lines are ASCII and short, also with the longest names', () => {
+  it('[RPT-7] has short ASCII lines, even with the longest names', () => {
     const long = `${Array.from({ length: 3 }, () => 'a'.repeat(63)).join('.')}.example`
     const settings = { ...SETTINGS, submitter: long, organizationName: 'Größe\r\nBcc: x ☃' }
     const bytes = composeMail(`r@${long}`, fileFor(long, settings), settings)
@@ -260,14 +260,14 @@ describe('the message', () => {
     expect(parseReport(bytes).organizationName).toBe('Größe\r\nBcc: x ☃')
   })
 
-  it('[RPT-3] [RPT-7] is read back as the report that it was made of', () => {
+  it('[RPT-3] [RPT-7] is read back as the same report', () => {
     expect(parseReport(mail)).toEqual(fileFor('bob.example').report)
   })
 
-  it('[RPT-10] asks every host on its way not to mind TLS failures', async () => {
+  it('[RPT-10] asks every host to deliver it despite TLS failures', async () => {
     const transporter = new FakeTransporter()
     await mailReport('r@bob.example', fileFor('bob.example'), { ...SETTINGS, transporter })
-    // Transports look at what they are given, hosts further on at the message
+    // Transports read the mail's `headers`, later hosts read the message
     expect(transporter.sent[0]?.mail.headers).toEqual({ 'TLS-Required': 'No' })
     expect(header.get('tls-required')).toBe('No')
     expect(transporter.sent[0]?.mail.envelope).toEqual({ from: FROM, to: ['r@bob.example'] })

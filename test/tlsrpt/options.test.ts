@@ -12,7 +12,7 @@ afterEach(async () => {
 })
 
 describe('the options', () => {
-  it('what is left out has its default', () => {
+  it('have defaults', () => {
     const { sending: _, random: __, now: ___, resolver: ____, ...few } = reporterOptions()
     expect(resolveReporterOptions(few)).toMatchObject({
       days: 'all',
@@ -25,7 +25,7 @@ describe('the options', () => {
     })
   })
 
-  it('domains become A-labels', () => {
+  it('are converted to A-labels for domains', () => {
     const { mail } = resolveReporterOptions(
       reporterOptions({
         submitter: 'Mail.Bücher.example',
@@ -66,18 +66,18 @@ describe('the options', () => {
     ['ca', { ca: 'nonsense' }],
     ['now', { now: 5 }],
     ['logger', { logger: {} }],
-  ])('a wrong "%s" is named: %j', (field, wrong) => {
+  ])('are refused with a message that names "%s": %j', (field, wrong) => {
     const make = () => new TlsReporter({ ...reporterOptions(), ...Object(wrong) })
     expect(make).toThrow(TypeError)
     expect(make).toThrow(`The option "${field}"`)
   })
 
-  it.each([undefined, null, 5])('%j for the options is refused', (options: unknown) => {
+  it.each([undefined, null, 5])('are refused where they are %j', (options: unknown) => {
     const make = () => Reflect.construct(TlsReporter, [options])
     expect(make).toThrow('The option "options" must be an object')
   })
 
-  it('takes the transporters that Nodemailer makes, by type and in fact', async () => {
+  it('accept the transporters of Nodemailer, by type and at run time', async () => {
     const made: Transporter[] = [
       nodemailer.createTransport({ host: '127.0.0.1' }),
       nodemailer.createTransport({ host: '127.0.0.1', pool: true }),
@@ -93,12 +93,12 @@ describe('the options', () => {
     sts.close()
   })
 
-  it('refuses a second reporter for a submitter until the first is closed', async () => {
+  it('are refused for a second reporter of a submitter until the first is closed', async () => {
     const first = new TlsReporter(reporterOptions())
     reporters.push(first)
     const second = () => new TlsReporter(reporterOptions({ submitter: 'Sender.Example' }))
     expect(second).toThrow(expect.objectContaining({ code: 'EREPORTER' }))
-    // What the refused one would have begun must not go on
+    // The refused one must not have started anything
     publishSession()
     expect(channel('mta-sts:session').hasSubscribers).toBe(true)
     await first.close()
@@ -107,7 +107,7 @@ describe('the options', () => {
     expect(third).toBeInstanceOf(TlsReporter)
   })
 
-  it('is closed by await using', async () => {
+  it('belong to a reporter that await using closes', async () => {
     const options = reporterOptions()
     let closed = 0
     const store = {

@@ -108,7 +108,7 @@ function changed(change: (report: typeof JSON_REPORT & Record<string, unknown>) 
   return JSON.stringify(copy)
 }
 
-/** Sets what may not be set by type. */
+/** Sets a value that the type forbids. */
 function set(target: object, key: string, value: unknown): void {
   Reflect.set(target, key, value)
 }
@@ -130,7 +130,7 @@ describe('parseReport', () => {
     expect(parseReport(gzipSync(`\u{feff}${text}`))).toEqual(REPORT)
   })
 
-  it('reads bytes that are a part of a larger buffer', () => {
+  it('reads bytes within a larger buffer', () => {
     const larger = Buffer.concat([Buffer.from('###'), Buffer.from(text), Buffer.from('###')])
     expect(parseReport(larger.subarray(3, -3))).toEqual(REPORT)
   })
@@ -143,7 +143,7 @@ describe('parseReport', () => {
     ['2016-04-01T00:00:00+00:00', '2016-04-01T00:00:00Z'],
     ['2016-04-01T02:00:00+0200', '2016-04-01T00:00:00Z'],
     ['2016-03-31T22:00:00-02:00', '2016-04-01T00:00:00Z'],
-  ])('[RPT-6] takes the time %s', (written, meant) => {
+  ])('[RPT-6] reads the time %s', (written, meant) => {
     const report = changed((json) => set(json['date-range'], 'start-datetime', written))
     expect(parseReport(report).dateRange.start).toEqual(new Date(meant))
   })
@@ -212,7 +212,7 @@ describe('parseReport', () => {
       'quantum-decay',
     ],
     ['fields that nobody knows', (j) => set(j, 'x', { y: [] }), (r) => r, REPORT],
-  ])('takes %s', (_, change, look, expected) => {
+  ])('accepts %s', (_, change, look, expected) => {
     expect(look(parseReport(changed(change)))).toEqual(expected)
   })
 
@@ -258,7 +258,7 @@ describe('parseReport', () => {
     })
   })
 
-  it('throws nothing but ReportSyntaxError, whatever comes', () => {
+  it('throws only ReportSyntaxError, for any input', () => {
     const anything = fc.oneof(fc.uint8Array(), fc.json(), fc.string())
     fc.assert(
       fc.property(anything, (bytes) => {
@@ -268,8 +268,8 @@ describe('parseReport', () => {
   })
 })
 
-describe('the size', () => {
-  it('1 GB under 1 MB of gzip is refused at the limit', () => {
+describe('the size limit', () => {
+  it('refuses 1 GB under 1 MB of gzip', () => {
     // 64 times 16 MiB: gzip may have several members
     const member = gzipSync(Buffer.alloc(16 * 1024 * 1024))
     const bomb = Buffer.concat(Array.from({ length: 64 }, () => member))
@@ -282,7 +282,7 @@ describe('the size', () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(128 * 1024 * 1024)
   })
 
-  it('what does not even have to be unpacked is refused at the same limit', () => {
+  it('refuses the same amount without compression', () => {
     const large = `${text}${' '.repeat(1000)}`
     expect(errorOf(() => parseReport(large, { maxSize: large.length - 1 }))).toMatchObject({
       code: 'EREPORTSYNTAX',
@@ -300,7 +300,7 @@ describe('a mail', () => {
   const mail = (...lines: string[]) => Buffer.from(lines.join('\r\n'))
   const header = ['From: a@x.example', 'Subject: Report', 'MIME-Version: 1.0']
 
-  it('[RPT-7] as RFC 8460 §5.3 has it', () => {
+  it('[RPT-7] of the form of RFC 8460 §5.3 is read', () => {
     const bytes = mail(
       ...header,
       'Content-Type: multipart/report; report-type="tlsrpt";',
@@ -389,13 +389,13 @@ describe('a mail', () => {
         base64,
       ],
     ],
-  ])('%s', (_, lines) => {
+  ])('is handled: %s', (_, lines) => {
     expect(parseReport(mail(...header, ...lines))).toEqual(REPORT)
     // Stored by a system whose line ends are LF
     expect(parseReport(Buffer.from([...header, ...lines].join('\n')))).toEqual(REPORT)
   })
 
-  it('a thousand multiparts inside of each other come to an end', () => {
+  it('with a thousand nested multiparts is refused in time', () => {
     const lines = Array.from({ length: 1000 }, (_, depth) => [
       `Content-Type: multipart/mixed; boundary=b${depth}`,
       '',
@@ -418,8 +418,8 @@ describe('a mail', () => {
       'equal signs',
       `Content-Type: application/json\nContent-Transfer-Encoding: quoted-printable\n\n${'='.repeat(2_000_000)}`,
     ],
-  ])('%s take no more than their time', (_, hostile) => {
-    // Anything that goes over the same characters again and again runs into the test's timeout
+  ])('with %s is handled in time', (_, hostile) => {
+    // Code that reads the same characters again and again exceeds the test's timeout
     expect(() => parseReport(hostile)).toThrow(ReportSyntaxError)
   })
 })
@@ -473,7 +473,7 @@ describe('round trip', () => {
     { requiredKeys: ['dateRange', 'reportId', 'policies'] },
   )
 
-  it('[RPT-3] [RPT-15] what is written is read back equal', () => {
+  it('[RPT-3] [RPT-15] reads a written report back unchanged', () => {
     fc.assert(
       fc.property(anyReport, (report) => {
         const written = formatReport(report)
@@ -483,7 +483,7 @@ describe('round trip', () => {
     )
   })
 
-  it('[RPT-15] nothing is null or empty in what is written', () => {
+  it('[RPT-15] writes no null or empty field', () => {
     const report = parseReport(text)
     const [first] = report.policies
     const written = formatReport({
@@ -514,7 +514,7 @@ describe('round trip', () => {
     })
   })
 
-  it('[RPT-3] [RPT-4] the JSON is that of the RFC, its names and its order', () => {
+  it('[RPT-3] [RPT-4] writes the JSON of the RFC, with its names and order', () => {
     expect(JSON.parse(formatReport(REPORT))).toEqual(JSON_REPORT)
     expect(Object.keys(JSON.parse(formatReport(REPORT)))).toEqual(Object.keys(JSON_REPORT))
   })

@@ -1,4 +1,4 @@
-/** Under which policy type a failed discovery is reported. */
+/** The policy type under which a failed discovery is reported. */
 import { describe, expect, it } from 'vitest'
 import type { AppliedPolicy } from '../../src/events.js'
 import type { TlsFailure } from '../../src/tls/failures.js'
@@ -25,7 +25,7 @@ function reported(policy: AppliedPolicy, failure: TlsFailure) {
   const limits = { maxPolicies: 10, maxFailures: 10, maxDomains: 10 }
   const collector = new Collector({ now: () => Date.UTC(2026, 7, 1, 12), ...limits })
   collector.onPolicyFailure({ policyDomain: policy.domain, policy, failure })
-  // The message is delivered all the same
+  // The message is still delivered
   collector.onSession({ policy, mxHost: 'mx.bob.example' })
   const [domain] = collector.take().counts
   return domain?.policies.map(({ policy: { policyType, policyString }, ...counts }) => [
@@ -44,7 +44,7 @@ describe('a failed discovery without a policy', () => {
     ['an expired certificate', { resultType: 'sts-webpki-invalid', reason: 'certificate-expired' }],
     ['a wrong media type', { resultType: 'sts-policy-fetch-error', reason: 'media-type' }],
     ['an invalid policy file', { resultType: 'sts-policy-invalid' }],
-  ])('[RPT-3] is reported as sts with the domain alone after %s', (_, failure) => {
+  ])('[RPT-3] is reported as sts with only the domain after %s', (_, failure) => {
     expect(reported(NONE, failure)).toEqual([
       ['sts', 0, 0, 1],
       ['no-policy-found', 0, 1, 0],

@@ -29,7 +29,7 @@ import {
 
 type Answer = number | 'nothing' | 'drip' | 'reset' | { status: number; location: string }
 
-/** Collectors on one port of loopback, told apart by the address that was dialled. */
+/** Collectors on one port of loopback, distinguished by the dialled address. */
 class Collectors {
   readonly posts: Array<{ request: IncomingMessage; body: Buffer }> = []
   readonly dials: ConnectTarget[] = []
@@ -125,20 +125,20 @@ describe('postReport', () => {
     ])
   })
 
-  it('[RPT-11] to port 443 where the URI names none', async () => {
+  it('[RPT-11] uses port 443 for a URI without a port', async () => {
     await postReport(new URL('https://collector.example/'), BODY, collectors.options())
     expect(collectors.dials.map(({ port }) => port)).toEqual([443])
     expect(collectors.posts[0]?.request.headers.host).toBe('collector.example')
   })
 
-  it.each([200, 201, 202, 204, 299])('[RPT-11] %d means that it has it', async (status) => {
+  it.each([200, 201, 202, 204, 299])('[RPT-11] accepts %d as success', async (status) => {
     collectors.answers = [status]
     await postReport(URL_, BODY, collectors.options())
     expect(collectors.posts.length).toBe(1)
   })
 
   it.each([300, 304, 400, 401, 404, 410, 413, 429, 500, 503])(
-    '[RPT-11] %d means that it does not',
+    '[RPT-11] fails for %d',
     async (status) => {
       collectors.answers = [status]
       await expect(postReport(URL_, BODY, collectors.options())).rejects.toMatchObject({
@@ -148,7 +148,7 @@ describe('postReport', () => {
     },
   )
 
-  it.each([301, 302, 307, 308])('[RPT-11] %d is not followed', async (status) => {
+  it.each([301, 302, 307, 308])('[RPT-11] does not follow %d', async (status) => {
     collectors.answers = [{ status, location: 'https://collector.example:8443/elsewhere' }]
     await expect(postReport(URL_, BODY, collectors.options())).rejects.toThrow(String(status))
     expect(collectors.posts.map(({ request }) => request.url)).toEqual(['/v1/tlsrpt?d=x'])
@@ -163,7 +163,7 @@ describe('postReport', () => {
     })
   })
 
-  it('ends at the deadline in the handshake, too', async () => {
+  it('ends at the deadline in the handshake', async () => {
     const silent = createTcpServer(() => {})
     silent.listen(0, '127.0.0.1')
     await once(silent, 'listening')
@@ -174,7 +174,7 @@ describe('postReport', () => {
     silent.close()
   })
 
-  it('a connection that breaks off is an error, and is not tried again at another address', async () => {
+  it('fails for a connection that breaks off, without trying another address', async () => {
     collectors.resolver.addresses.set('collector.example', ['192.0.2.80', '192.0.2.81'])
     collectors.answers = ['reset']
     await expect(postReport(URL_, BODY, collectors.options())).rejects.toMatchObject({
@@ -183,7 +183,7 @@ describe('postReport', () => {
     expect(collectors.posts.length).toBe(1)
   })
 
-  it('[RPT-11] a collector that does not prove its name gets nothing', async () => {
+  it('[RPT-11] sends nothing to a collector that does not prove its name', async () => {
     collectors.strangers.add('192.0.2.80')
     await expect(postReport(URL_, BODY, collectors.options())).rejects.toMatchObject({
       code: 'EREPORTPOST',
@@ -195,7 +195,7 @@ describe('postReport', () => {
     expect(collectors.posts).toEqual([])
   })
 
-  it('goes on with the next address where one does not answer, or is another host', async () => {
+  it('tries the next address after one that does not answer or is another host', async () => {
     collectors.resolver.addresses.set('collector.example', [
       '192.0.2.99',
       '192.0.2.98',
@@ -212,7 +212,7 @@ describe('postReport', () => {
   })
 
   it.each(['127.0.0.1', '10.0.0.1', '169.254.169.254', '0.0.0.0'])(
-    'never connects to %s, whatever the name says',
+    'never connects to %s, whatever the name',
     async (address) => {
       collectors.resolver.addresses.set('collector.example', [address])
       await expect(postReport(URL_, BODY, collectors.options())).rejects.toThrow('blocked-address')
@@ -220,14 +220,14 @@ describe('postReport', () => {
     },
   )
 
-  it('a host without addresses is an error', async () => {
+  it('fails for a host without addresses', async () => {
     collectors.resolver.addresses.clear()
     await expect(postReport(URL_, BODY, collectors.options())).rejects.toThrow('no-address')
   })
 })
 
 describe('TlsReporter', () => {
-  it('[RPT-11] [RPT-12] a collector that answers 500, then 200, gets the same report again', async () => {
+  it('[RPT-11] [RPT-12] sends the same report again to a collector that answers 500, then 200', async () => {
     const clock = { time: TODAY_NOON }
     const transporter = new FakeTransporter()
     collectors.resolver.reports('bob.example', `${URL_.href},mailto:reports@bob.example`)
@@ -254,7 +254,7 @@ describe('TlsReporter', () => {
     await reporter.close()
   })
 
-  it('has the blocked addresses of the core, and takes others', async () => {
+  it('has the blocked addresses of the core, and accepts others', async () => {
     const clock = { time: TODAY_NOON }
     collectors.resolver.reports('bob.example', URL_.href)
     collectors.resolver.addresses.set('collector.example', ['127.0.0.1'])

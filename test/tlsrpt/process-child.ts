@@ -1,6 +1,6 @@
 /**
- * A process of its own that counts and reports on a store it shares, for processes.test.ts. It
- * says "ready" over IPC, and "done" after each task; what it sends by mail goes to the parent.
+ * A process that counts and reports on a shared store, for processes.test.ts. It sends "ready" over
+ * IPC, and "done" after each task; its mail goes to the parent.
  */
 import { createClient } from 'redis'
 import {
@@ -13,7 +13,7 @@ import {
 import { type Death, DOMAINS, publishSessions, type StorePlace, type Task } from './process-task.js'
 import { FakeResolver, reporterOptions, TODAY_NOON, TOMORROW_NOON } from './support.js'
 
-/** Resolves when the parent has it in its hands, whatever becomes of this process. */
+/** Resolves when the parent has received it, whatever happens to this process. */
 function tell(message: object | string): Promise<void> {
   return new Promise((resolve, reject) => {
     process.send?.(message, (error: Error | null) => (error ? reject(error) : resolve()))
@@ -28,13 +28,13 @@ async function openStore(place: StorePlace): Promise<{ store: ReportStore; end: 
   return { store: redisReportStore(client, { prefix: place.prefix }), end: () => client.destroy() }
 }
 
-/** As the kernel does it: at once, and without a word. */
+/** Dies as by the kernel: at once, without notice. */
 function die(): Promise<never> {
   process.kill(process.pid, 'SIGKILL')
   return new Promise(() => {})
 }
 
-/** Like the object, until a step at which the process dies. */
+/** Like the object, up to a step at which the process dies. */
 function mortal<T extends object>(object: T, death: Death): T {
   let calls = 0
   return new Proxy(object, {

@@ -1,4 +1,4 @@
-/** What processes.test.ts and its child processes both know. */
+/** Data shared by processes.test.ts and its child processes. */
 
 import type { ReportStore } from '../../src/tlsrpt/index.js'
 import { failedSession, plainSession, publishSession } from './support.js'
@@ -11,12 +11,12 @@ export type StorePlace =
 export interface Death {
   method: keyof ReportStore | 'sendMail'
   when: 'before' | 'after'
-  /** Which call of it; default: the first */
+  /** Number of the call; default: the first */
   call?: number
 }
 
 export type Task =
-  /** Publishes sessions and writes the counts down */
+  /** Publishes sessions and stores the counts */
   | { do: 'count'; place: StorePlace; process: number; sessions: number }
   /** Sends the reports of the day */
   | { do: 'report'; place: StorePlace }

@@ -35,7 +35,7 @@ import {
 
 const MINUTE = 60_000
 
-/** A process that has loaded everything, and what it has sent by mail. */
+/** A process that has loaded everything, and its mail. */
 class Child {
   readonly sent: TlsReport[] = []
   readonly #process: ChildProcess
@@ -61,7 +61,7 @@ class Child {
     })
   }
 
-  /** What it says next. */
+  /** Its next message. */
   answer(): Promise<string> {
     const answer = this.#answers.shift()
     if (answer !== undefined) return Promise.resolve(answer)
@@ -95,7 +95,7 @@ async function startChildren(number: number): Promise<Child[]> {
   return children
 }
 
-/** A kind of store that processes can share, and how this process opens it. */
+/** A kind of store that processes can share, and the way to open it. */
 interface Kind {
   name: string
   place(name: string): StorePlace
@@ -122,7 +122,7 @@ const SQLITE: Kind = {
 }
 const kinds = [...(noRedis === undefined ? [REDIS] : []), ...(rawSqlite() ? [SQLITE] : [])]
 
-/** In one file: a process that has to compile TypeScript takes seconds to begin, and these are many. */
+/** Bundled into one file: compiling TypeScript would take seconds in each of many processes. */
 async function bundleChild(): Promise<void> {
   await build({
     entry: { child: fileURLToPath(new URL('./process-child.ts', import.meta.url)) },
@@ -164,7 +164,7 @@ if (rawSqlite() === undefined) {
 const PROCESSES = 10
 const SESSIONS = 10_000
 
-/** By publishSessions: of n sessions every third is of bob.example, and fails. */
+/** The counts of publishSessions: every third session is of bob.example, and fails. */
 function expectedCounts() {
   const numbers = Array.from({ length: SESSIONS }, (_, n) => n)
   return DOMAINS.map((domain, index) => {
@@ -208,7 +208,7 @@ if (kinds.length > 0) {
   })
 }
 
-/** Every step in which something outside of the process changes. `times`: copies that are sent. */
+/** Every step with an effect outside the process. `times`: copies that are sent. */
 const DEATHS: Array<Death & { times: number; why?: string }> = [
   {
     method: 'add',
@@ -237,7 +237,7 @@ function nameOf({ method, when, call }: Death): string {
 
 for (const kind of kinds) {
   describe(`kill -9, on ${kind.name}`, () => {
-    /** All of them die beside each other, each on a store of its own. */
+    /** All of them die in parallel, each on its own store. */
     const deaths = new Map<string, { place: StorePlace; sent: TlsReport[] }>()
 
     beforeAll(async () => {
@@ -261,7 +261,7 @@ for (const kind of kinds) {
         const reports = [...sent, ...(await goOn(kind.open(place)))]
         expect(reports.length).toBe(times)
         for (const report of reports) {
-          // The very same report, its report-id with it
+          // The same report, including its report-id
           expect(report).toEqual(reports[0])
           expect(report.policies).toMatchObject([
             { policyDomain: 'a.example', totalFailureSessionCount: 1 },
@@ -272,7 +272,7 @@ for (const kind of kinds) {
   })
 }
 
-/** The next process on the store: what it sends at once, and when the claim of the dead is over. */
+/** The next process on the store: its reports at once, and after the dead one's claim. */
 async function goOn(store: ReportStore): Promise<TlsReport[]> {
   const clock = { time: TODAY_NOON }
   const transporter = new FakeTransporter()

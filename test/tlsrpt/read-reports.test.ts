@@ -50,7 +50,7 @@ const base64 = (bytes: Uint8Array | string) =>
 
 const lines = (...text: string[]) => text.join('\r\n')
 
-/** A part as RFC 8460 §5.3 has it, with other header fields where they are given. */
+/** A part of RFC 8460 §5.3, with other header fields where they are given. */
 function part(id: string, ...fields: string[]): string {
   const header = fields.length > 0 ? fields : ['Content-Type: application/tlsrpt+gzip']
   return lines(...header, 'Content-Transfer-Encoding: base64', '', base64(gzipSync(json(id))))
@@ -99,7 +99,7 @@ describe('compression and encodings', () => {
     ['bzip2', 'BZh91AY&SY'],
     ['xz', Buffer.from('fd377a585a000004', 'hex')],
     ['zip', 'PK\u{3}\u{4}\u{14}'],
-  ])('names %s, which is not read', (name, bytes) => {
+  ])('refuses %s, with its name', (name, bytes) => {
     expect(() => readReports(bytes)).toThrow(`compressed with ${name}`)
   })
 })
@@ -141,11 +141,11 @@ describe('several reports', () => {
       ),
     ],
     ['a digest', mail(multipart('digest', lines('', mail(part('a'))), lines('', mail(part('b')))))],
-  ])('reads both of %s', (_, bytes) => {
+  ])('reads both reports of %s', (_, bytes) => {
     expect(ids(bytes)).toEqual(['a', 'b'])
   })
 
-  it('[RPT-17] reads what is beside a report that cannot be read, and notes that one', () => {
+  it('[RPT-17] reads reports next to an unreadable one, and notes that', () => {
     const broken = lines('Content-Type: application/tlsrpt+json', '', json('b').slice(0, 100))
     const bytes = mail(multipart('mixed', broken, part('a')))
     const [report, ...others] = readReports(bytes)
@@ -155,7 +155,7 @@ describe('several reports', () => {
     ])
   })
 
-  it('[RPT-17] hands reports that cannot be read to onUnreadable', () => {
+  it('[RPT-17] passes unreadable reports to onUnreadable', () => {
     const errors: ReportSyntaxError[] = []
     const onUnreadable = (error: ReportSyntaxError) => errors.push(error)
     const bytes = `${json('a')}\n${json('b', { policies: [1] })}\n${json('c')}`
@@ -165,6 +165,22 @@ describe('several reports', () => {
       ['c', []],
     ])
     expect(errors).toMatchObject([{ code: 'EREPORTSYNTAX', looksLikeReport: true }])
+  })
+
+  it.each([
+    ['last', 'acd', ['a', 'c', 'd']],
+    ['first', 'bacd', ['a', 'c', 'd']],
+    ['in the middle', 'abcd', ['a', 'c', 'd']],
+  ])('[RPT-17] tells of a line that was cut off, wherever: %s', (_, order, readable) => {
+    const whole = [...(order.includes('b') ? order : `${order}b`)]
+    const { length } = json('b')
+    for (let end = 1; end < length; end += 10) {
+      const errors: ReportSyntaxError[] = []
+      const bytes = whole.map((id) => (id === 'b' ? json(id).slice(0, end) : json(id))).join('\n')
+      const reports = readReports(bytes, { onUnreadable: (error) => errors.push(error) })
+      expect([end, reports.map(({ reportId }) => reportId)]).toEqual([end, readable])
+      expect(errors).toMatchObject([{ looksLikeReport: true }])
+    }
   })
 })
 
@@ -222,6 +238,18 @@ describe('mails', () => {
           'Content-Disposition: attachment; filename=report.eml',
           '',
           mail(multipart('report', part('a'))),
+        ),
+      ),
+    ],
+    [
+      'a mail as an attachment of no type',
+      multipart(
+        'mixed',
+        lines(
+          'Content-Type: application/octet-stream; name="Report.EML"',
+          'Content-Transfer-Encoding: base64',
+          '',
+          base64(mail(multipart('report', part('a')))),
         ),
       ),
     ],
@@ -298,7 +326,7 @@ describe('mails', () => {
       ),
       true,
     ],
-  ])('tells whether %s looks like a report', (_, bytes, looksLikeReport) => {
+  ])('distinguishes whether %s looks like a report', (_, bytes, looksLikeReport) => {
     expect(errorOf(() => readReports(bytes))).toMatchObject({ looksLikeReport })
   })
 })
@@ -349,9 +377,28 @@ describe('incomplete reports', () => {
       ['no-result-type'],
     ],
     ['no policy-type', json('a', {}, { 'policy-type': null }), [90, 10], ['no-policy-type']],
+    [
+      'a failure without a count that its summary leaves out',
+      json(
+        'a',
+        {},
+        {
+          summary: { 'total-successful-session-count': 90, 'total-failure-session-count': 0 },
+          'failure-details': [{ 'result-type': 'certificate-expired' }],
+        },
+      ),
+      [90, 0],
+      ['counts-differ'],
+    ],
   ])('[RPT-3] keeps the totals of a report with %s', (_, text, expected, notes) => {
     const report = one(text)
     expect([counts(report), codes(report)]).toEqual([expected, notes])
+  })
+
+  it('[RPT-3] reads names of fields that are escaped', () => {
+    const escaped = json('a').replaceAll(/-(?=[a-z-]+":)/g, '\\u002d')
+    expect(escaped).toContain('failed\\u002dsession\\u002dcount')
+    expect(readReports(escaped)).toEqual(readReports(json('a')))
   })
 
   it.each<[string, Fields, string]>([
@@ -368,7 +415,7 @@ describe('incomplete reports', () => {
       'tlsa',
     ],
     ['a new word', { 'policy-type': 'x-new' }, 'x-new'],
-  ])('[RPT-3] takes the policy type %s', (_, changes, type) => {
+  ])('[RPT-3] accepts the policy type %s', (_, changes, type) => {
     expect(one(json('a', {}, changes)).policies[0]?.policyType).toBe(type)
   })
 
@@ -376,7 +423,7 @@ describe('incomplete reports', () => {
     ['STARTTLS_NOT_SUPPORTED', 'starttls-not-supported'],
     ['Certificate-Expired', 'certificate-expired'],
     ['Quantum_Decay', 'Quantum_Decay'],
-  ])('[RPT-5] takes the result type %s as %s', (written, meant) => {
+  ])('[RPT-5] reads the result type %s as %s', (written, meant) => {
     const details = [{ 'result-type': written, 'failed-session-count': 10 }]
     const { policies } = one(json('a', {}, { 'failure-details': details }))
     expect(policies[0]?.failureDetails[0]?.resultType).toBe(meant)
@@ -393,8 +440,14 @@ describe('incomplete reports', () => {
       '2026-08-01T23:59:59.000Z',
     ],
     ['without an end', '2026-08-01T00:00:00Z', '', '2026-08-01T23:59:59.000Z'],
+    [
+      'with a leap second',
+      '2026-08-01T00:00:00Z',
+      '2026-08-01T23:59:60Z',
+      '2026-08-01T23:59:59.000Z',
+    ],
   ] as ReadonlyArray<[string, unknown, string, string]>)(
-    '[RPT-6] takes dates %s',
+    '[RPT-6] reads dates %s',
     (_, start, end, meant) => {
       const range = { 'start-datetime': start, 'end-datetime': end }
       expect(one(json('a', { 'date-range': range })).dateRange).toEqual({
@@ -404,7 +457,7 @@ describe('incomplete reports', () => {
     },
   )
 
-  it('[RPT-6] takes the dates of the file name where the report has none', () => {
+  it('[RPT-6] uses the dates of the file name for a report without dates', () => {
     const name = 'sender.example!bob.example!1785542400!1785628799!1.json'
     const report = one(json('a', { 'date-range': undefined }), name)
     expect(report.dateRange.start).toEqual(new Date('2026-08-01T00:00:00Z'))
@@ -447,7 +500,7 @@ describe('incomplete reports', () => {
       ),
       'report.eml',
     ],
-  ])('takes a missing policy-domain from %s', (_, bytes, fileName) => {
+  ])('uses %s for a missing policy-domain', (_, bytes, fileName) => {
     const report = one(bytes, fileName)
     expect(report.policies[0]?.policyDomain).toBe('bob.example')
     expect(report.notes).toMatchObject([{ code: 'no-policy-domain' }])

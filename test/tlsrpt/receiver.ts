@@ -1,6 +1,6 @@
 /**
- * A receiver of reports by mail: an SMTP server that looks at each of them as RFC 8460 asks for,
- * and refuses what is not signed by the submitter.
+ * A receiver of reports by mail: an SMTP server that checks each as RFC 8460 demands, and refuses
+ * those that the submitter has not signed.
  */
 import { createPublicKey } from 'node:crypto'
 import { once } from 'node:events'
@@ -23,14 +23,14 @@ export function headerOf(raw: Buffer | string): Map<string, string> {
   )
 }
 
-/** What the DNS says of the key; with the service type of RFC 8460 §6.6. */
+/** The DNS record of the key; with the service type of RFC 8460 §6.6. */
 export async function dkimRecord(name: string, type: string): Promise<string[][]> {
   if (type !== 'TXT' || name !== `${DKIM.keySelector}._domainkey.${DKIM.domainName}`) return []
   const key = createPublicKey(DKIM_KEY).export({ type: 'spki', format: 'der' }).toString('base64')
   return [[`v=DKIM1; k=rsa; s=email:tlsrpt; p=${key}`]]
 }
 
-/** Why a receiver would ignore it; undefined where it would not. */
+/** The reason for which a receiver would ignore it; undefined otherwise. */
 export async function problemWith(raw: Buffer): Promise<string | undefined> {
   const { results } = await dkimVerify(raw, { resolver: dkimRecord })
   const header = headerOf(raw)

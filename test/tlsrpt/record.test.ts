@@ -29,13 +29,13 @@ describe('the vectors', () => {
 })
 
 describe('the record', () => {
-  it('[RPT-1] its strings are joined without spaces', () => {
+  it('[RPT-1] is joined from its strings without spaces', () => {
     expect(ruaOf([['v=TLSRPTv1; rua=mailto:a@exam', 'ple.com']])).toEqual({
       rua: ['mailto:a@example.com'],
     })
   })
 
-  it('[RPT-1] gives other fields as extensions, and of a doubled rua the first', () => {
+  it('[RPT-1] has other fields as extensions, and the first of repeated ruas', () => {
     expect(
       parseTlsRptRecord('v=TLSRPTv1; x=1; rua=mailto:a@b.example; rua=mailto:c@b.example; y=2;'),
     ).toEqual({
@@ -48,7 +48,7 @@ describe('the record', () => {
     })
   })
 
-  it('[RPT-1] a URI that is there twice is sent to once', () => {
+  it('[RPT-1] uses a repeated URI once', () => {
     const { rua } = parseTlsRptRecord('v=TLSRPTv1; rua=mailto:a@b.example,mailto:a@b.example')
     expect(rua).toEqual(['mailto:a@b.example'])
   })
@@ -58,17 +58,17 @@ describe('the record', () => {
     ['a version without a field', [['v=TLSRPTv1']]],
     ['a field without a name', [['v=TLSRPTv1; rua=mailto:a@b.example; =x']]],
     ['two semicolons', [['v=TLSRPTv1;; rua=mailto:a@b.example']]],
-  ])('[RPT-2] %s: no reports', (_, rrset) => {
+  ])('[RPT-2] is unusable: %s', (_, rrset) => {
     expect(selectTlsRptRecord(rrset)).toBeUndefined()
   })
 
-  it('[RPT-2] says what is wrong, without the control characters that came with it', () => {
+  it('[RPT-2] is described when invalid, with its control characters escaped', () => {
     const parse = () => parseTlsRptRecord('v=TLSRPTv1; rua=ftp:\u001b[31m')
     expect(parse).toThrow(RecordSyntaxError)
     expect(parse).toThrow(/mailto: or https:.*\\u\{1b\}\[31m/)
   })
 
-  it('[RPT-2] throws nothing but RecordSyntaxError, and selects without throwing', () => {
+  it('[RPT-2] causes only RecordSyntaxError, and is selected without an error', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         const record = `v=TLSRPTv1;${text}`
@@ -126,7 +126,7 @@ describe('a destination', () => {
 })
 
 describe('the lookup', () => {
-  it('[RPT-1] asks for _smtp._tls below the domain, and nothing else', async () => {
+  it('[RPT-1] asks for _smtp._tls below the domain only', async () => {
     const resolver = new FakeResolver({ 'bob.example': 'mailto:a@bob.example' })
     const found = await lookupDestinations('bob.example', { resolver, dnsTimeout: 1000 })
     expect(found).toEqual({
@@ -136,7 +136,21 @@ describe('the lookup', () => {
     expect(resolver.questions).toEqual(['_smtp._tls.bob.example'])
   })
 
-  it('[RPT-2] tells "there is none" from "nobody knows"', async () => {
+  it('[RPT-13] finds a place once that is written in several ways', async () => {
+    const rua =
+      'mailto:a@r.example,https://R.example/x,MAILTO:%61@R.example,mailto:b@r.example,https://r.example:443/x'
+    const resolver = new FakeResolver({ 'bob.example': rua })
+    const found = await lookupDestinations('bob.example', { resolver, dnsTimeout: 1000 })
+    expect(found).toMatchObject({
+      destinations: [
+        { uri: 'mailto:a@r.example' },
+        { uri: 'https://R.example/x' },
+        { uri: 'mailto:b@r.example' },
+      ],
+    })
+  })
+
+  it('[RPT-2] distinguishes "no record" from "unknown"', async () => {
     const resolver = new FakeResolver()
     resolver.txt.set('_smtp._tls.broken.example', 'SERVFAIL')
     resolver.txt.set('_smtp._tls.other.example', ['v=spf1 -all'])

@@ -23,7 +23,7 @@ const DAY_2 = '2026-03-15'
 conformance('memoryReportStore', async () => ({ store: memoryReportStore() }))
 
 describe('memoryReportStore', () => {
-  it('keeps no more domains and days than it is told, and forgets the oldest', async () => {
+  it('keeps maxDomains domains and days at most, and drops the oldest', async () => {
     const store = memoryReportStore({ maxDomains: 2 })
     for (const domain of ['a.example', 'b.example', 'c.example']) {
       await store.add([counts(domain, DAY_1)], LIMITS)
@@ -66,7 +66,7 @@ function sqliteTests({ DatabaseSync }: RawSqlite): void {
   })
 
   describe('sqliteReportStore', () => {
-    it('is not the policy store, and each says so', async () => {
+    it('refuses the file of the policy store, and the reverse', async () => {
       const path = newPath()
       await open(path).close?.()
       expect(() => sqliteStore(path)).toThrow(/another application/)
@@ -92,7 +92,7 @@ function sqliteTests({ DatabaseSync }: RawSqlite): void {
       expect((await second.claim({ now: 10, until: 20, early: false }))?.id).toBeDefined()
     })
 
-    it('[RPT-17] a report whose counts cannot be read is claimed as unreadable, and holds up no other', async () => {
+    it('[RPT-17] claims a report with unreadable counts as unreadable, without blocking others', async () => {
       const path = newPath()
       const store = open(path)
       await store.add([counts('a.example', DAY_1), counts('b.example', DAY_1, 7)], LIMITS)
@@ -111,7 +111,7 @@ function sqliteTests({ DatabaseSync }: RawSqlite): void {
       expect(await claim()).toBeUndefined()
     })
 
-    it('takes over the counts and reports of a file of version 0.1.0', async () => {
+    it('upgrades the counts and reports of a file of version 0.1.0', async () => {
       const path = newPath()
       const failure = JSON.stringify({ resultType: 'tlsa-invalid' })
       const policies = JSON.stringify([
@@ -142,7 +142,7 @@ function sqliteTests({ DatabaseSync }: RawSqlite): void {
       expect(await claim()).toBeUndefined()
     })
 
-    it('one session more of 100 domains with 1,000 failures each does not write them all again', async () => {
+    it('does not rewrite 100 domains with 1,000 failures each for one more session', async () => {
       const path = newPath()
       const store = open(path)
       const domains = Array.from({ length: 100 }, (_, n) => `d${n}.example`)
@@ -181,7 +181,7 @@ function sqliteTests({ DatabaseSync }: RawSqlite): void {
 
 const sqlite = rawSqlite()
 if (sqlite === undefined) {
-  it('sqliteReportStore says which Node it needs', () => {
+  it('sqliteReportStore names the Node versions that it needs', () => {
     expect(() => sqliteReportStore('unused.db')).toThrow(/22\.13/)
   })
 } else {
@@ -236,7 +236,7 @@ function redisTests(): void {
   })
 
   describe('redisReportStore', () => {
-    it('puts nothing anywhere but below its prefix, and leaves nothing there in the end', async () => {
+    it('writes only below its prefix, and leaves nothing there at the end', async () => {
       const client = await nodeRedis()
       const prefix = newPrefix()
       const store = redisReportStore(client, { prefix })
@@ -251,7 +251,7 @@ function redisTests(): void {
       expect(await client.sendCommand(['KEYS', '*'])).toEqual([])
     })
 
-    it('a report that Redis has lost does not hold up the others', async () => {
+    it('continues after a report that Redis has lost', async () => {
       const client = await nodeRedis()
       const prefix = newPrefix()
       const store = redisReportStore(client, { prefix })
@@ -263,7 +263,7 @@ function redisTests(): void {
       expect(await claim()).toBeUndefined()
     })
 
-    it('[RPT-17] a report whose fields cannot be read is claimed as unreadable', async () => {
+    it('[RPT-17] claims a report with unreadable fields as unreadable', async () => {
       const client = await nodeRedis()
       const prefix = newPrefix()
       const store = redisReportStore(client, { prefix })
@@ -281,7 +281,7 @@ function redisTests(): void {
       })
     })
 
-    it('[RPT-16] adds all of a portion or nothing, where one key has a wrong type', async () => {
+    it('[RPT-16] adds all of a portion or nothing, if one key has a wrong type', async () => {
       const client = await nodeRedis()
       const prefix = newPrefix()
       const store = redisReportStore(client, { prefix })
@@ -308,7 +308,7 @@ function redisTests(): void {
       }
     })
 
-    it('[RPT-16] a field that is no number is replaced by what is added', async () => {
+    it('[RPT-16] replaces an invalid number by the added one', async () => {
       const client = await nodeRedis()
       const prefix = newPrefix()
       const store = redisReportStore(client, { prefix })
@@ -321,7 +321,7 @@ function redisTests(): void {
       expect(report?.policies[0]?.successes).toBe(3)
     })
 
-    it('[RPT-17] counts and reports of a wrong type are left alone, and hold up no other', async () => {
+    it('[RPT-17] does not change counts and reports of a wrong type, and continues with others', async () => {
       const client = await nodeRedis()
       const prefix = newPrefix()
       const store = redisReportStore(client, { prefix })
@@ -341,7 +341,7 @@ function redisTests(): void {
       expect(await client.sendCommand(['GET', `${prefix}tlsrpt:report:b`])).toBe('rubbish')
     })
 
-    it('[RPT-16] every command may run twice, as when the reply was lost', async () => {
+    it('[RPT-16] runs every command twice without harm, as after a lost reply', async () => {
       const client = await nodeRedis()
       const twice = {
         async sendCommand(args: string[]) {
@@ -361,7 +361,7 @@ function redisTests(): void {
       expect(await store.claim({ now: 99, until: 100, early: true })).toBeUndefined()
     })
 
-    it('[RPT-16] a seal that is sent again does not swallow what was counted since', async () => {
+    it('[RPT-16] a repeated seal does not drop later counts', async () => {
       const client = await nodeRedis()
       const sent: string[][] = []
       const recording = {
@@ -382,7 +382,7 @@ function redisTests(): void {
       expect(successes.sort()).toEqual([3, 5])
     })
 
-    it('anything but a client is refused by its own name', () => {
+    it('refuses anything but a client, under its own name', () => {
       expect(() => redisReportStore(Object(5))).toThrow(/^redisReportStore\(\) needs a client/)
     })
   })

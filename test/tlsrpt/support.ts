@@ -1,4 +1,7 @@
-/** What the tests of TLS reporting share. Knows nothing of vitest, for child processes use it too. */
+/**
+ * Helpers of the tests of TLS reporting. Independent of vitest, because child processes use them
+ * too.
+ */
 import { channel } from 'node:diagnostics_channel'
 import type { PolicyFailureEvent, SessionEvent } from '../../src/events.js'
 import { GuardedReportStore } from '../../src/tlsrpt/guarded-store.js'
@@ -23,7 +26,7 @@ export const TODAY = '2026-03-14'
 export const TODAY_NOON = Date.UTC(2026, 2, 14, 12)
 export const TOMORROW_NOON = TODAY_NOON + DAY
 
-/** RSA, 2048 bits; made for these tests, and good for nothing else. */
+/** RSA, 2048 bits; for these tests only. */
 export const DKIM_KEY = `-----BEGIN PRIVATE KEY-----
 MIIEvwIBADANBgkqhkiG9w0BAQEFAASCBKkwggSlAgEAAoIBAQCzcmAVByCBONJs
 3UdI3P4jC3NbfL6NbzlZjlA9zszgFY/A+TogLzFCdVtSG3bloU+SWy08KNWp0jLs
@@ -111,7 +114,7 @@ export interface Sent {
   mail: ReportMail
 }
 
-/** Takes every mail, or fails with what `failing` returns. */
+/** Accepts every mail, or fails with the result of `failing`. */
 export class FakeTransporter {
   readonly sent: Sent[] = []
   failing: (to: string) => Error | undefined = () => undefined
@@ -124,7 +127,7 @@ export class FakeTransporter {
     return { accepted: [to], rejected: [] }
   }
 
-  /** Day and domain of each report, in the order in which they were sent. */
+  /** Day and domain of each report, in the order of sending. */
   get days(): string[] {
     return this.sent.map(
       ({ report }) =>
@@ -133,7 +136,7 @@ export class FakeTransporter {
   }
 }
 
-/** Answers from a table: names to records, or to how the lookup fails. */
+/** Answers from a table of names with records or failures. */
 export class FakeResolver {
   readonly txt = new Map<string, string[] | 'SERVFAIL'>()
   readonly addresses = new Map<string, string[]>()
@@ -143,7 +146,7 @@ export class FakeResolver {
     for (const [domain, uris] of Object.entries(rua)) this.reports(domain, uris)
   }
 
-  /** Has a domain ask for reports. */
+  /** Makes a domain request reports. */
   reports(domain: string, rua: string): void {
     this.txt.set(`_smtp._tls.${domain}`, [`v=TLSRPTv1; rua=${rua}`])
   }
@@ -173,7 +176,7 @@ export function withCode(code: string): Error {
   return Object.assign(new Error(`query ${code}`), { code })
 }
 
-/** Options of a reporter that is told when to send, with what is left out. */
+/** Options of a reporter with manual sending and defaults. */
 export function reporterOptions(
   overrides: Partial<TlsReporterOptions> = {},
 ): TlsReporterOptions & { store: ReportStore } {
@@ -192,7 +195,7 @@ export function reporterOptions(
   }
 }
 
-/** Sends as another process on the same store does; a process has one reporter only. */
+/** Sends as another process on the same store does; a process has only one reporter. */
 export class OtherProcess {
   readonly #sender: Sender
 

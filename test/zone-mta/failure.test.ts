@@ -25,7 +25,7 @@ describe('an error in the form of ZoneMTA', () => {
     expect(found).not.toHaveProperty('action')
   })
 
-  it('has no name for which ZoneMTA prints a stack', () => {
+  it('has a name for which ZoneMTA prints no stack', () => {
     expect(zoneError(new Error('why')).name).not.toMatch(/Error$/)
   })
 

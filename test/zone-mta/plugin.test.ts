@@ -30,7 +30,7 @@ options = { connection: mx.socket }
 let folder = ''
 const errors: string[] = []
 
-/** Puts modules where ZoneMTA's own would be. */
+/** Puts modules in place of ZoneMTA's own. */
 function loadHost({ sender = SENDER, zones = { default: {} } as object } = {}): void {
   const files = {
     'zone-mta/lib/sender.js': `module.exports = function () {\n${sender}\n}`,
@@ -79,7 +79,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true })
 })
 
-describe('deliveries that are left alone', () => {
+describe('a delivery routed elsewhere is not changed', () => {
   const routed: Array<[string, Partial<ZoneDelivery>]> = [
     ['mx', { mx: [{ exchange: 'relay.example' }] }],
     ['mxPort', { mxPort: 2525 }],
@@ -90,7 +90,7 @@ describe('deliveries that are left alone', () => {
     ['skipSTS', { skipSTS: true }],
   ]
 
-  it.each(routed)('of another plugin, which has set %s', async (_, fields) => {
+  it.each(routed)('if another plugin has set %s', async (_, fields) => {
     loadHost()
     const hooks = await started()
     const delivery: ZoneDelivery = { domain: 'b.example', ...fields }
@@ -104,13 +104,41 @@ describe('deliveries that are left alone', () => {
     expect(connection).toEqual({ options: {} })
   })
 
-  it('of a zone with a host of its own', async () => {
+  it('if its zone has a host of its own', async () => {
     loadHost({ zones: { default: {}, relayed: { host: 'relay.example', port: 587 } } })
     const hooks = await started()
     const delivery: ZoneDelivery = { domain: 'b.example', sendingZone: 'relayed' }
     await hooks.fetch(delivery)
     expect(delivery).toEqual({ domain: 'b.example', sendingZone: 'relayed' })
     await expect(hooks.headers(delivery, { options: {} })).resolves.toBeUndefined()
+  })
+})
+
+describe('zones that ZoneMTA reads again', () => {
+  const reload = (zones: object) => {
+    const config = createRequire(join(folder, 'app.js'))('./wild-config/index.js')
+    Object.assign(config, { zones })
+  }
+
+  it('count with the host that they have now', async () => {
+    loadHost({ zones: { default: { host: 'relay.example' } } })
+    const hooks = await started()
+    const delivery: ZoneDelivery = { domain: 'a b' }
+    await hooks.fetch(delivery)
+    reload({ default: {} })
+    await expect(hooks.fetch(delivery)).rejects.toMatchObject({ category: 'dns' })
+    reload({ default: { host: 'relay.example' } })
+    await expect(hooks.fetch(delivery)).resolves.toBeUndefined()
+  })
+
+  it('defer mail where they have another port now', async () => {
+    loadHost()
+    const hooks = await started()
+    reload({ default: { port: 2525 } })
+    await expect(hooks.fetch({ domain: 'b.example' })).rejects.toMatchObject({
+      action: 'defer',
+      message: expect.stringContaining('delivers to port 2525: set port = 2525'),
+    })
   })
 })
 
@@ -126,7 +154,7 @@ describe('a delivery that the plugin has not seen in sender:fetch', () => {
   })
 })
 
-describe('ZoneMTA ends', () => {
+describe('the ZoneMTA process ends', () => {
   const ends: Array<[string, Parameters<typeof loadHost>[0] | undefined, object, string, string]> =
     [
       ['with another lib/sender.js', { sender: '' }, {}, 'sender', 'does not know this ZoneMTA'],
@@ -147,7 +175,7 @@ describe('ZoneMTA ends', () => {
       ],
     ]
 
-  it.each(ends)('%s', async (_, host, config, context, says) => {
+  it.each(ends)('with %s', async (_, host, config, context, says) => {
     loadHost(host)
     const exit = vi.spyOn(process, 'exit').mockImplementation((): never => undefined as never)
     await init(app({ ...config }, context))
@@ -156,7 +184,7 @@ describe('ZoneMTA ends', () => {
     expect(errors.join()).toContain(says)
   })
 
-  it('not where the plugin is loaded in other processes too', async () => {
+  it('only in the sender, not where the plugin is loaded in other processes', async () => {
     const exit = vi.spyOn(process, 'exit').mockImplementation((): never => undefined as never)
     const given = app({ enabled: ['receiver', 'sender'] }, 'receiver')
     await init(given)

@@ -105,7 +105,7 @@ async function copyBetween(
   return copy(from, to, { context, json: json === true, prefix })
 }
 
-/** The domain is empty where the action takes none. */
+/** Reads the action and its domain; the domain is empty where the action takes none. */
 function readAction(positionals: readonly string[]): [Action, string] {
   const [name = 'list', ...rest] = positionals
   const action = ACTIONS.find((one) => one === name)
@@ -157,7 +157,7 @@ async function remove(
   return removed ? EXIT.fine : EXIT.unprotected
 }
 
-/** An entry that cannot be read is there to be removed all the same. */
+/** Tells whether there is an entry; one that cannot be read can be removed, too. */
 async function isHeld(store: PolicyStore, domain: string, now: number): Promise<boolean> {
   try {
     return (await entryOf(store, domain, now)) !== undefined
@@ -167,7 +167,7 @@ async function isHeld(store: PolicyStore, domain: string, now: number): Promise<
   }
 }
 
-/** Senders have policies in memory, too. */
+/** Returns when senders notice the removal: they have policies in memory, too. */
 function consequenceOf(store: PolicyStore): string {
   return 'removedAt' in store
     ? `\

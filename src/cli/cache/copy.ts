@@ -48,7 +48,7 @@ async function copyAll(
   return result
 }
 
-/** A SQLite file that does not exist yet is made: moving there is what the command is for. */
+/** Opens the target; a SQLite file that does not exist yet is created. */
 async function openTarget(to: string, prefix: string | undefined): Promise<OpenStore> {
   const path = /^sqlite:(.+)$/s.exec(to)?.[1]
   if (path === undefined) return openStore(to, prefix)

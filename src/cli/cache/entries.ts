@@ -8,7 +8,7 @@ import { type PolicyMode, parsePolicy } from '../../policy/policy-file.js'
 import type { PolicyStore, StoredPolicy } from '../../policy/store.js'
 import type { CliContext } from '../context.js'
 
-/** Where a `cache` command writes to, and in which form. */
+/** The output of a `cache` command, and its form. */
 export interface CacheOutput {
   context: CliContext
   json: boolean
@@ -22,13 +22,13 @@ export interface Entry {
   id: string
   fetchedAt: string
   expiresAt: string
-  /** When a delivery last asked for it, to within a day */
+  /** The time when a delivery last asked for it, to within a day */
   usedAt: string
   expired: boolean
   body: string
 }
 
-/** In the order of the domains; a store that holds nonsense as well fails after the rest. */
+/** Returns entries in the order of the domains, and the error that ended the list, if any. */
 export async function entriesOf(
   store: PolicyStore,
   now: number,
@@ -75,7 +75,7 @@ function modeOf(body: string): PolicyMode | null {
   }
 }
 
-/** A store may hold any number; a Date does not. */
+/** Returns ISO 8601; the number itself where no Date can have it. */
 function isoTime(time: number): string {
   const date = new Date(time)
   return Number.isNaN(date.getTime()) ? String(time) : date.toISOString()

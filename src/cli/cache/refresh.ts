@@ -44,7 +44,7 @@ export async function refresh(
       for (const failure of [...failures, ...storeFailures])
         context.stderr.write(`mta-sts: ${failure}\n`)
     }
-    // What was fetched and could not be stored is lost when this process ends
+    // A policy that could not be stored is lost when this process ends
     if (storeFailures.length > 0) return EXIT.unknown
     return failed > 0 ? EXIT.unprotected : EXIT.fine
   } finally {

@@ -1,5 +1,5 @@
 /**
- * The facts of a certificate that people look for.
+ * The facts of a certificate that a report shows.
  *
  * @module
  */
@@ -14,6 +14,16 @@ export function certificateFacts(certificate: X509Certificate): CertificateFacts
     issuer: attribute(issuer, 'CN') ?? attribute(issuer, 'O'),
     notBefore: isoTime(validFrom),
     notAfter: isoTime(validTo),
+    rsaBits: rsaBitsOf(certificate),
+  }
+}
+
+/** A key of a kind that Node cannot read has no length to show. */
+function rsaBitsOf(certificate: X509Certificate): number | null {
+  try {
+    return certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? null
+  } catch {
+    return null
   }
 }
 

@@ -3,41 +3,22 @@
  *
  * @module
  */
-import { hostname } from 'node:os'
-import type { Dane } from '../../dane/dane.js'
-import { isHostName } from '../../dns/domain-name.js'
-import type { PolicyStore } from '../../policy/store.js'
-import { escapeRemoteText } from '../../text.js'
-import {
-  COMMON_HELP,
-  COMMON_OPTIONS,
-  NETWORK_HELP,
-  NETWORK_OPTIONS,
-  parseArguments,
-  wholeNumber,
-} from '../arguments.js'
-import { type CliContext, type Command, UsageError } from '../context.js'
-import { remembering } from '../name-servers.js'
-import { type NetworkArguments, nameServer, openNetwork } from '../network.js'
+
+import { unlessAborted } from '../../net/deadline.js'
+import { COMMON_HELP, NETWORK_HELP, parseArguments, wholeNumber } from '../arguments.js'
+import { type Command, UsageError } from '../context.js'
 import { openStore } from '../store.js'
 import { listDomains } from './domains.js'
-import type { Run } from './examine.js'
 import { checkMany } from './many.js'
+import { LIMITS, openRun, RUN_OPTIONS } from './open-run.js'
 import { type Form, printerOf } from './outputs.js'
 import { assessmentsIn } from './reports.js'
-import { MAX_SOCKETS, Sessions } from './sessions.js'
-import { boundedConnect, Slots } from './slots.js'
 
 const OPTIONS = {
-  ...COMMON_OPTIONS,
-  ...NETWORK_OPTIONS,
-  connect: { type: 'boolean' },
-  dane: { type: 'boolean' },
-  name: { type: 'string' },
+  ...RUN_OPTIONS,
   store: { type: 'string' },
   prefix: { type: 'string' },
   reports: { type: 'string', multiple: true },
-  file: { type: 'string' },
   brief: { type: 'boolean' },
   ndjson: { type: 'boolean' },
   concurrency: { type: 'string' },
@@ -74,8 +55,9 @@ ${COMMON_HELP}
 
 Exit status
   0  fine: mode enforce, and nothing speaks against an MX host; with --connect,
-     all of them have proved to be what the policy asks for. Or the domain
-     takes no mail at all (RFC 7505)
+     all of them have proved to be what the policy asks for. Or, with --dane,
+     all of them are bound to TLSA records. Or the domain takes no mail at all
+     (RFC 7505)
   1  a sender would refuse an MX host, or would deliver without protection:
      there is no policy that can be had, or its mode is testing or none
   2  wrong usage
@@ -95,10 +77,11 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
         "lines": [ { "number", "text", "problem" } ] },
       "mx": { "status", "problem", "hosts": [ { "host", "cname", "preference",
         "inPolicy", "addresses", "blocked", "problem", "outcome",
-        "dane": null or { "signed", "records", "problem" },
+        "dane": null or { "signed", "records", "problem", "outcome",
+          "tlsrpt" },
         "sessions": null or [ { "address", "tlsVersion", "cipher",
-          "certificate", "problem", "tlsaMatches", "error", "noRoute",
-          "milliseconds" } ] } ] },
+          "certificate", "problem", "tlsaMatches", "daneProblem", "error",
+          "noRoute", "milliseconds" } ] } ] },
       "tlsrpt": { "name", "status", "texts", "rua", "problem" },
       "verdict": { "status", "exitStatus", "mode", "text" },
       "held": null or { "source", "mode", "id", "until", "status",
@@ -111,7 +94,7 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
   "verdict.status" is fine, refused, unprotected or unknown. A "problem" is
   null, a text, or { "resultType", "reason", "detail" } in the terms of RFC 8460
   4.3. A "certificate" is null or { "names", "commonName", "issuer",
-  "notBefore", "notAfter" }. What was not looked at is null.
+  "notBefore", "notAfter", "rsaBits" }. What was not looked at is null.
 `
 
 export const check: Command = {
@@ -120,19 +103,24 @@ export const check: Command = {
   printsAtInterrupt: true,
   async run(argv, context) {
     const { values, positionals } = parseArguments(argv, OPTIONS)
-    const list = await listDomains(positionals, values.file, context)
-    const deadline = list.length > 1 ? '60000' : '300000'
+    const form = formOf(values)
+    const { signal } = context
+    const list = await unlessAborted(listDomains(positionals, values.file, context), signal)
+    const deadline = list.length > 1 ? LIMITS.deadlineOfMany : LIMITS.deadline
     const limits = {
-      concurrency: wholeNumber('--concurrency', values.concurrency ?? '32', { min: 1, max: 1000 }),
-      deadline: wholeNumber('--deadline', values.deadline ?? deadline, { min: 1, max: 3_600_000 }),
+      concurrency: numberOr(LIMITS.concurrency, '--concurrency', values.concurrency, 1000),
+      deadline: numberOr(deadline, '--deadline', values.deadline, 3_600_000),
     }
-    const opened = values.store ? await openStore(values.store, values.prefix) : undefined
+    const opened =
+      values.store === undefined
+        ? undefined
+        : await unlessAborted(openStore(values.store, values.prefix), signal)
     try {
       const run = {
-        ...(await openRun(values, context, opened?.store)),
-        assessments: await assessmentsIn(values.reports ?? [], context),
+        ...(await unlessAborted(openRun(values, context, opened?.store), signal)),
+        assessments: await unlessAborted(assessmentsIn(values.reports ?? [], context), signal),
       }
-      const printer = printerOf(formOf(values), context, run.settings.now)
+      const printer = printerOf(form, context, run.settings.now)
       return await checkMany(list, { run, context, printer, ...limits })
     } finally {
       await opened?.close()
@@ -140,48 +128,17 @@ export const check: Command = {
   },
 }
 
-/** What is shared by all domains that are looked at in one go. @throws UsageError */
-export async function openRun(
-  values: NetworkArguments & {
-    connect?: boolean | undefined
-    dane?: boolean | undefined
-    name?: string | undefined
-  },
-  context: CliContext,
-  store: PolicyStore | undefined,
-): Promise<Run> {
-  const name = ehloName(values.name)
-  const { settings: found, smtp, shortened } = await openNetwork(values, context)
-  const connect = boundedConnect(found.connect, MAX_SOCKETS)
-  const settings = { ...found, connect, resolver: remembering(found.resolver) }
-  const slots = new Slots(MAX_SOCKETS)
-  const sessions = values.connect
-    ? new Sessions({ settings, smtp, name, shortened }, slots)
-    : undefined
-  const dane = values.dane ? await openDane(values.resolver, context) : undefined
-  return { settings, slots, sessions, dane, store, shortened, assessments: new Map() }
+function numberOr(fallback: number, option: string, text: string | undefined, max: number) {
+  return text === undefined ? fallback : wholeNumber(option, text, { min: 1, max })
 }
 
-/** Most users of the command have no use for this part of the package. */
-async function openDane(resolver: string | undefined, context: CliContext): Promise<Dane> {
-  const { dane } = await import('../../dane/create.js')
-  const { dnssecResolver } = await import('../../dane/dnssec-resolver.js')
-  if (context.dnssecResolver !== undefined) return dane({ resolver: context.dnssecResolver })
-  if (resolver === undefined) return dane()
-  const { host, port } = nameServer(resolver)
-  const server = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-  // No mail depends on the answers: whoever names a resolver here may trust it
-  return dane({ resolver: dnssecResolver({ servers: [server], trustAd: true }) })
-}
-
+/** @throws UsageError where two forms are asked for */
 function formOf(values: { json?: boolean; ndjson?: boolean; brief?: boolean }): Form {
+  const forms = (['json', 'ndjson', 'brief'] as const).filter((form) => values[form])
+  if (forms.length > 1) {
+    throw new UsageError(`--${forms.join(' and --')} exclude each other.`)
+  }
   if (values.ndjson) return 'ndjson'
   if (values.json) return 'json'
   return values.brief ? 'brief' : 'text'
-}
-
-function ehloName(given: string | undefined): string {
-  if (given === undefined) return isHostName(hostname()) ? hostname() : '[127.0.0.1]'
-  if (isHostName(given)) return given
-  throw new UsageError(`--name takes a host name, not "${escapeRemoteText(given)}".`)
 }

@@ -1,5 +1,5 @@
 /**
- * Everything that a sender would find out about a domain, in the order of RFC 8461 §3 to §5.
+ * The examination of a domain, in the order of RFC 8461 §3 to §5.
  *
  * @module
  */
@@ -7,28 +7,35 @@ import { domainToUnicode } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import type { Dane } from '../../dane/dane.js'
 import { ask } from '../../dns/resolver.js'
+import type { Gate } from '../../net/gate.js'
 import type { Settings } from '../../options.js'
 import { CachedPolicy } from '../../policy/cached-policy.js'
 import { noPolicy, type PolicyLookup } from '../../policy/lookup.js'
-import { policyHost, recordName } from '../../policy/names.js'
+import { policyHost, recordName, tlsRptName } from '../../policy/names.js'
 import type { PolicyStore } from '../../policy/store.js'
 import type { remembering } from '../name-servers.js'
 import { adviceOn } from './advice/advice.js'
 import type { CheckReport, HeldVerdict, PolicyHostCheck, RecordCheck, Verdict } from './findings.js'
-import { heldIn, type StoredHold, verdictOfHolder, verdictOnHolders } from './held.js'
+import {
+  heldIn,
+  type StoredHold,
+  type StoreFailure,
+  verdictOfHolder,
+  verdictOnHolders,
+  verdictWithoutStore,
+} from './held.js'
 import { checkMx } from './mx.js'
 import { checkPolicyFile } from './policy-file.js'
 import { inspectPolicyHost, type PolicyHostInspection } from './policy-host.js'
-import { checkRecord, checkTlsRpt, tlsRptName } from './records.js'
+import { checkRecord, checkTlsRpt } from './records.js'
 import type { Assessments } from './reports.js'
 import type { Sessions } from './sessions.js'
-import type { Slots } from './slots.js'
 import { verdictOn } from './verdict.js'
 
-/** What all domains of a run share. */
+/** The surroundings that all domains of a run share. */
 export interface Run {
   settings: Settings & { resolver: ReturnType<typeof remembering> }
-  slots: Slots
+  slots: Gate
   /** undefined: MX hosts are not connected to */
   sessions: Sessions | undefined
   /** undefined: TLSA records are not asked for */
@@ -37,12 +44,12 @@ export interface Run {
   store: PolicyStore | undefined
   /** The timeouts are shorter than a sender's own */
   shortened: boolean
-  /** What the reports of `--reports` say */
+  /** The assessments by the reports of `--reports` */
   assessments: Assessments
 }
 
 export interface ExamineOptions {
-  /** Told what is waited for */
+  /** Receives the step that is waited for */
   onStep: (what: string) => void
   signal?: AbortSignal | undefined
 }
@@ -108,7 +115,7 @@ function askAhead(policyDomain: string, resolver: Run['settings']['resolver']): 
     resolver.resolve4(host),
     resolver.resolve6(host),
   ]
-  // The steps see what comes of it
+  // The steps themselves handle the errors
   for (const question of questions) question.catch(() => undefined)
 }
 
@@ -140,8 +147,12 @@ function lookupFrom(
   return new CachedPolicy({ id, policy, body, fetchedAt: now }, now).lookup
 }
 
-function isHeldOtherwise(stored: StoredHold | undefined, lookup: PolicyLookup): boolean {
-  if (stored === undefined || lookup.status === 'none' || stored.id !== lookup.id) return false
+function isHeldOtherwise(
+  stored: StoredHold | StoreFailure | undefined,
+  lookup: PolicyLookup,
+): boolean {
+  if (stored === undefined || 'failure' in stored) return false
+  if (lookup.status === 'none' || stored.id !== lookup.id) return false
   return !isDeepStrictEqual(stored.policy, lookup.policy)
 }
 
@@ -149,10 +160,11 @@ function heldVerdict(facts: {
   findings: Omit<CheckReport, 'verdict' | 'held' | 'advice'>
   lookup: PolicyLookup
   verdict: Verdict
-  stored: StoredHold | undefined
+  stored: StoredHold | StoreFailure | undefined
   now: number
 }): HeldVerdict | null {
   const { findings, lookup, verdict, stored, now } = facts
+  if (stored !== undefined && 'failure' in stored) return verdictWithoutStore(stored, now)
   if (findings.mx.status === 'null-mx') return null
   if (stored === undefined) return verdictOnHolders(findings, lookup, now)
   return verdictOfHolder(findings, lookup, { held: stored, verdict })

@@ -1,6 +1,6 @@
 /**
- * What `mta-sts check` finds out about a domain. It is computed once, then shown as text or printed
- * as JSON; `--json` prints a {@link CheckOutput} as it is.
+ * The report of `mta-sts check` on a domain. It is computed once, then shown as text or printed as
+ * JSON; `--json` prints a {@link CheckOutput} as it is.
  *
  * The JSON is stable: as long as `format` is 1, fields and words are added at most, never renamed,
  * removed or given another meaning. Every field is always there; `null` stands for what is not
@@ -15,10 +15,10 @@ import type { ExitStatus } from '../context.js'
 import type { Urgency } from './advice/row.js'
 import type { AdviceCode } from './advice/table.js'
 
-/** What `mta-sts check --json` prints. */
+/** The output of `mta-sts check --json`. */
 export interface CheckOutput {
   format: 1
-  /** In the order of the command line */
+  /** The reports, in the order of the command line */
   domains: CheckReport[]
 }
 
@@ -34,11 +34,11 @@ export interface CheckReport {
   policy: PolicyCheck | null
   mx: MxCheck
   tlsrpt: TlsRptCheck
-  /** What senders do that have no policy of the domain cached */
+  /** The verdict of senders that have no policy of the domain cached */
   verdict: Verdict
-  /** What senders do that have one; `null`: the same, or nothing is known of them */
+  /** The verdict of senders that have one; `null`: the same, or nothing is known of them */
   held: HeldVerdict | null
-  /** What to do, the most urgent first; often empty */
+  /** The advice, the most urgent first; often empty */
   advice: Advice[]
 }
 
@@ -58,7 +58,7 @@ export interface RecordCheck {
   /** All TXT records of the name, the strings of each joined */
   texts: string[]
   id: string | null
-  /** Why it is of no use, in words */
+  /** The reason why it is of no use, in words */
   problem: string | null
   /** The same as senders report it (RFC 8460 §4.3); `null` where they report nothing */
   resultType: ResultType | null
@@ -71,12 +71,12 @@ export interface TlsRptCheck {
   name: string
   status: RecordStatus
   texts: string[]
-  /** Where reports go */
+  /** The URIs that reports go to */
   rua: string[]
   problem: string | null
 }
 
-/** What is wrong, in the vocabulary of RFC 8460 §4.3. */
+/** A failure, in the vocabulary of RFC 8460 §4.3. */
 export interface Problem {
   resultType: ResultType
   /** A kebab-case word where the type alone does not say it: `mx-mismatch`, `http-status-404` */
@@ -88,23 +88,25 @@ export interface Problem {
 export interface CertificateFacts {
   /** The DNS names it is for, wildcards included */
   names: string[]
-  /** Of the subject; it names no host (RFC 6125 §6.4.4) */
+  /** The common name of the subject; it names no host (RFC 6125 §6.4.4) */
   commonName: string | null
   /** The issuer's common name or organization */
   issuer: string | null
   notBefore: string
   notAfter: string
+  /** The length of an RSA key; `null`: a key of another kind */
+  rsaBits: number | null
 }
 
 /** The host of RFC 8461 §3.3. */
 export interface PolicyHostCheck {
   /** `mta-sts.example.com` */
   host: string
-  /** In the order in which a sender tries them */
+  /** The addresses, in the order in which a sender tries them */
   addresses: PolicyAddressCheck[]
   /** Addresses that no sender should contact: loopback, private and the like */
   blocked: string[]
-  /** Why there is no address */
+  /** The reason why there is no address */
   problem: Problem | null
 }
 
@@ -113,16 +115,16 @@ export interface PolicyAddressCheck {
   address: string
   tlsVersion: string | null
   certificate: CertificateFacts | null
-  /** Of the HTTP response */
+  /** The status of the HTTP response */
   status: number | null
   /** The Content-Type */
   type: string | null
   /** The length of the body; of one that is too long, as much as was read */
   bytes: number | null
   lastModified: string | null
-  /** From connecting to the last byte of the body */
+  /** The time from connecting to the last byte of the body */
   milliseconds: number | null
-  /** Why a sender gets no policy from here */
+  /** The reason why a sender gets no policy from here */
   problem: Problem | null
   /** This machine has no way to the address (no IPv6, say), which says nothing about the host */
   noRoute: boolean
@@ -131,19 +133,19 @@ export interface PolicyAddressCheck {
 }
 
 export interface PolicyCheck {
-  /** Whether a sender can use it */
+  /** Senders can use it */
   valid: boolean
   mode: PolicyMode | null
   /** `mx` patterns */
   mx: string[]
-  /** In seconds, at most 31557600 */
+  /** Seconds, at most 31557600 */
   maxAge: number | null
   lines: PolicyLine[]
   problem: Problem | null
 }
 
 export interface PolicyLine {
-  /** From 1 */
+  /** Counted from 1 */
   number: number
   text: string
   problem: string | null
@@ -159,7 +161,7 @@ export interface MxCheck {
    */
   status: 'found' | 'implicit' | 'null-mx' | 'no-domain' | 'unknown'
   problem: string | null
-  /** In the order of preference, 20 at most */
+  /** The hosts in the order of preference, 20 at most */
   hosts: MxHostCheck[]
 }
 
@@ -172,27 +174,35 @@ export interface MxHostCheck {
   inPolicy: boolean | null
   addresses: string[]
   blocked: string[]
-  /** What speaks against it before it is connected to */
+  /** The failure that is known before a connection */
   problem: Problem | null
   /** `null` without `--dane` */
   dane: DaneCheck | null
   /** One for each address; `null` without `--connect` */
   sessions: MxSession[] | null
   /**
-   * What a sender does with it under mode `enforce`: `proved` (with `--connect`), `refused`,
-   * `unknown` where it could not be connected to, `not-tried` without `--connect`
+   * The decision of a sender under mode `enforce`, with `--dane` of a sender with DANE: `proved`
+   * (with `--connect`), `refused`, `unknown` where it could not be connected to, `not-tried`
+   * without `--connect`
    */
   outcome: 'proved' | 'refused' | 'unknown' | 'not-tried'
 }
 
-/** What DANE makes of an MX host (RFC 7672). */
+/** An MX host by DANE (RFC 7672). */
 export interface DaneCheck {
   /** The MX records of the domain are proved by DNSSEC */
   signed: boolean
   /** TLSA records of the host, as far as DNSSEC proves them */
   records: number
-  /** Why a sender with DANE does not use the host, or cannot use its records */
+  /** The reason why a sender with DANE does not use the host, or cannot use its records */
   problem: Problem | null
+  /**
+   * The decision of a sender with DANE where no policy of mode `enforce` applies; `null`: DANE demands
+   * nothing of the host
+   */
+  outcome: MxHostCheck['outcome'] | null
+  /** The TLSRPT record of the TLSA base domain, which asks for reports on DANE; `null`: no DANE */
+  tlsrpt: TlsRptCheck | null
 }
 
 /** A connection to an MX host: EHLO, STARTTLS, QUIT. */
@@ -201,18 +211,20 @@ export interface MxSession {
   tlsVersion: string | null
   cipher: string | null
   certificate: CertificateFacts | null
-  /** What it does not prove */
+  /** The proof that it lacks */
   problem: Problem | null
-  /** Whether one of the TLSA records matches; `null` without any, or without a handshake */
+  /** One of the TLSA records matches; `null` without any, or without a handshake */
   tlsaMatches: boolean | null
-  /** Why nothing can be said of it: no connection, or the host did not want to talk */
+  /** The proof that it lacks of those that DANE demands; `null` also where DANE demands nothing */
+  daneProblem: Problem | null
+  /** The reason why nothing can be said of it: no connection, or no useful reply */
   error: string | null
   noRoute: boolean
-  /** Of the whole session */
+  /** The duration of the whole session */
   milliseconds: number
 }
 
-/** Whether a domain may go to `enforce`, and why. */
+/** A verdict on a domain: whether mail to it is protected, and why. */
 export interface Verdict {
   /**
    * - `fine`: protected, as far as was looked; or the domain takes no mail
@@ -223,13 +235,13 @@ export interface Verdict {
   status: 'fine' | 'refused' | 'unprotected' | 'unknown'
   /** 0, 1, 1 and 3, in this order */
   exitStatus: ExitStatus
-  /** Of the policy; `null`: there is none */
+  /** The mode of the policy; `null` without one */
   mode: PolicyMode | null
-  /** In one sentence */
+  /** The verdict in one sentence */
   text: string
 }
 
-/** What senders do that hold a policy of the domain (RFC 8461 §5.1). */
+/** The verdict of senders that have a policy of the domain cached (RFC 8461 §5.1). */
 export interface HeldVerdict {
   /**
    * - `store`: the policy in the store of `--store`
@@ -237,14 +249,14 @@ export interface HeldVerdict {
    * - `unknown`: an earlier policy, of which nothing is known here
    */
   source: 'store' | 'policy' | 'unknown'
-  /** Of that policy; `null`: not known */
+  /** The mode of that policy; `null`: not known */
   mode: PolicyMode | null
   id: string | null
-  /** When the last sender that holds it drops it */
+  /** The time when the last sender drops it */
   until: string
   status: Verdict['status']
   exitStatus: ExitStatus
-  /** What such a sender reports about the policy of now: its record is gone, say */
+  /** The failure that such a sender reports about the policy of now: its record is gone, say */
   problem: Problem | null
   text: string
 }
@@ -255,7 +267,7 @@ export interface Advice {
   urgency: Urgency
   /** The host that it is about; `null`: the domain as a whole */
   host: string | null
-  /** As senders report the fault; `null` where they report nothing */
+  /** The result type that senders report; `null` where they report nothing */
   resultType: ResultType | null
   reason: string | null
   text: string

@@ -1,6 +1,6 @@
 /**
- * What senders do that hold a policy of the domain: they keep it until its `max_age` is over,
- * whatever becomes of the record, unless they fetch a new one (RFC 8461 §3.3, §5.1).
+ * The verdict of senders that have a policy of the domain cached. They keep it until its `max_age` is
+ * over, whatever becomes of the record, unless they fetch a new one (RFC 8461 §3.3, §5.1).
  *
  * @module
  */
@@ -8,7 +8,8 @@ import { fromStored } from '../../policy/cached-policy.js'
 import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
 import { MAX_AGE_LIMIT, type Policy } from '../../policy/policy-file.js'
-import type { PolicyStore } from '../../policy/store.js'
+import type { PolicyStore, StoredPolicy } from '../../policy/store.js'
+import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { EXIT } from '../context.js'
 import { day } from '../time.js'
 import type {
@@ -19,7 +20,7 @@ import type {
   Problem,
   Verdict,
 } from './findings.js'
-import { outcomeOf } from './outcome.js'
+import { isOfPolicy, outcomeUnderEnforce } from './outcome.js'
 import { hostProblem, underPolicy } from './verdict.js'
 
 type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
@@ -37,13 +38,23 @@ export interface StoredHold {
   expiresAt: number
 }
 
-/** Returns the unexpired policy of a store; undefined where there is none that can be read. */
+/** A store that did not answer. */
+export interface StoreFailure {
+  failure: string
+}
+
+/** Returns the unexpired policy of a store; undefined where it has none that can be read. */
 export async function heldIn(
   store: PolicyStore,
   policyDomain: string,
   now: number,
-): Promise<StoredHold | undefined> {
-  const stored = await store.get(policyDomain)
+): Promise<StoredHold | StoreFailure | undefined> {
+  let stored: StoredPolicy | undefined
+  try {
+    stored = await store.get(policyDomain)
+  } catch (error) {
+    return { failure: escapeRemoteText(textOfThrown(error)) }
+  }
   if (stored === undefined) return undefined
   try {
     const { lookup } = fromStored(stored, now).cached
@@ -55,7 +66,7 @@ export async function heldIn(
   }
 }
 
-/** With a store: the verdict of a sender that has its policy cached. */
+/** Returns the verdict of a sender that has the policy of a store cached. */
 export function verdictOfHolder(
   findings: Findings,
   lookup: PolicyLookup,
@@ -79,7 +90,14 @@ export function verdictOfHolder(
   return { ...common, ...judged, text }
 }
 
-/** Without a store: what can be said of senders that hold the present policy, or an earlier one. */
+/** Returns the verdict where the store did not answer: any policy may be cached. */
+export function verdictWithoutStore({ failure }: StoreFailure, now: number): HeldVerdict {
+  const until = new Date(now + MAX_AGE_LIMIT * 1000)
+  const text = `the store does not answer (${failure}): whether a policy is cached is not known`
+  return { ...earlier(until), exitStatus: EXIT.unknown, problem: null, text }
+}
+
+/** Returns the verdict of senders that have the present policy cached, or an earlier one. */
 export function verdictOnHolders(
   findings: Findings,
   lookup: PolicyLookup,
@@ -113,7 +131,7 @@ export function verdictOnHolders(
   return { ...earlier(until), problem: reportedBy(findings, undefined), text }
 }
 
-/** Under the id that it holds, a sender does not look at the policy host. */
+/** Returns the failure that such a sender reports; it fetches no policy under the id that it has. */
 function reportedBy({ record, policyHost }: Findings, id: string | undefined): Problem | null {
   const { status, resultType, reason } = record
   if (status === 'none') {
@@ -157,6 +175,6 @@ function asUnder({ mx }: Pick<Policy, 'mx'>, check: MxHostCheck): MxHostCheck {
     } as const
     return { ...check, inPolicy: false, problem: mismatch, outcome: 'refused' }
   }
-  const other = problem?.reason === 'mx-mismatch' ? null : problem
-  return { ...check, inPolicy: true, problem: other, outcome: outcomeOf(other, check.sessions) }
+  const named = { ...check, inPolicy: true, problem: isOfPolicy(problem) ? null : problem }
+  return { ...named, outcome: outcomeUnderEnforce(named) }
 }

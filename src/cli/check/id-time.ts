@@ -6,7 +6,7 @@
  */
 import { DAY } from '../time.js'
 
-/** Whatever the time zone, and whenever on the day. */
+/** Covers any time zone, and any time of the day. */
 const TOLERANCE = 2 * DAY
 
 /** Before RFC 8461 nobody had an id */

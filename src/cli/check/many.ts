@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { Deadline } from '../../net/deadline.js'
-import { escapeRemoteText } from '../../text.js'
+import { Deadline, onAbort, unlessAborted } from '../../net/deadline.js'
+import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { noDomain } from '../arguments.js'
 import { type CliContext, EXIT, type ExitStatus, worstOf } from '../context.js'
 import { progressOn } from '../terminal.js'
@@ -26,7 +26,7 @@ export interface ManyOptions {
   deadline: number
 }
 
-/** How long results wait for those in front of them, in milliseconds. */
+/** The time for which results wait for those in front of them, in milliseconds. */
 const PATIENCE = 150
 
 /** Looks at all domains, and prints each as soon as possible. Resolves to the worst status. */
@@ -89,36 +89,45 @@ class Many {
     }
   }
 
-  /** Undefined: Ctrl-C came first. */
+  /** Returns undefined where Ctrl-C came first. */
   async #look({ domain, written }: Listed): Promise<CheckReport | undefined> {
     if (domain === undefined) return noReport(written, noDomain(written).replace(/\.$/, ''))
     const { run, deadline: milliseconds } = this.#options
     const stop = new AbortController()
     const { signal } = this.#options.context
-    const interrupt = () => {
+    const release = onAbort(signal, () => {
       if (this.#interrupted()) stop.abort(signal?.reason)
-    }
-    signal?.addEventListener('abort', interrupt, { once: true })
+    })
     const deadline = new Deadline(milliseconds, `the look at ${domain}`, stop.signal)
     const onStep = (what: string) => {
       this.#steps.set(domain, what)
       this.#show()
     }
     try {
-      return await orAborted(examine(domain, run, { onStep, signal: deadline.signal }), deadline)
+      return await unlessAborted(
+        // The work may be in a step that does not look at the signal
+        examine(domain, run, { onStep, signal: deadline.signal }),
+        deadline.signal,
+      )
     } catch (error) {
-      if (!deadline.signal.aborted) throw error
+      if (!deadline.signal.aborted) return this.#failed(domain, error)
       if (stop.signal.aborted) return undefined
       const step = this.#steps.get(domain) ?? 'DNS'
       return noReport(domain, `no result within ${span(milliseconds)} (${step})`)
     } finally {
       deadline.clear()
-      signal?.removeEventListener('abort', interrupt)
+      release()
       this.#steps.delete(domain)
     }
   }
 
-  /** By Ctrl-C. Where only the reader has gone, what is under way is finished for the status. */
+  /** One domain that throws must not end the others. */
+  #failed(domain: string, error: unknown): CheckReport {
+    if (this.#list.length === 1) throw error
+    return noReport(domain, `it could not be looked at: ${escapeRemoteText(textOfThrown(error))}`)
+  }
+
+  /** Tells whether Ctrl-C was pressed. A closed pipe is no such end: the status is still found out. */
   #interrupted(): boolean {
     const { signal } = this.#options.context
     const reason: unknown = signal?.reason
@@ -141,21 +150,5 @@ class Many {
     const total = this.#list.length
     const count = total > 1 ? `${grouped(this.#done)} of ${grouped(total)}, ` : ''
     this.#progress.show(`${count}${escapeRemoteText(domain)}: ${step}`)
-  }
-}
-
-/** The work may be in a step that does not look at the signal. */
-async function orAborted<T>(work: Promise<T>, { signal }: Deadline): Promise<T> {
-  let onAbort: (() => void) | undefined
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    work.catch(() => undefined)
-    if (onAbort) signal.removeEventListener('abort', onAbort)
   }
 }

@@ -5,8 +5,7 @@
  * @module
  */
 
-import type { TLSSocket } from 'node:tls'
-import type { Dane, DaneProof } from '../../dane/dane.js'
+import type { Dane, DaneDemand } from '../../dane/dane.js'
 import { parseDestination } from '../../delivery/destination.js'
 import { RoutingError } from '../../delivery/errors.js'
 import { HostLookups } from '../../delivery/host-lookups.js'
@@ -19,9 +18,9 @@ import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
 import type { TlsFailure } from '../../tls/failures.js'
 import type { Security } from '../../tls/security.js'
-import { inspectDane } from './dane.js'
-import type { MxCheck, MxHostCheck, MxSession } from './findings.js'
-import { outcomeOf } from './outcome.js'
+import { type DaneInspection, inspectDane } from './dane.js'
+import type { DaneCheck, MxCheck, MxHostCheck, MxSession } from './findings.js'
+import { outcomeByDane, outcomeUnderEnforce } from './outcome.js'
 import { causeOf, problemOf } from './problem.js'
 import type { Sessions } from './sessions.js'
 
@@ -41,7 +40,7 @@ interface MxRecord {
   preference: number
 }
 
-/** As many as a sender tries */
+/** The number of MX hosts that a sender tries. */
 const MAX_MX_HOSTS = 20
 
 export async function checkMx(
@@ -68,7 +67,7 @@ function statusOf({ code, permanent }: RoutingError): MxCheck['status'] {
   return permanent ? 'no-domain' : 'unknown'
 }
 
-/** What a sender would do. */
+/** Returns the plan of a sender's delivery. */
 async function planFor(
   policyDomain: string,
   lookup: PolicyLookup,
@@ -86,7 +85,7 @@ async function planFor(
   }
 }
 
-/** In an order that is always the same, where a sender shuffles equals. */
+/** Looks up the MX records, in an order that is always the same; a sender shuffles equals. */
 async function lookupRecords(
   policyDomain: string,
   { resolver, dnsTimeout }: Settings,
@@ -132,12 +131,17 @@ async function checkHost(
     options.dane === undefined || toALabels(host) === undefined
       ? undefined
       : await inspectDane(options.dane, { domain: plan.policyDomain, host }, settings)
-  const sessions = await sessionsWith(facts, options, inspected?.proof)
-  const dane = inspected?.check ?? null
-  const outcome = outcomeOf(facts.problem, sessions)
-  // A lookup that fails defers mail and refuses nothing
-  const usable = inspected?.skipped !== true || outcome === 'refused'
-  return { ...facts, dane, sessions, outcome: usable ? outcome : 'unknown' }
+  const sessions = await sessionsWith(facts, options, inspected?.demand)
+  const dane = inspected === undefined ? null : daneCheck(inspected, { ...facts, sessions })
+  const outcome = outcomeUnderEnforce({ ...facts, dane, sessions })
+  return { ...facts, dane, sessions, outcome }
+}
+
+function daneCheck(
+  { check, demand }: DaneInspection,
+  facts: Pick<MxHostCheck, 'problem' | 'sessions'>,
+): DaneCheck {
+  return { ...check, outcome: outcomeByDane(demand.kind, facts) }
 }
 
 function isNamed(host: string, lookup: PolicyLookup): boolean | null {
@@ -145,7 +149,7 @@ function isNamed(host: string, lookup: PolicyLookup): boolean | null {
   return matchesMx(host, lookup.policy.mx)
 }
 
-/** What the plan has against a host; single addresses that are blocked do not count. */
+/** Returns why the plan refuses a host; single addresses that are blocked do not count. */
 function objection(host: string, plan: DeliveryPlan): TlsFailure | undefined {
   const usable = plan.candidates.find(({ mxHost }) => mxHost === host)
   return usable ? usable.failure : plan.refused.find(({ mxHost }) => mxHost === host)
@@ -165,16 +169,12 @@ const SECURITY: Security = { level: 'authenticated', proofs: [{ by: 'sts' }] }
 async function sessionsWith(
   { host, preference, addresses }: Pick<MxHostCheck, 'host' | 'preference' | 'addresses'>,
   { settings, sessions, dane, signal }: MxOptions,
-  proof: DaneProof | undefined,
+  demand: DaneDemand | undefined,
 ): Promise<MxSession[] | null> {
   if (sessions === undefined) return null
-  const judgeDane =
-    dane === undefined || proof === undefined
-      ? undefined
-      : (socket: TLSSocket) => dane.judge(socket, proof, settings.now())
   const tried = {
     candidate: candidate({ mxHost: host, preference, addresses }, SECURITY, settings),
-    judgeDane,
+    dane: dane === undefined || demand === undefined ? undefined : { dane, demand },
   }
   return Promise.all(addresses.map((address) => sessions.with(tried, address, signal)))
 }

@@ -10,14 +10,14 @@ import type { CheckReport, Verdict } from './findings.js'
 import { renderBrief, renderReport } from './render.js'
 
 export interface CheckPrinter {
-  /** Whether reports must come in the order of the list, whatever it takes */
+  /** Reports come in the order of the list, however long one takes */
   strict?: true
   begin?(): void
   add(report: CheckReport): void
   end?(summary: Summary): void
 }
 
-/** How many domains came to which verdict. */
+/** The count of domains for each verdict. */
 export interface Summary {
   total: number
   counts: Readonly<Record<Verdict['status'], number>>

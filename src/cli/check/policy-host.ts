@@ -5,18 +5,18 @@
  */
 import { lookupAddresses } from '../../dns/addresses.js'
 import { exchangeAt, type HttpsExchange } from '../../https/exchange.js'
+import type { Gate } from '../../net/gate.js'
 import type { Settings } from '../../options.js'
 import { fetchPolicy, type PolicyFetch, policyOf, policyRequest } from '../../policy/fetch.js'
 import { policyHost } from '../../policy/names.js'
 import { certificateFacts } from './certificate.js'
 import type { PolicyAddressCheck, PolicyHostCheck } from './findings.js'
 import { isNoRoute, isTimeout, problemOf } from './problem.js'
-import type { Slots } from './slots.js'
 
-/** What a policy host is like, and what a sender gets from it. */
+/** A policy host, and the policy that a sender gets from it. */
 export interface PolicyHostInspection {
   check: PolicyHostCheck
-  /** As with a sender: from the first address that gives a policy, or else the last failure */
+  /** The policy of the first address that gives one, or else a failure */
   fetch: PolicyFetch
   /** The policy file, valid or not */
   body: string | undefined
@@ -24,7 +24,7 @@ export interface PolicyHostInspection {
 
 export interface InspectOptions {
   settings: Settings
-  slots: Slots
+  slots: Gate
   signal: AbortSignal | undefined
 }
 
@@ -93,7 +93,7 @@ async function inspectAddress(
   }
 }
 
-/** Of a response that is no policy file at all, there is nothing to show line by line. */
+/** Returns the text of the policy file; undefined for a response that is no such file. */
 function bodyOf(exchange: HttpsExchange, fetch: PolicyFetch): string | undefined {
   if (fetch.kind === 'fetched') return fetch.body
   const unreadable = exchange.ok && fetch.failure.resultType === 'sts-policy-invalid'

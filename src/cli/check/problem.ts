@@ -1,5 +1,5 @@
 /**
- * Failures of the core, put into words.
+ * Failures of the core in words.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { NameServerError } from '../name-servers.js'
 import { span } from '../time.js'
 import type { CertificateFacts, Problem } from './findings.js'
 
-/** What is known beside the failure itself. */
+/** The circumstances of a failure. */
 export interface Circumstances {
   certificate: CertificateFacts | null
   now: number
@@ -110,13 +110,13 @@ const CODES: ReadonlyMap<string, string> = new Map([
 
 const NO_ROUTE = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'])
 
-/** Whether an error says that the time was over. */
+/** Tells whether an error is a timeout. */
 export function isTimeout(cause: unknown): boolean {
   if (cause instanceof ConnectError) return cause.errors.every(({ error }) => isTimeout(error))
   return cause instanceof Error && codesOf(cause).includes('ETIMEDOUT')
 }
 
-/** Whether it is this machine that has no way to the address, whatever the host is like. */
+/** Tells whether this machine has no route to the address, which says nothing about the host. */
 export function isNoRoute(cause: unknown): boolean {
   if (cause instanceof ConnectError) return cause.errors.every(({ error }) => isNoRoute(error))
   return cause instanceof Error && codesOf(cause).some((code) => NO_ROUTE.has(code))

@@ -6,17 +6,13 @@
 import type { Answer } from '../../dns/resolver.js'
 import { selectRecords } from '../../dns/txt-record.js'
 import { RecordSyntaxError } from '../../errors.js'
-import { recordName } from '../../policy/names.js'
+import { recordName, tlsRptName } from '../../policy/names.js'
 import { examineRecords } from '../../policy/record.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
 import type { RecordCheck, RecordStatus, TlsRptCheck } from './findings.js'
 import { causeOf } from './problem.js'
 
 type TxtAnswer = Answer<string[]>
-
-export function tlsRptName(domain: string): string {
-  return `_smtp._tls.${domain}`
-}
 
 /** RFC 8461 §3.1. */
 export function checkRecord(domain: string, answer: TxtAnswer): RecordCheck {
@@ -67,7 +63,7 @@ export function checkTlsRpt(domain: string, answer: TxtAnswer): TlsRptCheck {
   }
 }
 
-/** As senders report a record that they cannot use (RFC 8460 §4.3.2.2) */
+/** The failure that senders report for a record that they cannot use (RFC 8460 §4.3.2.2) */
 const INVALID = { resultType: 'sts-policy-invalid' } as const
 
 interface Failing {

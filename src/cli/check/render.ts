@@ -42,20 +42,20 @@ export function renderReport(report: CheckReport, paint: Paint, now: number): st
       formatBlock(report.mx.status === 'null-mx' ? calm(block) : block, paint),
     ),
     '',
-    formatRemark(verdictMark(report), verdict.text, paint),
-    ...(held === null ? [] : [formatRemark(VERDICT_MARKS[held.status], held.text, paint)]),
+    formatRemark(verdictMark(verdict.status, report), verdict.text, paint),
+    ...(held === null ? [] : [formatRemark(verdictMark(held.status, report), held.text, paint)]),
     ...advice.map(({ text }) => formatRemark('warning', text, paint)),
     '',
   ].join('\n')
 }
 
-/** A name that could not even be looked at. */
+/** Renders a domain that was not looked at. */
 function withoutLook({ domain, verdict }: CheckReport, paint: Paint): string {
   const head = paint('bold', escapeRemoteText(domain))
   return `${head}\n\n${formatRemark('unknown', verdict.text, paint)}\n`
 }
 
-/** Where no mail is taken, nothing is missing and nothing is refused. */
+/** Takes the red mark from a block: a domain that takes no mail lacks nothing. */
 function calm(block: Block): Block {
   return block.mark === 'good' ? block : { ...block, mark: 'plain' }
 }
@@ -68,16 +68,16 @@ function headOf(domain: string, unicode: string | null, paint: Paint): string {
 /** `bob.example fine: enforce: mail would be delivered to mx.bob.example`, on one line. */
 export function renderBrief(report: CheckReport, paint: Paint): string {
   const { domain, verdict, held } = report
-  const mark = paintMark(verdictMark(report), paint)
+  const mark = paintMark(verdictMark(verdict.status, report), paint)
   const head = `${mark} ${paint('bold', escapeRemoteText(domain))} ${verdict.status}`
   const other = held !== null && held.exitStatus > verdict.exitStatus ? `; ${held.text}` : ''
   return `${head}: ${verdict.text}${other}\n`
 }
 
-/** "Fine" without a look at the MX hosts is no more than "nothing speaks against it". */
-function verdictMark({ verdict, mx }: CheckReport): Mark {
+/** Marks a fine verdict as untried where the MX hosts were not connected to. */
+function verdictMark(status: Verdict['status'], { mx }: CheckReport): Mark {
   const untried = mx.hosts.some(({ outcome }) => outcome === 'not-tried')
-  return verdict.status === 'fine' && untried ? 'untried' : VERDICT_MARKS[verdict.status]
+  return status === 'fine' && untried ? 'untried' : VERDICT_MARKS[status]
 }
 
 const VERDICT_MARKS: Readonly<Record<Verdict['status'], Mark>> = {
@@ -135,7 +135,7 @@ function addressLines(check: PolicyAddressCheck, now: number): string[] {
   ]
 }
 
-/** What is wrong with the file is shown in its place. */
+/** Leaves out the syntax error, which is shown under its line of the file. */
 function withoutSyntax(problem: Problem): Problem {
   return problem.resultType === 'sts-policy-invalid' ? { ...problem, detail: null } : problem
 }
@@ -180,7 +180,7 @@ function policyBlocks({ policy, mx }: CheckReport): Block[] {
         ...shownLines.flatMap((line) => policyLine(line, maxAge)),
         ...(more > 0 ? [`and ${more} more lines`] : []),
         ...(whole ? [describeProblem(problem)] : []),
-        ...unused.map((pattern) => `(no MX record matches ${pattern})`),
+        ...(unused.length > 0 ? [`(no MX record matches ${listed(unused)})`] : []),
       ],
     },
   ]
@@ -220,7 +220,7 @@ function mxBlock(check: MxHostCheck, implicit: boolean, now: number): Block {
   const policy = inPolicy === null ? '' : inPolicy ? ', in the policy' : ', not in the policy'
   const other = problem !== null && problem.reason !== 'mx-mismatch' ? [problem] : []
   const failing = sessions?.some((session) => session.problem !== null) === true
-  // Without a policy that binds, a sender refuses no MX host
+  // A sender refuses an MX host only under a policy that binds
   const lenient = outcome === 'refused' && inPolicy === null && problem === null
   return {
     mark: (outcome === 'proved' && failing) || lenient ? 'warning' : MX_MARKS[outcome],
@@ -242,12 +242,12 @@ function daneLine({ dane, sessions }: MxHostCheck): string[] {
   if (!dane.signed) return ['DANE: the MX records are not signed']
   if (dane.records === 0) return ['DANE: no TLSA records']
   const matches = (sessions ?? []).map(({ tlsaMatches }) => tlsaMatches)
-  const match = matches.includes(false)
-    ? ', which do not match'
-    : matches.includes(true)
-      ? ', one of which matches'
-      : ''
-  return [`DANE: ${dane.records} TLSA ${dane.records === 1 ? 'record' : 'records'}${match}`]
+  const [count, none] =
+    dane.records === 1
+      ? ['1 TLSA record', 'which does not match']
+      : [`${dane.records} TLSA records`, 'none of which matches']
+  if (matches.includes(false)) return [`DANE: ${count}, ${none}`]
+  return [`DANE: ${count}${matches.includes(true) ? ', one of which matches' : ''}`]
 }
 
 function addressLine(addresses: readonly string[]): string[] {

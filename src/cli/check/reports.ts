@@ -1,5 +1,5 @@
 /**
- * `--reports`: what TLS reports of other senders say of the domains.
+ * `--reports`: the assessment of the domains by TLS reports of other senders.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Report } from '../../tlsrpt/parse.js'
 import type { CliContext } from '../context.js'
 import { readFiles } from '../report/read-files.js'
 
-/** By domain, in A-labels. */
+/** Assessments by domain, in A-labels. */
 export type Assessments = ReadonlyMap<string, DomainAssessment['verdict']>
 
 /** @throws MtaStsError where a file that was named cannot be read */

@@ -6,7 +6,9 @@
  */
 import { X509Certificate } from 'node:crypto'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
+import type { Dane, DaneDemand } from '../../dane/dane.js'
 import type { Candidate } from '../../delivery/plan.js'
+import type { Gate } from '../../net/gate.js'
 import type { Settings } from '../../options.js'
 import { openSmtp } from '../../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../../tls/failures.js'
@@ -18,12 +20,11 @@ import type { SmtpTimeouts } from '../network.js'
 import { certificateFacts } from './certificate.js'
 import type { MxSession } from './findings.js'
 import { causeOf, isNoRoute, isTimeout, problemOf } from './problem.js'
-import type { Slots } from './slots.js'
 
 export interface SessionOptions {
   settings: Settings
   smtp: SmtpTimeouts
-  /** What EHLO says */
+  /** The name in EHLO */
   name: string
   /** The timeouts are shorter than a sender's own */
   shortened: boolean
@@ -32,17 +33,17 @@ export interface SessionOptions {
 /** An MX host to connect to. */
 export interface Tried {
   candidate: Candidate
-  /** Judges the handshake by the TLSA records of the host; undefined: there are none */
-  judgeDane?: ((socket: TLSSocket) => TlsFailure | undefined) | undefined
+  /** DANE, and what it demands of the host; undefined without `--dane` */
+  dane?: { dane: Dane; demand: DaneDemand } | undefined
 }
 
-/** What a session showed beside what is printed of it. */
+/** A session, and the certificate that it showed. */
 interface Seen {
   session: MxSession
   certificate: PeerCertificate | undefined
 }
 
-/** Judged as if it had to be authenticated; the handshake goes to its end whatever comes of it. */
+/** Handshakes are not ended by a certificate that proves nothing: its facts are shown. */
 const AUDITED: Security = { level: 'opportunistic', audit: { by: 'sts' } }
 const AUTHENTICATED: Security = { level: 'authenticated', proofs: [{ by: 'sts' }] }
 
@@ -55,11 +56,11 @@ export const MAX_SOCKETS = 64
  */
 export class Sessions {
   readonly #options: SessionOptions
-  readonly #slots: Slots
-  /** By address: what was seen there, one after the other */
+  readonly #slots: Gate
+  /** The sessions with each address, one after the other; by the name of the MX host */
   readonly #seen = new Map<string, Promise<ReadonlyMap<string, Seen>>>()
 
-  constructor(options: SessionOptions, slots: Slots) {
+  constructor(options: SessionOptions, slots: Gate) {
     this.#options = options
     this.#slots = slots
   }
@@ -72,12 +73,12 @@ export class Sessions {
       const shared =
         known.get(mxHost) ??
         // Each name has TLSA records of its own
-        (tried.judgeDane ? undefined : [...known.values()].find((seen) => isSame(seen, mxHost)))
+        (demands(tried) ? undefined : [...known.values()].find((seen) => isSame(seen, mxHost)))
       if (shared !== undefined) return new Map(known).set(mxHost, shared)
       const seen = await this.#slots.run(() => this.#open(tried, address, signal))
       return new Map(known).set(mxHost, seen)
     })
-    // What one domain's deadline cut short says nothing to the next
+    // A session that one domain's deadline cut short says nothing about the next domain
     this.#seen.set(
       address,
       after.catch(() => before),
@@ -87,20 +88,17 @@ export class Sessions {
     return seen.session
   }
 
-  async #open(
-    { candidate, judgeDane }: Tried,
-    address: string,
-    signal: AbortSignal | undefined,
-  ): Promise<Seen> {
+  async #open(tried: Tried, address: string, signal: AbortSignal | undefined): Promise<Seen> {
     signal?.throwIfAborted()
+    const { candidate } = tried
     const { settings, smtp, name } = this.#options
     const begun = performance.now()
-    const witness = new Witness(candidate.mxHost, judgeDane)
+    const witness = new Witness(tried, settings.now)
     const target = {
       ...candidate,
       addresses: [address],
       security: AUTHENTICATED,
-      tls: tlsOptions(candidate.mxHost, AUDITED, settings.roots),
+      tls: tlsOptions(candidate.mxHost, handshakeFor(tried), settings.roots),
       judge: (socket: TLSSocket) => witness.judge(socket),
       verify: (socket: TLSSocket) => witness.judge(socket).refusal,
     }
@@ -122,7 +120,7 @@ export class Sessions {
     const { error, ...rest } = ended
     const failure = error instanceof TlsFailureError ? error.failure : undefined
     const timedOut = isTimeout(failure === undefined ? error : failure.cause)
-    // Within a timeout that no sender has, nothing was found out
+    // A timeout shorter than a sender's says nothing about what a sender meets
     const unknown = failure === undefined || (timedOut && this.#options.shortened)
     if (!unknown) return this.#seenOf({ ...rest, failure })
     const { session, certificate } = this.#seenOf({ ...rest, failure: undefined })
@@ -141,6 +139,7 @@ export class Sessions {
     const facts = factsOf(certificate)
     const circumstances = { certificate: facts, now: this.#options.settings.now() }
     const problem = failure === undefined ? null : problemOf(failure, circumstances)
+    const byDane = witness.failureByDane(failure)
     const session: MxSession = {
       address,
       tlsVersion: version,
@@ -148,6 +147,7 @@ export class Sessions {
       certificate: facts,
       problem,
       tlsaMatches,
+      daneProblem: byDane === undefined ? null : problemOf(byDane, circumstances),
       error: null,
       noRoute: false,
       milliseconds,
@@ -162,31 +162,58 @@ interface Ended {
   witness: Witness
 }
 
-/** Judges a handshake as a sender does, and keeps what it showed. */
+/** Tells whether DANE makes a connection to the host prove something. */
+function demands({ dane }: Tried): boolean {
+  return dane?.demand.kind === 'dane' || dane?.demand.kind === 'tls-required'
+}
+
+/** DANE decides which name the host is asked for by SNI (RFC 7672 §8.1). */
+function handshakeFor({ dane }: Tried): Security {
+  if (dane?.demand.kind !== 'dane') return AUDITED
+  return { level: 'authenticated', proofs: [dane.demand.proof] }
+}
+
+/** Judges a handshake as a sender does, and records the facts that it showed. */
 class Witness {
   version: string | null = null
   cipher: string | null = null
   certificate: PeerCertificate | undefined
   tlsaMatches: boolean | null = null
-  readonly #host: string
-  readonly #judgeDane: Tried['judgeDane']
+  readonly #tried: Tried
+  readonly #now: () => number
+  #refused = false
+  #refusedByDane: TlsFailure | undefined
 
-  constructor(host: string, judgeDane: Tried['judgeDane']) {
-    this.#host = host
-    this.#judgeDane = judgeDane
+  constructor(tried: Tried, now: () => number) {
+    this.#tried = tried
+    this.#now = now
   }
 
   judge(socket: TLSSocket): Judgement {
+    const { candidate, dane } = this.#tried
     // The verdict first: Node lets some facts of the certificate be read only once
-    const sts = judge(socket, this.#host, AUDITED)
+    const sts = judge(socket, candidate.mxHost, AUDITED)
     this.version = socket.getProtocol()
     this.cipher = socket.getCipher()?.name ?? null
     this.certificate = socket.getPeerCertificate()
-    const dane = this.#judgeDane?.(socket)
-    if (this.#judgeDane !== undefined) this.tlsaMatches = dane === undefined
-    // Where both apply, both must hold
-    const refusal = sts ?? dane
+    if (dane?.demand.kind === 'dane') {
+      this.#refusedByDane = dane.dane.judge(socket, dane.demand.proof, this.#now())
+      this.tlsaMatches = this.#refusedByDane === undefined
+    }
+    // Both must hold where both apply
+    const refusal = sts ?? this.#refusedByDane
+    this.#refused = refusal !== undefined
     return refusal === undefined ? {} : { refusal }
+  }
+
+  /**
+   * Returns what a session that ended with this failure does not prove of what DANE demands.
+   *
+   * @param failure of MTA-STS and DANE together; undefined: the session came to its end
+   */
+  failureByDane(failure: TlsFailure | undefined): TlsFailure | undefined {
+    if (this.#refused || !demands(this.#tried)) return this.#refusedByDane
+    return failure
   }
 }
 
@@ -195,10 +222,10 @@ function factsOf(certificate: PeerCertificate | undefined) {
   return raw === undefined ? null : certificateFacts(new X509Certificate(raw))
 }
 
-/** What happens before a host can know which name it is asked for, or whatever that is. */
+/** Failures that do not depend on the name that the host is asked for. */
 const NAMELESS: ReadonlySet<string | null> = new Set(['handshake-timeout', 'tls-version'])
 
-/** Whether the same would be seen under another name. */
+/** Tells whether a session under another name would show the same. */
 function isSame({ session, certificate }: Seen, mxHost: string): boolean {
   const { problem, error } = session
   if (error !== null) return true

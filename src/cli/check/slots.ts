@@ -1,39 +1,10 @@
 /**
- * Bounds on what goes on at once.
+ * Bounds on the number of tasks and sockets at a time.
  *
  * @module
  */
 import type { Connect } from '../../net/connect.js'
-
-/** Lets so many tasks run at a time; the others wait in their order. */
-export class Slots {
-  #free: number
-  readonly #waiting: Array<() => void> = []
-
-  constructor(count: number) {
-    this.#free = count
-  }
-
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    await this.take()
-    try {
-      return await task()
-    } finally {
-      this.release()
-    }
-  }
-
-  async take(): Promise<void> {
-    if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
-  }
-
-  release(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#free++
-    else next()
-  }
-}
+import { Gate } from '../../net/gate.js'
 
 /**
  * Returns the same `connect`, with at most so many sockets at a time. A socket counts until it is
@@ -41,7 +12,7 @@ export class Slots {
  * number, nothing waits for longer than that moment.
  */
 export function boundedConnect(connect: Connect, count: number): Connect {
-  const places = new Slots(count)
+  const places = new Gate(count)
   return async (target) => {
     await places.take()
     try {

@@ -5,11 +5,11 @@
  */
 
 import type { PolicyMode } from '../../policy/policy-file.js'
-import { escapeRemoteText } from '../../text.js'
 import { EXIT, type ExitStatus } from '../context.js'
-import { listed } from '../layout.js'
 import type { CheckReport, MxHostCheck, PolicyHostCheck, Problem, Verdict } from './findings.js'
 import { briefly } from './problem.js'
+import { isDemanded, underDane } from './verdict-dane.js'
+import { blame, byOutcome, type Judgement, names } from './verdict-parts.js'
 
 type Findings = Pick<CheckReport, 'record' | 'policyHost' | 'policy' | 'mx'>
 
@@ -26,24 +26,23 @@ const EXIT_STATUS = {
 } as const
 
 const UNPROTECTED = 'mail would be delivered without protection'
+const AND_UNPROTECTED = `; ${UNPROTECTED}`
 
 /** The verdict of a sender that has no policy of the domain cached. */
 export function verdictOn(findings: Findings, options: VerdictOptions): Verdict {
   const { status, text } =
     nowhere(findings) ??
-    withoutPolicy(findings, options) ??
+    judgeWithoutPolicy(findings, options) ??
     underPolicy(findings.policy?.mode ?? 'none', findings.mx.hosts)
   const mode = findings.record.status === 'found' ? (findings.policy?.mode ?? null) : null
   return { status, exitStatus: EXIT_STATUS[status], mode, text }
 }
 
-type Judgement = Pick<Verdict, 'status' | 'text'>
-
-/** There is no host that mail could be handed to, or it is not known whether there is one. */
+/** Judges a domain without a host that takes mail, or whose hosts could not be looked up. */
 function nowhere({ mx, record, policy }: Findings): Judgement | undefined {
   switch (mx.status) {
     case 'null-mx': {
-      // Under a policy that is known, the record may be forged
+      // The record may be forged to get round a policy that is known
       const hasPolicy = record.status === 'found' && policy?.valid === true
       const note = hasPolicy ? '; senders that know its policy defer mail and do not return it' : ''
       return { status: 'fine', text: `the domain takes no mail (null MX record, RFC 7505)${note}` }
@@ -63,26 +62,49 @@ function nowhere({ mx, record, policy }: Findings): Judgement | undefined {
 
 const UNREACHABLE = new Set(['nxdomain', 'no-address', 'blocked-address', 'invalid-mx-host'])
 
-/** Such a host takes no mail, with or without a policy. */
+/** Tells whether a host takes no mail, with or without a policy. */
 function hasNoAddress({ problem }: MxHostCheck): boolean {
   return problem !== null && problem.reason !== null && UNREACHABLE.has(problem.reason)
+}
+
+/** Judges a domain without a usable policy: DANE decides where it demands something. */
+function judgeWithoutPolicy(findings: Findings, options: VerdictOptions): Judgement | undefined {
+  const lack = withoutPolicy(findings, options)
+  if (lack === undefined) return undefined
+  const { status, cause, consequence } = lack
+  const { hosts } = findings.mx
+  if (!isDemanded(hosts)) return { status, text: `${cause}${consequence}${unreached(hosts)}` }
+  const judged = underDane(cause, hosts)
+  // A policy that is not known may refuse more than DANE does
+  return status === 'unknown' && judged.status !== 'refused' ? { ...judged, status } : judged
+}
+
+interface Lack {
+  status: 'unprotected' | 'unknown'
+  cause: string
+  consequence: string
 }
 
 function withoutPolicy(
   { record, policyHost, policy }: Findings,
   options: VerdictOptions,
-): Judgement | undefined {
+): Lack | undefined {
   switch (record.status) {
     case 'none':
-      return { status: 'unprotected', text: `no policy: ${UNPROTECTED}` }
+      return { status: 'unprotected', cause: 'no policy', consequence: `: ${UNPROTECTED}` }
     case 'unknown':
       return {
         status: 'unknown',
-        text: `the TXT record is not known: ${record.problem}; a sender that gets no answer either delivers without protection`,
+        cause: `the TXT record is not known: ${record.problem}`,
+        consequence: '; a sender that gets no answer either delivers without protection',
       }
     case 'several':
     case 'malformed':
-      return { status: 'unprotected', text: `the TXT record is of no use: ${UNPROTECTED}` }
+      return {
+        status: 'unprotected',
+        cause: 'the TXT record is of no use',
+        consequence: `: ${UNPROTECTED}`,
+      }
     case 'found':
       return policy?.valid
         ? undefined
@@ -94,13 +116,15 @@ function brokenPolicy(
   host: PolicyHostCheck | null,
   invalid: Problem | undefined,
   options: VerdictOptions,
-): Judgement {
+): Lack {
   const problem = invalid ?? (host === null ? undefined : hostProblem(host))
   const why = problem === undefined ? '' : `: ${briefly(problem)}`
   if (host !== null && isUnknown(host, options)) {
-    return { status: 'unknown', text: `the policy host could not be reached from here${why}` }
+    const cause = `the policy host could not be reached from here${why}`
+    return { status: 'unknown', cause, consequence: '' }
   }
-  return { status: 'unprotected', text: `the policy cannot be had${why}; ${UNPROTECTED}` }
+  const cause = `the policy cannot be had${why}`
+  return { status: 'unprotected', cause, consequence: AND_UNPROTECTED }
 }
 
 /** Returns the failure of a policy host: of an address that could be reached, if there is one. */
@@ -109,7 +133,7 @@ export function hostProblem({ problem, addresses }: PolicyHostCheck): Problem | 
   return problem ?? reached?.problem ?? undefined
 }
 
-/** Our own network, name server or impatience is in the way. */
+/** Tells whether it is our own network, name server or timeout that is in the way. */
 function isUnknown(
   { problem, addresses }: PolicyHostCheck,
   { shortened }: VerdictOptions,
@@ -121,7 +145,7 @@ function isUnknown(
   )
 }
 
-/** The MX hosts under a policy of this mode. */
+/** Judges the MX hosts under a policy of this mode. */
 export function underPolicy(
   mode: PolicyMode,
   hosts: readonly MxHostCheck[],
@@ -131,10 +155,17 @@ export function underPolicy(
 }
 
 function judge(mode: PolicyMode, hosts: readonly MxHostCheck[]): Judgement {
-  if (mode === 'none') {
-    return { status: 'unprotected', text: `none: the policy asks for nothing; ${UNPROTECTED}` }
-  }
-  return mode === 'testing' ? testing(hosts) : enforce(hosts)
+  if (mode === 'enforce') return enforce(hosts)
+  if (mode === 'testing') return testing(hosts)
+  const cause = 'none: the policy asks for nothing'
+  if (isDemanded(hosts)) return underDane(cause, hosts)
+  return { status: 'unprotected', text: `${cause}${AND_UNPROTECTED}${unreached(hosts)}` }
+}
+
+/** Says that no MX host could be reached; nothing where one was. */
+function unreached(hosts: readonly MxHostCheck[]): string {
+  const { unknown } = byOutcome(hosts)
+  return unknown.length < hosts.length ? '' : `; could not find out about ${names(unknown)}`
 }
 
 function testing(hosts: readonly MxHostCheck[]): Judgement {
@@ -145,6 +176,7 @@ function testing(hosts: readonly MxHostCheck[]): Judgement {
     untried.length > 0 ? `${names(untried)} not tried` : '',
   ].filter(Boolean)
   const rest = parts.length > 0 ? parts.join('; ') : 'enforce would refuse none'
+  if (isDemanded(hosts)) return underDane('testing', hosts, rest)
   return {
     status: 'unprotected',
     text: `testing: mail would be delivered whatever fails; ${rest}`,
@@ -164,28 +196,4 @@ function enforce(hosts: readonly MxHostCheck[]): Judgement {
   }
   const status = refused.length > 0 ? 'refused' : unknown.length > 0 ? 'unknown' : 'fine'
   return { status, text: `enforce: ${parts.join('; ')}` }
-}
-
-function byOutcome(hosts: readonly MxHostCheck[]) {
-  const having = (outcome: MxHostCheck['outcome']) =>
-    hosts.filter((host) => host.outcome === outcome)
-  return {
-    proved: having('proved'),
-    refused: having('refused'),
-    unknown: having('unknown'),
-    untried: having('not-tried'),
-  }
-}
-
-function names(hosts: readonly MxHostCheck[]): string {
-  return listed(hosts.map(({ host }) => escapeRemoteText(host)))
-}
-
-function blame(hosts: readonly MxHostCheck[]): string {
-  const each = hosts.map((host) => {
-    const problem = host.problem ?? host.sessions?.find((one) => one.problem)?.problem
-    const why = problem ? `: ${briefly(problem)}` : ''
-    return `${escapeRemoteText(host.host)}${why}`
-  })
-  return each.join('; ')
 }

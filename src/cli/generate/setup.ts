@@ -1,13 +1,13 @@
 /**
- * What a domain has to publish: made from what the user says, and read back by the core's parsers
- * before anybody sees it.
+ * The records and the policy file that a domain has to publish, read back by the core's parsers before
+ * they are printed.
  *
  * @module
  */
 import { isDeepStrictEqual } from 'node:util'
 import { domainOfMailbox, toALabels } from '../../dns/domain-name.js'
 import { MtaStsError, PolicySyntaxError, RecordSyntaxError } from '../../errors.js'
-import { policyHost, policyUrl, recordName } from '../../policy/names.js'
+import { policyHost, policyUrl, recordName, tlsRptName } from '../../policy/names.js'
 import {
   formatPolicy,
   type Policy,
@@ -17,10 +17,9 @@ import {
 import { formatRecord, parseRecord, type StsRecord } from '../../policy/record.js'
 import { escapeRemoteText } from '../../text.js'
 import { parseTlsRptRecord } from '../../tlsrpt/record.js'
-import { tlsRptName } from '../check/records.js'
 import { UsageError } from '../context.js'
 
-/** In characters of the A-label form, without the root dot */
+/** The limit of RFC 1035 §2.3.4: characters of the A-label form, without the root dot */
 const MAX_NAME_LENGTH = 253
 
 export interface SetupRequest {
@@ -37,15 +36,15 @@ export interface SetupRequest {
 }
 
 /**
- * What `mta-sts generate --json` prints, beside `format` and `warnings`. It is stable as that of
- * `check` is.
+ * The output of `mta-sts generate --json`, beside `format` and `warnings`. It is as stable as that of
+ * `check`.
  */
 export interface Setup {
   domain: string
   id: string
   mode: PolicyMode
   mx: string[]
-  /** In seconds */
+  /** Seconds */
   maxAge: number
   records: TxtRecord[]
   policy: {

@@ -1,5 +1,5 @@
 /**
- * How to publish a policy: lines for a zone file, and configuration of two web servers.
+ * Lines for a zone file, and configuration of two web servers that serve the policy.
  *
  * @module
  */
@@ -32,7 +32,7 @@ function isInline({ policy }: Setup): boolean {
   return Buffer.byteLength(policy.body) <= MAX_INLINE
 }
 
-/** Where the policy file is to be saved when it is too long for a literal. */
+/** Returns the folder of a policy file that is too long for a literal. */
 export function policyFolder({ domain }: Setup): string {
   return `/var/www/${policyHost(domain)}`
 }

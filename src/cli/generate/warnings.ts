@@ -1,5 +1,5 @@
 /**
- * What is allowed, and yet seldom meant.
+ * Warnings about a setup that is allowed, and seldom meant.
  *
  * @module
  */

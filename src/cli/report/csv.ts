@@ -92,6 +92,6 @@ function cellOf(value: Cell): string {
   if (typeof value === 'number') return String(value)
   const text = escapeRemoteText(value)
   // Spreadsheets run what begins so, and others wrote these texts
-  const harmless = /^[=+\-@\t]/.test(text) ? `'${text}` : text
+  const harmless = text.replace(/(^|[;|])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1'")
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless
 }

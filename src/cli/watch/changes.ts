@@ -1,5 +1,5 @@
 /**
- * What `watch` compares from one look to the next.
+ * The comparison of `watch`, from one look to the next.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { CheckReport, Verdict } from '../check/findings.js'
 import { listed } from '../layout.js'
 import { DAY, day } from '../time.js'
 
-/** What of a report is remembered. */
+/** The part of a report that is compared with the next one. */
 export interface Snapshot {
   status: Verdict['status']
   verdict: string

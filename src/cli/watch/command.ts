@@ -5,32 +5,21 @@
  */
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { unlessAborted } from '../../net/deadline.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
-import {
-  COMMON_HELP,
-  COMMON_OPTIONS,
-  NETWORK_HELP,
-  NETWORK_OPTIONS,
-  parseArguments,
-  wholeNumber,
-} from '../arguments.js'
-import { openRun } from '../check/command.js'
+import { COMMON_HELP, NETWORK_HELP, parseArguments, wholeNumber } from '../arguments.js'
 import { type Listed, listDomains } from '../check/domains.js'
 import type { CheckReport } from '../check/findings.js'
 import { checkMany } from '../check/many.js'
+import { LIMITS, openRun, RUN_OPTIONS, type RunArguments } from '../check/open-run.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, worstOf } from '../context.js'
 import { toJson } from '../layout.js'
-import type { NetworkArguments } from '../network.js'
 import { painter } from '../terminal.js'
 import { minute } from '../time.js'
 import { type Change, changesBetween, remembered, type Snapshot, snapshotOf } from './changes.js'
 
 const OPTIONS = {
-  ...COMMON_OPTIONS,
-  ...NETWORK_OPTIONS,
-  connect: { type: 'boolean' },
-  name: { type: 'string' },
-  file: { type: 'string' },
+  ...RUN_OPTIONS,
   interval: { type: 'string' },
   rounds: { type: 'string' },
   'exit-on-change': { type: 'boolean' },
@@ -51,6 +40,7 @@ is wrong already at the first look is printed, too.
                     MTA_STS_CHANGE (a code) and MTA_STS_TEXT in its environment
   --connect         connect to each MX host; without it there is nothing to be
                     said of their certificates
+  --dane            look at DNSSEC and TLSA records as well (RFC 7672)
   --name HOST       what EHLO says; default: the name of this machine
   --file LIST       a file with a domain on each line, - for standard input
 ${NETWORK_HELP}
@@ -70,7 +60,8 @@ export const watch: Command = {
   printsAtInterrupt: true,
   async run(argv, context) {
     const { values, positionals } = parseArguments(argv, OPTIONS)
-    const list = await listDomains(positionals, values.file, context)
+    const { signal } = context
+    const list = await unlessAborted(listDomains(positionals, values.file, context), signal)
     const seconds = wholeNumber('--interval', values.interval ?? '3600', { min: 1, max: 604_800 })
     const rounds = wholeNumber('--rounds', values.rounds ?? String(MAX_ROUNDS), {
       min: 1,
@@ -89,7 +80,7 @@ const MAX_ROUNDS = 999_999_999
 
 interface WatchOptions {
   context: CliContext
-  values: NetworkArguments & { connect?: boolean | undefined; name?: string | undefined }
+  values: RunArguments
   rounds: number
   interval: number
   json: boolean
@@ -123,13 +114,14 @@ async function watchAll(list: readonly Listed[], options: WatchOptions): Promise
   }
 }
 
-/** Each round asks anew: nothing of the last one is remembered but what it came to. */
+/** Looks at all domains; DNS answers and sessions of the last round are not used again. */
 async function look(list: readonly Listed[], options: WatchOptions): Promise<CheckReport[]> {
   const { context, values } = options
   const reports: CheckReport[] = []
-  const run = await openRun(values, context, undefined)
+  const run = await unlessAborted(openRun(values, context, undefined), context.signal)
   const printer = { add: (report: CheckReport) => void reports.push(report) }
-  await checkMany(list, { run, context, printer, concurrency: 32, deadline: 60_000 })
+  const { concurrency, deadlineOfMany: deadline } = LIMITS
+  await checkMany(list, { run, context, printer, concurrency, deadline })
   return reports
 }
 
@@ -154,7 +146,7 @@ async function tell(domain: string, change: Change, options: WatchOptions): Prom
   if (command !== undefined) await runCommand(command, { domain, change, context })
 }
 
-/** What the command prints goes where the output of `watch` goes. */
+/** Runs the command of `--run`; its output goes to that of `watch`. */
 function runCommand(
   command: string,
   { domain, change, context }: { domain: string; change: Change; context: CliContext },

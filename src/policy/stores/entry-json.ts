@@ -1,8 +1,8 @@
 /**
- * What the stores have in common: which entry may replace which, and how an entry is written.
+ * The rules that all stores share: when an entry replaces another one, and the form of an entry.
  *
- * An entry is stored as JSON, because JSON brings back every string (NUL and BOM included) and every
- * number exactly, whatever the version of Node, the driver or the encoding below it.
+ * An entry is stored as JSON, which preserves every string (NUL and BOM included) and every number
+ * exactly, in every version of Node, driver and encoding.
  *
  * @module
  */
@@ -12,25 +12,24 @@ import { escapeRemoteText } from '../../text.js'
 import { type StoredPolicy, startOf } from '../store.js'
 
 /**
- * How far ahead of the store's clock a time may be, in milliseconds, and still be believed. An entry
- * from further in the future was written by a host whose clock is wrong; if it counted, no other
- * could replace it before that time.
+ * Tolerance for times ahead of the store's clock, in milliseconds. An entry further in the future
+ * was written by a host whose clock is wrong; if it counted, nothing could replace it until then.
  */
 export const CLOCK_TOLERANCE = 3_600_000
 
-/** How long a removal is remembered, in milliseconds: a policy lives for a year at most. */
+/** Time for which a removal is remembered, in milliseconds: a policy lives for a year at most. */
 export const REMOVAL_LIFE = 366 * 86_400_000
 
-/** Entries that `list` holds in memory at a time: 100 policies of 64 KiB are 6.4 MB. */
+/** Entries that `list` has in memory at a time: 100 policies of 64 KiB are 6.4 MB. */
 export const PAGE_SIZE = 100
 
-/** Options of the stores that look at the clock themselves. */
+/** Options of the stores that read the clock. */
 export interface StoreClockOptions {
   /** The clock, in epoch milliseconds; default `Date.now` */
   now?: (() => number) | undefined
 }
 
-/** What a store knows when it is given an entry. */
+/** The state of a store when it receives an entry. */
 export interface StoredState {
   /** The stored entry */
   kept: StoredPolicy | undefined
@@ -43,9 +42,9 @@ export interface StoredState {
 }
 
 /**
- * Returns what to store for an entry, or undefined where the entry is refused: it was removed after
- * its fetch began, or the stored entry stems from a fetch that began later. A fetch that began when
- * the stored entry had been read is the later one, whatever the clocks of the two hosts say.
+ * Returns the entry to store, or undefined where it is refused: the policy was removed after its
+ * fetch began, or the stored entry stems from a fetch that began later. A fetch that began with the
+ * stored entry read is the later one, whatever the clocks of the two hosts say.
  */
 export function replacementFor(
   entry: StoredPolicy,
@@ -63,17 +62,20 @@ export function isSameFetch(one: StoredPolicy, other: StoredPolicy): boolean {
   return one.id === other.id && one.fetchedAt === other.fetchedAt && startOf(one) === startOf(other)
 }
 
-/** A sender that has not used a policy for long must not hide that another one does. */
+/**
+ * Keeps the latest `usedAt`: a sender that has not used a policy for long must not hide its use by
+ * another.
+ */
 function withLatestUse(entry: StoredPolicy, kept: StoredPolicy, latest: number): StoredPolicy {
   const usedAt = kept.usedAt <= latest ? Math.max(entry.usedAt, kept.usedAt) : entry.usedAt
   return { ...entry, usedAt }
 }
 
 /**
- * Returns a copy of the fields of an entry, and of nothing else.
+ * Returns a copy of the defined fields of an entry.
  *
- * @throws MtaStsError with code `ESTOREVALUE` where a field is missing or of the wrong type. What
- *   the fields mean is the cache's to judge.
+ * @throws MtaStsError with code `ESTOREVALUE` where a field is missing or of the wrong type. The
+ * cache judges the values.
  */
 export function checkEntry(value: unknown, policyDomain: string): StoredPolicy {
   if (typeof value !== 'object' || value === null) throw nonsense(policyDomain, 'not an object')
@@ -98,12 +100,12 @@ export function checkEntry(value: unknown, policyDomain: string): StoredPolicy {
   return entry
 }
 
-/** Returns the text that SQLite and Redis store. Throws as {@link checkEntry} does. */
+/** Returns the text of an entry, for SQLite and Redis. Throws as {@link checkEntry} does. */
 export function encodeEntry(policyDomain: string, entry: StoredPolicy): string {
   return JSON.stringify(checkEntry(entry, policyDomain))
 }
 
-/** Returns the entry that a text stands for. Throws as {@link checkEntry} does. */
+/** Returns the entry in a text. Throws as {@link checkEntry} does. */
 export function decodeEntry(policyDomain: string, text: string): StoredPolicy {
   let value: unknown
   try {
@@ -114,7 +116,10 @@ export function decodeEntry(policyDomain: string, text: string): StoredPolicy {
   return checkEntry(value, policyDomain)
 }
 
-/** Returns the entry, or undefined for what is none (an old format, rubbish): it is replaced. */
+/**
+ * Returns the entry in a text, or undefined if it cannot be read (an old format, rubbish): it is
+ * replaced.
+ */
 export function readableEntry(text: string | undefined): StoredPolicy | undefined {
   try {
     return text === undefined ? undefined : decodeEntry('', text)
@@ -124,8 +129,8 @@ export function readableEntry(text: string | undefined): StoredPolicy | undefine
 }
 
 /**
- * Iterates over the entries of a store, page by page. An entry that cannot be read hides no other:
- * all others come first, and the `ESTOREVALUE` error of the first such entry is thrown at the end.
+ * Iterates over the entries of a store, page by page. All readable entries come first; then the
+ * `ESTOREVALUE` error of the first unreadable one is thrown.
  */
 export async function* decodePages(
   pages: AsyncIterable<readonly (readonly [policyDomain: string, text: string])[]>,

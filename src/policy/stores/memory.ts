@@ -1,6 +1,6 @@
 /**
- * A policy store that is a Map. It does not outlive the process: use it in tests, and as the pattern
- * for a store of your own. `policyStoreConformance` of `mta-sts/testing` checks any store.
+ * A policy store in a Map. It does not outlive the process: use it in tests, and as a model for a
+ * store of your own. `policyStoreConformance` of `mta-sts/testing` checks any store.
  *
  * @module
  */
@@ -11,17 +11,17 @@ import { checkEntry, replacementFor, type StoreClockOptions } from './entry-json
 /**
  * Makes a policy store in memory.
  *
- * - `set` resolves to false, without a change, where the stored entry stems from a later fetch or the
- *   policy was removed since; it rejects with `ESTOREVALUE` for what is not a stored policy.
+ * - `set` resolves to false, without a change, where the stored entry stems from a later fetch or
+ *   the policy was removed since; it rejects with `ESTOREVALUE` for anything but a stored policy.
  * - Entries are copied on the way in and on the way out.
  * - Expired entries stay until they are replaced or deleted; a store may drop them, but need not.
- * - A lock belongs to the caller that took it, until it is released or its time is over. Releasing a
- *   lock that another caller holds by then does nothing.
+ * - A lock belongs to the caller that took it, until it is released or its time is over.
+ *   Releasing an expired lock that another caller has taken does nothing.
  *
  * @example
  * const store = memoryStore()
  * const before = new MtaSts({ store })
- * const after = new MtaSts({ store }) // knows what the first one has cached
+ * const after = new MtaSts({ store }) // has the policies that the first one cached
  */
 export function memoryStore(options: StoreClockOptions = {}): PolicyStore {
   const { now = Date.now } = options
@@ -52,14 +52,14 @@ export function memoryStore(options: StoreClockOptions = {}): PolicyStore {
     removedAt: async (policyDomain) => removals.get(policyDomain),
 
     async *list() {
-      // A snapshot: deleting and setting meanwhile must not make it endless
+      // A snapshot: concurrent deletes and sets must not make it endless
       for (const [policyDomain, entry] of [...entries]) yield [policyDomain, { ...entry }]
     },
 
     async lock(name, ttl) {
       const held = locks.get(name)
       if (held !== undefined && held.expiresAt > now()) return undefined
-      // The object itself is the token: no two are the same
+      // The object itself is the token: each is unique
       const mine = { expiresAt: now() + ttl }
       locks.set(name, mine)
       return async () => {

@@ -1,6 +1,6 @@
 /**
- * The entries of a policy store in Redis, a bounded number at a time, found by the index of domains:
- * the database may hold millions of keys of others.
+ * Pages of entries of a policy store in Redis, found by the index of domains: the database may hold
+ * millions of other keys.
  *
  * @module
  */
@@ -24,8 +24,8 @@ interface Keys {
 type Page = [policyDomain: string, text: string][]
 
 /**
- * Yields all entries. ZSCAN may name a domain twice while the index changes, and may answer with
- * more than COUNT asks for.
+ * Yields all entries. ZSCAN may name a domain twice while the index changes, and may return more
+ * than COUNT.
  */
 export async function* allPages(adapter: Adapter, keys: Keys): AsyncGenerator<Page> {
   const seen = new Set<string>()
@@ -45,7 +45,7 @@ export async function* duePages(
   time: number,
 ): AsyncGenerator<Page> {
   let from = '-inf'
-  /** Domains with exactly this due time, which come again with the next page */
+  /** Domains with exactly this due time: the next page repeats them */
   let repeated = new Set<string>()
   for (;;) {
     const count = String(repeated.size + PAGE_SIZE)
@@ -64,7 +64,7 @@ export async function* duePages(
   }
 }
 
-/** KEYS: the index. ARGV: from, to, how many. A script brings scores as text to every client. */
+/** KEYS: the index. ARGV: from, to, how many. A script returns scores as text to every client. */
 const DUE = `
 return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES', 'LIMIT', 0, ARGV[3])
 `
@@ -83,10 +83,10 @@ async function* indexed(command: Command, keys: Keys): AsyncGenerator<string[]> 
   } while (cursor !== '0')
 }
 
-/** A database with more keys than this is not searched for entries that are not in the index. */
+/** Largest database, in keys, that is searched for entries missing in the index. */
 const SMALL_DATABASE = 100_000
 
-/** Entries that an earlier version or another program has written: looked for in a small database. */
+/** Yields entries that an earlier version or another program wrote, from a small database. */
 async function* unindexed(
   { command, keyPrefix, isCluster }: Adapter,
   keys: Keys,
@@ -134,7 +134,7 @@ async function readPage(command: Command, keys: Keys, domains: readonly string[]
   return page
 }
 
-/** Takes domains whose policy has expired out of the index. KEYS: the index, the policies. */
+/** Removes domains with an expired policy from the index. KEYS: the index, the policies. */
 const FORGET = `
 for i = 1, #ARGV do
   if redis.call('EXISTS', KEYS[i + 1]) == 0 then redis.call('ZREM', KEYS[1], ARGV[i]) end

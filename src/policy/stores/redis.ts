@@ -36,8 +36,8 @@ import { allPages, duePages } from './redis-pages.js'
 /** Options of {@link redisStore}. */
 export interface RedisStoreOptions {
   /**
-   * What the names of all keys begin with; default `mta-sts:`. In a Redis Cluster it needs a hash
-   * tag, `{mta-sts}:`, so that all keys are on one node
+   * Beginning of all key names; default `mta-sts:`. A Redis Cluster needs a hash tag, `{mta-sts}:`,
+   * so that all keys are on one node
    */
   prefix?: string | undefined
 }
@@ -45,19 +45,19 @@ export interface RedisStoreOptions {
 /**
  * Makes a policy store in Redis 6.2 or newer, or Valkey.
  *
- * The client is yours: connect it, listen to its `error` event (node-redis throws where nobody
- * does) and disconnect it; `close()` leaves it alone. While it is disconnected, calls wait in its
- * queue or reject, as it is configured; `MtaSts` waits for a store only a short while.
+ * The client is yours: connect it, listen to its `error` event (node-redis throws an unhandled one)
+ * and disconnect it; `close()` does not. While it is disconnected, calls wait in its queue or
+ * reject, depending on its configuration; `MtaSts` waits for a store only a short while.
  *
- * What the store survives is what your Redis survives: turn on its append-only file, and do not
- * let it evict keys (`maxmemory-policy noeviction`), or policies are lost before they expire. The
- * store asks for that setting once, and warns.
+ * The store is as durable as your Redis: turn on its append-only file, and do not let it evict keys
+ * (`maxmemory-policy noeviction`), or policies are lost before they expire. The store checks that
+ * setting once, and warns.
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where a command failed, with the client's error as
- * `cause`, or where the reply is none; `ESTOREVALUE` where a key holds what is not a stored policy.
+ * `cause`, or where the reply is invalid; `ESTOREVALUE` where a key does not hold a stored policy.
  *
- * @throws MtaStsError with code `EREDISCLIENT` for anything but such a client. Clients of a cluster
- *   need a prefix with a hash tag; clients of node-redis' Sentinel are refused.
+ * @throws MtaStsError with code `EREDISCLIENT` for any other client. Clients of a cluster need a
+ * prefix with a hash tag; clients of node-redis' Sentinel are refused.
  *
  * @example
  * import { createClient } from 'redis'
@@ -122,7 +122,7 @@ export function redisStore(
   }
 }
 
-/** The entry as JSON around its `usedAt`, which the script may have to raise; then its times. */
+/** The entry as JSON around its `usedAt`, which the script may raise; then its times. */
 function setArguments({ usedAt, ...entry }: StoredPolicy): string[] {
   const json = JSON.stringify(entry)
   const times = { start: startOf({ usedAt, ...entry }), due: renewalDueAt(entry) }
@@ -142,11 +142,12 @@ function fetchOf(before: StoredPolicy | undefined): string[] {
 }
 
 /**
- * Decides as `replacementFor` of entry-json.ts does. A script, for Redis runs it as one step:
- * between a GET and a SET of ours another host could write. What is not an entry is replaced.
+ * Decides as `replacementFor` of entry-json.ts does. Redis runs a script as one step: no other host
+ * can write in between. Invalid entries are replaced.
  *
- * KEYS: the policy, its removal, the due times. ARGV: domain, JSON before `usedAt`, `usedAt`, start,
- * expiry, due time, clock tolerance; then id, fetchedAt and start of the entry that was read before.
+ * KEYS: the policy, its removal, the due times. ARGV: domain, JSON before `usedAt`, `usedAt`,
+ * start, expiry, due time, clock tolerance; then id, fetchedAt and start of the entry that was read
+ * before.
  */
 const SET = `
 local text = redis.call('GET', KEYS[1])
@@ -175,7 +176,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[3], ARGV[6], 
 return 1
 `
 
-/** KEYS: as above. ARGV: the domain, how long the removal is remembered. */
+/** KEYS: as above. ARGV: the domain, the life of a removal. */
 const DELETE = `
 local time = redis.call('TIME')
 redis.call('ZREM', KEYS[3], ARGV[1])
@@ -185,8 +186,8 @@ return 1
 `
 
 /**
- * KEYS: the lock. ARGV: the owner's token, how long. A client that sends the command again, because
- * the reply was lost, still has the lock.
+ * KEYS: the lock. ARGV: the owner's token, its life. A client that repeats the command because the
+ * reply was lost still has the lock.
  */
 const LOCK = `
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end

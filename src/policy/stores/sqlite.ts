@@ -5,7 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { checkKnown } from '../../option-checks.js'
+import { argumentError, checkKnown } from '../../option-checks.js'
 import { type DatabaseSync, isRow, type SqlValue, textOf } from '../../storage/sqlite-file.js'
 import { GROUP_LIMIT, SharedFile } from '../../storage/sqlite-writes.js'
 import type { PolicyStore } from '../store.js'
@@ -23,31 +23,34 @@ import {
 
 /** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions extends StoreClockOptions {
-  /** How long an operation waits for other processes, in milliseconds; default 5_000 */
+  /** Time for which an operation waits for other processes, in milliseconds; default 5_000 */
   busyTimeout?: number | undefined
 }
 
 /**
- * Opens a policy store in a SQLite file, which is created with mode 0600 where there is none. Needs
- * Node 22.13 or newer.
+ * Opens a policy store in a SQLite file, which is created with mode 0600 if it does not exist.
+ * Needs Node 22.13 or newer.
  *
- * What was acknowledged survives `kill -9`, a crash of the machine and a power cut. Put the file on
- * a local disk: SQLite's WAL mode needs shared memory. `-wal` and `-shm` files appear beside it.
+ * Acknowledged writes survive `kill -9`, a crash of the machine and a power cut. Put the file on a
+ * local disk: SQLite's WAL mode needs shared memory. `-wal` and `-shm` files appear beside it.
  *
- * A file that another process holds at this moment is opened by the first operation instead; that
- * one waits for `busyTimeout`. A file that is deleted or replaced while it is open is opened anew.
+ * If another process has locked the file, the first operation opens it instead, and waits for
+ * `busyTimeout`. A file that is deleted or replaced while it is open is opened again.
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where SQLite failed, with its error as `cause`;
  * `ESTOREVALUE` where an entry is not a stored policy.
  *
  * @throws MtaStsError `ENOSQLITE`: this Node has no `node:sqlite`. `ESTOREFORMAT`: the file is not
- *   a SQLite database, is damaged, belongs to another application or to a newer version of this
- *   package; it is left as it is. `ESTOREOPEN`: it cannot be opened for writing.
+ * a SQLite database, is damaged, belongs to another application or to a newer version of this
+ * package; it is not changed. `ESTOREOPEN`: it cannot be opened for writing.
  *
  * @example
  * const sts = new MtaSts({ store: sqliteStore('/var/lib/mailer/mta-sts.db') })
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): PolicyStore {
+  if (typeof path !== 'string') {
+    throw argumentError(['sqliteStore()', 'path'], 'must be the path of a file', path)
+  }
   checkKnown(options, ['now', 'busyTimeout'], { call: 'sqliteStore()' })
   const { now = Date.now, busyTimeout = 5_000 } = options
   const file = new SharedFile<Statements>({
@@ -89,7 +92,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Pol
     list: () =>
       decodePages(pagesOf(({ name }) => file.read(({ page }) => page.all(name, PAGE_SIZE)))),
 
-    // A policy that is renewed meanwhile moves behind `time`, and does not come again
+    // A policy that is renewed meanwhile moves behind `time`, and is not repeated
     due: (time) =>
       decodePages(
         pagesOf(({ due, name }) =>
@@ -114,15 +117,15 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Pol
   }
 }
 
-/** The row that a page ended with. */
+/** The last row of a page. */
 interface Position {
   due: number
   name: Uint8Array
 }
 
 /**
- * Reads by key, a page at a time: an open cursor would keep SQLite from ever emptying the WAL. Names
- * are bytes here, because a name that is not UTF-8 has no string that leads behind it.
+ * Reads by key, a page at a time: an open cursor would keep SQLite from ever emptying the WAL.
+ * Names are compared as bytes: a name that is not UTF-8 has no string that sorts behind it.
  */
 async function* pagesOf(read: (last: Position) => Promise<unknown[]>) {
   let last: Position = { due: Number.NEGATIVE_INFINITY, name: new Uint8Array() }
@@ -149,12 +152,12 @@ function numberOf(row: unknown, column: string): number | undefined {
 }
 
 /**
- * How long what has expired is kept. Expired entries only take room, and a process whose clock is
- * fast must not delete the policies of all others.
+ * Time for which expired entries are kept. They only take room, and a process whose clock is fast
+ * must not delete the policies of all others.
  */
 const GRACE = 90 * 86_400_000
 
-/** Rows deleted with one transaction, so that a thousand that expire in one night stop no delivery. */
+/** Rows deleted in one transaction: many that expire at once must not delay a delivery. */
 const PURGE_LIMIT = GROUP_LIMIT
 
 function purge({ purgePolicies, purgeRemovals, purgeLocks }: Statements, now: number): void {
@@ -163,7 +166,7 @@ function purge({ purgePolicies, purgeRemovals, purgeLocks }: Statements, now: nu
   purgeLocks.run(now - GRACE, PURGE_LIMIT)
 }
 
-// The times are copies of what `entry` says, for SQL to compare; REAL is a JavaScript number exactly
+// The times are copies from `entry`, for SQL to compare; REAL holds a JavaScript number exactly
 const SCHEMA = `
   CREATE TABLE policy (
     policy_domain TEXT PRIMARY KEY NOT NULL,
@@ -213,7 +216,7 @@ function prepareStatements(database: DatabaseSync) {
       SELECT ${NAME}, entry, ${DUE_AT} AS due_at FROM policy
       WHERE ${DUE_AT} <= ? AND (${DUE_AT}, policy_domain) > (?, CAST(? AS TEXT))
       ORDER BY ${DUE_AT}, policy_domain LIMIT ?`),
-    // A lock that was taken in the future is that of a clock which has been set back since
+    // A lock taken in the future was taken before the clock was set back
     takeLock: database.prepare(`
       INSERT INTO lock (name, owner, expires_at) VALUES (?, ?, ?)
       ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at

@@ -1,6 +1,5 @@
 /**
- * `mta-sts check` of a long list: how soon there is something to read, how long it takes in all,
- * how many connections are open at a time.
+ * `mta-sts check` of a long list: time to the first output, total time, open connections.
  *
  * @module
  */
@@ -16,7 +15,7 @@ import { spread } from '../pairs.js'
 
 const FLEET = ['mx1.fleet.example', 'mx2.fleet.example', 'mx3.fleet.example']
 
-/** Of a hundred domains: those of which no question is answered, those without a policy host. */
+/** Of a hundred domains: those without any DNS answer, those without a policy host. */
 const DEAD = 1
 const WITHOUT_POLICY = 20
 

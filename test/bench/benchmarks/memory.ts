@@ -1,28 +1,29 @@
 /**
- * What a cached policy weighs, with all that is there to find it, keep it in order and let it go.
+ * The memory of a cached policy, with everything that finds, orders and evicts it.
  *
  * @module
  */
 import { parsePolicy } from 'mailauth/lib/mta-sts.js'
 import { MtaSts } from 'mta-sts'
-import { type Benchmark, pairedRow, planFor } from '../benchmark.js'
+import { atMost, type Benchmark, type Mode, pairedRow, planFor, type Row } from '../benchmark.js'
 import { MAX_AGE, POLICY_ID, RECORD } from '../network.js'
-import { alternate } from '../pairs.js'
+import { alternate, spread } from '../pairs.js'
 import { learntPolicies, ownMxHosts, policyBody } from '../policies.js'
+
+const RESOLVER = {
+  resolveTxt: async () => [[RECORD]],
+  resolveMx: async () => [],
+  resolve4: async () => [],
+  resolve6: async () => [],
+}
 
 export const memory: Benchmark = async (mode) => {
   const count = mode === 'quick' ? 2000 : 100_000
   const figures = await alternate(
     {
       async ours() {
-        const resolver = {
-          resolveTxt: async () => [[RECORD]],
-          resolveMx: async () => [],
-          resolve4: async () => [],
-          resolve6: async () => [],
-        }
         const before = await bytesInUse()
-        await using sts = new MtaSts({ resolver, store: learntPolicies() })
+        await using sts = new MtaSts({ resolver: RESOLVER, store: learntPolicies() })
         for (let index = 0; index < count; index++) {
           const { status } = await sts.getPolicy(nameOf(index))
           if (status !== 'found') throw new Error(`${nameOf(index)} has no policy`)
@@ -56,9 +57,48 @@ export const memory: Benchmark = async (mode) => {
         what: `each of ${count} cached policies with two mx`,
         beside: "a Map of mailauth's policies, without the text that they came from",
         unit: 'B',
-        ...(mode === 'full' ? { target: { of: 'ours', bound: 'at-most', value: 1024 } } : {}),
+        target: atMost(800),
       }),
+      await hostileRow(mode),
     ],
+  }
+}
+
+/** Number of patterns in the largest possible policy. */
+const HOSTILE_PATTERNS = 2000
+
+/** Domains of an attacker fill the cache, which is bounded in bytes, with the largest policies. */
+async function hostileRow(mode: Mode): Promise<Row> {
+  const megabytes = mode === 'quick' ? 4 : 64
+  const count = megabytes * 32
+  const { ours } = await alternate(
+    {
+      async ours() {
+        const hosts = (domain: string) =>
+          Array.from({ length: HOSTILE_PATTERNS }, (_, index) => `mx${index}.of.${domain}`)
+        const before = await bytesInUse()
+        await using sts = new MtaSts({
+          resolver: RESOLVER,
+          store: learntPolicies(hosts),
+          maxCacheBytes: megabytes * 2 ** 20,
+        })
+        for (let index = 0; index < count; index++) {
+          const lookup = await sts.getPolicy(nameOf(index))
+          if (lookup.status !== 'found' || lookup.policy.mx.length !== HOSTILE_PATTERNS) {
+            throw new Error(`${nameOf(index)} has no policy`)
+          }
+        }
+        return ((await bytesInUse()) - before) / 2 ** 20
+      },
+    },
+    planFor(mode),
+  )
+  return {
+    name: 'memory',
+    what: `${count} policies of ${HOSTILE_PATTERNS} mx with a maxCacheBytes of ${megabytes} MB`,
+    unit: 'MB',
+    ours: spread(ours.values),
+    target: atMost(megabytes),
   }
 }
 
@@ -67,7 +107,7 @@ function nameOf(index: number): string {
   return Buffer.from(`domain${index}.example`).toString()
 }
 
-/** Once all is done and collected that was only on its way through. */
+/** Returns the memory in use after temporary data was collected. */
 async function bytesInUse(): Promise<number> {
   for (let turn = 0; turn < 3; turn++) {
     await new Promise((resolve) => setTimeout(resolve, 10))

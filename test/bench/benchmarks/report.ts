@@ -1,6 +1,6 @@
 /**
- * How many session results does the TLS reporter take in a second? It stands in the way of every
- * delivery, and must not be felt.
+ * The number of session results that the TLS reporter counts in a second. It is part of every
+ * delivery, and must not slow it down.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { domainNames, POLICY_ID } from '../network.js'
 import { alternate, perSecond, spread } from '../pairs.js'
 import { ownMxHosts, policyBody } from '../policies.js'
 
-/** One session in twenty fails, for one of these. */
+/** One session in twenty fails, with one of these. */
 const FAILURES = ['certificate-expired', 'starttls-not-supported'] as const
 
 export const report: Benchmark = async (mode) => {
@@ -58,14 +58,14 @@ export const report: Benchmark = async (mode) => {
         name: 'report',
         what: 'session results taken by the TLS reporter and written to its store',
         unit: '/s',
-        ours: spread(ours),
-        target: { of: 'ours', bound: 'at-least', value: 200_000 },
+        ours: spread(ours.values),
+        target: { of: 'ours', bound: 'at-least', value: 1_000_000 },
       },
     ],
   }
 }
 
-/** As a session publishes it. */
+/** A session, as published. */
 function session(policy: AppliedPolicy, index: number): SessionEvent {
   const resultType = index % 20 === 7 ? FAILURES[index % FAILURES.length] : undefined
   const mxHost = policy.mxHosts[index % 2] ?? ''
@@ -84,7 +84,7 @@ function appliedPolicy(domain: string): AppliedPolicy {
   return { type: 'sts', domain, mode: 'enforce', id: POLICY_ID, mxHosts, body: policyBody(mxHosts) }
 }
 
-/** Adds up what it is given. */
+/** A store that adds up its input. */
 function countingStore() {
   let successes = 0
   let failures = 0

@@ -1,5 +1,5 @@
 /**
- * How fast are policy files read, and MX hosts held against them? mailauth checks less of either.
+ * The speed of reading policy files and of matching MX hosts. mailauth checks less of either.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { matchesMx, parsePolicy } from 'mta-sts'
 import { atLeast, type Benchmark, MANY_SHORT, pairedRow, planFor } from '../benchmark.js'
 import { alternate, perSecond } from '../pairs.js'
 
-/** As they are found in the wild: of big providers, of firms, of people. */
+/** Real policies: of large providers, companies, individuals. */
 const POLICIES = [
   ['mx.example.com'],
   ['mx1.mail.example.net', 'mx2.mail.example.net'],
@@ -67,7 +67,7 @@ export const parse: Benchmark = async (mode) => {
   }
 }
 
-/** MX hosts, and whether the policy of that place names them. */
+/** MX hosts, and whether the policy with this index names them. */
 const QUESTIONS: ReadonlyArray<[host: string, policy: number, named: boolean]> = [
   ['mx.example.com', 0, true],
   ['mx.attacker.example', 0, false],

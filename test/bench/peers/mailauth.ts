@@ -1,6 +1,6 @@
 /**
- * mailauth in a benchmark's network. It takes a resolver, but neither a port nor a root: those come
- * in through the global agent that its requests go by.
+ * mailauth in a benchmark's network. It accepts a resolver, but neither a port nor a root: the
+ * global agent of its requests provides those.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import https from 'node:https'
 import type { DNSResolver } from 'mailauth'
 import type { Network } from '../network.js'
 
-/** `dns.promises.resolve`, which it uses by default, by another resolver. */
+/** `dns.promises.resolve`, its default, with another resolver. */
 export function resolverFunction(resolver: dns.Resolver): DNSResolver {
   return (name, type) => {
     switch (type) {
@@ -23,12 +23,12 @@ export function resolverFunction(resolver: dns.Resolver): DNSResolver {
   }
 }
 
-/** From here on the requests of this process go to the policy hosts of the network. */
+/** Directs the requests of this process to the policy hosts of the network. */
 export function leadRequestsTo({ ca, policyHosts }: Network): void {
   https.globalAgent = new PolicyAgent({ ca, port: policyHosts.port })
 }
 
-/** What Node makes its global agent with, the root, and another address to connect to. */
+/** Node's global agent with the root, and another address to connect to. */
 class PolicyAgent extends https.Agent {
   readonly #port: number
 

@@ -1,4 +1,4 @@
-/** What of mx-connect is used; it comes without types. */
+/** The used part of mx-connect, which has no types. */
 declare module 'mx-connect' {
   import type { Resolver } from 'node:dns'
   import type { Socket } from 'node:net'
@@ -7,7 +7,7 @@ declare module 'mx-connect' {
   interface Options {
     /** An address or a domain */
     target: string
-    dnsOptions: { resolve: Resolver['resolve']; blockLocalAddresses: boolean }
+    dnsOptions?: { resolve: Resolver['resolve']; blockLocalAddresses: boolean }
     mtaSts: {
       enabled: boolean
       cache: {
@@ -15,7 +15,7 @@ declare module 'mx-connect' {
         set(domain: string, policy: MTASTSPolicy): Promise<unknown>
       }
     }
-    connectHook(
+    connectHook?(
       delivery: unknown,
       options: { host: string; port: number },
       done: (error?: Error) => void,

@@ -1,6 +1,6 @@
 /**
- * A DNS server over UDP that knows four types and gives the same answer for every name. By hand,
- * because a query is to cost the machine as little as can be.
+ * A DNS server over UDP that knows four types and gives the same answer for every name, with as
+ * little work per query as possible.
  *
  * @module
  */
@@ -52,7 +52,7 @@ function noCounts(): DnsCounts {
   return { TXT: 0, MX: 0, A: 0, AAAA: 0, other: 0 }
 }
 
-/** Behind the root label of a name that is not compressed: no question is. */
+/** Returns the position behind the root label of a name, which is not compressed in a question. */
 function endOfName(message: Buffer, start: number): number {
   let at = start
   while (message[at] !== 0) at += 1 + (message[at] ?? 0)
@@ -68,7 +68,7 @@ function header(id: number, answers: number): Buffer {
   return bytes
 }
 
-/** Its name is a pointer to that of the question. */
+/** Begins a record whose name points to the question. */
 function recordHead(type: number, ttl: number, length: number): Buffer {
   const bytes = Buffer.alloc(12)
   bytes.writeUInt16BE(0xc000 | HEADER_LENGTH, 0)

@@ -1,5 +1,5 @@
 /**
- * The process of one server. It ends with the process that has started it.
+ * The process of one server. It ends with its parent process.
  *
  * @module
  */

@@ -9,11 +9,13 @@ import { createSecureContext, createServer, type SecureContext } from 'node:tls'
 import type { PolicyCounts, PolicySetup, Running } from './setup.js'
 
 export async function startPolicyHost(setup: PolicySetup, port: number): Promise<Running> {
+  /** By certificate, which several hosts may share */
   const contexts = new Map<string, SecureContext>()
   const contextOf = (host: string) => {
     const credentials = setup.credentials[host]
-    const context = contexts.get(host) ?? (credentials && createSecureContext(credentials))
-    if (context) contexts.set(host, context)
+    if (credentials === undefined) return undefined
+    const context = contexts.get(credentials.cert) ?? createSecureContext(credentials)
+    contexts.set(credentials.cert, context)
     return context
   }
   const reply = [

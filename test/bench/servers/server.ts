@@ -1,5 +1,5 @@
 /**
- * A server in a process of its own, as a benchmark sees it.
+ * A server in a separate process, as a benchmark uses it.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { CountsOf, Order, Report, ServerSetup } from './setup.js'
 
-/** As it is compiled, beside whatever was bundled with this module. */
+/** The compiled file, beside the bundle with this module. */
 const MAIN = fileURLToPath(new URL('./server.js', import.meta.url))
 
 export class Server<Role extends ServerSetup['role']> implements AsyncDisposable {
@@ -20,7 +20,7 @@ export class Server<Role extends ServerSetup['role']> implements AsyncDisposable
     this.port = port
   }
 
-  /** Listens on a free port of 127.0.0.1 when the promise resolves. */
+  /** Resolves when it listens on a free port of 127.0.0.1. */
   static async start<Setup extends ServerSetup>(setup: Setup): Promise<Server<Setup['role']>> {
     const child = fork(MAIN, { execArgv: [] })
     const report = await ask(child, { setup, port: 0 })
@@ -28,7 +28,7 @@ export class Server<Role extends ServerSetup['role']> implements AsyncDisposable
     return new Server(child, report.port)
   }
 
-  /** What it has counted since the last call. */
+  /** Returns its counts since the last call. */
   async take(): Promise<CountsOf[Role]> {
     const report = await ask(this.#child, 'take')
     if (!('counts' in report)) throw new Error('The server did not count')

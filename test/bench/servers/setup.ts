@@ -1,15 +1,19 @@
 /**
- * What a server's process is told, and what it tells. Each server answers for every name it is
- * asked about in the same way: what is measured is the client.
+ * Messages to and from a server's process. Each server answers the same for every name: the client
+ * is measured.
  *
  * @module
  */
 import type { Credentials } from '../../../src/testing/authority.js'
 
-/** An MX host: SMTP with STARTTLS; takes every message and keeps none. */
+/** An MX host: SMTP with STARTTLS; accepts every message and stores none. */
 export interface SinkSetup extends Credentials {
   role: 'sink'
   name: string
+  /** Delay of every reply in milliseconds; default 0 */
+  delay?: number
+  /** Whether PIPELINING is offered; default true */
+  pipelining?: boolean
 }
 
 /** The DNS: the same TXT record, MX records and IPv4 address for every name, and no IPv6. */
@@ -22,7 +26,7 @@ export interface DnsSetup {
   ttl: number
 }
 
-/** A policy host: the same policy file under every name that it has a certificate for. */
+/** A policy host: the same policy file for every name with a certificate. */
 export interface PolicySetup {
   role: 'policy'
   body: string
@@ -34,10 +38,10 @@ export type ServerSetup = SinkSetup | DnsSetup | PolicySetup
 
 export interface SinkCounts {
   connections: number
-  /** Handshakes that came to their end */
+  /** Completed handshakes */
   secured: number
   messages: number
-  /** Messages that came over a connection without TLS */
+  /** Messages over a connection without TLS */
   plaintext: number
   recipients: number
   /** Of the messages */
@@ -65,12 +69,12 @@ export interface CountsOf {
 /** A server in its process. */
 export interface Running {
   port: number
-  /** What was counted since the last call */
+  /** Counts since the last call */
   take(): CountsOf[keyof CountsOf]
 }
 
-/** Sent to the process: the setup first, then any number of `take`. */
+/** Messages to the process: the setup first, then any number of `take`. */
 export type Order = { setup: ServerSetup; port: number } | 'take'
 
-/** Sent back, one for each order. */
+/** Answers, one for each order. */
 export type Report = { port: number } | { counts: CountsOf[keyof CountsOf] } | { error: string }

@@ -1,5 +1,5 @@
 /**
- * An MX host that takes every message, as fast as it can, and counts.
+ * An MX host that accepts every message as fast as it can, and counts.
  *
  * @module
  */
@@ -9,7 +9,8 @@ import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import type { Running, SinkCounts, SinkSetup } from './setup.js'
 
 const END_OF_LINE = '\r\n'
-const OFFERS = ['250-PIPELINING', '250 8BITMIME'].join(END_OF_LINE)
+const PIPELINING = `250-PIPELINING${END_OF_LINE}`
+const OFFERS = '250 8BITMIME'
 const END_OF_MESSAGE = Buffer.from('\r\n.\r\n')
 
 export async function startSink(setup: SinkSetup, port: number): Promise<Running> {
@@ -17,7 +18,7 @@ export async function startSink(setup: SinkSetup, port: number): Promise<Running
   let counts = noCounts()
   const server = createServer({ noDelay: true }, (socket) => {
     counts.connections++
-    new SinkSession(socket, { name: setup.name, context, counts: () => counts })
+    new SinkSession(socket, { ...setup, context, counts: () => counts })
   })
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
@@ -35,8 +36,7 @@ function noCounts(): SinkCounts {
   return { connections: 0, secured: 0, messages: 0, plaintext: 0, recipients: 0, bytes: 0 }
 }
 
-interface SinkSurroundings {
-  name: string
+interface SinkSurroundings extends Pick<SinkSetup, 'name' | 'delay' | 'pipelining'> {
   context: SecureContext
   counts: () => SinkCounts
 }
@@ -44,10 +44,10 @@ interface SinkSurroundings {
 class SinkSession {
   readonly #around: SinkSurroundings
   #socket: Socket
-  /** What has come and is not yet a whole line; in a message, its last bytes */
+  /** Bytes of an incomplete line; in a message, its last bytes */
   #held: Buffer = Buffer.alloc(0)
   #inMessage = false
-  /** To commands that came together, which are answered together (RFC 2920) */
+  /** Replies to commands that came together, which are sent together (RFC 2920) */
   #replies = ''
 
   constructor(socket: Socket, around: SinkSurroundings) {
@@ -72,7 +72,7 @@ class SinkSession {
     this.#flush()
   }
 
-  /** What is left behind the line; undefined when it is not yet whole. */
+  /** Returns the bytes behind the line; undefined if it is incomplete. */
   #readLine(bytes: Buffer): Buffer | undefined {
     const end = bytes.indexOf(END_OF_LINE)
     if (end < 0) {
@@ -112,9 +112,7 @@ class SinkSession {
   #replyTo(verb: string): string {
     switch (verb) {
       case 'EHLO':
-        return this.#socket instanceof TLSSocket
-          ? `250-${this.#around.name}${END_OF_LINE}${OFFERS}`
-          : `250-${this.#around.name}${END_OF_LINE}250-STARTTLS${END_OF_LINE}${OFFERS}`
+        return this.#extensions()
       case 'STAR':
         return '220 2.0.0 Ready to start TLS'
       case 'DATA':
@@ -126,8 +124,14 @@ class SinkSession {
     }
   }
 
+  #extensions(): string {
+    const { name, pipelining = true } = this.#around
+    const starttls = this.#socket instanceof TLSSocket ? '' : `250-STARTTLS${END_OF_LINE}`
+    return `250-${name}${END_OF_LINE}${starttls}${pipelining ? PIPELINING : ''}${OFFERS}`
+  }
+
   #startTls(): void {
-    this.#flush()
+    this.#sayNow()
     const plain = this.#socket.off('data', this.#onData)
     const secured = new TLSSocket(plain, { isServer: true, secureContext: this.#around.context })
     secured.once('secure', () => this.#around.counts().secured++)
@@ -136,7 +140,7 @@ class SinkSession {
   }
 
   #end(): void {
-    this.#flush()
+    this.#sayNow()
     this.#socket.end()
   }
 
@@ -144,7 +148,19 @@ class SinkSession {
     this.#replies += reply + END_OF_LINE
   }
 
+  /** Replies to commands of one group are sent and delayed together. */
   #flush(): void {
+    const { delay = 0 } = this.#around
+    if (delay === 0) {
+      this.#sayNow()
+      return
+    }
+    const replies = this.#replies
+    this.#replies = ''
+    if (replies !== '') setTimeout(() => this.#socket.write(replies), delay)
+  }
+
+  #sayNow(): void {
     if (this.#replies !== '') this.#socket.write(this.#replies)
     this.#replies = ''
   }

@@ -1,6 +1,6 @@
 /**
- * All of the DANE part: signed zones on BIND, a validating Unbound on the sender's loopback,
- * Postfix and Exim, and the package.
+ * The DANE part: signed zones on BIND, a validating Unbound on the sender's loopback, Postfix and
+ * Exim, and the package.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { type DaneHost, hostIds, placeHosts } from './hosts.js'
 import { type OracleVerdict, posttlsFinger } from './oracle.js'
 import { signZones } from './signing.js'
 
-/** The lab's own parts of a sender that uses DANE; see `package.ts` */
+/** The program and packages of a sender with DANE; see `package.ts` */
 const SENDER = { program: 'dane/sender.mjs', packages: ['nodemailer', 'dns-packet'] }
 
 const LOOPBACK = '127.0.0.1'
@@ -52,7 +52,7 @@ export class DaneLab {
 
   static async create(): Promise<DaneLab> {
     const directory = await mkdtemp(join(tmpdir(), `${LAB_DIRECTORY}${process.pid}-dane-`))
-    // The servers run as users of their own
+    // The servers have their own users
     await chmod(directory, 0o755)
     const packing = installPackage(directory, SENDER)
     packing.catch(() => undefined)
@@ -172,7 +172,7 @@ remote-control:
   control-enable: no
 `,
   )
-  // As an operator would write it; glibc hides the AD bit from others without trust-ad
+  // As an operator would write it; glibc hides the AD bit without trust-ad
   await writeFile(
     join(NETNS_ETC, sender.name, 'resolv.conf'),
     `nameserver ${LOOPBACK}\noptions edns0 trust-ad timeout:5 attempts:1\n`,

@@ -1,26 +1,26 @@
 /**
- * The domains of the DANE part: what the DNS says of each, and what has to become of a message.
+ * The domains of the DANE part: their DNS, and the expected outcome of a message.
  *
  * @module
  */
 import { type DaneHost, HOST_ZONE, type HostId, tlsaData } from './hosts.js'
 
 /**
- * What becomes of a message:
+ * The outcome of a message:
  * - `dane`: delivered to a host that DANE authenticated
- * - `tls`: delivered over TLS, which is a must, and proves nothing
- * - `opportunistic`: delivered as if there were no DANE
+ * - `tls`: delivered over required TLS without a proof
+ * - `opportunistic`: delivered as without DANE
  * - `refused`, `deferred`: temporary; `bounced`: permanent
  */
 export type DaneOutcome = 'dane' | 'tls' | 'opportunistic' | 'refused' | 'deferred' | 'bounced'
 
 export interface DaneDomain {
-  /** Whole name, without the root dot */
+  /** Full name, without the root dot */
   name: string
   expected: DaneOutcome
-  /** The reason of a refusal, where it is one */
+  /** The reason of a refusal, if it is one */
   reason?: string
-  /** Where `posttls-finger -l dane` comes to another verdict: which, and why that is so */
+  /** A different verdict of `posttls-finger -l dane`, with the reason */
   oracle?: { verdict: DaneOutcome; because: string }
 }
 
@@ -38,17 +38,17 @@ export const ZONES = [
 ] as const
 export type ZoneName = (typeof ZONES)[number]
 
-/** Where the name servers are: the good one, one that refuses, and an address without any. */
+/** The name servers: a good one, one that refuses, and an address without a server. */
 export const NS = { good: 'ns.lab.', lame: 'ns-lame.lab.', silent: 'ns-silent.lab.' } as const
 
-/** RRsets of signed.lab that are changed after they were signed: owner, type, from, to. */
+/** RRsets of signed.lab that are changed after signing: owner, type, from, to. */
 export const SPOILT = [
   ['_25._tcp.mx-bogus-tlsa', 'TLSA', '3 1 1', '3 1 2'],
   ['mx-bogus-a', 'A', '203.0.113.', '203.0.113.2'],
   ['bogus-mx', 'MX', '10 ', '11 '],
 ] as const
 
-/** The table, and the zones that make it true. */
+/** The table, and its zones. */
 export function daneDomains(hosts: readonly DaneHost[]): {
   domains: DaneDomain[]
   zones: ZoneLines
@@ -87,7 +87,7 @@ class Table {
     this.zones[zone].push(...lines)
   }
 
-  /** Adds a domain that is expected to end so; its records are the caller's. */
+  /** Adds a domain with its expected outcome; the caller adds its records. */
   expect(name: string, expected: DaneOutcome, more: Partial<DaneDomain> = {}): void {
     this.domains.push({ name, expected, ...more })
   }
@@ -141,7 +141,7 @@ function endEntity(t: Table): void {
   t.usual('ee-expired', { at: 'expired', tlsa: [t.tlsa('expired')], ...DANE })
   t.usual('ee-wrong-name', { at: 'wrongName', tlsa: [t.tlsa('wrongName')], ...DANE })
   t.usual('ee-self-signed', { at: 'selfSigned', tlsa: [t.tlsa('selfSigned')], ...DANE })
-  // The hosts of the lab share a key: another one is that of the intermediate
+  // The hosts of the lab share a key: the other key is that of the intermediate
   const otherKey = t.tlsa('chain', '3 1 1', 'intermediate')
   t.usual('rollover', { at: 'postfix', tlsa: [otherKey, t.tlsa('postfix')], ...DANE })
   t.usual('old-key', { at: 'postfix', tlsa: [otherKey], ...MISMATCH })
@@ -162,7 +162,7 @@ function endEntity(t: Table): void {
 /** DANE-TA records: RFC 7672 §3.1.2, RFC 7671 §5.2. */
 function anchors(t: Table): void {
   const named = (name: string) => t.records(HOST_ZONE, name)
-  // The name of the certificate is that of the server: it is the MX host here
+  // The certificate has the server's name, which is the MX host here
   const at = (label: string, id: HostId, records: string[], rest: Omit<DaneDomain, 'name'>) => {
     named(`${label} MX 10 mx-${label}`)
     named(`mx-${label} A ${t.address(id)}`)
@@ -188,7 +188,7 @@ function anchors(t: Table): void {
   })
 }
 
-/** TLS that is not there, or goes by SNI. */
+/** Missing TLS, or TLS that depends on SNI. */
 function tls(t: Table): void {
   t.usual('no-starttls', { at: 'plaintext', tlsa: [t.tlsa('postfix')], expected: 'refused' })
   t.usual('no-starttls-pkix', {
@@ -211,7 +211,7 @@ function tls(t: Table): void {
   t.expect(`sni-alias.${HOST_ZONE}`, 'dane')
 }
 
-/** Answers that DNSSEC does not prove: RFC 7672 §2.1.1, §2.2.1. */
+/** Answers without a proof by DNSSEC: RFC 7672 §2.1.1, §2.2.1. */
 function insecure(t: Table): void {
   const good = t.tlsa('postfix')
   const otherKey = t.tlsa('chain', '3 1 1', 'intermediate')
@@ -340,7 +340,7 @@ function aliases(t: Table): void {
   t.expect(`tlsa-alias-insecure.${HOST_ZONE}`, 'opportunistic')
 }
 
-/** Wildcards, domains without MX records, and what is too large for a datagram. */
+/** Wildcards, domains without MX records, and answers too large for a datagram. */
 function others(t: Table): void {
   const good = t.tlsa('postfix')
   t.records(

@@ -1,5 +1,5 @@
 /**
- * The MX hosts of the DANE part: a server for each way to behave, which many domains share.
+ * The MX hosts of the DANE part: a server for each behaviour, shared by many domains.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { mxAddress } from '../network.js'
 import type { PlacedHost } from '../placement.js'
 import { exim, type MxHost, postfix } from '../vocabulary.js'
 
-/** Certificates that no public authority has issued, unless the name says otherwise. */
+/** Certificates without a public authority, unless the name says otherwise. */
 const HOSTS = {
   postfix: postfix('postfix', { certificate: 'unknown-authority' }),
   exim: exim('exim', { certificate: 'unknown-authority' }),
@@ -18,7 +18,7 @@ const HOSTS = {
   wrongName: exim('wrong-name', { certificate: 'wrong-name' }),
   selfSigned: exim('self-signed', { certificate: 'self-signed' }),
   chain: postfix('chain'),
-  /** Its root is trusted by the sender, and not sent, as with every server */
+  /** Its root is trusted by the sender, and not sent, as by every server */
   rootless: postfix('rootless'),
   chainWrongName: postfix('chain-wrong-name', { certificate: 'wrong-name' }),
   leafOnly: exim('leaf-only', { certificate: 'missing-intermediate' }),
@@ -34,7 +34,7 @@ export const hostIds = Object.keys(HOSTS) as HostId[]
 /** The zone in which the servers have their names. */
 export const HOST_ZONE = 'signed.lab'
 
-/** An MX host with its address, and with what its TLSA records can be made of. */
+/** An MX host with its address, and the material of its TLSA records. */
 export interface DaneHost extends PlacedHost {
   id: HostId
   /** Its certificate, the one that signed it, and the root of the lab */
@@ -78,6 +78,6 @@ export function tlsaData(fields: string, certificate: X509Certificate): string {
       : certificate.publicKey.export({ type: 'spki', format: 'der' })
   const digest = { 1: 'sha256', 2: 'sha512' }[matchingType ?? '']
   const data = digest === undefined ? selected : createHash(digest).update(selected).digest()
-  // A zone file has strings of any length, but not lines
+  // A string in a zone file may have any length, but a line may not
   return `${fields} ${data.toString('hex').replace(/.{200}/g, '$& ')}`
 }

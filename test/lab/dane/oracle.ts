@@ -1,5 +1,5 @@
 /**
- * Postfix's own verdict on a domain: `posttls-finger -l dane`, run where the sender runs.
+ * Postfix's verdict on a domain: `posttls-finger -l dane`, run on the sender's side.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { DaneOutcome } from './domains.js'
 
 export interface OracleVerdict {
   outcome: DaneOutcome
-  /** The line of its output that says so */
+  /** The deciding line of its output */
   said: string
 }
 
@@ -19,7 +19,7 @@ export async function posttlsFinger(
   config: string,
 ): Promise<OracleVerdict> {
   const ask = async (level: 'dane' | 'dane-only') => {
-    // It ends with a status of its own for each kind of failure; what it says is what counts
+    // Its exit status depends on the kind of failure; its output decides
     const script = `posttls-finger -c -l ${level} -t 10 -T 10 "$1" 2>&1 || true`
     const command = ['env', `MAIL_CONFIG=${config}`, 'sh', '-c', script, 'sh', domain]
     const [first = '', ...rest] = command
@@ -28,7 +28,7 @@ export async function posttlsFinger(
   }
   const said = find(await ask('dane'), BY_DANE)
   if (said) return said
-  // Without usable records, `dane` goes on in silence; `dane-only` looks up the same, and says so
+  // Without usable records, `dane` goes on silently; `dane-only` looks up the same, and reports it
   const lines = await ask('dane-only')
   return (
     find(lines, BY_RECORDS) ?? { outcome: 'refused', said: lines.findLast(Boolean) ?? 'nothing' }
@@ -37,7 +37,7 @@ export async function posttlsFinger(
 
 type Reading = readonly [pattern: RegExp, outcome: DaneOutcome]
 
-/** The first that a line matches decides. */
+/** The first matching line decides. */
 const BY_DANE: readonly Reading[] = [
   [/^Verified TLS connection established/, 'dane'],
   [/does not accept mail \(nullMX\)/, 'bounced'],

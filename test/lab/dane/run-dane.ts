@@ -1,5 +1,5 @@
 /**
- * The DANE part, played: a message to every domain, and Postfix's verdict on each beside it.
+ * Plays the DANE part: a message to every domain, compared with Postfix's verdict.
  *
  * @module
  */
@@ -42,7 +42,7 @@ function messageTo(domain: string) {
   }
 }
 
-/** A few at a time: those that wait for a name server that is silent do nothing else. */
+/** A few at a time: those that wait for a silent name server do nothing else. */
 const AT_ONCE = 8
 
 async function oracleVerdicts(lab: DaneLab): Promise<OracleVerdict[]> {
@@ -57,7 +57,7 @@ async function oracleVerdicts(lab: DaneLab): Promise<OracleVerdict[]> {
   return verdicts
 }
 
-/** What the sender reports, as a {@link DaneOutcome}. */
+/** Converts the sender's report to a {@link DaneOutcome}. */
 function outcomeOf({ deliveries: [delivery], error }: SendReply): DaneOutcome {
   if (delivery?.status === 'delivered') {
     if (delivery.proved === 'dane') return 'dane'
@@ -107,6 +107,6 @@ async function arrivals(lab: DaneLab, { name }: DaneDomain, isDue: boolean): Pro
     return mailbox.filter(({ messageId }) => messageId === `${name}@sender.example`).length
   }
   if (!isDue) return read()
-  // A server may still be busy with what it has taken
+  // A server may still be busy with an accepted message
   return until('the mail is there', async () => (await read()) || undefined, 10_000).catch(() => 0)
 }

@@ -1,5 +1,5 @@
-// A sender that uses DANE, as one of its users would write it. Runs where nothing is but the packed
-// package, Nodemailer and dns-packet; reads requests as lines of JSON, and answers each with a line.
+// A sender with DANE, as a user would write it. It runs where only the packed package, Nodemailer
+// and dns-packet are installed; reads requests as lines of JSON, and answers each with a line.
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { dane } from 'mta-sts/dane'
@@ -19,7 +19,7 @@ async function answer({ message }) {
   }
 }
 
-/** What of a delivery can be written as JSON. */
+/** The parts of a delivery that JSON can represent. */
 function plain({ error: _, failures, ...delivery }) {
   const shown = failures.map(({ resultType, reason, mxHost }) => ({ resultType, reason, mxHost }))
   return { ...delivery, failures: shown }

@@ -1,5 +1,5 @@
 /**
- * Signs the zones with BIND's tools, and spoils what has to be bogus.
+ * Signs the zones with BIND's tools, and breaks those that must be bogus.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export async function signZones(
   await mkdir(join(directory, 'keys'), { recursive: true })
   const files = new Map<string, string>()
   const delegations: string[] = []
-  // From the leaves up: a zone holds the DS records of those below it
+  // Subzones first: a zone holds the DS records of the zones below it
   for (const zone of [...ZONES].filter((name) => name !== 'lab')) {
     const file = await write(directory, zone, zoneText(zone, lines[zone]))
     if (UNSIGNED.includes(zone)) {
@@ -77,12 +77,12 @@ async function sign(directory: string, zone: ZoneName | '', file: string): Promi
   return signed
 }
 
-/** A DS record of a key that the zone does not have: all of it is bogus. */
+/** A DS record of a key that the zone lacks: all of it is bogus. */
 function otherKey(ds: string): string {
   return ds.replace(/[0-9A-F]{8}(\s*)$/gm, '00000000$1')
 }
 
-/** Changes RRsets of the signed zone, so that their signatures are wrong. */
+/** Changes RRsets of the signed zone, so that their signatures are invalid. */
 async function spoil(file: string): Promise<void> {
   let text = await readFile(file, 'utf8')
   for (const [owner, type, from, to] of SPOILT) {

@@ -1,4 +1,4 @@
-/** What docs/operating.md says of stores, tried. */
+/** The statements of docs/operating.md about stores. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ const PAGE = readFileSync(new URL('../../../docs/operating.md', import.meta.url)
 const folder = mkdtempSync(join(tmpdir(), 'mta-sts-docs-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** The block of the page that holds a text. */
+/** The block of the page with a text. */
 function blockWith(text: string, language: string): string {
   const blocks = [...PAGE.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
   const found = blocks.find(([, name, block]) => name === language && block?.includes(text))
@@ -41,7 +41,7 @@ conformance('the store that docs/operating.md shows', () => {
   return { store: ownStore.store }
 })
 
-describe('the rules find what a store lacks', () => {
+describe('the conformance rules find the faults of a store', () => {
   const failing = async (change: (store: PolicyStore) => PolicyStore) => {
     const broken: string[] = []
     const cases = policyStoreConformance(() => {
@@ -52,7 +52,7 @@ describe('the rules find what a store lacks', () => {
     return broken.join('\n')
   }
 
-  it('[STS-53] a store that takes whatever comes', async () => {
+  it('[STS-53] a store that accepts every entry', async () => {
     const careless = (store: PolicyStore): PolicyStore => ({
       ...store,
       async set(domain, entry) {
@@ -65,7 +65,7 @@ describe('the rules find what a store lacks', () => {
     expect(broken).toContain('entries are copied')
   })
 
-  it('[STS-61] a store that forgets how lately a policy was used', async () => {
+  it('[STS-61] a store that loses the last use of a policy', async () => {
     const forgetful = (store: PolicyStore): PolicyStore => ({
       ...store,
       async set(domain, entry, before) {
@@ -84,7 +84,7 @@ if (whyNoRedis() === undefined) {
     beforeAll(() => server.start())
     afterAll(() => server.dispose())
 
-    it('may do all that the stores need, and nothing with keys of others', async () => {
+    it('has the permissions that the stores need, and none for keys of others', async () => {
       const connect = async (login: object) => {
         const socket = { host: '127.0.0.1', port: server.port }
         const client = createClient({ socket, ...login })

@@ -1,4 +1,4 @@
-/** What the tests of the stores and their child processes share. Knows nothing of vitest. */
+/** Helpers of the store tests and their child processes. Independent of vitest. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PolicyStore, StoredPolicy } from '../../../src/policy/store.js'

@@ -14,7 +14,7 @@ describe('memoryStore', () => {
     expect(await memoryStore().get('example.com')).toBeUndefined()
   })
 
-  it('goes by the clock it is given', async () => {
+  it('uses the given clock', async () => {
     let now = 0
     const store = memoryStore({ now: () => now })
     await mustLock(store, 'refresh', 1_000)
@@ -24,7 +24,7 @@ describe('memoryStore', () => {
     await mustLock(store, 'refresh', 1_000)
   })
 
-  it('keeps what has expired, for the cache to judge', async () => {
+  it('keeps expired entries, for the cache to judge', async () => {
     const store = memoryStore()
     const expired = entry({ fetchedAt: 0, expiresAt: 1 })
     await store.set('example.com', expired)

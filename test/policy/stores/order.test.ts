@@ -1,4 +1,4 @@
-/** Two hosts whose clocks differ, on one store: the order of their fetches is that of the world. */
+/** Two hosts with different clocks, on one store: the real order of their fetches counts. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { MtaSts } from '../../../src/mta-sts.js'
 import { memoryStore } from '../../../src/policy/stores/memory.js'
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-it('[STS-53] an older `none` of a host whose clock is ten minutes fast does not win over a newer `enforce`', async () => {
+it('[STS-53] an older `none` of a host whose clock is ten minutes fast does not replace a newer `enforce`', async () => {
   const store = memoryStore()
   const options = { ...world.options(), store, refreshInterval: 0 }
   const fast = new MtaSts({ ...options, now: () => Date.now() + 10 * MINUTE })

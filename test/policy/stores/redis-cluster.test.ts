@@ -57,13 +57,13 @@ function clusterTests(): void {
   })
 
   describe('a cluster', () => {
-    it('has keys of these tests on each of its nodes', async () => {
+    it('holds keys of these tests on each of its nodes', async () => {
       const sizes = await Promise.all(ioRedis.nodes('master').map((node) => node.dbsize()))
       expect(sizes.length).toBe(3)
       for (const size of sizes) expect(size).toBeGreaterThan(0)
     })
 
-    it('is refused where the prefix has no hash tag, and the error says which one would do', () => {
+    it('is refused for a prefix without a hash tag, with a prefix that would work', () => {
       for (const make of [redisStore, redisReportStore]) {
         expect(() => make(ioRedis)).toThrow(/\{mta-sts\}:/)
         expect(() => make(nodeRedis, { prefix: 'mail:' })).toThrow(/\{mta-sts\}:/)

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Why no redis-server can be started here; undefined where one can. */
+/** The reason why no redis-server can be started here; undefined if one can. */
 export function whyNoRedis(): string | undefined {
   const { error, status } = spawnSync('redis-server', ['--version'])
   if (error !== undefined) return `redis-server is not installed (${error.message})`
@@ -28,7 +28,7 @@ export class RedisServer {
     this.#keeps = ['--appendonly', onDisk ? 'yes' : 'no', '--appendfsync', 'always', ...options]
   }
 
-  /** Resolves when it takes commands; on the same port as before where it ran before. */
+  /** Resolves when it accepts commands; on the same port as before. */
   async start(): Promise<void> {
     if (this.port === 0) this.port = await freePort()
     if (this.#folder === '') this.#folder = mkdtempSync(join(tmpdir(), 'mta-sts-redis-'))
@@ -40,7 +40,7 @@ export class RedisServer {
     await saysReady(server)
   }
 
-  /** As a crash or the OOM killer would: no farewell to the clients. */
+  /** Kills it as a crash or the OOM killer would, without notice to the clients. */
   async kill(): Promise<void> {
     const server = this.#process
     if (server === undefined) return
@@ -50,7 +50,7 @@ export class RedisServer {
     await exited
   }
 
-  /** Ends it for good and removes its files. */
+  /** Ends it permanently and removes its files. */
   async dispose(): Promise<void> {
     await this.kill()
     rmSync(this.#folder, { recursive: true, force: true })

@@ -20,7 +20,7 @@ function errorOf(action: () => unknown): unknown {
 }
 
 function clientTests(): void {
-  describe('redisStore: what is a client', () => {
+  describe('redisStore: kinds of clients', () => {
     function refusalOf(client: unknown): MtaStsError {
       const error = errorOf(() => redisStore(client as RedisClient))
       if (!(error instanceof MtaStsError)) throw error
@@ -28,7 +28,7 @@ function clientTests(): void {
       return error
     }
 
-    it('anything else is refused at once', () => {
+    it('refuses anything but a client at once', () => {
       for (const other of [{}, new EventEmitter(), { call: 5 }, { sendCommand: true }]) {
         expect(refusalOf(other).message).toContain('neither sendCommand() nor call()')
       }
@@ -44,11 +44,11 @@ function clientTests(): void {
       expect(errorOf(() => redisStore(cluster))).toMatchObject({ code: 'EREDISCLIENT' })
       expect(() => redisStore(cluster, { prefix: '{mta-sts}:' })).not.toThrow()
       const sentinel = createSentinel({ name: 'mymaster', sentinelRootNodes: nodes })
-      // @ts-expect-error the types say so too
+      // @ts-expect-error the types refuse it too
       expect(errorOf(() => redisStore(sentinel))).toMatchObject({ code: 'EREDISCLIENT' })
     })
 
-    it('an error of the client comes as one of ours, escaped and cut, with the cause', async () => {
+    it('wraps an error of the client, escaped and truncated, with its cause', async () => {
       const cause = new Error(`\u001B[31m${'x'.repeat(1_000)}`)
       const failing = { sendCommand: (_args: string[]) => Promise.reject(cause) }
       const error = await redisStore(failing)
@@ -59,10 +59,10 @@ function clientTests(): void {
       expect(String(error).length).toBeLessThan(400)
     })
 
-    it('list gives each entry once though ZSCAN repeats itself and brings more than it was asked for', async () => {
+    it('lists each entry once when ZSCAN repeats entries and returns more than COUNT', async () => {
       const domains = Array.from({ length: 250 }, (_, index) => `d${index}.example`)
       const scored = (names: string[]) => names.flatMap((name) => [name, '1'])
-      // By cursor: what Redis says while its table is being moved
+      // By cursor: the answers of Redis while its table is being moved
       const scans: Record<string, [string, string[]]> = {
         '0': ['7', scored(domains.slice(0, 3))],
         '7': ['9', []],
@@ -118,7 +118,7 @@ function clientTests(): void {
       },
     )
 
-    it('a lock whose reply was lost is still held when the client sends the command again', async () => {
+    it('keeps a lock whose reply was lost when the client repeats the command', async () => {
       const server = new Map<string, string>()
       const client = {
         async call(name: string, ...args: string[]): Promise<unknown> {
@@ -137,7 +137,7 @@ function clientTests(): void {
       expect(await lockOf(redisStore(client), 'refresh', HOUR)).toBeUndefined()
     })
 
-    it('a client that throws rejects all the same', async () => {
+    it('rejects for a client that throws', async () => {
       const throwing = {
         call(): Promise<unknown> {
           throw new Error('Connection is closed.')
@@ -153,7 +153,7 @@ function clientTests(): void {
   })
 }
 
-/** A client, the few commands with which a test looks behind the store, and how it ends. */
+/** A client, the few commands with which a test inspects the store, and its end. */
 interface Connection {
   client: RedisClient
   command(...args: [string, ...string[]]): Promise<unknown>
@@ -251,7 +251,7 @@ function serverTests(): void {
       keyTests(open)
       nonsenseTests(open)
 
-      it('close() leaves the client alone', async () => {
+      it('close() does not close the client', async () => {
         const { store, command } = await open()
         await store.close?.()
         expect(await command('PING')).toBe('PONG')
@@ -272,7 +272,7 @@ type Open = () => Promise<
 >
 
 function expiryTests(open: Open): void {
-  it('Redis drops an entry when the policy expires', async () => {
+  it('lets Redis drop an entry when the policy expires', async () => {
     const { store, command, prefix } = await open()
     const expiresAt = Date.now() + DAY
     await store.set('example.com', entry({ expiresAt }))
@@ -281,7 +281,7 @@ function expiryTests(open: Open): void {
     expect(left).toBeGreaterThanOrEqual(expiresAt - Date.now() - 1)
   })
 
-  it('a newer fetch sets its own expiry, an older one leaves that alone', async () => {
+  it('sets the expiry of a newer fetch, but not of an older one', async () => {
     const { store, command, prefix } = await open()
     const fetchedAt = Date.now()
     const lifeLeft = async () => Number(await command('PTTL', `${prefix}policy:example.com`))
@@ -292,7 +292,7 @@ function expiryTests(open: Open): void {
     expect(await lifeLeft()).toBeGreaterThan(HOUR)
   })
 
-  it('what has expired is gone', async () => {
+  it('does not return expired entries', async () => {
     const { store } = await open()
     await store.set('example.com', entry({ expiresAt: Date.now() + 20 }))
     await expect.poll(() => store.get('example.com')).toBeUndefined()
@@ -300,7 +300,7 @@ function expiryTests(open: Open): void {
     expect(await store.get('example.org')).toBeUndefined()
   })
 
-  it('a lock has a time to live, so that a dead owner does not keep it', async () => {
+  it('gives a lock a time to live, so that it outlives no dead owner', async () => {
     const { store, command, prefix } = await open()
     await mustLock(store, 'refresh', 60_000.5)
     const left = Number(await command('PTTL', `${prefix}lock:refresh`))
@@ -310,7 +310,7 @@ function expiryTests(open: Open): void {
 }
 
 function keyTests(open: Open): void {
-  it('a prefix with glob characters stands for itself', async () => {
+  it('takes glob characters in a prefix literally', async () => {
     const { client, store: neighbour, prefix } = await open()
     const odd = redisStore(client, { prefix: `${prefix}*?[a-z^]\\` })
     await neighbour.set('example.com', entry())
@@ -320,7 +320,7 @@ function keyTests(open: Open): void {
     expect((await listed(neighbour)).map(([domain]) => domain)).toEqual(['example.com'])
   })
 
-  it('begins with mta-sts: where no prefix is given', async () => {
+  it('uses the prefix mta-sts: by default', async () => {
     const { client, command } = await open()
     const store = redisStore(client)
     await store.set('default-prefix.example', entry())
@@ -329,7 +329,7 @@ function keyTests(open: Open): void {
     expect(await command('EXISTS', 'mta-sts:policy:default-prefix.example')).toBe(0)
   })
 
-  it('list gives each entry once while the table of keys grows under it', async () => {
+  it('lists each entry once while the table of keys grows', async () => {
     const { store, command, prefix } = await open()
     const domains = Array.from({ length: 300 }, (_, index) => `d${index}.example`)
     await Promise.all(domains.map((domain) => store.set(domain, entry())))
@@ -345,7 +345,7 @@ function keyTests(open: Open): void {
     expect(seen.sort()).toEqual(domains.sort())
   })
 
-  it('list leaves out what went away between SCAN and MGET', async () => {
+  it('omits entries from the list that disappear between SCAN and MGET', async () => {
     const { client, store, prefix } = await open()
     await store.set('stays.example', entry())
     await store.set('goes.example', entry())
@@ -370,7 +370,7 @@ function nonsenseTests(open: Open): void {
   const wrong = { code: 'ESTOREVALUE', message: expect.stringContaining('example.com') }
 
   it.each(['', 'rubbish', '{}', 'null', '[]', '5', '{"fetchedAt":null}', '{"fetchedAt":"9e99"}'])(
-    '[STS-33] "%s" is not taken for a policy, and does not stay',
+    '[STS-33] "%s" does not count as a policy, and is replaced',
     async (text) => {
       const { store, command, prefix } = await open()
       await command('SET', `${prefix}policy:example.com`, text)
@@ -380,7 +380,7 @@ function nonsenseTests(open: Open): void {
     },
   )
 
-  it('a key of another type is an error, and is left alone', async () => {
+  it('rejects for a key of another type, without changing it', async () => {
     const { store, command, prefix } = await open()
     await command('RPUSH', `${prefix}policy:example.com`, 'a', 'b')
     const error = { code: 'ESTORE', message: expect.stringContaining('WRONGTYPE') }
@@ -389,7 +389,7 @@ function nonsenseTests(open: Open): void {
     expect(await command('LLEN', `${prefix}policy:example.com`)).toBe(2)
   })
 
-  it('list gives all the others before it throws', async () => {
+  it('lists all other entries before it throws', async () => {
     const { store, command, prefix } = await open()
     const domains = Array.from({ length: 150 }, (_, index) => `d${index}.example`)
     await Promise.all(domains.map((domain) => store.set(domain, entry())))
@@ -403,16 +403,16 @@ function nonsenseTests(open: Open): void {
   })
 }
 
-/** What only a real server shows. */
+/** Tests that need a real server. */
 function serverOnlyTests(server: RedisServer, newPrefix: () => string): void {
-  describe('redisStore among keys of others', () => {
+  describe('redisStore among other keys', () => {
     let connection: Connection
     beforeAll(async () => {
       connection = await connectIoRedis(server.port)
     })
     afterAll(() => connection.end())
 
-    it('list and due take few commands in a database with 300,000 keys of others', async () => {
+    it('list and due need few commands in a database with 300,000 other keys', async () => {
       const { command } = connection
       await command('EVAL', FILL, '0', '300000')
       const prefix = newPrefix()
@@ -432,7 +432,7 @@ function serverOnlyTests(server: RedisServer, newPrefix: () => string): void {
       await command('FLUSHALL')
     })
 
-    it('due forgets domains whose policy has expired, and goes on behind them', async () => {
+    it('due skips and removes domains whose policy has expired', async () => {
       const { client, command } = connection
       const prefix = newPrefix()
       const store = redisStore(client, { prefix })
@@ -473,7 +473,7 @@ function serverOnlyTests(server: RedisServer, newPrefix: () => string): void {
 const FILL = "for i = 1, ARGV[1] do redis.call('SET', 'other:' .. i, '1') end return 1"
 
 function restartTests(name: string, connect: Connect): void {
-  describe(`redisStore on ${name}: Redis dies and comes back`, () => {
+  describe(`redisStore on ${name}: Redis dies and returns`, () => {
     const server = new RedisServer('on disk')
     const unhandled: unknown[] = []
     const note = (reason: unknown) => unhandled.push(reason)
@@ -489,7 +489,7 @@ function restartTests(name: string, connect: Connect): void {
       await server.dispose()
     })
 
-    /** Asks on many lanes until it is told to stop; returns what went wrong. */
+    /** Asks concurrently until it is stopped; returns the errors. */
     function askingFor(store: ReturnType<typeof redisStore>, domain: string) {
       const rejections: unknown[] = []
       const answers: unknown[] = []
@@ -500,7 +500,7 @@ function restartTests(name: string, connect: Connect): void {
             (answer) => answers.push(answer),
             (reason: unknown) => rejections.push(reason),
           )
-          // Let the sockets be heard between two calls that fail at once
+          // Lets sockets emit events between two calls that fail at once
           await new Promise((resolve) => setImmediate(resolve))
         }
       }
@@ -513,7 +513,7 @@ function restartTests(name: string, connect: Connect): void {
       return { answers, stop }
     }
 
-    it('[STS-33] rejects in between, says nothing wrong, and has everything afterwards', async () => {
+    it('[STS-33] rejects meanwhile, answers nothing wrong, and has all entries afterwards', async () => {
       connection = await connect(server.port, { failFast: true })
       const store = redisStore(connection.client, { prefix: 'fast:' })
       const kept = entry()
@@ -545,7 +545,7 @@ function restartTests(name: string, connect: Connect): void {
       expect(unhandled).toEqual([])
     })
 
-    it('[STS-33] where the client keeps a queue, calls wait and are answered afterwards', async () => {
+    it('[STS-33] answers waiting calls afterwards if the client has a queue', async () => {
       connection = await connect(server.port)
       const store = redisStore(connection.client, { prefix: 'queue:' })
       await store.set('example.com', entry({ id: 'before' }))
@@ -573,7 +573,7 @@ function restartTests(name: string, connect: Connect): void {
 }
 
 function otherClientTests(server: RedisServer, newPrefix: () => string): void {
-  describe('redisStore: clients that are set up otherwise', () => {
+  describe('redisStore: differently configured clients', () => {
     const ends: (() => void)[] = []
     afterEach(() => {
       for (const end of ends.splice(0)) end()
@@ -592,7 +592,7 @@ function otherClientTests(server: RedisServer, newPrefix: () => string): void {
       await mustLock(store, 'refresh', HOUR)
     }
 
-    it('what ioredis writes, node-redis reads, and the other way round', async () => {
+    it('reads with node-redis what ioredis wrote, and vice versa', async () => {
       const one = await connectIoRedis(server.port)
       const two = await connectNodeRedis(3)(server.port)
       ends.push(one.end, two.end)
@@ -608,7 +608,7 @@ function otherClientTests(server: RedisServer, newPrefix: () => string): void {
       expect(await listed(redisStore(two.client, { prefix }))).toEqual(both)
     })
 
-    it('ioredis with a keyPrefix of its own', async () => {
+    it('works with an ioredis keyPrefix', async () => {
       const keyPrefix = `*${newPrefix()}`
       const client = new IoRedis({ host: '127.0.0.1', port: server.port, keyPrefix })
       ends.push(() => client.disconnect())
@@ -616,13 +616,13 @@ function otherClientTests(server: RedisServer, newPrefix: () => string): void {
       expect(await client.exists('sts:policy:example.com')).toBe(1)
     })
 
-    it('ioredis with automatic pipelining', async () => {
+    it('works with automatic pipelining of ioredis', async () => {
       const client = new IoRedis({ port: server.port, enableAutoPipelining: true })
       ends.push(() => client.disconnect())
       await worksLike(client, newPrefix())
     })
 
-    it('node-redis that brings Buffers', async () => {
+    it('works with node-redis that returns Buffers', async () => {
       const plain = createClient({ socket: { host: '127.0.0.1', port: server.port } })
       plain.on('error', () => {})
       await plain.connect()
@@ -630,7 +630,7 @@ function otherClientTests(server: RedisServer, newPrefix: () => string): void {
       await worksLike(plain.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer }), newPrefix())
     })
 
-    it('a pool of node-redis', async () => {
+    it('works with a pool of node-redis', async () => {
       const pool = createClientPool({ socket: { host: '127.0.0.1', port: server.port } })
       pool.on('error', () => {})
       await pool.connect()
@@ -638,7 +638,7 @@ function otherClientTests(server: RedisServer, newPrefix: () => string): void {
       await worksLike(pool, newPrefix())
     })
 
-    it('one that was never connected rejects', async () => {
+    it('rejects with a client that was never connected', async () => {
       const store = redisStore(createClient())
       await expect(store.get('example.com')).rejects.toMatchObject({ code: 'ESTORE' })
     })

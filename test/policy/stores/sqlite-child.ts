@@ -1,13 +1,13 @@
 /**
- * A process of its own on a SQLite store, for sqlite-processes.test.ts. It says "ready" over IPC,
- * waits for its task, and prints one line to stdout for each write that was acknowledged.
+ * A process that uses a SQLite store, for sqlite-processes.test.ts. It sends "ready" over IPC,
+ * waits for its task, and prints one line to stdout for each acknowledged write.
  */
 
 import { sqliteStore } from '../../../src/policy/stores/sqlite.js'
 import { waitForLock } from './helpers.js'
 import { type ChildTask, domainOf, entryOf } from './sqlite-task.js'
 
-/** Several writes under way at a time, each acknowledged for itself. */
+/** Several concurrent writes, each acknowledged separately. */
 async function writeAll(task: ChildTask & { do: 'write' }): Promise<void> {
   const store = sqliteStore(task.path)
   let next = 0
@@ -15,7 +15,7 @@ async function writeAll(task: ChildTask & { do: 'write' }): Promise<void> {
     while (next < task.count) {
       const index = next++
       await store.set(domainOf(task.writer, index), entryOf(task.writer, index))
-      // Synchronous for pipes: when the process dies, what was printed is out
+      // Synchronous for pipes: when the process dies, the printed lines are out
       process.stdout.write(`${index}\n`)
     }
   }

@@ -22,7 +22,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 const sqlite = rawSqlite()
 if (sqlite === undefined) {
-  it('needs node:sqlite, which this Node has not: sqlite.test.ts checks that it says so', () => {
+  it('needs node:sqlite, which this Node lacks: sqlite.test.ts checks the error', () => {
     expect(() => sqliteStore(join(folder, 'none.db'))).toThrow(/Node/)
   })
 } else {
@@ -43,7 +43,7 @@ async function startChild(): Promise<ChildProcess> {
   return child
 }
 
-/** The next thing that a child says; its death is an answer too. */
+/** The next message of a child; its death is an answer too. */
 async function answerOf(child: ChildProcess): Promise<unknown> {
   const settled = new AbortController()
   const { signal } = settled
@@ -57,7 +57,7 @@ async function answerOf(child: ChildProcess): Promise<unknown> {
   }
 }
 
-/** Gives all children their task at once; each of them must say that it is done. */
+/** Gives all children their task at once; each of them must report success. */
 async function runAll(children: readonly ChildProcess[], tasks: readonly ChildTask[]) {
   const answers = children.map(answerOf)
   for (const [index, child] of children.entries()) {
@@ -99,12 +99,12 @@ function killTests(sqlite: RawSqlite): void {
   const KILLS = 20
 
   describe('kill -9', () => {
-    it(`[STS-33] ${KILLS} times, somewhere in ${COUNT} writes: all that was acknowledged is there, the file is sound`, async () => {
+    it(`[STS-33] ${KILLS} times, during ${COUNT} writes: every acknowledged write is there, the file is sound`, async () => {
       const path = join(folder, 'killed.db')
       let total = 0
       for (let writer = 0; writer < KILLS; writer++) {
         const killAfter = 1 + Math.floor(Math.random() * COUNT)
-        // Were it to stop at COUNT, a parent that is slow to kill would find it idle
+        // If it stopped at COUNT, a parent that is slow to kill would find it idle
         const task: ChildTask = {
           do: 'write',
           path,
@@ -116,8 +116,8 @@ function killTests(sqlite: RawSqlite): void {
         const context = `kill ${writer}, meant for ${killAfter}, came at ${acknowledged.length}`
         expect(acknowledged.length, context).toBeGreaterThanOrEqual(killAfter)
 
-        // The store is what recovers the file, as it would after a crash; the same file again and
-        // again, so that one recovery meets the leftovers of another
+        // The store recovers the file, as it would after a crash; the same file again and again, so
+        // that one recovery meets the leftovers of another
         const store = sqliteStore(path)
         for (const index of acknowledged) {
           const kept = await store.get(domainOf(writer, index))
@@ -139,7 +139,7 @@ function sharingTests(sqlite: RawSqlite): void {
   const startChildren = (count: number) => Promise.all(range(count).map(startChild))
 
   describe('several processes on one file', () => {
-    it('[STS-33] write at the same time: nothing is lost, none is told that it is busy', async () => {
+    it('[STS-33] write at the same time: no write is lost, none fails as busy', async () => {
       const path = join(folder, 'shared.db')
       const writers = range(5)
       const task = (writer: number): ChildTask => ({
@@ -160,7 +160,7 @@ function sharingTests(sqlite: RawSqlite): void {
       expect(integrityOf(sqlite, path)).toEqual([{ integrity_check: 'ok' }])
     })
 
-    it('the lock lets one in at a time: no step of a counter is lost', async () => {
+    it('the lock admits one at a time: no step of a counter is lost', async () => {
       const path = join(folder, 'counter.db')
       const tasks = range(4).map((): ChildTask => ({ do: 'count', path, count: 50 }))
       await runAll(await startChildren(4), tasks)
@@ -169,7 +169,7 @@ function sharingTests(sqlite: RawSqlite): void {
       await store.close?.()
     })
 
-    it('all create it at the same time: each finds it whole', async () => {
+    it('create it at the same time: each finds it complete', async () => {
       const started = await startChildren(4)
       for (const round of range(25)) {
         const path = join(folder, `created-${round}.db`)

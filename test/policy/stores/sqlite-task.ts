@@ -1,4 +1,4 @@
-/** What sqlite-processes.test.ts and its child processes both know. */
+/** Data shared by sqlite-processes.test.ts and its child processes. */
 
 import type { StoredPolicy } from '../../../src/policy/store.js'
 
@@ -23,7 +23,7 @@ export function entryOf(writer: number, index: number): StoredPolicy {
   }
 }
 
-/** Node's own SQLite as a test uses it beside the store; undefined where Node has none. */
+/** The used part of Node's SQLite beside the store; undefined if Node has none. */
 export interface RawSqlite {
   DatabaseSync: new (
     path: string,

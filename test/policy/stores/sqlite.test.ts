@@ -54,7 +54,7 @@ function errorOf(action: () => unknown): unknown {
 const sqlite = rawSqlite()
 if (sqlite === undefined) {
   describe(`sqliteStore on Node ${process.versions.node}, which has no node:sqlite`, () => {
-    it('says so at once, and what to do', () => {
+    it('throws at once, with the remedy', () => {
       const path = newPath()
       const error = errorOf(() => sqliteStore(path))
       expect(error).toBeInstanceOf(MtaStsError)
@@ -75,7 +75,7 @@ if (sqlite === undefined) {
 }
 
 function fileTests({ DatabaseSync }: RawSqlite): void {
-  /** What the store says of a file that it must leave as it is. */
+  /** The error of the store for a file that it must not change. */
   function refusalOf(path: string): Error {
     const before = readFileSync(path)
     const error = errorOf(() => sqliteStore(path))
@@ -105,12 +105,12 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
     return path
   }
 
-  describe('sqliteStore: files that are not its own', () => {
+  describe('sqliteStore: foreign files', () => {
     it.each([
       ['a short text', 'hello'],
       ['a long text', 'not a database\n'.repeat(1_000)],
       ['zeros', '\0'.repeat(4_096)],
-    ])('%s is not a SQLite database', (_, content) => {
+    ])('refuses %s: not a SQLite database', (_, content) => {
       const path = newPath()
       writeFileSync(path, content)
       expect(refusalOf(path).message).toContain('is not a SQLite database')
@@ -121,11 +121,11 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
       ['has an application_id', 'PRAGMA application_id = 42'],
       ['has a user_version', 'PRAGMA user_version = 7'],
       ['has both and tables', 'PRAGMA application_id=1; PRAGMA user_version=1; CREATE TABLE t (a)'],
-    ])('a database that %s belongs to another application', (_, sql) => {
+    ])('refuses a database that %s: it belongs to another application', (_, sql) => {
       expect(refusalOf(databaseWith(sql)).message).toContain('another application')
     })
 
-    it('a newer schema asks for an upgrade', async () => {
+    it('refuses a newer schema and asks for an upgrade', async () => {
       const path = await ownFile()
       const database = new DatabaseSync(path)
       database.exec('PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE)')
@@ -135,7 +135,7 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
       expect(message).toContain('Upgrade')
     })
 
-    it('a damaged file is called damaged', async () => {
+    it('refuses a damaged file', async () => {
       const path = await ownFile()
       const file = openSync(path, 'r+')
       // Behind the header of 100 bytes lies the table of contents
@@ -143,7 +143,7 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
       expect(refusalOf(path).message).toContain('is damaged')
     })
 
-    it('so is one whose tables are gone', async () => {
+    it('refuses a file whose tables are gone', async () => {
       const path = await ownFile()
       const database = new DatabaseSync(path)
       database.exec('DROP TABLE policy; PRAGMA wal_checkpoint(TRUNCATE)')
@@ -151,7 +151,7 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
       expect(refusalOf(path).message).toContain('is damaged')
     })
 
-    it('an empty file is welcome', async () => {
+    it('accepts an empty file', async () => {
       const path = newPath()
       writeFileSync(path, '')
       const store = open(path)
@@ -169,7 +169,10 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
       return String(error)
     }
 
-    /** root may write everywhere; as nobody, the file's mode counts. Synchronous, so nobody else runs */
+    /**
+     * root may write everywhere; for `nobody`, the file's mode counts. Synchronous, so no other
+     * code runs
+     */
     function asNobody<T>(action: () => T): T {
       const isRoot = process.geteuid?.() === 0
       if (isRoot) process.seteuid?.(65_534)
@@ -180,40 +183,40 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
       }
     }
 
-    it('a directory', () => {
+    it('refuses a directory', () => {
       expect(refusalAt(folder)).toContain('must be a file')
     })
 
-    it('a directory that does not exist', () => {
+    it('refuses a missing directory', () => {
       expect(refusalAt(join(folder, 'missing', 'x.db'))).toContain('directory that exists')
     })
 
-    it('a path through a file', async () => {
+    it('refuses a path through a file', async () => {
       refusalAt(join(await ownFile(), 'x.db'))
     })
 
-    it('a file that may only be read', async () => {
+    it('refuses a read-only file', async () => {
       const path = await ownFile()
       chmodSync(folder, 0o755)
       chmodSync(path, 0o444)
       expect(asNobody(() => refusalAt(path))).toContain('writable')
     })
 
-    it('a file in WAL mode that may only be read, in a directory that may be written to', async () => {
+    it('refuses a read-only file in WAL mode in a writable directory', async () => {
       chmodSync(folder, 0o777)
       const path = await ownFile()
       chmodSync(path, 0o444)
       expect(asNobody(() => refusalAt(path))).toContain('writable')
     })
 
-    it('a new file in a directory that may only be read', () => {
+    it('refuses a new file in a read-only directory', () => {
       chmodSync(folder, 0o755)
       const directory = join(folder, 'read-only')
       mkdirSync(directory, { mode: 0o555 })
       asNobody(() => refusalAt(join(directory, 'x.db')))
     })
 
-    it('no file at all: what is kept in memory outlives nothing', () => {
+    it('refuses no file at all: a database in memory is not durable', () => {
       expect(refusalAt(':memory:')).toContain('WAL')
     })
   })
@@ -237,7 +240,7 @@ function sharingTests({ DatabaseSync }: RawSqlite): void {
       expect(await store.get('example.com')).toEqual(kept)
     })
 
-    it('rejects when busyTimeout is over, and opens the file with a later call', async () => {
+    it('rejects after busyTimeout, and opens the file in a later call', async () => {
       const path = newPath()
       await open(path).close?.()
       const holder = new DatabaseSync(path)
@@ -254,7 +257,7 @@ function sharingTests({ DatabaseSync }: RawSqlite): void {
   })
 
   describe('sqliteStore: while another process writes', () => {
-    it('waits for it without stopping the event loop', async () => {
+    it('waits for it without blocking the event loop', async () => {
       const path = newPath()
       const store = open(path)
       const writer = new DatabaseSync(path)
@@ -274,7 +277,7 @@ function sharingTests({ DatabaseSync }: RawSqlite): void {
       expect(await store.get('example.com')).toEqual(kept)
     })
 
-    it('gives up when busyTimeout is over, says why, and works again afterwards', async () => {
+    it('rejects after busyTimeout with the reason, and works again afterwards', async () => {
       const path = newPath()
       const store = open(path, { busyTimeout: 20 })
       const writer = new DatabaseSync(path)
@@ -314,7 +317,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       expect(await open(path).get('example.com')).toEqual(kept)
     })
 
-    it('is in WAL mode, and marked as ours', async () => {
+    it('is in WAL mode, with the application id of this package', async () => {
       const path = newPath()
       open(path)
       const database = new DatabaseSync(path)
@@ -325,7 +328,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       expect(readFileSync(path).toString('latin1', 68, 72)).toBe('MSTS')
     })
 
-    it('a copy made by VACUUM INTO while it is written to is whole', async () => {
+    it('a copy made by VACUUM INTO during writes is complete', async () => {
       const path = newPath()
       const copy = newPath()
       const store = open(path)
@@ -341,7 +344,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       await open(copy).set('after.example', entry())
     })
 
-    it('writes what is under way before it closes', async () => {
+    it('finishes current writes before it closes', async () => {
       const path = newPath()
       const store = sqliteStore(path)
       const domains = Array.from({ length: 300 }, (_, index) => `d${index}.example`)
@@ -351,7 +354,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       expect((await listed(open(path))).length).toBe(300)
     })
 
-    it('rejects after close(), which may come twice', async () => {
+    it('rejects after close(), which may be called twice', async () => {
       const store = sqliteStore(newPath())
       await store.close?.()
       await store.close?.()
@@ -363,7 +366,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       await expect(listed(store)).rejects.toMatchObject(closed)
     })
 
-    it('deletes what expired long ago, a bounded number with each write', async () => {
+    it('deletes entries that expired long ago, a bounded number with each write', async () => {
       let now = Date.now()
       const path = newPath()
       const store = open(path, { now: () => now })
@@ -398,7 +401,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       await release()
     })
 
-    it('reads the policies of a file of version 0.1.0, and knows which are due', async () => {
+    it('reads the policies of a file of version 0.1.0, with their due times', async () => {
       const path = newPath()
       const database = new DatabaseSync(path)
       const kept = entry({ fetchedAt: Date.now() - 2 * DAY })
@@ -419,7 +422,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       expect(await removedAtOf(store, 'example.com')).toBeDefined()
     })
 
-    it('a new file, its -wal and its -shm can be read by their owner alone', async () => {
+    it('gives a new file, its -wal and its -shm mode 0600', async () => {
       const path = newPath()
       const before = process.umask(0o000)
       const store = open(path)
@@ -433,7 +436,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
     it.each([
       ['deleted', (path: string) => rmSync(path)],
       ['renamed', (path: string) => renameSync(path, `${path}.old`)],
-    ])('a file that is %s while it is open is opened anew, and that is told', async (_, remove) => {
+    ])('reopens a file that is %s while it is open, and reports it', async (_, remove) => {
       const path = newPath()
       const store = open(path)
       await store.set('example.com', entry())
@@ -453,7 +456,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       expect(await open(path).get('example.org')).toEqual(kept)
     })
 
-    it('locks go by the clock it is given', async () => {
+    it('locks use the given clock', async () => {
       let now = Date.now()
       const store = open(newPath(), { now: () => now })
       await mustLock(store, 'refresh', 1_000)
@@ -464,7 +467,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
     })
   })
 
-  describe('sqliteStore: what somebody else wrote', () => {
+  describe('sqliteStore: entries written by others', () => {
     function plant(path: string, domain: string, text: string): void {
       const database = new DatabaseSync(path)
       database.exec(`INSERT INTO policy VALUES ('${domain}', 1, 9e15, '${text}')`)
@@ -472,7 +475,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
     }
 
     it.each(['rubbish', '{}', 'null', '[]', '{"id":"a","body":"b","fetchedAt":"1"}'])(
-      '[STS-33] %s is not taken for a policy',
+      '[STS-33] %s does not count as a policy',
       async (text) => {
         const path = newPath()
         const store = open(path)
@@ -484,7 +487,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       },
     )
 
-    it('list ends, and gives all the others, where 250 names are not UTF-8', async () => {
+    it('list ends and yields all other entries where 250 names are not UTF-8', async () => {
       const path = newPath()
       const store = open(path)
       const domains = Array.from({ length: 150 }, (_, index) => `d${index}.example`)
@@ -508,7 +511,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       expect((await dueOf(store, Date.now())).length).toBe(250)
     })
 
-    it('list gives all the others before it throws', async () => {
+    it('lists all other entries before it throws', async () => {
       const path = newPath()
       const store = open(path)
       const domains = Array.from({ length: 150 }, (_, index) => `d${index}.example`)
@@ -522,7 +525,7 @@ function lifeTests({ DatabaseSync }: RawSqlite): void {
       expect(seen.sort()).toEqual(domains.sort())
     })
 
-    it('one write that SQLite does not take harms no other', async () => {
+    it('one write that SQLite refuses fails no other', async () => {
       const path = newPath()
       const store = open(path)
       const database = new DatabaseSync(path)

@@ -1,6 +1,6 @@
 /**
- * What to do about a domain's faults: each is found by a finder, and looked up in one table for its
- * urgency and its text.
+ * Advice on the faults of a domain: finders find them, and one table has the urgency and the text of
+ * each.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const URGENCIES: readonly Urgency[] = ['now', 'soon', 'later']
 
 /** Returns advice, the most urgent first. */
 export function adviceOn(findings: Findings, context: AdviceContext): Advice[] {
-  // Where no mail is taken there is nothing to protect, nor to report
+  // A domain that takes no mail has nothing to protect
   if (findings.mx.status === 'null-mx' || findings.mx.status === 'no-domain') return []
   return FINDERS.flatMap((find) => find(findings, context))
     .map((finding) => toAdvice(finding, findings))

@@ -1,5 +1,5 @@
 /**
- * What the finders of advice share.
+ * The types and helpers of all finders of advice.
  *
  * @module
  */
@@ -11,22 +11,22 @@ import type { CertificateFacts, CheckReport } from '../findings.js'
 import type { Facts } from './row.js'
 import type { AdviceCode } from './table.js'
 
-/** What has been found out about a domain, before anything is concluded from it. */
+/** The facts about a domain, without verdict and advice. */
 export type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
 
 export interface AdviceContext {
   now: number
   /** The store that was given holds another policy file under the id of the record */
   heldDiffers: boolean
-  /** What the reports of `--reports` say of the domain */
+  /** The assessment of the domain by the reports of `--reports` */
   assessment: DomainAssessment['verdict'] | undefined
 }
 
-/** A row of the table, and what it is about. */
+/** A row of the table, with the facts that fill its text. */
 export interface Finding {
   code: AdviceCode
   host?: string
-  /** As senders report it */
+  /** The failure that senders report */
   fault?: { resultType: ResultType | null; reason: string | null } | null | undefined
   facts?: Partial<Facts>
 }

@@ -16,7 +16,22 @@ import type { AdviceCode } from './table.js'
 export function onMx(findings: Findings, context: AdviceContext): Finding[] {
   const { mx } = findings
   const missing: Finding[] = mx.status === 'implicit' ? [{ code: 'mx-missing' }] : []
-  return [...missing, ...mx.hosts.flatMap((host) => onHost(host, findings, context))]
+  return [
+    ...missing,
+    ...mx.hosts.flatMap((host) => onHost(host, findings, context)),
+    ...onIpv6(findings),
+  ]
+}
+
+/** Finds a domain without IPv6 at any MX host; no fault while a lookup fails. */
+function onIpv6({ domain, mx: { hosts } }: Findings): Finding[] {
+  const isKnown = hosts.length > 0 && hosts.every(({ problem }) => !isOfDns(problem))
+  if (!isKnown || hosts.some(({ addresses }) => addresses.some(isIPv6))) return []
+  return [{ code: 'mx-ipv6-missing', facts: { domain } }]
+}
+
+function isOfDns(problem: Problem | null): boolean {
+  return problem !== null && problem.reason !== 'mx-mismatch'
 }
 
 function onHost(check: MxHostCheck, findings: Findings, context: AdviceContext): Finding[] {
@@ -27,6 +42,7 @@ function onHost(check: MxHostCheck, findings: Findings, context: AdviceContext):
     ...onCname(check),
     ...onDane(check),
     ...onSessions(check, findings),
+    ...onKey(check),
     ...onExpiry(check, findings, context),
   ]
 }
@@ -90,10 +106,13 @@ function onDane({ host, dane, sessions }: MxHostCheck): Finding[] {
   }
   if (dane.signed && dane.records === 0) return [{ code: 'mx-dane-missing', host: name, facts }]
   // Beside a fault that stops senders without DANE, too
+  const { tlsrpt } = dane
+  const unreported: Finding[] =
+    tlsrpt?.status === 'none' ? [{ code: 'mx-dane-tlsrpt-missing', host: tlsrpt.name }] : []
   const hidden = (sessions ?? []).some(
     ({ tlsaMatches, problem }) => tlsaMatches === false && problem?.reason !== 'tlsa-mismatch',
   )
-  return hidden ? [{ code: 'mx-dane-mismatch', host: name, facts }] : []
+  return hidden ? [{ code: 'mx-dane-mismatch', host: name, facts }, ...unreported] : unreported
 }
 
 function tlsaName(host: string): string {
@@ -121,13 +140,23 @@ function onSome(host: string, failing: readonly MxSession[]): Finding[] {
   return [{ code: 'mx-addresses-differ', host, fault: problem, facts: { value, detail } }]
 }
 
+/** NIST SP 800-131A, and the security level of OpenSSL on today's systems. */
+const MIN_RSA_BITS = 2048
+
+function onKey({ host, sessions }: MxHostCheck): Finding[] {
+  const lengths = (sessions ?? []).flatMap(({ certificate }) => certificate?.rsaBits ?? [])
+  const shortest = Math.min(...lengths)
+  if (shortest >= MIN_RSA_BITS) return []
+  const facts = { detail: `RSA, ${shortest} bits` }
+  return [{ code: 'mx-weak-key', host: escapeRemoteText(host), facts }]
+}
+
 const FAULT_CODES: ReadonlyMap<string | null, AdviceCode> = new Map([
   ['certificate-host-mismatch', 'mx-certificate-name'],
   ['certificate-expired', 'mx-certificate-expired'],
   ['certificate-not-yet-valid', 'mx-certificate-not-yet-valid'],
   ['incomplete-chain', 'mx-certificate-chain'],
   ['self-signed', 'mx-certificate-self-signed'],
-  ['weak-key', 'mx-weak-key'],
   ['tlsa-mismatch', 'mx-dane-mismatch'],
   ['tls-version', 'mx-tls-version'],
   ['not-offered', 'mx-without-starttls'],

@@ -12,7 +12,7 @@ import type { AdviceCode } from './table.js'
 
 export function onPolicyHost(findings: Findings, { now }: AdviceContext): Finding[] {
   const { policyHost: check, record, policy } = findings
-  // Without a record nobody asks the host, and it may be there for something else
+  // No sender asks the host without a record, and it may serve another purpose
   if (check === null || (record.status === 'none' && policy === null)) return []
   const reached = check.addresses.filter(({ noRoute }) => !noRoute)
   const working = reached.filter(({ problem }) => problem === null)
@@ -36,7 +36,7 @@ function onExpiry(host: string, working: readonly PolicyAddressCheck[], now: num
   return [{ code: 'policy-host-certificate-expires', host, facts: { detail } }]
 }
 
-/** No address gives the policy: the fault of the first one that could be reached stands for all. */
+/** Finds the fault of the first address that could be reached; it stands for all. */
 function onNothing({ policy, domain }: Findings, check: PolicyHostCheck): Finding[] {
   const { host, addresses, blocked } = check
   const failing = addresses.find(({ problem, noRoute }) => problem !== null && !noRoute)

@@ -4,6 +4,7 @@
  * @module
  */
 import { escapeRemoteText } from '../../../text.js'
+import { isDemanded } from '../verdict-dane.js'
 import type { Finding, Findings } from './finding.js'
 
 export function onRecord(findings: Findings): Finding[] {
@@ -30,15 +31,18 @@ function countOf(texts: readonly string[]): number {
   return texts.filter((text) => VERSION.test(text)).length
 }
 
-/** A record that was meant to be one says more than "there is none". */
+/** Finds a record with a mistake in its version, which senders do not see as a record. */
 function withoutRecord(findings: Findings): Finding[] {
-  const { record, policy, domain } = findings
+  const { record, policy, domain, mx } = findings
   const meant = record.texts.find((text) => /v\s*=\s*["']?sts/i.test(text))
   if (meant !== undefined) {
     const detail = `it must begin with "v=STSv1;", and is ${escapeRemoteText(meant)}`
     return [unreadable(findings, meant, detail)]
   }
-  if (policy === null) return [{ code: 'no-policy', facts: { domain } }]
+  if (policy === null) {
+    const code = isDemanded(mx.hosts) ? 'no-policy-beside-dane' : 'no-policy'
+    return [{ code, facts: { domain } }]
+  }
   return [{ code: 'record-missing', host: record.name }]
 }
 

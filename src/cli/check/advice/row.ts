@@ -5,14 +5,14 @@
  */
 import type { ResultType } from '../../../tls/failures.js'
 
-/** When a finding is to be dealt with. */
+/** The urgency of advice. */
 export type Urgency = 'now' | 'soon' | 'later'
 
-/** What the texts are filled with; remote text in it is escaped. */
+/** The values that fill a text; remote text in them is escaped. */
 export interface Facts {
   /** The Policy Domain */
   domain: string
-  /** The host that it is about */
+  /** The host that the advice is about */
   host: string
   /** A value that was found: a status, a name, a pattern, a list of addresses */
   value: string
@@ -24,7 +24,7 @@ export interface Facts {
 
 export interface Row {
   urgency: Urgency
-  /** Where the finding itself carries no type of its own */
+  /** The result type of a finding that carries none */
   resultType?: ResultType
   text(facts: Facts): string
 }

@@ -30,10 +30,6 @@ export const MX = {
     ({ host, detail }) =>
       `The certificate of ${host} is not of an authority that senders trust (${detail}): get one of a public authority.`,
   ),
-  'mx-weak-key': now(
-    ({ host }) =>
-      `The key or the signature of ${host}'s certificate is too weak for senders: get one with RSA of 2048 bits or more, or with ECDSA.`,
-  ),
   'mx-tls-version': now(
     ({ host }) => `${host} has no TLS version that senders accept: switch on TLS 1.2 and 1.3.`,
   ),

@@ -113,6 +113,10 @@ const PROTECTION = {
 }
 
 const SOON = {
+  'no-policy-beside-dane': soon(
+    ({ domain }) =>
+      `DANE protects the mail of senders that validate DNSSEC, and of nobody else. For the others, publish a policy as well: "mta-sts generate ${domain}" writes what it takes.`,
+  ),
   'policy-host-certificate-expires': soon(
     ({ host, detail }) =>
       `The certificate of ${host} expires in ${detail}: renew it. With an expired one nobody gets the policy.`,
@@ -120,6 +124,10 @@ const SOON = {
   'mx-certificate-expires': soon(
     ({ host, detail }) =>
       `The certificate of ${host} expires in ${detail}: renew it. With an expired one it gets no mail under enforce.`,
+  ),
+  'mx-weak-key': soon(
+    ({ host, detail }) =>
+      `The key of the certificate of ${host} is too short (${detail}), and many senders refuse it: get one with RSA of 2048 bits or more, or with ECDSA.`,
   ),
   'id-not-changed': soon(({ detail }) => detail),
   'policy-host-addresses-differ': soon(
@@ -169,6 +177,14 @@ const LATER = {
   'mx-ipv6-unreachable': later(
     ({ host, value }) =>
       `${host} does not answer at its IPv6 address (${value}), and senders lose time there: open port 25, or take the AAAA record away.`,
+  ),
+  'mx-ipv6-missing': later(
+    ({ domain }) =>
+      `No MX host of ${domain} has an IPv6 address, and senders without IPv4 cannot reach it: publish an AAAA record for one of them.`,
+  ),
+  'mx-dane-tlsrpt-missing': later(
+    ({ host }) =>
+      `Reports on DANE go to the name of the TLSA records, not to the domain of the recipients (RFC 8460 §1.1): publish a TXT record at ${host}, "v=TLSRPTv1; rua=mailto:...", to get them.`,
   ),
   'mx-dane-missing': later(
     ({ host, value }) =>

@@ -1,16 +1,11 @@
-/**
- * Every example does what it says, by the command that stands in its first comment. Those that need
- * the built package have the one that users get.
- */
-import { readdirSync, readFileSync } from 'node:fs'
-import { cp, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { stripVTControlCharacters } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { installedPackage, ROOT, run } from './package/packed.js'
-import { whyNoRedis } from './policy/stores/redis-server.js'
+/** Runs every example program by the command in its first comment. */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { whyNoRedis } from '../policy/stores/redis-server.js'
+import { commandOf, EXAMPLES, printed, TIMEOUT } from './support.js'
 
-/** Programs that show something: what they print, among other things. */
+/** Programs that show something: parts of their output. */
 const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'demo.ts': [
     'valid.example        enforce  mx.valid.example      TLSv1.3  delivered',
@@ -57,7 +52,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     'to Ann and Carol, attempt 2: delivered\n',
     'to Dave, attempt 1: dave@dave.example: Recipient command failed: 550 5.1.1 No such user\n' +
       '  failed\n',
-    // Though the first recipient's no is permanent
+    // Even though the first recipient's refusal is permanent
     'to Dave and Carol, attempt 1: Not delivered to carol.example: ',
     'to Dave and Carol, attempt 2: dave@dave.example: Recipient command failed: 550 ',
     'In the end: 2 delivered, 2 failed\n',
@@ -79,42 +74,15 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'tlsrpt.ts': ['starttls-not-supported at mx.stripped.example', '\n3 sent, 1 not asked for\n'],
 }
 
-/** Programs that cannot be run here, and why. */
+/** Programs that cannot be run here, with the reason. */
 const MISSING: Readonly<Record<string, string | undefined>> = {
   'queue.ts': process.env.REDIS_URL ? undefined : whyNoRedis(),
-}
-
-/** Test files: what their runner says in the end. */
-const SUMMARIES: Readonly<Record<string, RegExp>> = {
-  'vitest.test.ts': /Tests {2}4 passed \(4\)/,
-  'node.test.ts': /pass 3\n.*fail 0\n/,
-  'jest.test.cjs': /Tests: +4 passed, 4 total/,
-  'commonjs.test.cjs': /pass 3\n.*fail 0\n/,
-  'pipelines-vitest.test.ts': /Tests {2}10 passed \(10\)/,
-  'pipelines-jest.test.cjs': /Tests: +10 passed, 10 total/,
-  'pipelines-node.test.cjs': /pass 10\n.*fail 0\n/,
-}
-
-const EXAMPLES = join(ROOT, 'examples')
-const TIMEOUT = 120_000
-
-/** The command in a file's first comment, without what has to be done once before it. */
-function commandOf(path: string): string[] {
-  const [comment = ''] = /^\/\*\*.*?\*\//s.exec(readFileSync(path, 'utf8')) ?? []
-  const [, command] = /^ \* {5}(.*)$/m.exec(comment) ?? []
-  if (command === undefined) throw new Error(`${basename(path)} does not say how to run it`)
-  return command.replace('npm run build && ', '').split(' ')
-}
-
-async function printed(command: readonly string[], folder = ROOT): Promise<string> {
-  const { stdout, stderr } = await run(command, folder)
-  return stripVTControlCharacters(stdout + stderr)
 }
 
 describe('the programs', () => {
   const programs = readdirSync(EXAMPLES).filter((name) => name.endsWith('.ts'))
 
-  it('are there', () => expect(programs.toSorted()).toEqual(Object.keys(EXPECTED).toSorted()))
+  it('are all tested', () => expect(programs.toSorted()).toEqual(Object.keys(EXPECTED).toSorted()))
 
   it.for(programs)('%s', { timeout: TIMEOUT }, async (name, { skip }) => {
     skip(MISSING[name] !== undefined, MISSING[name])
@@ -122,46 +90,4 @@ describe('the programs', () => {
     expect(output).not.toBe('')
     for (const line of EXPECTED[name] ?? []) expect(output).toContain(line)
   })
-})
-
-describe('the tests of a program', () => {
-  const files = readdirSync(join(EXAMPLES, 'testing')).filter((name) => name.includes('.test.'))
-
-  it('are there', () => expect(files.toSorted()).toEqual(Object.keys(SUMMARIES).toSorted()))
-
-  it.each(files.filter((name) => name.endsWith('.ts')))(
-    '%s',
-    async (name) => {
-      const output = await printed(commandOf(join(EXAMPLES, 'testing', name)))
-      expect(output).toMatch(SUMMARIES[name] ?? '')
-    },
-    TIMEOUT,
-  )
-})
-
-describe('the tests of a program, with the package as it is installed', () => {
-  let folder = ''
-  beforeAll(async () => {
-    folder = await installedPackage(
-      'nodemailer',
-      'smtp-server',
-      'dns-packet',
-      'postal-mime',
-      'mailauth',
-    )
-    const name = join('examples', 'testing')
-    await cp(join(ROOT, name), join(folder, name), { recursive: true })
-  }, 300_000)
-  afterAll(() => rm(folder, { recursive: true }))
-
-  const files = Object.keys(SUMMARIES).filter((name) => name.endsWith('.cjs'))
-
-  it.each(files)(
-    '%s',
-    async (name) => {
-      const output = await printed(commandOf(join(EXAMPLES, 'testing', name)), folder)
-      expect(output).toMatch(SUMMARIES[name] ?? '')
-    },
-    TIMEOUT,
-  )
 })

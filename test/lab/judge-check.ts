@@ -1,0 +1,57 @@
+/**
+ * Compares the result of `check` for a domain with the outcome of a message.
+ *
+ * @module
+ */
+import type { CheckReport } from '../../src/cli/check/findings.js'
+import { parsePolicy } from '../../src/policy/policy-file.js'
+import { type Outcome, predictedBy } from '../cli/predicted.js'
+import type { Sent } from './judge.js'
+import { nameOf, type PlacedDomain } from './placement.js'
+
+export function judgeCheck(
+  report: CheckReport | undefined,
+  sent: Sent,
+  domain: PlacedDomain,
+): string[] {
+  const { spec, hosts, name } = domain
+  // A smart host has no MX record, and the reply to RCPT is not known before
+  if (spec.smartHostFor !== undefined || hosts.some(({ reply }) => reply !== undefined)) return []
+  if (report === undefined) return ['check printed no report']
+  const { body, mx = [] } = spec.policy ?? {}
+  const patterns = body ? parsePolicy(body).mx : mx.map((label) => nameOf(label, name))
+  const predicted = predictedBy(report, patterns)
+  const got = outcomeOf(sent)
+  const wrong: string[] = []
+  const compare = (what: keyof Outcome) => {
+    const [said, is] = [String(predicted[what]), String(got[what])]
+    if (said !== is) wrong.push(`check predicted ${what}: ${said}; it is: ${is}`)
+  }
+  compare('outcome')
+  compare('host')
+  // The sender also records failures without a policy, and after a new id, under the old policy
+  const isSilent = predicted.failures.length === 0 && spec.policy?.mode !== 'enforce'
+  const isWarm = report.held?.source === 'store'
+  if (!isSilent && !isWarm) compare('failures')
+  if (!isWarm && sent.reply.deliveries.length > 0) compare('policyFailure')
+  return wrong
+}
+
+function outcomeOf({ reply: { deliveries, error } }: Sent): Outcome {
+  const [delivery] = deliveries
+  const words = (one: { resultType: string; reason?: string; mxHost?: string }) =>
+    [one.mxHost, one.resultType, one.reason].filter(Boolean).join(' ')
+  const ends = {
+    delivered: 'reached',
+    refused: 'refused',
+    failed: error?.permanent === true ? 'bounced' : 'deferred',
+  } as const
+  const outcome = ends[delivery?.status ?? 'failed']
+  const { policyFailure } = delivery ?? {}
+  return {
+    outcome,
+    host: outcome === 'reached' ? delivery?.mxHost : undefined,
+    failures: (delivery?.failures ?? []).map(words).sort(),
+    policyFailure: policyFailure && words(policyFailure),
+  }
+}
