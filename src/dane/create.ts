@@ -112,7 +112,8 @@ async function probe(
   resolver: DnssecResolver,
   logger: DaneLogger | undefined,
 ): Promise<boolean | undefined> {
-  const validates = await resolver.validates().catch(() => undefined)
+  const asked = (async () => resolver.validates())()
+  const validates = await asked.catch(() => undefined)
   if (validates !== false) return validates
   publish('mta-sts:dane', () => ({ problem: 'resolver-does-not-validate' }))
   try {

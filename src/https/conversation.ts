@@ -6,12 +6,13 @@
 import { X509Certificate } from 'node:crypto'
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { MtaStsError } from '../errors.js'
 import { discard } from '../net/connect.js'
 import { onAbort } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 import { type FailureReason, type TlsFailure, TlsFailureError } from '../tls/failures.js'
+import { connectTls } from '../tls/handshake.js'
 import { type TrustedRoots, tlsOptions, verifiedTls } from '../tls/options.js'
 import type { Security } from '../tls/security.js'
 import { failedHandshake, isCertificateError, judge } from '../tls/verdict.js'
@@ -127,8 +128,11 @@ export class Conversation {
     const { signal } = options
     this.#reached('connected')
     let secured: TLSSocket | undefined
-    const release = onAbort(signal, () => (secured ?? socket).destroy(errorOfThrown(signal.reason)))
+    let release: (() => void) | undefined
     try {
+      // It may have been aborted since the connection was made
+      signal.throwIfAborted()
+      release = onAbort(signal, () => (secured ?? socket).destroy(errorOfThrown(signal.reason)))
       secured = connectTls({ socket, ...handshakeOptions(request.host, options) })
       await this.#handshake(secured, request.host, options.inspect ?? false)
       const response = await this.#ask(secured, request)
@@ -139,7 +143,7 @@ export class Conversation {
     } catch (error) {
       return { ...this.#seen, ok: false, failure: failureOf(error, signal) }
     } finally {
-      release()
+      release?.()
       discard(secured)
       discard(socket)
     }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ask, type Resolver } from '../dns/resolver.js'
+import { ask, isTextRecord, type Resolver } from '../dns/resolver.js'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 import { recordName } from './names.js'
 import { examineRecords } from './record.js'
@@ -47,10 +47,6 @@ export async function lookupRecord(
         failure: failure('sts-policy-invalid', 'malformed-record', records.error),
       }
   }
-}
-
-function isTextRecord(record: unknown): boolean {
-  return Array.isArray(record) && record.every((text) => typeof text === 'string')
 }
 
 function failure(

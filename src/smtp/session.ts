@@ -152,7 +152,13 @@ export class SmtpSession implements SmtpConnection {
     this.#ending = true
     const listeners = this.#onClose
     this.#onClose = []
-    for (const listener of listeners) listener()
+    for (const listener of listeners) {
+      try {
+        listener()
+      } catch {
+        // The user's listener is not part of the session
+      }
+    }
   }
 }
 

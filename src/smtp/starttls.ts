@@ -4,10 +4,11 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { discard } from '../net/connect.js'
 import { MAX_TIMER } from '../option-checks.js'
 import type { TlsFailure } from '../tls/failures.js'
+import { connectTls } from '../tls/handshake.js'
 import { failedHandshake } from '../tls/verdict.js'
 import type { SmtpTarget } from './connection.js'
 import type { SmtpDialogue } from './dialogue.js'

@@ -6,6 +6,7 @@
  */
 import type { TLSSocket } from 'node:tls'
 import type { FailureReason, ResultType, TlsFailure } from './failures.js'
+import { isNamed } from './handshake.js'
 import { checkServerIdentity } from './identity.js'
 import type { DaneProof, Proof, Security } from './security.js'
 
@@ -145,7 +146,9 @@ function judgePkix(socket: TLSSocket, host: string): TlsFailure | undefined {
     const verdict = CERTIFICATE_VERDICTS.get(code) ?? notTrusted('unspecified')
     return { ...verdict, cause: chainError }
   }
-  const nameError = checkServerIdentity(host, socket.getPeerCertificate())
+  const nameError = isNamed(socket, host)
+    ? undefined
+    : checkServerIdentity(host, socket.getPeerCertificate())
   if (nameError) return { resultType: 'certificate-host-mismatch', cause: nameError }
   // Both are valid, but Node did not authorize it: for example, a resumed session
   return socket.authorized ? undefined : notTrusted('not-authorized')

@@ -49,7 +49,7 @@ export class PolicyTally {
   readonly #policyType: string
   readonly #senders = new Map<string, Seen>()
   readonly #days = new Map<DayNumber, { sessions: number; failed: number }>()
-  /** Days with sessions: a report of none says nothing of them */
+  /** Days with sessions that met the policy, which alone count as covered */
   readonly #covered = new Set<DayNumber>()
   readonly #modes = new Map<ModeSeen['mode'], Mode>()
   readonly #groups = new Map<string, Group>()
@@ -65,13 +65,16 @@ export class PolicyTally {
     const sessions = reported.totalSuccessfulSessionCount + failed
     this.#sessions += sessions
     this.#failed += failed
+    const mode = this.#policyType === 'sts' ? modeOf(reported.policyString) : undefined
+    // Under mode `none` nothing is checked
+    const isProof = reported.totalSuccessfulSessionCount > 0 && mode !== 'none'
     const seen = this.#sender(source.sender)
     seen.sessions += sessions
     seen.failed += failed
     const [first = 0] = source.days
     for (const day of source.days) {
       seen.days.add(day)
-      if (sessions > 0) this.#covered.add(day)
+      if (isProof) this.#covered.add(day)
       const counts = this.#days.get(day) ?? { sessions: 0, failed: 0 }
       if (day === first) {
         counts.sessions += sessions
@@ -79,7 +82,7 @@ export class PolicyTally {
       }
       this.#days.set(day, counts)
     }
-    if (this.#policyType === 'sts') this.#addMode(modeOf(reported.policyString), sessions, source)
+    if (mode !== undefined) this.#addMode(mode, sessions, source)
     this.#addFailures(reported, source)
   }
 

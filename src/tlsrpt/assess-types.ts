@@ -87,7 +87,7 @@ export interface DayCoverage {
   first: Day
   /** Last day with a report */
   last: Day
-  /** Days with at least one session */
+  /** Days with at least one session that met the policy, which is not of mode `none` */
   covered: number
   /** Days between the first and the last without a report */
   missing: number

@@ -23,8 +23,8 @@ export function verdictOf(policies: readonly PolicyAssessment[], days: number): 
   const failing = others.find(({ refused }) => refused > 0)
   if (failing !== undefined) return notYet(failsElsewhere(failing))
   if (sts === undefined) return notYet('no sender has reported sessions under an MTA-STS policy')
-  if (sts.sessions === 0) return notYet('no sessions were reported')
   const { covered } = sts.days
+  if (covered === 0) return notYet('no session that met the policy was reported')
   if (covered < Math.ceil(days * ENOUGH)) {
     return notYet(`only ${counted(covered, 'day')} of data (${days} wanted)`)
   }

@@ -6,8 +6,10 @@
  *
  * @module
  */
-import { ask, type Resolver } from '../dns/resolver.js'
+import { ask, isTextRecord, type Resolver } from '../dns/resolver.js'
 import {
+  checkRecords,
+  checkText,
   type Field,
   firstOfEach,
   parseTagList,
@@ -42,6 +44,7 @@ const VERSION = 'TLSRPTv1'
  * @throws RecordSyntaxError, also when no URI is usable
  */
 export function parseTlsRptRecord(txt: string): TlsRptRecord {
+  checkText('parseTlsRptRecord()', txt)
   const fields = firstOfEach(parseTagList(txt, { version: VERSION, unchecked: ['rua'] }))
   const value = fields.find(({ name }) => name === 'rua')?.value ?? ''
   const rua = [...new Set(value.split(',').map(trimWhiteSpace))].filter(isUsable)
@@ -62,6 +65,7 @@ export function parseTlsRptRecord(txt: string): TlsRptRecord {
 export function selectTlsRptRecord(
   rrset: readonly (readonly string[])[],
 ): TlsRptRecord | undefined {
+  checkRecords('selectTlsRptRecord()', rrset)
   // Counted before parsing, as with MTA-STS
   const [record, ...others] = selectRecords(rrset, VERSION)
   if (record === undefined || others.length > 0) return undefined
@@ -79,16 +83,24 @@ export type ReportingLookup =
   | { kind: 'none' }
   | { kind: 'failed'; error: Error }
 
-/** Looks up the record of a Policy Domain (A-labels). Rejects only for an invalid resolver. */
+/** Looks up the record of a Policy Domain (A-labels). Never rejects. */
 export async function lookupDestinations(
   domain: string,
   { resolver, dnsTimeout }: { resolver: Resolver; dnsTimeout: number },
 ): Promise<ReportingLookup> {
-  const answer = await ask(() => resolver.resolveTxt(tlsRptName(domain)), dnsTimeout)
+  const answer = await ask(() => resolver.resolveTxt(tlsRptName(domain)), dnsTimeout, isTextRecord)
   if (answer.kind === 'failed') return answer
   const record = answer.kind === 'found' ? selectTlsRptRecord(answer.records) : undefined
   if (record === undefined) return { kind: 'none' }
-  return { kind: 'found', destinations: record.rua.flatMap((uri) => destinationOf(uri) ?? []) }
+  const destinations = record.rua.flatMap((uri) => destinationOf(uri) ?? [])
+  // One place may be written in several ways
+  const places = destinations.map(placeOf)
+  const each = destinations.filter((one, index) => places.indexOf(placeOf(one)) === index)
+  return { kind: 'found', destinations: each }
+}
+
+function placeOf(destination: Destination): string {
+  return destination.kind === 'mail' ? destination.mailbox : destination.url.href
 }
 
 function isUsable(uri: string): boolean {

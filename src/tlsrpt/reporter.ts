@@ -5,7 +5,7 @@
  * @module
  */
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { MtaStsError } from '../errors.js'
 import { type EventName, publish } from '../events.js'
 import { withinTime } from '../net/deadline.js'
@@ -25,6 +25,9 @@ const LOOK_INTERVAL = 60_000
 
 /** Time for which `close()` waits for the last counts to be stored, in milliseconds. */
 const LAST_FLUSH_TIME = 5000
+
+/** Waits of `close()` between tries to store the last counts, in milliseconds. */
+const FLUSH_AGAIN = [50, 250, 1000]
 
 /** Time for which `close()` waits for reports that are being sent, in milliseconds. */
 const LAST_SENDING_TIME = 3000
@@ -138,11 +141,23 @@ export class TlsReporter implements AsyncDisposable {
     clearTimeout(this.#sendTimer)
     this.#sender.stop()
     try {
-      await withinTime(storeLimit(LAST_FLUSH_TIME, 'add'), () => this.flush())
+      await withinTime(storeLimit(LAST_FLUSH_TIME, 'add'), () => this.#lastFlush())
     } finally {
       await withinTime(storeLimit(LAST_SENDING_TIME, 'send'), () => this.#sending).catch(ignore)
       await this.#store.close(CLOSE_TIME)
     }
+  }
+
+  /** Stores the last counts. Tries again, since a store that fails for a moment must not lose them. */
+  async #lastFlush(): Promise<void> {
+    for (const wait of FLUSH_AGAIN) {
+      try {
+        return await this.flush()
+      } catch {
+        await sleep(wait)
+      }
+    }
+    await this.flush()
   }
 
   /** Runs one call at a time: the next one starts after the previous one. */

@@ -12,7 +12,7 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import type { MtaStsError } from '../errors.js'
+import { MtaStsError } from '../errors.js'
 import { publish, type TlsReportOutcome, type TlsReportsEvent } from '../events.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 import { Attempts } from './attempt.js'
@@ -33,12 +33,17 @@ const CONCURRENCY = 8
 /** Maximum number of outcomes in an event. */
 const MAX_OUTCOMES = 10_000
 
-/** Maximum number of unreadable reports that a run claims. */
+/** Maximum number of unreadable reports, or reports claimed just before, that a run claims. */
 const MAX_UNREADABLE = 1000
+
+/** In milliseconds: nobody may claim a report for less, whether it is postponed or being sent. */
+const SHORTEST_CLAIM = 60_000
 
 interface Run {
   summary: SendSummary
   reports: TlsReportOutcome[]
+  /** When each report was last claimed, by the clock of `performance` */
+  claimed: Map<string, number>
   unreadable: number
 }
 
@@ -69,6 +74,7 @@ export class Sender {
     const run: Run = {
       summary: { sent: 0, postponed: 0, abandoned: 0, unwanted: 0 },
       reports: [],
+      claimed: new Map(),
       unreadable: 0,
     }
     // A day that cannot be closed must not delay reports of other days
@@ -112,7 +118,14 @@ export class Sender {
   async #claim(run: Run, early: boolean): Promise<ClaimedReport | 'unreadable' | undefined> {
     const now = this.#settings.now()
     try {
-      return await this.#store.claim({ now, until: now + CLAIM_TIME, early })
+      const report = await this.#store.claim({ now, until: now + CLAIM_TIME, early })
+      // null is what many a database has for "nothing"
+      if (!report) return undefined
+      const ticks = performance.now()
+      const before = run.claimed.get(report.id) ?? Number.NEGATIVE_INFINITY
+      if (ticks - before < SHORTEST_CLAIM) throw claimedAgain(report)
+      run.claimed.set(report.id, ticks)
+      return report
     } catch (error) {
       // A third-party store may reject for one report; the next claim is for another one
       const isOne = error instanceof Error && 'code' in error && error.code === 'ESTOREVALUE'
@@ -214,4 +227,10 @@ export class Sender {
         : `it is tried again at ${new Date(next).toISOString()}`,
     )
   }
+}
+
+/** A store that keeps no claim, or a clock that was set: the report must not be sent twice. */
+function claimedAgain({ id }: ClaimedReport): MtaStsError {
+  const message = `The report ${escapeRemoteText(String(id))} was claimed, and can be claimed again`
+  return new MtaStsError(message, 'ESTOREVALUE')
 }

@@ -81,7 +81,7 @@ export interface Zone {
 export interface ZoneHost {
   /** The zone of a delivery */
   zoneOf(delivery: ZoneDelivery): Zone
-  zones: Readonly<Record<string, Zone>>
+  zones(): Readonly<Record<string, Zone>>
 }
 
 const ADVICE =
@@ -111,8 +111,9 @@ export function knownHost(): ZoneHost {
     )
   }
   const config = modules.find(({ filename, exports }) => isConfig(filename, exports))?.exports
-  const zones = Reflect.get(Object(config), 'zones') as Record<string, Zone> | undefined
-  if (!zones) {
+  // ZoneMTA reads its files again while it runs, and then has other zones
+  const zones = (): Record<string, Zone> => Reflect.get(Object(config), 'zones') ?? {}
+  if (!config) {
     throw new MtaStsError(
       `mta-sts does not know this ZoneMTA: its configuration has no zones. ${ADVICE}`,
       'EHOST',
@@ -121,7 +122,7 @@ export function knownHost(): ZoneHost {
   const own = ownZone() ?? Reflect.get(Object(Reflect.get(Object(config), 'queue')), 'defaultZone')
   return {
     zones,
-    zoneOf: ({ sendingZone }) => zones[sendingZone ?? String(own ?? 'default')] ?? {},
+    zoneOf: ({ sendingZone }) => zones()[sendingZone ?? String(own ?? 'default')] ?? {},
   }
 }
 

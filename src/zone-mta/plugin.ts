@@ -22,6 +22,7 @@ import { unproved, zoneError } from './failure.js'
 import {
   type ConnectOptions,
   knownHost,
+  type Zone,
   type ZoneApp,
   type ZoneConnection,
   type ZoneDelivery,
@@ -109,12 +110,14 @@ export class ZonePlugin {
 
   /** Throws for a zone's own port, which would bypass the plan. */
   #checkPorts(): void {
+    for (const [name, zone] of Object.entries(this.#host.zones())) this.#checkPort(name, zone)
+  }
+
+  #checkPort(name: string, { host, port: its }: Zone): void {
     const { port = 25 } = this.#settings.options
-    for (const [name, zone] of Object.entries(this.#host.zones)) {
-      if (zone.host || zone.port === undefined || Number(zone.port) === port) continue
-      const must = `set port = ${zone.port} in ${FILE}, too`
-      throw new MtaStsError(`The zone ${name} delivers to port ${zone.port}: ${must}`, 'ECONFIG')
-    }
+    if (host || its === undefined || Number(its) === port) return
+    const must = `set port = ${its} in ${FILE}, too`
+    throw new MtaStsError(`The zone ${name} delivers to port ${its}: ${must}`, 'ECONFIG')
   }
 
   async #fetch(delivery: ZoneDelivery): Promise<void> {
@@ -123,6 +126,7 @@ export class ZonePlugin {
       this.#decisions.set(delivery, { kind: 'left-alone' })
       return
     }
+    this.#checkPort(delivery.sendingZone ?? 'of this process', zone)
     const { sts } = await this.#service
     const plan = await sts.plan(delivery.domain)
     const policy = policyKey(plan.lookup)

@@ -122,7 +122,7 @@ describe('actions after a change', () => {
 })
 
 it.each([
-  [['watch'], 'Which domain?'],
+  [['watch'], 'Which domain? Name one or more.'],
   [['watch', '--interval', '0', 'a.example'], '--interval takes a whole number'],
   [['watch', 'no name'], 'is not a domain name'],
 ])('%j: status 2', async (argv, message) => {

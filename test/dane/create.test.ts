@@ -62,6 +62,21 @@ describe('the probe', () => {
     const broken = dane({ resolver: { ...fakeResolver({}), validates } })
     expect(await broken.probe()).toBe(false)
   })
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('broken')
+      },
+      false,
+    ],
+    ['answers without a promise', () => true as never, true],
+    ['answers nothing', () => undefined as never, false],
+  ])('[DANE-16] survives a resolver that %s at once', async (_, validates, outcome) => {
+    const resolver = { ...fakeResolver({}), validates }
+    expect(await dane({ resolver }).probe()).toBe(outcome)
+  })
 })
 
 describe('the judgement of a handshake', () => {

@@ -1,4 +1,5 @@
 /** One verified HTTPS exchange: the result for each address, and the data sent to each. */
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -156,6 +157,31 @@ describe('exchanges', () => {
     expect(last).toMatchObject({ ok: false, failure: { reason: 'timeout' } })
     expect(wire.left).toEqual([])
   })
+})
+
+describe('a signal that is aborted between two steps', () => {
+  it.each([0, 1, 2, 3, 4])(
+    '[STS-57] %i promises after the connection stands: the exchange ends',
+    async (promises) => {
+      const wire = new Wire({ '192.0.2.1': await servers.tcp() })
+      const closing = new AbortController()
+      const connect: ExchangeOptions['connect'] = (target) => {
+        const socket = wire.connect(target) as Socket
+        socket.once('connect', async () => {
+          for (let settled = 0; settled < promises; settled++) await undefined
+          closing.abort(new Error('closed'))
+        })
+        return socket
+      }
+      const exchange = exchangeAt(
+        '192.0.2.1',
+        request(),
+        options(wire, { connect, signal: closing.signal, timeout: 2 ** 31 - 1 }),
+      )
+      expect(await exchange).toMatchObject({ ok: false, failure: { reason: 'timeout' } })
+      expect(wire.left).toEqual([])
+    },
+  )
 })
 
 describe('exchangeAt', () => {

@@ -124,6 +124,18 @@ describe('the end of a connection', () => {
     expect(closed).toHaveBeenCalledTimes(1)
   })
 
+  test('calls every listener of the close, also behind one that throws', async () => {
+    await using mx = await ScriptedMx.open(secured)
+    const connection = await open(mx)
+    const closed = vi.fn()
+    connection.onClose(() => {
+      throw new Error('broken')
+    })
+    connection.onClose(closed)
+    connection.close()
+    expect(closed).toHaveBeenCalledTimes(1)
+  })
+
   test('calls onClose as soon as this side starts to end it', async () => {
     await using mx = await ScriptedMx.open(secured)
     for (const end of ['close', 'quit', 'handOver'] as const) {

@@ -146,8 +146,12 @@ export class Servers {
 export type Handshake = { socket: TLSSocket } | { error: Error }
 
 /** One completed or failed handshake with a server on loopback. */
-export function handshake(port: number, options: ConnectionOptions): Promise<Handshake> {
-  const socket = tlsConnect({ socket: tcpConnect(port, '127.0.0.1'), ...options })
+export function handshake(
+  port: number,
+  options: ConnectionOptions,
+  connect: (options: ConnectionOptions) => TLSSocket = tlsConnect,
+): Promise<Handshake> {
+  const socket = connect({ socket: tcpConnect(port, '127.0.0.1'), ...options })
   return new Promise((resolve) => {
     socket.once('secureConnect', () => resolve({ socket }))
     socket.once('error', (error) => resolve({ error }))

@@ -1,7 +1,8 @@
-import type { TLSSocket, TlsOptions } from 'node:tls'
+import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CertificateAuthority, CertificateSpec } from '../../src/testing/authority.js'
 import type { TlsFailure } from '../../src/tls/failures.js'
+import { connectTls, isNamed } from '../../src/tls/handshake.js'
 import { type TrustedRoots, tlsOptions, trustedRoots, verifiedTls } from '../../src/tls/options.js'
 import type { Security } from '../../src/tls/security.js'
 import {
@@ -61,8 +62,14 @@ async function bothWays(shown: TlsOptions): Promise<Judged> {
   // An enforced proof is judged in the same way
   expect(judge(socket, HOST, STS)).toEqual(audited)
   socket.destroy()
+  // Nor is a handshake that remembers the name it has found
+  const remembering = socketOf(await handshake(port, tlsOptions(HOST, AUDIT, roots), connectTls))
+  expect(said(judge(remembering, HOST, AUDIT) ?? GOOD)).toEqual(said(audited ?? GOOD))
+  remembering.destroy()
   return { error, refused: failedHandshake(error), audited }
 }
+
+const GOOD = { resultType: 'validation-failure', reason: 'rejected' } as const
 
 const named = { san: [`DNS:${HOST}`] }
 const MISMATCH = { resultType: 'certificate-host-mismatch' }
@@ -562,5 +569,40 @@ describe('errors that Nodemailer has changed', () => {
     const error = errorOf(await handshake(port, verifiedTls(HOST, roots)))
     Object.assign(error, { code: 'ESOCKET', command: 'CONN' })
     expect(said(failedHandshake(error))).toEqual(invalid('tls-version'))
+  })
+})
+
+describe('a handshake remembers the host that its certificate names', () => {
+  const OTHER = 'mx2.example.com'
+  const both = { san: [`DNS:${HOST}`, `DNS:${OTHER}`] }
+
+  test('[STS-36] and no other host is taken for it', async () => {
+    const port = await servers.tls(await authority.issue(named))
+    const socket = socketOf(await handshake(port, verifiedTls(HOST, roots), connectTls))
+    expect(isNamed(socket, HOST)).toBe(true)
+    expect(judge(socket, HOST, STS)).toBeUndefined()
+    expect(judge(socket, OTHER, STS)).toMatchObject(MISMATCH)
+    socket.destroy()
+  })
+
+  test('another host that the certificate names too is found by a look at it', async () => {
+    const port = await servers.tls(await authority.issue(both))
+    const socket = socketOf(await handshake(port, verifiedTls(HOST, roots), connectTls))
+    expect(isNamed(socket, OTHER)).toBe(false)
+    expect(judge(socket, OTHER, STS)).toBeUndefined()
+    socket.destroy()
+  })
+
+  test.each<[name: string, changes: ConnectionOptions]>([
+    ['by a comparison of the caller', { checkServerIdentity: () => undefined }],
+    ['with the name of another host', { host: OTHER, servername: OTHER }],
+  ])('nothing is remembered %s, and a certificate for neither is refused', async (_, changes) => {
+    const port = await servers.tls(await authority.issue({ san: ['DNS:third.example'] }))
+    const options = { ...tlsOptions(HOST, AUDIT, roots), ...changes }
+    const socket = socketOf(await handshake(port, options, connectTls))
+    expect(isNamed(socket, HOST)).toBe(false)
+    expect(isNamed(socket, OTHER)).toBe(false)
+    expect(judge(socket, HOST, STS)).toMatchObject(MISMATCH)
+    socket.destroy()
   })
 })

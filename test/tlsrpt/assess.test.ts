@@ -72,7 +72,21 @@ describe('the verdict', () => {
     expect(policies[0]?.days).toMatchObject({ covered: 10, missing: 0 })
   })
 
-  it('takes a report of more than a month for one of its first day', () => {
+  it.each([
+    [
+      'no sender could fetch the policy',
+      policy([{ resultType: 'sts-policy-fetch-error' }], { totalSuccessfulSessionCount: 0 }),
+    ],
+    ['the policy was of mode none', policy([], { policyString: ['version: STSv1', 'mode: none'] })],
+  ])('is not ready where %s', (_, reported) => {
+    const { verdict } = only(assess(month(30, () => [reported])))
+    expect(verdict).toEqual({
+      answer: 'not-yet',
+      text: 'not yet: no session that met the policy was reported',
+    })
+  })
+
+  it('counts a report of more than a month on its first day', () => {
     const long = {
       ...report(1, [policy()]),
       dateRange: { start: new Date(FIRST), end: new Date(FIRST + 40 * DAY) },
@@ -82,7 +96,7 @@ describe('the verdict', () => {
     expect(policies[0]?.days).toMatchObject({ first: '2026-08-01', last: '2026-08-01' })
   })
 
-  it('is not ready where a failure is told of without a count', () => {
+  it('is not ready with a failure without a count', () => {
     const bytes = JSON.stringify({
       'report-id': 'x',
       'date-range': { 'start-datetime': '2026-08-31', 'end-datetime': '2026-08-31' },

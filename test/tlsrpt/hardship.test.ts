@@ -244,6 +244,36 @@ describe('invalid data', () => {
   })
 })
 
+describe('a store of others', () => {
+  it.each([true, false])(
+    '[RPT-13] that keeps no claim has no report sent twice in a run (save says %s)',
+    async (saved) => {
+      const report: ClaimedReport = {
+        id: 'a1',
+        ...counts('a.example', TODAY),
+        progress: { attempts: 0, done: [] },
+        claim: 'c',
+      }
+      const store: ReportStore = {
+        ...memoryReportStore(),
+        claim: async () => report,
+        save: async () => saved,
+        remove: async () => true,
+      }
+      const failures = heardOn<StoreFailureEvent>('mta-sts:store-failure')
+      const { reporter, transporter } = setUp({ store })
+      await expect(reporter.sendReports()).rejects.toMatchObject({ code: 'ESTOREVALUE' })
+      expect(transporter.sent).toHaveLength(saved ? 1 : 0)
+      expect(failures.length).toBeGreaterThan(0)
+    },
+  )
+
+  it('that has null for no report has none', async () => {
+    const store: ReportStore = { ...memoryReportStore(), claim: async () => null as never }
+    expect(await setUp({ store }).reporter.sendReports()).toEqual(NOTHING)
+  })
+})
+
 describe('slow destinations', () => {
   /** Accepts each mail after this time, by the fake clock. */
   function slowTransporter(delay: number) {
@@ -401,6 +431,20 @@ describe('close', () => {
     await vi.advanceTimersByTimeAsync(10_000)
     await closing
     expect(steps).toEqual(['added', 'closed'])
+  })
+
+  it('[RPT-18] a store that fails for a moment loses no counts', async () => {
+    const store = memoryReportStore()
+    let failures = 2
+    const add: ReportStore['add'] = async (...args) => {
+      if (failures-- > 0) throw new Error('busy')
+      return store.add(...args)
+    }
+    const { reporter } = setUp({ store: { ...store, add } })
+    publishSession()
+    await reporter.close()
+    const stored = store.list?.()[Symbol.asyncIterator]()
+    expect(await stored?.next()).toMatchObject({ value: { domain: 'bob.example' } })
   })
 
   it.each(['add', 'seal', 'claim', 'save', 'close'] as const)(

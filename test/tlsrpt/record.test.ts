@@ -136,6 +136,20 @@ describe('the lookup', () => {
     expect(resolver.questions).toEqual(['_smtp._tls.bob.example'])
   })
 
+  it('[RPT-13] finds a place once that is written in several ways', async () => {
+    const rua =
+      'mailto:a@r.example,https://R.example/x,MAILTO:%61@R.example,mailto:b@r.example,https://r.example:443/x'
+    const resolver = new FakeResolver({ 'bob.example': rua })
+    const found = await lookupDestinations('bob.example', { resolver, dnsTimeout: 1000 })
+    expect(found).toMatchObject({
+      destinations: [
+        { uri: 'mailto:a@r.example' },
+        { uri: 'https://R.example/x' },
+        { uri: 'mailto:b@r.example' },
+      ],
+    })
+  })
+
   it('[RPT-2] distinguishes "no record" from "unknown"', async () => {
     const resolver = new FakeResolver()
     resolver.txt.set('_smtp._tls.broken.example', 'SERVFAIL')
@@ -145,4 +159,13 @@ describe('the lookup', () => {
     expect(await lookup('other.example')).toEqual({ kind: 'none' })
     expect(await lookup('broken.example')).toMatchObject({ kind: 'failed' })
   })
+
+  it.each([[[null]], [[[null]]], [['v=TLSRPTv1']], [[new Array(2)]], [new Array(1)]])(
+    '[RPT-17] %j is no answer: nobody knows',
+    async (junk) => {
+      const resolver = { ...new FakeResolver(), resolveTxt: async () => junk as never }
+      const options = { resolver: resolver as unknown as FakeResolver, dnsTimeout: 1000 }
+      expect(await lookupDestinations('bob.example', options)).toMatchObject({ kind: 'failed' })
+    },
+  )
 })

@@ -114,6 +114,34 @@ describe('a delivery routed elsewhere is not changed', () => {
   })
 })
 
+describe('zones that ZoneMTA reads again', () => {
+  const reload = (zones: object) => {
+    const config = createRequire(join(folder, 'app.js'))('./wild-config/index.js')
+    Object.assign(config, { zones })
+  }
+
+  it('count with the host that they have now', async () => {
+    loadHost({ zones: { default: { host: 'relay.example' } } })
+    const hooks = await started()
+    const delivery: ZoneDelivery = { domain: 'a b' }
+    await hooks.fetch(delivery)
+    reload({ default: {} })
+    await expect(hooks.fetch(delivery)).rejects.toMatchObject({ category: 'dns' })
+    reload({ default: { host: 'relay.example' } })
+    await expect(hooks.fetch(delivery)).resolves.toBeUndefined()
+  })
+
+  it('defer mail where they have another port now', async () => {
+    loadHost()
+    const hooks = await started()
+    reload({ default: { port: 2525 } })
+    await expect(hooks.fetch({ domain: 'b.example' })).rejects.toMatchObject({
+      action: 'defer',
+      message: expect.stringContaining('delivers to port 2525: set port = 2525'),
+    })
+  })
+})
+
 describe('a delivery that the plugin has not seen in sender:fetch', () => {
   it('is deferred before MAIL FROM', async () => {
     loadHost()
