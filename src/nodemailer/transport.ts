@@ -11,19 +11,12 @@ import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
 import { unlessAborted } from '../net/deadline.js'
-import {
-  configError,
-  MAX_TIMER,
-  namesOf,
-  number,
-  optionalNumber,
-  optionError,
-} from '../option-checks.js'
+import { flag, MAX_TIMER, namesOf, number, optionalNumber, optionError } from '../option-checks.js'
 import type { OpenOptions, SendResult } from '../smtp/connection.js'
 import { checkEhloName } from '../smtp/hello.js'
 import { isStaleConnection } from '../smtp/reply.js'
 import { VERSION } from '../version.js'
-import { checkStsOptions, type StsInUse, type StsOptions, stsOf } from './core.js'
+import { checkStsOptions, refuseUncalled, type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } from './info.js'
 import { type Body, isOwnFault, isUnread, Message } from './message.js'
@@ -117,13 +110,7 @@ export function mtaStsTransport(options: MtaStsTransportOptions = {}): MailTrans
   return new MtaStsTransport(options) as MailTransport<SentInfo>
 }
 
-// createTransport(mtaStsTransport) takes the function itself for a transport
-Object.defineProperty(mtaStsTransport, 'send', {
-  value: (_: unknown, callback: (error: Error) => void) => {
-    const use = 'use createTransport(mtaStsTransport(options)), with the call of mtaStsTransport()'
-    callback(configError(`The transport is the function mtaStsTransport itself: ${use}`))
-  },
-})
+refuseUncalled(mtaStsTransport, 'options')
 
 class MtaStsTransport extends EventEmitter {
   readonly name = 'MTA-STS'
@@ -145,6 +132,7 @@ class MtaStsTransport extends EventEmitter {
     checkStsOptions(options, { call: 'mtaStsTransport()', own: OWN_NAMES, elsewhere: ELSEWHERE })
     const limits = poolLimits(options)
     this.#open = openOptions(options)
+    for (const field of ['debug', 'transactionLog'] as const) flag(options, field)
     this.#log = new TransactionLogger(options)
     this.#sts = stsOf(stsOptions(options))
     this.#maxConnections = limits.maxConnections

@@ -226,7 +226,7 @@ class Reading {
       ...optional('receivingMxHostname', textOf(json['receiving-mx-hostname'])),
       ...optional('receivingMxHelo', textOf(json['receiving-mx-helo'])),
       ...optional('receivingIp', textOf(json['receiving-ip'])),
-      // A failure that is told of has happened
+      // A failure with details has happened
       failedSessionCount: countOf(json['failed-session-count']) ?? 1,
       ...optional('additionalInformation', textOf(json['additional-information'])),
       ...optional('failureReasonCode', textOf(json['failure-reason-code'])),

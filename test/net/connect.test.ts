@@ -94,7 +94,7 @@ describe('what the hook returns', () => {
     expect(String(error)).toContain('connection closed')
   })
 
-  test('has all the time there is, with an endless timeout', async () => {
+  test('has no limit with an infinite timeout', async () => {
     const socket = await openedTo(await servers.tcp())
     const connect = () => new Promise<Socket>((resolve) => setTimeout(resolve, 20, socket))
     const options = { connect, timeout: Number.POSITIVE_INFINITY }

@@ -148,7 +148,7 @@ describe('what is given to sendMail', () => {
     expect(only(domain.inbox).envelope.from).toBe('')
   })
 
-  test('bcc recipients are delivered to, and are not told of', async () => {
+  test('delivers to bcc recipients without naming them in the message', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const other = stage.domain({ mode: 'enforce' })
     const bcc = `secret@${other.name}`

@@ -693,6 +693,8 @@ describe('[STS-59] closing', () => {
     expect(store.calls.filter((call) => call === 'set')).toEqual([])
     expect(() => under.cache.known(bob.name)).toThrow('closed')
     expect([...under.cache.policies()]).toEqual([])
+    const { asked } = resolver
+    if (type === 'TXT') expect(asked).toEqual([`TXT _mta-sts.${bob.name}`])
     expect(under.reports).toEqual([])
   })
 
