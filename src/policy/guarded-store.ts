@@ -68,6 +68,11 @@ export class GuardedStore {
     return this.#store !== undefined
   }
 
+  /** Whether the store can tell an entry that it has lost from one that was removed. */
+  get tellsRemovals(): boolean {
+    return this.#store?.removedAt !== undefined
+  }
+
   /** Returns the entry of a Policy Domain, unless it has expired. */
   async get(policyDomain: string): Promise<StoreAnswer> {
     if (!this.#store) return NOTHING
