@@ -306,7 +306,7 @@ const SCENARIOS: readonly Scenario[] = [
   {
     code: 'mx-invalid-name',
     domain: { mode: 'testing' },
-    breaks: (domain) => setMx(domain, domain.mx().name, 'not a name.example'),
+    breaks: (domain) => setMx(domain, domain.mx().name, '-not-a-host-.example'),
     follows: (domain) => setMx(domain, domain.mx().name),
     remaining: ['mode-testing'],
   },

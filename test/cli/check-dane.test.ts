@@ -80,6 +80,16 @@ describe('DANE beside a policy of mode enforce', () => {
     expect(adviceCodes((await look(domain)).report)).toEqual([])
   })
 
+  it('asks an alias for the certificate of the TLSA base domain (RFC 7672 §8.1)', async () => {
+    const domain = daneDomain(ENFORCE, { fails: 'alias' })
+    const { host } = await look(domain)
+    expect(host?.sessions?.[0]?.tlsaMatches).toBe(true)
+    const { name, connections } = domain.mx()
+    expect(new Set(connections.map(({ servername }) => servername))).toEqual(
+      new Set([`alias-of-${name}`]),
+    )
+  })
+
   it.each([
     ['pkix-records', 'mx-dane-unusable'],
     ['bogus-tlsa', 'mx-dane-lookup'],

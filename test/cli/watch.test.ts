@@ -110,6 +110,22 @@ describe('actions after a change', () => {
     expect(stderr).toContain('mta-sts: --run: the command failed (status 7)')
   })
 
+  it('ends at Ctrl-C while the command of --run runs, and ends the command', async () => {
+    const domain = stage.domain({ mode: 'testing' })
+    const interrupted = new AbortController()
+    const { stdout, stderr } = await stage.cli(
+      ['watch', '--run', 'echo runs; exec sleep 60', domain.name],
+      {
+        signal: interrupted.signal,
+        onOutput: (text) => {
+          if (text.startsWith('runs')) interrupted.abort(new Error('interrupted'))
+        },
+      },
+    )
+    expect(stdout).toContain('runs\n')
+    expect(stderr).toBe('')
+  })
+
   it('ends at Ctrl-C while it waits', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const interrupted = new AbortController()

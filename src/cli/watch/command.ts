@@ -158,14 +158,16 @@ function runCommand(
     MTA_STS_TEXT: change.text,
   }
   return new Promise((resolve) => {
-    const child = spawn(command, { shell: true, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const { signal } = context
+    if (signal?.aborted) return resolve()
+    const child = spawn(command, { shell: true, env, signal, stdio: ['ignore', 'pipe', 'pipe'] })
     child.stdout.on('data', (chunk: Buffer) => context.stdout.write(chunk.toString()))
     child.stderr.on('data', (chunk: Buffer) => context.stderr.write(chunk.toString()))
     const failed = (why: string) => {
       context.stderr.write(`mta-sts: --run: the command failed (${why})\n`)
       resolve()
     }
-    child.once('error', (error) => failed(textOfThrown(error)))
+    child.once('error', (error) => (signal?.aborted ? resolve() : failed(textOfThrown(error))))
     child.once('close', (code) => {
       if (code === 0) resolve()
       else failed(`status ${code}`)
