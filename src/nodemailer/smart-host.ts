@@ -315,6 +315,10 @@ class SmartHost {
     // The message may have waited in the queue since it was planned: no login under an old policy
     turn.context.assertCurrent()
     const given = await this.#connector.open(turn, options)
+    if (given && turn.context.outdated) {
+      given.connection.destroy()
+      turn.context.assertCurrent()
+    }
     if (asking instanceof Shipment) asking.opened = openedFor(given)
     return given
   }

@@ -12,7 +12,7 @@
  * @module
  */
 import { closedError, MtaStsError } from '../errors.js'
-import { unlessAborted } from '../net/deadline.js'
+import { onAbort, unlessAborted } from '../net/deadline.js'
 import { textOfThrown } from '../text.js'
 import type { TlsFailure } from '../tls/failures.js'
 import { FetchBackoff } from './backoff.js'
@@ -72,13 +72,18 @@ export class PolicyCache {
   readonly #inFlight = new Map<string, InFlight>()
   /** Number of background tasks under way */
   #backgroundTasks = 0
+  /** As the signal says: reading it for every answer takes longer */
+  #closed: boolean
 
   constructor(options: CacheOptions) {
     const { now, closing, maxNegatives, maxCacheBytes } = options
     this.#options = options
     this.#now = now
     this.#closing = closing
-    this.#memory = new PolicyMemory(options)
+    onAbort(closing, () => {
+      this.#closed = true
+    })
+    this.#memory = new PolicyMemory({ ...options, onEvicted: this.#onEvicted })
     this.#slots = new Slots(options.maxFetches, closing, closedError)
     this.#updater = new Updater({
       ...options,
@@ -197,6 +202,11 @@ export class PolicyCache {
     return renewal
   }
 
+  /** Saves a policy that the store could not take, or has lost, before memory evicts it. */
+  readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
+    if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
+  }
+
   /** Records that a policy is used, and starts the background work that is due. */
   #use(policyDomain: string, cached: CachedPolicy, now: number): FoundPolicy | undefined {
     const policy = this.#memory.believable(policyDomain, cached, now)
@@ -313,7 +323,7 @@ export class PolicyCache {
   }
 
   #requireOpen(): void {
-    if (this.#closing.aborted) throw closedError()
+    if (this.#closed) throw closedError()
   }
 
   #expectRenewal(policy: CachedPolicy): void {
