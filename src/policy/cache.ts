@@ -73,7 +73,7 @@ export class PolicyCache {
   /** Number of background tasks under way */
   #backgroundTasks = 0
   /** As the signal says: reading it for every answer takes longer */
-  #closed: boolean
+  #closed = false
 
   constructor(options: CacheOptions) {
     const { now, closing, maxNegatives, maxCacheBytes } = options
