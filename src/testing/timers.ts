@@ -4,7 +4,7 @@
  *
  * @module
  */
-import * as promises from 'node:timers/promises'
+import { setImmediate as turnNow, setTimeout as waitNow } from 'node:timers/promises'
 
 const {
   setTimeout,
@@ -14,7 +14,7 @@ const {
   setImmediate,
   Date: RealDate,
 } = globalThis
-const { setTimeout: wait, setImmediate: turn } = promises
+const [wait, turn] = [waitNow, turnNow]
 
 export const timers = {
   setTimeout,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import * as zlib from 'node:zlib'
+import zlib from 'node:zlib'
 import { ReportSyntaxError } from './read-error.js'
 import { gunzip, isGzip } from './read-gzip.js'
 

@@ -82,7 +82,7 @@ describe('the diagram', () => {
 })
 
 /** Pages that show lines of a screen, which another page has whole. */
-const EXCERPTS = ['README.md', 'docs/reports.md']
+const EXCERPTS = ['README.md', 'docs/reading-reports.md']
 
 describe('lines of a screen', () => {
   const shown = BLOCKS.filter(

@@ -149,6 +149,56 @@ await reporter.close()
 `,
   },
   { has: "subscribe('mta-sts:tlsrpt'" },
+]
+
+const OPERATING: readonly Omit<Program, 'page'>[] = [
+  {
+    has: 'sqliteStore(',
+    needs: 'sqlite',
+    before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
+    after: `
+await transporter.sendMail(${HELLO})
+expect(await store.get('example.com')).toMatchObject({ id: example.id })
+transporter.close()
+`,
+  },
+  {
+    has: 'redisStore(',
+    after: `
+expect(await store.get('example.com')).toBe(undefined)
+expect(commands).toEqual([['GET', 'mta-sts:policy:example.com']])
+`,
+  },
+  {
+    has: 'sts.refresh()',
+    after: `
+expect({ checked, renewed, changed, failed, dropped }).toEqual({
+  checked: 0,
+  renewed: 0,
+  changed: 0,
+  failed: 0,
+  dropped: 0,
+})
+await sts.close()
+`,
+  },
+  { has: 'first.close()' },
+  {
+    has: 'subscribe(',
+    before: `${TRANSPORTER}world.domain('other.example').dns.fails('servfail')\n`,
+    after: `
+await transporter.sendMail(message)
+await transporter.sendMail({ ...message, to: 'you@other.example' })
+expect([...counts]).toEqual([
+  ['deliveries enforce delivered', 1],
+  ['policies sts-policy-fetch-error', 1],
+  ['deliveries none delivered', 1],
+])
+`,
+  },
+]
+
+const READING: readonly Omit<Program, 'page'>[] = [
   {
     has: 'readReports(',
     before: `import { formatReport } from 'mta-sts/tlsrpt'
@@ -184,24 +234,7 @@ expect(printed).toEqual([
   },
 ]
 
-const OPERATING: readonly Omit<Program, 'page'>[] = [
-  {
-    has: 'sqliteStore(',
-    needs: 'sqlite',
-    before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
-    after: `
-await transporter.sendMail(${HELLO})
-expect(await store.get('example.com')).toMatchObject({ id: example.id })
-transporter.close()
-`,
-  },
-  {
-    has: 'redisStore(',
-    after: `
-expect(await store.get('example.com')).toBe(undefined)
-expect(commands).toEqual([['GET', 'mta-sts:policy:example.com']])
-`,
-  },
+const OWN_STORE: readonly Omit<Program, 'page'>[] = [
   {
     has: 'const store: PolicyStore',
     before: "const example = world.domain('example.com', { mode: 'enforce' })\n",
@@ -216,33 +249,6 @@ expect(await store.get('example.com')).toEqual(entry)
 await store.delete('example.com')
 expect(await store.get('example.com')).toBe(undefined)
 await sts.close()
-`,
-  },
-  {
-    has: 'sts.refresh()',
-    after: `
-expect({ checked, renewed, changed, failed, dropped }).toEqual({
-  checked: 0,
-  renewed: 0,
-  changed: 0,
-  failed: 0,
-  dropped: 0,
-})
-await sts.close()
-`,
-  },
-  { has: 'first.close()' },
-  {
-    has: 'subscribe(',
-    before: `${TRANSPORTER}world.domain('other.example').dns.fails('servfail')\n`,
-    after: `
-await transporter.sendMail(message)
-await transporter.sendMail({ ...message, to: 'you@other.example' })
-expect([...counts]).toEqual([
-  ['deliveries enforce delivered', 1],
-  ['policies sts-policy-fetch-error', 1],
-  ['deliveries none delivered', 1],
-])
 `,
   },
 ]
@@ -370,7 +376,9 @@ const on = (page: string, programs: readonly Omit<Program, 'page'>[]): Program[]
 export const PROGRAMS: readonly Program[] = [
   ...on('README.md', README),
   ...on('docs/reports.md', REPORTS),
+  ...on('docs/reading-reports.md', READING),
   ...on('docs/operating.md', OPERATING),
+  ...on('docs/own-store.md', OWN_STORE),
   ...on('docs/control-flow.md', CONTROL_FLOW),
   ...on('docs/dane.md', DANE),
   ...on('docs/roll-out.md', ROLL_OUT),
