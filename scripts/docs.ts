@@ -27,7 +27,7 @@ const groups = new Map<string, string>(
 /** File names of the pages by their headings. */
 const fileNames = new Map<string, string>()
 
-/** Gives the pages the addresses that their files have, which headings would change. */
+/** Gives the pages the addresses of their files, which headings would change. */
 class PageRouter extends KindRouter {
   protected override getIdealBaseName(reflection: Reflection): string {
     const fileName = reflection.isDocument() ? fileNames.get(reflection.name) : undefined
@@ -52,7 +52,7 @@ async function buildSite(): Promise<void> {
   }
 }
 
-/** Names a page by its heading, where TypeDoc has the path, and puts it into its group. */
+/** Names a page by its heading instead of its path, and puts it into its group. */
 function arrange(page: DocumentReflection): void {
   const group = groups.get(`${page.name}.md`)
   const heading = /^# (.+)$/m.exec(textOf(page.content))
@@ -62,7 +62,7 @@ function arrange(page: DocumentReflection): void {
   page.name = heading[1]
 }
 
-/** Has the groups of the navigation open for a reader who has not closed them. */
+/** Opens the groups of the navigation, unless the reader has closed them. */
 function openGroups(): JSX.Element {
   const names = JSON.stringify([...Object.keys(pages), 'Modules'])
   const code = `for (const name of ${names}) localStorage['tsd-accordion-' + name] ??= 'true'`
@@ -73,7 +73,7 @@ function textOf(content: readonly CommentDisplayPart[]): string {
   return content.map(({ text }) => text).join('')
 }
 
-/** Returns the links of the site that lead nowhere, with the pages that they stand on. */
+/** Returns the dead links of the site, with their pages. */
 async function deadLinks(): Promise<string[]> {
   const files = await readdir(SITE, { recursive: true })
   const html = files.filter((file) => file.endsWith('.html'))
@@ -97,7 +97,7 @@ function idsOf(html: string): Set<string> {
   return new Set([...html.matchAll(/ id="([^"]*)"/g)].map(([, id = '']) => id))
 }
 
-/** Returns what links and pictures name; other sites and TypeDoc's own icons are left out. */
+/** Returns the targets of links and pictures, without other sites and TypeDoc's own icons. */
 function linksOf(html: string): string[] {
   const links = [...html.matchAll(/ (?:href|src)="([^"]*)"/g)].map(([, link = '']) => link)
   return links.filter((link) => !/^(?:https?|data|mailto):|icons\.svg#/.test(link))

@@ -4,6 +4,7 @@
  *
  * @module
  */
+
 import { type Attempt, deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
 import { storeError } from './delivery/errors.js'
@@ -21,6 +22,7 @@ import { closedError, MtaStsError } from './errors.js'
 import { publish } from './events.js'
 import type { Connect } from './net/connect.js'
 import { withinTime } from './net/deadline.js'
+import { argumentError, checkKnown, namesOf, oneOf } from './option-checks.js'
 import { guarded, type MtaStsOptions, resolveOptions, type Settings } from './options.js'
 import { PolicyCache } from './policy/cache.js'
 import { CachedPolicy } from './policy/cached-policy.js'
@@ -31,6 +33,7 @@ import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
 import { BrokenTls } from './smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
+import { checkOpenOptions } from './smtp/hello.js'
 import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
 import type { DaneJudge } from './tls/verdict.js'
@@ -48,6 +51,20 @@ export interface DeliverOptions {
   signal?: AbortSignal | undefined
   /** Called once with the summary of the delivery, before `deliver` settles */
   onEnd?: ((summary: DeliverySummary) => void) | undefined
+}
+
+const DELIVER_NAMES = namesOf<keyof DeliverOptions>({
+  demand: true,
+  route: true,
+  signal: true,
+  onEnd: true,
+})
+
+/** @throws TypeError that names the option which is wrong */
+function checkDelivery(options: DeliverOptions, call: string) {
+  checkKnown(options, DELIVER_NAMES, { call })
+  const demand = oneOf(options, 'demand', ['policy', 'require', 'optional'])
+  return { ...options, demand, route: oneOf(options, 'route', ['mx', 'smart-host']) }
 }
 
 /**
@@ -138,8 +155,9 @@ export class MtaSts implements AsyncDisposable {
    */
   async plan(
     domain: string,
-    { demand = 'policy', route = 'mx' }: Pick<DeliverOptions, 'demand' | 'route'> = {},
+    options: Pick<DeliverOptions, 'demand' | 'route'> = {},
   ): Promise<DeliveryPlan> {
+    const { demand, route } = checkDelivery(options, 'plan()')
     return this.#plan(new DeliveryRecord(parseDestination(domain, route)), demand)
   }
 
@@ -153,7 +171,10 @@ export class MtaSts implements AsyncDisposable {
    * @throws the attempt's error, when that was final or nothing else is left
    */
   async deliver<T>(domain: string, attempt: Attempt<T>, options: DeliverOptions = {}): Promise<T> {
-    const { demand = 'policy', route, signal, onEnd } = options
+    if (typeof attempt !== 'function') {
+      throw argumentError(['deliver()', 'attempt'], 'must be a function', attempt)
+    }
+    const { demand, route, signal, onEnd } = checkDelivery(options, 'deliver()')
     const record = new DeliveryRecord(parseDestination(domain, route))
     const opener = new Opener(record, this.#openerOptions)
     const steps = {
@@ -195,6 +216,7 @@ export class MtaSts implements AsyncDisposable {
    */
   async open(domain: string, options: OpenOptions & DeliverOptions = {}): Promise<SmtpConnection> {
     const { demand, route, onEnd, ...open } = options
+    checkOpenOptions(open)
     const attempt: Attempt<SmtpConnection> = (_, context) => context.open(open)
     return this.deliver(domain, attempt, { demand, route, onEnd, signal: open.signal })
   }

@@ -150,6 +150,17 @@ export function flag<K extends string>(
   throw optionError(field, 'must be true or false', value)
 }
 
+/** Returns one of the words, by default the first. */
+export function oneOf<K extends string, const V extends string>(
+  options: { [P in K]?: NoInfer<V> | undefined },
+  field: K,
+  words: readonly [V, ...V[]],
+): V {
+  const value = options[field]
+  if (value === undefined || words.includes(value)) return value ?? words[0]
+  throw optionError(field, `must be one of ${words.join(', ')}`, value)
+}
+
 /** Returns a value for a message: short text unchanged, otherwise its kind. */
 function shown(value: unknown): string {
   if (typeof value === 'string') return quoted(value)

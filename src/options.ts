@@ -149,6 +149,7 @@ export const SHARED_NAME = 'name'
 const ELSEWHERE = {
   sts: 'it is an option of mtaStsTransport() and withMtaSts(), which share an MtaSts object',
   tls: 'the TLS settings are decided by the policy; for trusted roots use "ca"',
+  host: 'it belongs to withMtaSts(), the transport for a smart host',
   timeout: 'use "dnsTimeout", "fetchTimeout" or "deliveryTimeout"',
 }
 
@@ -303,7 +304,8 @@ function minimumSecurity(value: MtaStsOptions['minimumSecurity']): MinimumSecuri
 function overrides(value: MtaStsOptions['overrides']): ReadonlyMap<string, 'off' | Policy> {
   const map = new Map<string, 'off' | Policy>()
   if (value === undefined) return map
-  if (typeof value !== 'object' || value === null) {
+  // The entries of a Map would be passed over
+  if (typeof value !== 'object' || value === null || Symbol.iterator in value) {
     throw optionError('overrides', 'must be an object with a key for each Policy Domain', value)
   }
   for (const [domain, override] of Object.entries(value)) {
@@ -317,9 +319,18 @@ function overrides(value: MtaStsOptions['overrides']): ReadonlyMap<string, 'off'
   return map
 }
 
+const POLICY_FIELDS = namesOf<keyof Policy>({
+  version: true,
+  mode: true,
+  mx: true,
+  maxAge: true,
+  extensions: true,
+})
+
 function checkPinned(domain: string, policy: unknown): asserts policy is Policy {
   const must = `must have 'off' or a policy for ${escapeRemoteText(domain)}`
   if (typeof policy !== 'object' || policy === null) throw optionError('overrides', must, policy)
+  checkKnown(policy, POLICY_FIELDS, { call: `the policy for ${escapeRemoteText(domain)}` })
   try {
     formatPolicy(policy as Policy)
   } catch (cause) {

@@ -430,145 +430,149 @@ describe('arguments of functions and options inside of options are checked too',
   const attempt = async () => undefined
   const reports = [{ reportId: '1' }]
 
-  test.each<[call: () => unknown, message: string]>([
-    [
-      () => new MtaSts(loosely({ overrides: new Map([['a.example', 'off']]) })),
-      'The option "overrides" must be an object with a key for each Policy Domain, but it is a Map',
-    ],
-    [
-      () => new MtaSts(loosely({ overrides: ['a.example'] })),
-      'The option "overrides" must be an object with a key for each Policy Domain, but it is an array',
-    ],
-    [
-      () => new MtaSts(loosely({ overrides: { 'a.example': { ...policy, max_age: 5 } } })),
-      'The option "max_age" of the policy for a.example is unknown; did you mean "maxAge"?',
-    ],
-    [
-      () => new MtaSts(loosely({ host: 'smtp.example.com' })),
-      'The option "host" of new MtaSts() is unknown: it belongs to withMtaSts(), the transport for a smart host',
-    ],
-    [
-      () => loose(mtaStsTransport)({ name: 'my host' }),
-      'The option "name" must be a host name or an address literal, for EHLO, but it is "my host"',
-    ],
-    [
-      () => loose(mtaStsTransport)({ name: 'https://mail.sender.example' }),
-      'The option "name" must be a host name or an address literal, for EHLO, but it is "https://mail.sender.example"',
-    ],
-    [
-      () => loose(mtaStsTransport)({ debug: 'yes' }),
-      'The option "debug" must be true or false, but it is "yes"',
-    ],
-    [
-      () => loose(mtaStsTransport)({ transactionLog: 1 }),
-      'The option "transactionLog" must be true or false, but it is 1',
-    ],
-    [
-      () => loose(withMtaSts)({ sendmail: true }),
-      'withMtaSts(): the argument "transport" must be an smtp: URL, options of an SMTP transport, or a transporter made of them, but its transport is Sendmail, which makes no SMTP connections of its own',
-    ],
-    [
-      () => loose(withMtaSts)({ host: 5 }),
-      'The option "host" must be the host name of the smart host, but it is 5',
-    ],
-    [
-      () => withMtaSts(loosely(withMtaSts({ host: 'smtp.example.com' }))),
-      'withMtaSts() was given a transport that is held to its policy already',
-    ],
-    [
-      () => loose(matchesMx)('mx.example.com', [5]),
-      'matchesMx(): the argument "patterns" must be an array of mx patterns, such as a policy\'s mx, but it is an array',
-    ],
-    [
-      () => loose(selectRecord)('v=STSv1; id=1;'),
-      'selectRecord(): the argument "rrset" must be the TXT records as resolveTxt() returns them, but it is "v=STSv1; id=1;"',
-    ],
-    [
-      () => loose(selectTlsRptRecord)(['v=TLSRPTv1; rua=mailto:a@b.example']),
-      'selectTlsRptRecord(): the argument "rrset" must be the TXT records as resolveTxt() returns them, but it is an array',
-    ],
-    [
-      () => loose(parseTlsRptRecord)(),
-      'parseTlsRptRecord(): the argument "txt" must be the text of a TXT record, but it is undefined',
-    ],
-    [
-      () => loose(formatPolicy)(BODY),
-      `formatPolicy(): the argument "policy" must be a policy, but it is ${JSON.stringify(BODY)}`,
-    ],
-    [
-      () => loose(formatRecord)(),
-      'formatRecord(): the argument "record" must be a record, but it is undefined',
-    ],
-    [
-      () => loose(readReports)(),
-      'readReports(): the argument "bytes" must be the bytes of a file, or its text, but it is undefined',
-    ],
-    [
-      () => loose(readReports)('{}', { maxsize: 5 }),
-      'The option "maxsize" of readReports() is unknown; did you mean "maxSize"?',
-    ],
-    [
-      () => loose(assess)(reports[0]),
-      'assess(): the argument "reports" must be an array of reports, as readReports() returns it, but it is of type object',
-    ],
-    [
-      () => loose(assess)([], { day: 30 }),
-      'The option "day" of assess() is unknown; did you mean "days"?',
-    ],
-    [
-      () => loose(formatReport)({}),
-      'formatReport(): the argument "report" must be a report, but it is of type object',
-    ],
-    [
-      () => loose(memoryReportStore)({ maxdomains: 5 }),
-      'The option "maxdomains" of memoryReportStore() is unknown; did you mean "maxDomains"?',
-    ],
-    [
-      () => loose(redisStore)({ sendCommand: attempt }, { prefix: 5 }),
-      'The option "prefix" must be text, but it is 5',
-    ],
-    [
-      () => loose(sqliteStore)({ path: 'mta-sts.db' }),
-      'sqliteStore(): the argument "path" must be the path of a file, but it is of type object',
-    ],
-    [
-      () => loose(verifyPeer)(),
-      'verifyPeer(): the argument "socket" must be a tls.TLSSocket, but it is undefined',
-    ],
-  ])('%s', (call, message) => {
+  test.each(
+    readable<() => unknown>([
+      [
+        () => new MtaSts(loosely({ overrides: new Map([['a.example', 'off']]) })),
+        'The option "overrides" must be an object with a key for each Policy Domain, but it is a Map',
+      ],
+      [
+        () => new MtaSts(loosely({ overrides: ['a.example'] })),
+        'The option "overrides" must be an object with a key for each Policy Domain, but it is an array',
+      ],
+      [
+        () => new MtaSts(loosely({ overrides: { 'a.example': { ...policy, max_age: 5 } } })),
+        'The option "max_age" of the policy for a.example is unknown; did you mean "maxAge"?',
+      ],
+      [
+        () => new MtaSts(loosely({ host: 'smtp.example.com' })),
+        'The option "host" of new MtaSts() is unknown: it belongs to withMtaSts(), the transport for a smart host',
+      ],
+      [
+        () => loose(mtaStsTransport)({ name: 'my host' }),
+        'The option "name" must be a host name or an address literal, for EHLO, but it is "my host"',
+      ],
+      [
+        () => loose(mtaStsTransport)({ name: 'https://mail.sender.example' }),
+        'The option "name" must be a host name or an address literal, for EHLO, but it is "https://mail.sender.example"',
+      ],
+      [
+        () => loose(mtaStsTransport)({ debug: 'yes' }),
+        'The option "debug" must be true or false, but it is "yes"',
+      ],
+      [
+        () => loose(mtaStsTransport)({ transactionLog: 1 }),
+        'The option "transactionLog" must be true or false, but it is 1',
+      ],
+      [
+        () => loose(withMtaSts)({ sendmail: true }),
+        'withMtaSts(): the argument "transport" must be an smtp: URL, options of an SMTP transport, or a transporter made of them, but its transport is Sendmail, which makes no SMTP connections of its own',
+      ],
+      [
+        () => loose(withMtaSts)({ host: 5 }),
+        'The option "host" must be a host name or an address, but it is 5',
+      ],
+      [
+        () => withMtaSts(loosely(withMtaSts({ host: 'smtp.example.com' }))),
+        'withMtaSts() was given a transport that is held to its policy already',
+      ],
+      [
+        () => loose(matchesMx)('mx.example.com', [5]),
+        'matchesMx(): the argument "patterns" must be an array of mx patterns, such as a policy\'s mx, but it is an array',
+      ],
+      [
+        () => loose(selectRecord)('v=STSv1; id=1;'),
+        'selectRecord(): the argument "rrset" must be the TXT records as resolveTxt() returns them, but it is "v=STSv1; id=1;"',
+      ],
+      [
+        () => loose(selectTlsRptRecord)(['v=TLSRPTv1; rua=mailto:a@b.example']),
+        'selectTlsRptRecord(): the argument "rrset" must be the TXT records as resolveTxt() returns them, but it is an array',
+      ],
+      [
+        () => loose(parseTlsRptRecord)(),
+        'parseTlsRptRecord(): the argument "txt" must be the text of a TXT record, but it is undefined',
+      ],
+      [
+        () => loose(formatPolicy)(BODY),
+        `formatPolicy(): the argument "policy" must be a policy, but it is ${JSON.stringify(BODY)}`,
+      ],
+      [
+        () => loose(formatRecord)(),
+        'formatRecord(): the argument "record" must be a record, but it is undefined',
+      ],
+      [
+        () => loose(readReports)(),
+        'readReports(): the argument "bytes" must be the bytes of a file, or its text, but it is undefined',
+      ],
+      [
+        () => loose(readReports)('{}', { maxsize: 5 }),
+        'The option "maxsize" of readReports() is unknown; did you mean "maxSize"?',
+      ],
+      [
+        () => loose(assess)(reports[0]),
+        'assess(): the argument "reports" must be an array of reports, as readReports() returns it, but it is of type object',
+      ],
+      [
+        () => loose(assess)([], { day: 30 }),
+        'The option "day" of assess() is unknown; did you mean "days"?',
+      ],
+      [
+        () => loose(formatReport)({}),
+        'formatReport(): the argument "report" must be a report, but it is of type object',
+      ],
+      [
+        () => loose(memoryReportStore)({ maxdomains: 5 }),
+        'The option "maxdomains" of memoryReportStore() is unknown; did you mean "maxDomains"?',
+      ],
+      [
+        () => loose(redisStore)({ sendCommand: attempt }, { prefix: 5 }),
+        'The option "prefix" must be text, but it is 5',
+      ],
+      [
+        () => loose(sqliteStore)({ path: 'mta-sts.db' }),
+        'sqliteStore(): the argument "path" must be the path of a file, but it is of type object',
+      ],
+      [
+        () => loose(verifyPeer)(),
+        'verifyPeer(): the argument "socket" must be a tls.TLSSocket, but it is undefined',
+      ],
+    ]),
+  )('%s', (message, call) => {
     expect(call).toThrow(expect.objectContaining({ name: 'TypeError', code: 'ECONFIG', message }))
   })
 
-  test.each<[call: (sts: MtaSts) => Promise<unknown>, message: string]>([
-    [
-      (sts) => loose(sts.deliver.bind(sts))('a.example') as Promise<unknown>,
-      'deliver(): the argument "attempt" must be a function, but it is undefined',
-    ],
-    [
-      (sts) => sts.deliver('a.example', attempt, loosely({ sginal: 1 })),
-      'The option "sginal" of deliver() is unknown; did you mean "signal"?',
-    ],
-    [
-      (sts) => sts.deliver('a.example', attempt, loosely({ route: 'smarthost' })),
-      'The option "route" must be one of mx, smart-host, but it is "smarthost"',
-    ],
-    [
-      (sts) => sts.plan('a.example', loosely({ demand: 'none' })),
-      'The option "demand" must be one of policy, require, optional, but it is "none"',
-    ],
-    [
-      (sts) => sts.open('a.example', loosely({ tls: { rejectUnauthorized: false } })),
-      'The option "tls" of open() is unknown: the policy decides what TLS must prove',
-    ],
-    [
-      (sts) => sts.open('a.example', { name: 'my host' }),
-      'The option "name" must be a host name or an address literal, for EHLO, but it is "my host"',
-    ],
-    [
-      (sts) => sts.open('a.example', loosely({ connectTimeout: 5 })),
-      'The option "connectTimeout" of open() is unknown; did you mean "connectionTimeout"?',
-    ],
-  ])('%s', async (call, message) => {
+  test.each(
+    readable<(sts: MtaSts) => Promise<unknown>>([
+      [
+        (sts) => loose(sts.deliver.bind(sts))('a.example') as Promise<unknown>,
+        'deliver(): the argument "attempt" must be a function, but it is undefined',
+      ],
+      [
+        (sts) => sts.deliver('a.example', attempt, loosely({ sginal: 1 })),
+        'The option "sginal" of deliver() is unknown; did you mean "signal"?',
+      ],
+      [
+        (sts) => sts.deliver('a.example', attempt, loosely({ route: 'smarthost' })),
+        'The option "route" must be one of mx, smart-host, but it is "smarthost"',
+      ],
+      [
+        (sts) => sts.plan('a.example', loosely({ demand: 'none' })),
+        'The option "demand" must be one of policy, require, optional, but it is "none"',
+      ],
+      [
+        (sts) => sts.open('a.example', loosely({ tls: { rejectUnauthorized: false } })),
+        'The option "tls" of open() is unknown: the policy decides what TLS must prove',
+      ],
+      [
+        (sts) => sts.open('a.example', { name: 'my host' }),
+        'The option "name" must be a host name or an address literal, for EHLO, but it is "my host"',
+      ],
+      [
+        (sts) => sts.open('a.example', loosely({ connectTimeout: 5 })),
+        'The option "connectTimeout" of open() is unknown; did you mean "connectionTimeout"?',
+      ],
+    ]),
+  )('%s', async (message, call) => {
     await expect(call(sts)).rejects.toThrow(
       expect.objectContaining({ name: 'TypeError', code: 'ECONFIG', message }),
     )
@@ -605,6 +609,11 @@ describe('arguments of functions and options inside of options are checked too',
     for (const error of errors) expect(inspect(error)).not.toContain('[cause]')
   })
 })
+
+/** Cases with the message in front, which becomes the title. */
+function readable<C>(cases: readonly [call: C, message: string][]): [message: string, call: C][] {
+  return cases.map(([call, message]) => [message, call])
+}
 
 /** Calls a function as JavaScript does, with arguments of any type. */
 function loose(call: (...args: never[]) => unknown): (...args: unknown[]) => unknown {
@@ -646,7 +655,7 @@ describe('number', () => {
   })
 })
 
-test('[STS-54] a clock that throws shows the time of the machine instead', () => {
+test('[STS-54] a clock that throws is replaced by the machine clock', () => {
   const now = () => {
     throw new Error('no clock')
   }

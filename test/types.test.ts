@@ -1,5 +1,5 @@
 /**
- * What the public types say, to those who write programs against them. `npm run check` judges: this
+ * The public types, as programs use them. `npm run check` judges: this
  * file compiles only while all of it holds, and a `@ts-expect-error` with nothing to expect is an
  * error too. Nothing here runs; the functions are never called.
  */
@@ -75,12 +75,12 @@ import {
 import nodemailer, { type Transporter } from 'nodemailer'
 import { describe, expectTypeOf, it } from 'vitest'
 
-/** What may be left out. */
+/** A type whose fields are optional. */
 type Optional<T> = {
   [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never
 }[keyof T]
 
-/** What may be left out and may not be undefined: `exactOptionalPropertyTypes` tells them apart. */
+/** Optional fields that must not be undefined, as `exactOptionalPropertyTypes` distinguishes. */
 type LeftOutOnly<T> = {
   [K in Optional<T>]: undefined extends Required<T>[K] ? never : K
 }[Optional<T>]

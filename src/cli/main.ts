@@ -39,4 +39,6 @@ run(argv, {
   },
 }).then((status) => {
   process.exitCode = status
+  // An input or a connection that is still open must not hold the end back
+  if (interrupted.signal.aborted) process.stdout.write('', () => process.exit())
 })

@@ -20,7 +20,7 @@ export async function exchange(server: NameServer, query: Query, timeout: number
   const reply = await overUdp(server, query, timeout)
   if (!reply.truncated) return reply
   const whole = await overTcp(server, query, timeout)
-  // A part of the records, or none of them, is no answer
+  // A part of the records is not an answer
   if (whole.truncated) throw new DnsError('EBADRESP', query, at(server))
   return whole
 }

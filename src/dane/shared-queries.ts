@@ -36,7 +36,7 @@ export function sharedQueries(resolver: DnssecResolver): AskSecure {
   return async (name, type, timeout) => {
     const asked = share(name, type)
     const answer = await within(asked, { name, type, timeout })
-    // A question that hangs is not waited for again
+    // A question without an answer is not shared again
     if (answer.kind === 'failed' && underWay[type].get(name) === asked) underWay[type].delete(name)
     return answer
   }

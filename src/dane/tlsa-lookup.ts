@@ -99,7 +99,7 @@ async function demandOf(
   return { kind: 'none' }
 }
 
-/** Sorts records, since name servers rotate them: kept connections and reports compare them. */
+/** Sorts records, since name servers rotate them: reused connections and reports compare them. */
 function inOrder(tlsa: readonly TlsaRecord[]): TlsaRecord[] {
   const key = ({ usage, selector, matchingType, data }: TlsaRecord) =>
     [usage, selector, matchingType, Buffer.from(data).toString('hex')].join(' ')

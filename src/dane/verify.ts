@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import type { TLSSocket } from 'node:tls'
+import { argumentError } from '../option-checks.js'
 import type { FailureReason, ResultType } from '../tls/failures.js'
 import type { TlsaRecord } from '../tls/security.js'
 import { type PathFailure, readPeerCertificate } from './certificate.js'
@@ -51,6 +53,9 @@ export function verifyPeer(
   names: readonly string[],
   now: number = Date.now(),
 ): DaneVerdict {
+  if (typeof socket?.getPeerCertificate !== 'function') {
+    throw argumentError(['verifyPeer()', 'socket'], 'must be a tls.TLSSocket', socket)
+  }
   return judgeCertificates(certificatesOf(socket), tlsa, { names, now })
 }
 

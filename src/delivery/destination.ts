@@ -27,7 +27,10 @@ export type Destination =
 export function parseDestination(domain: string, route: 'mx' | 'smart-host' = 'mx'): Destination {
   const destination = typeof domain === 'string' ? tryParseDestination(domain, route) : undefined
   if (destination) return destination
-  const shown = typeof domain === 'string' ? `"${escapeRemoteText(domain)}"` : `A ${typeof domain}`
+  const shown =
+    typeof domain === 'string'
+      ? `"${escapeRemoteText(domain)}"`
+      : `A value of type ${typeof domain}`
   throw new MtaStsError(`${shown} is not a domain name: check the recipient's address`, 'EDOMAIN')
 }
 

@@ -4,11 +4,13 @@
  *
  * @module
  */
+
 import { MtaStsError } from '../errors.js'
 import type { Connect } from '../net/connect.js'
 import { Deadline } from '../net/deadline.js'
 import type { BrokenTls } from '../smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
+import { checkOpenOptions } from '../smtp/hello.js'
 import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import type { Security } from '../tls/security.js'
@@ -68,6 +70,7 @@ export class Opener {
     options: OpenOptions = {},
     { connect = this.#connect, ...changes }: CandidateChanges = {},
   ): Promise<SmtpConnection> => {
+    checkOpenOptions(options)
     const candidate = { ...planned, ...changes }
     const { mxHost, port, security } = candidate
     const key = (address: string) => `${address} ${port}`

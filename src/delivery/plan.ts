@@ -140,13 +140,13 @@ async function planForDomain(
   const refused = considered.flatMap((entry) => entry.refused)
   if (candidates.length === 0) requireExistence(policyDomain, lookup, refused)
   const plan = { policyDomain, lookup, candidates, refused }
-  // What failed is looked up again by the next delivery
+  // The next delivery repeats failed lookups
   const isSound = refused.length === 0 && candidates.every(({ failure }) => failure === undefined)
   if (isSound) options.shared?.set(mx, plan)
   return isSound ? copyOf(plan) : plan
 }
 
-/** Returns a plan of one's own; hosts of equal preference come in another order. */
+/** Returns a separate plan, with hosts of equal preference shuffled. */
 function copyOf(plan: DeliveryPlan): DeliveryPlan {
   const candidates = plan.candidates.map((one) => ({ ...one, tls: { ...one.tls } }))
   return { ...plan, candidates: candidates.length > 1 ? inOrder(candidates) : candidates }

@@ -50,7 +50,7 @@ export async function ask<T>(
     const limit = { milliseconds: timeout, late: () => timeoutError(timeout) }
     const answer = await withinTime(limit, query)
     if (!Array.isArray(answer)) throw new TypeError('The resolver did not return an array')
-    // A copy: `every` passes over the holes of a sparse array
+    // A copy: `every` skips the holes of a sparse array
     const records = [...answer]
     if (!records.every(isRecord)) throw new TypeError('The resolver returned something else')
     return records.length === 0 ? { kind: 'absent', nxdomain: false } : { kind: 'found', records }

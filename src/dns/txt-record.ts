@@ -12,6 +12,7 @@
  */
 
 import { RecordSyntaxError } from '../errors.js'
+import { argumentError } from '../option-checks.js'
 import { escapeRemoteText } from '../text.js'
 
 /**
@@ -57,6 +58,23 @@ export function parseTagList(text: string, syntax: TagListSyntax): Field[] {
   // The empty part behind the delimiter that may end the record
   if (parts.at(-1) === '') parts.pop()
   return parts.map((part) => parseField(part, syntax.unchecked))
+}
+
+/** Throws unless the argument `rrset` of a public function has the shape of a TXT answer. */
+export function checkRecords(call: string, rrset: unknown): void {
+  const isRecord = (strings: unknown) => Array.isArray(strings)
+  if (Array.isArray(rrset) && rrset.every(isRecord)) return
+  throw argumentError(
+    [call, 'rrset'],
+    'must be the TXT records as resolveTxt() returns them',
+    rrset,
+  )
+}
+
+/** Throws unless the argument `txt` of a public function is a text. */
+export function checkText(call: string, txt: unknown): void {
+  if (typeof txt === 'string') return
+  throw argumentError([call, 'txt'], 'must be the text of a TXT record', txt)
 }
 
 /**

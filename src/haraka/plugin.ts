@@ -85,10 +85,10 @@ function settingsOf(plugin: HarakaPlugin, host: HarakaHost) {
   return { ...settings, localMxOk: settings.localMxOk || host.outbound().local_mx_ok === true }
 }
 
-/** A comment, a section, or a setting: Haraka passes over every other line. */
+/** A comment, a section, or a setting: Haraka skips every other line. */
 const LINE = /^\s*(?:[;#].*|\[[^\]]*\]\s*|[\w@:./[\]-]+\s*=.*)?$/
 
-/** @throws MtaStsError for a file, or a line of it, that Haraka would pass over with a word in its log */
+/** @throws MtaStsError for a file, or a line of it, that Haraka would only log and skip */
 function checkFile(path: string): void {
   let text: string
   try {

@@ -148,9 +148,9 @@ function connectOne(
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
       if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
-      // Nothing will be heard of it any more
-      if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))
       socket = opened
+      // Its events may be over, or about to come: a socket that fails at once is closed before them
+      if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))
       const ready = () => settle(() => resolve(opened))
       if (opened.readyState === 'open') return ready()
       opened.once('connect', ready).once('error', fail).once('close', onClose)

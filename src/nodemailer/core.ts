@@ -41,6 +41,18 @@ export const STS_NAMES: readonly string[] = [
  */
 const SURROUNDINGS: ReadonlySet<keyof MtaStsOptions> = new Set(['resolver', 'connect', 'ca', 'now'])
 
+/**
+ * Has `createTransport(mtaStsTransport)`, where the call of the function was forgotten, end with an
+ * error that says so: it takes the function itself for a transport.
+ */
+export function refuseUncalled(call: (...args: never[]) => unknown, parameter: string): void {
+  const use = `use createTransport(${call.name}(${parameter})), with the call of ${call.name}()`
+  const message = `The transport is the function ${call.name} itself: ${use}`
+  Object.defineProperty(call, 'send', {
+    value: (_: unknown, callback: (error: Error) => void) => callback(configError(message)),
+  })
+}
+
 /** A call that takes the options of an MtaSts object, and options of its own beside them. */
 export interface StsCall extends CheckedCall {
   /** The names of its own options, which may be given beside `sts` */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { setMaxListeners } from 'node:events'
 import { isDeepStrictEqual } from 'node:util'
 import type { Candidate } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
@@ -34,8 +35,8 @@ export interface Lease {
 
 /** Input of {@link SessionPool.acquire}, beside the candidate. */
 export interface AcquireOptions {
-  /** Opens a new connection to the candidate */
-  open(): Promise<SmtpConnection>
+  /** Opens a new connection to the candidate; rejects when the signal is aborted */
+  open(signal: AbortSignal): Promise<SmtpConnection>
   /** Called after each wait; throws when the connection is not wanted any more */
   check(): void
   /** A kept connection has failed: takes a new one only */
@@ -78,10 +79,17 @@ export class SessionPool {
   readonly #waitingAgain = new Set<Waiting>()
   #open = 0
   #closed = false
-  #forced = false
+  readonly #forced = new AbortController()
 
   constructor(limits: PoolLimits) {
     this.#limits = limits
+    // One listener for each message that waits
+    setMaxListeners(0, this.forced)
+  }
+
+  /** Aborted when the pool is closed by force, with MtaStsError `ECONNECTION` */
+  get forced(): AbortSignal {
+    return this.#forced.signal
   }
 
   /**
@@ -128,14 +136,14 @@ export class SessionPool {
       for (const { connection } of [...idle]) void connection.quit()
     }
     if (!options.force) return
-    this.#forced = true
+    this.#forced.abort(closedError())
     for (const connection of this.#leased.keys()) connection.close()
     for (const { wake } of this.#inOrder()) wake()
   }
 
   #throwIfUnwanted({ signal, check }: AcquireOptions): void {
     try {
-      if (this.#forced) throw new MtaStsError('The transport was closed', 'ECONNECTION')
+      if (this.forced.aborted) throw closedError()
       signal?.throwIfAborted()
       check()
     } catch (error) {
@@ -148,17 +156,21 @@ export class SessionPool {
   /** Opens a connection; undefined when the host takes no more than are open already. */
   async #openConnection(
     candidate: Candidate,
-    { open }: AcquireOptions,
+    { open, signal }: AcquireOptions,
   ): Promise<SmtpConnection | undefined> {
     const { mxHost, security } = candidate
     const host = this.#host(mxHost)
     this.#open++
     host.open++
+    const opening = new AbortController()
+    const end = () => opening.abort(this.forced.aborted ? closedError() : signal?.reason)
+    this.forced.addEventListener('abort', end, { once: true })
+    signal?.addEventListener('abort', end, { once: true })
     try {
-      const connection = await open()
-      if (this.#forced) {
+      const connection = await open(opening.signal)
+      if (this.forced.aborted) {
         connection.close()
-        throw new MtaStsError('The transport was closed', 'ECONNECTION')
+        throw closedError()
       }
       this.#leased.set(connection, { connection, security, messages: 1 })
       connection.onClose(() => this.#forget(connection))
@@ -171,6 +183,9 @@ export class SessionPool {
         return undefined
       }
       throw error
+    } finally {
+      this.forced.removeEventListener('abort', end)
+      signal?.removeEventListener('abort', end)
     }
   }
 
@@ -280,6 +295,8 @@ export class SessionPool {
 
   /** Resolves when it is this message's turn, or when the signal is aborted. */
   #waitTurn(queue: Set<Waiting>, mxHost: string, signal: AbortSignal | undefined): Promise<void> {
+    // Both may have come while a connection was being opened
+    if (signal?.aborted || this.forced.aborted) return Promise.resolve()
     return new Promise((resolve) => {
       let release: (() => void) | undefined
       const waiting: Waiting = {
@@ -294,6 +311,11 @@ export class SessionPool {
       release = onAbort(signal, waiting.wake)
     })
   }
+}
+
+/** A new error for each message. */
+export function closedError(): MtaStsError {
+  return new MtaStsError('The transport was closed', 'ECONNECTION')
 }
 
 /**

@@ -14,9 +14,9 @@ import { isIP } from 'node:net'
 import type { DeliverySummary } from '../delivery/record.js'
 import { toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
-import { optionError } from '../option-checks.js'
+import { configError, optionError } from '../option-checks.js'
 import type { SmtpConnection } from '../smtp/connection.js'
-import { checkStsOptions, type StsInUse, type StsOptions, stsOf } from './core.js'
+import { checkStsOptions, refuseUncalled, type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { demandOf } from './message.js'
@@ -64,6 +64,8 @@ export function withMtaSts<Options extends SmartHostOptions>(
   return wrapped.transport as unknown as MailTransport<SmartHostInfo>
 }
 
+refuseUncalled(withMtaSts, 'smartHost')
+
 /** Options that are used for the smart host's own connections too, whoever knows its policy. */
 const OWN_NAMES = ['connect', 'resolver', 'ca']
 
@@ -107,7 +109,7 @@ class SmartHost {
 
   constructor({ transport, mail }: Wrapped, options: StsOptions) {
     if (HELD in transport) {
-      throw new TypeError('withMtaSts() was given a transport that is held to its policy already')
+      throw configError('withMtaSts() was given a transport that is held to its policy already')
     }
     if (Number.parseInt(transport.version, 10) < OLDEST) throw unknownNodemailer()
     this.#transport = transport
@@ -313,6 +315,10 @@ class SmartHost {
     // The message may have waited in the queue since it was planned: no login under an old policy
     turn.context.assertCurrent()
     const given = await this.#connector.open(turn, options)
+    if (given && turn.context.outdated) {
+      given.connection.destroy()
+      turn.context.assertCurrent()
+    }
     if (asking instanceof Shipment) asking.opened = openedFor(given)
     return given
   }
@@ -378,7 +384,7 @@ function recipientsOf({ message }: Mail): string[] {
 function policyDomainOf({ host = 'localhost', tls }: SmtpOptions): string {
   const name = isIP(host) && tls?.servername ? tls.servername : host
   if (isIP(name)) return isIP(name) === 6 ? `[IPv6:${name}]` : `[${name}]`
-  const policyDomain = toALabels(name)
+  const policyDomain = typeof name === 'string' ? toALabels(name) : undefined
   if (policyDomain !== undefined) return policyDomain
   throw optionError('host', 'must be a host name or an address', host)
 }

@@ -4,31 +4,23 @@
  *
  * @module
  */
-import { EventEmitter, setMaxListeners } from 'node:events'
+import { EventEmitter } from 'node:events'
 import { isIP } from 'node:net'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
-import { MtaStsError } from '../errors.js'
 import { unlessAborted } from '../net/deadline.js'
-import {
-  configError,
-  MAX_TIMER,
-  namesOf,
-  number,
-  optionalNumber,
-  optionError,
-} from '../option-checks.js'
+import { flag, MAX_TIMER, namesOf, number, optionalNumber, optionError } from '../option-checks.js'
 import type { OpenOptions, SendResult } from '../smtp/connection.js'
 import { checkEhloName } from '../smtp/hello.js'
 import { isStaleConnection } from '../smtp/reply.js'
 import { VERSION } from '../version.js'
-import { checkStsOptions, type StsInUse, type StsOptions, stsOf } from './core.js'
+import { checkStsOptions, refuseUncalled, type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } from './info.js'
 import { type Body, isOwnFault, isUnread, Message } from './message.js'
 import { type DomainGroup, groupByDomain } from './recipients.js'
-import { type PoolLimits, SessionPool } from './session-pool.js'
+import { closedError, type PoolLimits, SessionPool } from './session-pool.js'
 import { TransactionLogger, type TransactionLogOptions } from './transaction-log.js'
 import type { MailToSend, MailTransport } from './types.js'
 
@@ -117,13 +109,7 @@ export function mtaStsTransport(options: MtaStsTransportOptions = {}): MailTrans
   return new MtaStsTransport(options) as MailTransport<SentInfo>
 }
 
-// createTransport(mtaStsTransport) takes the function itself for a transport
-Object.defineProperty(mtaStsTransport, 'send', {
-  value: (_: unknown, callback: (error: Error) => void) => {
-    const use = 'use createTransport(mtaStsTransport(options)), with the call of mtaStsTransport()'
-    callback(configError(`The transport is the function mtaStsTransport itself: ${use}`))
-  },
-})
+refuseUncalled(mtaStsTransport, 'options')
 
 class MtaStsTransport extends EventEmitter {
   readonly name = 'MTA-STS'
@@ -134,8 +120,6 @@ class MtaStsTransport extends EventEmitter {
   readonly #open: OpenOptions
   readonly #log: TransactionLogger
   readonly #maxConnections: number
-  /** Aborted when the transport is closed by force */
-  readonly #forced = new AbortController()
   #sending = 0
   #closed = false
 
@@ -145,12 +129,11 @@ class MtaStsTransport extends EventEmitter {
     checkStsOptions(options, { call: 'mtaStsTransport()', own: OWN_NAMES, elsewhere: ELSEWHERE })
     const limits = poolLimits(options)
     this.#open = openOptions(options)
+    for (const field of ['debug', 'transactionLog'] as const) flag(options, field)
     this.#log = new TransactionLogger(options)
     this.#sts = stsOf(stsOptions(options))
     this.#maxConnections = limits.maxConnections
     this.#pool = new SessionPool(limits)
-    // One listener for each message whose content is being read
-    setMaxListeners(0, this.#forced.signal)
     // As Nodemailer's pool does, once there can be listeners
     setImmediate(() => this.#emitIdle())
   }
@@ -181,7 +164,6 @@ class MtaStsTransport extends EventEmitter {
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     this.#pool.close(options)
-    if (options.force) this.#forced.abort()
     // Messages under way may still need the policy lookup
     if (this.#sending === 0 || options.force) this.#sts.close()
     this.emit('close')
@@ -244,7 +226,8 @@ class MtaStsTransport extends EventEmitter {
     await this.#prepare(message)
     for (let fresh = false; ; fresh = true) {
       const { connection, reused } = await this.#pool.acquire(candidate, {
-        open: () => context.open({ ...this.#open, signal, ...this.#log.forSession() }),
+        open: (ending) =>
+          context.open({ ...this.#open, signal: ending, ...this.#log.forSession() }),
         check: () => context.assertCurrent(),
         fresh,
         signal,
@@ -272,7 +255,7 @@ class MtaStsTransport extends EventEmitter {
 
   /** Waits for the content, which may come from a stream that stalls. */
   #prepare({ source, signal }: Message): Promise<void> {
-    const ready = unlessAborted(source.prepare(), this.#forced.signal, closedError)
+    const ready = unlessAborted(source.prepare(), this.#pool.forced, closedError)
     return signal ? unlessAborted(ready, signal, () => signal.reason) : ready
   }
 }
@@ -281,10 +264,6 @@ class MtaStsTransport extends EventEmitter {
 interface Share {
   group: DomainGroup
   message: Message
-}
-
-function closedError(): MtaStsError {
-  return new MtaStsError('The transport was closed', 'ECONNECTION')
 }
 
 function poolLimits(options: MtaStsTransportOptions): PoolLimits {

@@ -79,13 +79,13 @@ export class PluginService {
     try {
       return new PluginService(await PluginService.#open(setup, ends), ends)
     } catch (error) {
-      // What was opened before would be opened once more with the next message
+      // Opened parts would be opened again with the next message
       await endAll(ends)
       throw error
     }
   }
 
-  /** @param ends gets what closes each part again, in that order */
+  /** @param ends receives the functions that close the parts, in that order */
   static async #open(
     { settings, logger, ownStore }: ServiceSetup,
     ends: Array<() => unknown>,
@@ -121,7 +121,7 @@ export class PluginService {
   }
 }
 
-/** Each of them, also where one fails: a client of Redis cannot be ended twice. */
+/** Calls each of them once, even if one fails: a client of Redis cannot be ended twice. */
 async function endAll(ends: ReadonlyArray<() => unknown>): Promise<void> {
   for (const end of ends) await (async () => end())().catch(() => undefined)
 }

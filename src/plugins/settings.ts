@@ -196,7 +196,7 @@ class Reader {
     return found as Values<T>
   }
 
-  /** A section that is left out, or `false`, is empty. */
+  /** A missing section, or `false`, is empty. */
   #section(name: 'main' | 'overrides' | 'dane' | 'reports'): Section {
     const found = this.#source[name] || {}
     if (typeof found === 'object' && !Array.isArray(found)) return found as Section

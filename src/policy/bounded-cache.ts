@@ -16,14 +16,26 @@ export class BoundedCache<V extends object> {
   readonly #entries: LRUCache<string, V>
   readonly #max: number
 
-  /** @param sizeOf returns the size of an entry in bytes, roughly; at least 1 */
-  constructor({ max, maxBytes }: CacheBounds, sizeOf: (value: V, key: string) => number) {
+  /**
+   * @param sizeOf returns the size of an entry in bytes, roughly; at least 1
+   * @param onEvicted called with each entry that there is no room for
+   */
+  constructor(
+    { max, maxBytes }: CacheBounds,
+    sizeOf: (value: V, key: string) => number,
+    onEvicted?: (value: V, key: string) => void,
+  ) {
     this.#max = max
     // The `max` of lru-cache would allocate room for all entries at once
     this.#entries = new LRUCache({
       maxSize: maxBytes,
       // One entry is always cached, however large
       sizeCalculation: (value, key) => Math.min(maxBytes, sizeOf(value, key)),
+      ...(onEvicted && {
+        dispose: (value, key, reason) => {
+          if (reason === 'evict') onEvicted(value, key)
+        },
+      }),
     })
   }
 

@@ -73,18 +73,17 @@ export class PolicyCache {
   /** Number of background tasks under way */
   #backgroundTasks = 0
   /** As the signal says: reading it for every answer takes longer */
-  #closed: boolean
+  #closed = false
 
   constructor(options: CacheOptions) {
     const { now, closing, maxNegatives, maxCacheBytes } = options
     this.#options = options
     this.#now = now
     this.#closing = closing
-    this.#closed = closing.aborted
     onAbort(closing, () => {
       this.#closed = true
     })
-    this.#memory = new PolicyMemory(options)
+    this.#memory = new PolicyMemory({ ...options, onEvicted: this.#onEvicted })
     this.#slots = new Slots(options.maxFetches, closing, closedError)
     this.#updater = new Updater({
       ...options,
@@ -201,6 +200,11 @@ export class PolicyCache {
       return 'failed'
     }
     return renewal
+  }
+
+  /** Saves a policy that the store could not take, or has lost, before memory evicts it. */
+  readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
+    if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
   }
 
   /** Records that a policy is used, and starts the background work that is due. */

@@ -16,7 +16,7 @@ export interface GuardedStoreOptions {
   /** Limit of each call, in milliseconds */
   timeout: number
   now: () => number
-  /** Once aborted, nothing is listed any more */
+  /** Aborts a list */
   closing?: AbortSignal
   /** Called with failures, once a minute at most */
   report: (operation: string, error: unknown) => void
@@ -46,7 +46,7 @@ const REPORT_INTERVAL = 60_000
 /** Distance in the future above which an entry is reported: one of the clocks is wrong. */
 const CLOCK_SKEW = 3_600_000
 
-/** Entries that are listed in one turn of the event loop. */
+/** Maximum number of entries listed in one turn of the event loop. */
 const ENTRIES_A_TURN = 100
 
 const NOTHING = { kind: 'nothing' } as const
@@ -66,6 +66,11 @@ export class GuardedStore {
   /** Whether there is a store. */
   get isPresent(): boolean {
     return this.#store !== undefined
+  }
+
+  /** Whether the store can tell an entry that it has lost from one that was removed. */
+  get tellsRemovals(): boolean {
+    return this.#store?.removedAt !== undefined
   }
 
   /** Returns the entry of a Policy Domain, unless it has expired. */
@@ -117,7 +122,7 @@ export class GuardedStore {
     for (let read = 1; ; read++) {
       const next = await this.#attempt('list', () => entries.next())
       if (typeof next !== 'object' || next === null || next.done) return
-      // A list without an end, of promises that are resolved already, must not stop the process
+      // An endless list of resolved promises must not block the process
       if (read % ENTRIES_A_TURN === 0) await nextTurn()
       if (this.#options.closing?.aborted) return
       const entry = this.#checkEntry(next.value)

@@ -14,6 +14,8 @@ export interface MemoryOptions {
   maxNegatives: number
   /** Bound of policies, negatives and back-off together, in bytes */
   maxCacheBytes: number
+  /** Called with each policy that there is no room for */
+  onEvicted?: (policy: CachedPolicy, policyDomain: string) => void
 }
 
 interface Negative {
@@ -33,11 +35,12 @@ export class PolicyMemory {
   readonly #policies: BoundedCache<CachedPolicy>
   readonly #negatives: BoundedCache<Negative>
 
-  constructor({ maxPolicies, maxNegatives, maxCacheBytes }: MemoryOptions) {
+  constructor({ maxPolicies, maxNegatives, maxCacheBytes, onEvicted }: MemoryOptions) {
     const negativeBytes = Math.ceil(maxCacheBytes * NEGATIVE_SHARE)
     this.#policies = new BoundedCache(
       { max: maxPolicies, maxBytes: maxCacheBytes - 2 * negativeBytes },
       (policy, name) => policy.size + name.length,
+      onEvicted,
     )
     this.#negatives = new BoundedCache(
       { max: maxNegatives, maxBytes: negativeBytes },

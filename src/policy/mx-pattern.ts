@@ -36,7 +36,7 @@ export function matchesMx(host: string, patterns: readonly string[]): boolean {
   if (typeof host !== 'string') {
     throw argumentError(['matchesMx()', 'host'], 'must be a host name', host)
   }
-  if (!Array.isArray(patterns)) {
+  if (!Array.isArray(patterns) || patterns.some((one) => typeof one !== 'string')) {
     const must = "must be an array of mx patterns, such as a policy's mx"
     throw argumentError(['matchesMx()', 'patterns'], must, patterns)
   }

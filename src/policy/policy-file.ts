@@ -121,6 +121,9 @@ function parseFields(lines: Lines): Policy {
  * twice, a `maxAge` above 31557600
  */
 export function formatPolicy(policy: Policy): string {
+  if (typeof policy !== 'object' || policy === null) {
+    throw argumentError(['formatPolicy()', 'policy'], 'must be a policy', policy)
+  }
   checkPolicy(policy)
   const fields: Field[] = [
     { name: 'version', value: VERSION },

@@ -7,6 +7,8 @@
  * @module
  */
 import {
+  checkRecords,
+  checkText,
   type Field,
   fieldProblem,
   firstOfEach,
@@ -48,9 +50,7 @@ const ID_RULE = 'must be 1 to 32 letters and digits'
  * @throws RecordSyntaxError
  */
 export function parseRecord(txt: string): StsRecord {
-  if (typeof txt !== 'string') {
-    throw argumentError(['parseRecord()', 'txt'], 'must be the text of a TXT record', txt)
-  }
+  checkText('parseRecord()', txt)
   const fields = firstOfEach(parseTagList(txt, { version: VERSION }))
   const id = fields.find(({ name }) => name === 'id')?.value
   if (id === undefined) {
@@ -68,6 +68,7 @@ export function parseRecord(txt: string): StsRecord {
  * it has exactly one record of this version, and that one is well formed.
  */
 export function selectRecord(rrset: readonly (readonly string[])[]): StsRecord | undefined {
+  checkRecords('selectRecord()', rrset)
   const finding = examineRecords(rrset)
   return finding.kind === 'one' ? finding.record : undefined
 }
@@ -94,6 +95,9 @@ export function examineRecords(rrset: readonly (readonly string[])[]): RecordFin
  * @throws RecordSyntaxError for an invalid record
  */
 export function formatRecord(record: StsRecord): string {
+  if (typeof record !== 'object' || record === null) {
+    throw argumentError(['formatRecord()', 'record'], 'must be a record', record)
+  }
   const extensions = record.extensions ?? []
   if (record.version !== VERSION) {
     throw new RecordSyntaxError(

@@ -218,6 +218,8 @@ export class Updater {
     if (answer.kind === 'no-answer') return { policy: cached }
     const read = answer.stored
     cached.synced = span(now(), recheckInterval)
+    // The store has lost it: an operator's removal would have left its time
+    if (answer.kind === 'nothing' && !read && store.tellsRemovals) cached.unsaved = true
     if (answer.kind === 'nothing' || answer.ahead > 0) return { policy: cached, read }
     const stored = answer.cached
     if (stored.startedAt <= cached.startedAt) return { policy: cached, read }

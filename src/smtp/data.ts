@@ -146,7 +146,7 @@ async function sendStream(
   // Ends the loop when the connection ends during the wait for the stream
   const onEnd = () => stream.destroy()
   body.dialogue.onEnd(onEnd)
-  // A stream that stalls would keep the connection for as long as the host lets it
+  // A stalled stream would keep the connection as long as the host allows
   const late = () => body.fault(`nothing came for ${message} ms`)
   const waiting = () => setTimeout(late, Math.min(message, MAX_TIMER))
   let timer = waiting()

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
-import { MAX_TIMER, optionalNumber, optionError } from '../option-checks.js'
+import { checkKnown, MAX_TIMER, namesOf, optionalNumber, optionError } from '../option-checks.js'
 import type { OpenOptions, OpenSettings } from './connection.js'
 import { SmtpDialogue } from './dialogue.js'
 import { type Reply, replyError, SmtpError, type SmtpStep } from './reply.js'
@@ -110,12 +110,27 @@ function extensionsOf({ lines }: Reply): ReadonlyMap<string, string> {
 
 /** @throws TypeError when it is not a valid name for EHLO */
 export function checkEhloName(name: string | undefined): string | undefined {
-  if (name === undefined || (typeof name === 'string' && /^[!-~]+$/.test(name))) return name
+  if (name === undefined || (typeof name === 'string' && /^(?:[\w.-]+|\[[\w.:]+\])$/.test(name)))
+    return name
   throw optionError('name', 'must be a host name or an address literal, for EHLO', name)
 }
 
+const OPEN_NAMES = namesOf<keyof OpenOptions>({
+  name: true,
+  localAddress: true,
+  connectionTimeout: true,
+  greetingTimeout: true,
+  commandTimeout: true,
+  signal: true,
+  log: true,
+})
+
 /** @throws TypeError that names the option which is wrong */
 export function checkOpenOptions(options: OpenOptions): void {
+  checkKnown(options, OPEN_NAMES, {
+    call: 'open()',
+    elsewhere: { tls: 'the policy decides what TLS must prove' },
+  })
   checkEhloName(options.name)
   for (const field of ['connectionTimeout', 'greetingTimeout', 'commandTimeout'] as const) {
     optionalNumber(options, field, { min: 1, max: MAX_TIMER })

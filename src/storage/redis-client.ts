@@ -4,8 +4,10 @@
  *
  * @module
  */
+
 import { MtaStsError } from '../errors.js'
 import { publish } from '../events.js'
+import { optionError } from '../option-checks.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
 
 /**
@@ -60,6 +62,7 @@ export interface Adapter {
 export function adapt(client: AnyClient, caller: string, prefix: string): Adapter {
   const notAClient = (why: string) => clientError(caller, why)
   if (typeof client !== 'object' || client === null) throw notAClient('it is none')
+  if (typeof prefix !== 'string') throw optionError('prefix', 'must be text', prefix)
   const { send, keyPrefix } = senderOf(client, notAClient)
   const cluster = isCluster(client)
   if (cluster && !/\{[^{}]+\}/.test(keyPrefix + prefix)) {

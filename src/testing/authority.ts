@@ -26,7 +26,7 @@ import {
   utcTime,
   utf8String,
 } from './der.js'
-import { checkKeys, checkName, shown } from './named.js'
+import { checkFields, isFlag, isText, listOf, oneOf, shown } from './named.js'
 import { timers } from './timers.js'
 
 /** What a certificate says. What is left out is as it should be. */
@@ -74,33 +74,18 @@ const DAY = 86_400_000
 /** From and to, in days from now. */
 const VALIDITY = { current: [-1, 30], past: [-30, -1], future: [1, 30] } as const
 
-const SPEC_KEYS = ['cn', 'san', 'validity', 'signedBy', 'chain', 'key']
+const SPEC = {
+  cn: isText,
+  san: listOf((_field, entry) => generalName(entry), "['DNS:mx.example.com']"),
+  validity: oneOf(['current', 'past', 'future']),
+  signedBy: oneOf(['intermediate', 'itself', 'stranger']),
+  chain: isFlag,
+  key: isText,
+}
 
 /** Throws a TypeError that names what is wrong with the spec of a certificate. */
 export function checkCertificateSpec(spec: CertificateSpec): void {
-  checkKeys('certificate()', spec, SPEC_KEYS)
-  const { cn, san, validity, signedBy, chain, key } = spec
-  for (const [field, text] of Object.entries({ cn, key })) {
-    if (text !== undefined && typeof text !== 'string') {
-      throw new TypeError(`certificate(): ${field} must be a string, but it is ${shown(text)}`)
-    }
-  }
-  if (chain !== undefined && typeof chain !== 'boolean') {
-    throw new TypeError(`certificate(): chain must be true or false, but it is ${shown(chain)}`)
-  }
-  if (validity !== undefined) {
-    checkName('certificate(): validity', validity, ['current', 'past', 'future'])
-  }
-  if (signedBy !== undefined) {
-    checkName('certificate(): signedBy', signedBy, ['intermediate', 'itself', 'stranger'])
-  }
-  if (san === undefined) return
-  if (!Array.isArray(san)) {
-    throw new TypeError(
-      `certificate(): san must be a list such as ['DNS:mx.example.com'], but it is ${shown(san)}`,
-    )
-  }
-  for (const entry of san) generalName(entry)
+  checkFields('certificate()', spec, SPEC)
 }
 
 export class CertificateAuthority {
@@ -270,8 +255,8 @@ function extension(id: string, value: Uint8Array, critical = false): Buffer {
 }
 
 /** RFC 5280 §4.2.1.6: dNSName is 2, iPAddress is 7. */
-function generalName(san: string): Buffer {
-  const [, kind, value = ''] = /^(DNS|IP):(.+)$/.exec(san) ?? []
+function generalName(san: unknown): Buffer {
+  const [, kind, value = ''] = /^(DNS|IP):(.+)$/.exec(String(san)) ?? []
   if (kind === 'DNS') return tagged(2, false, Buffer.from(value, 'latin1'))
   if (kind === 'IP' && isIP(value) > 0) return tagged(7, false, addressBytes(value))
   throw new TypeError(

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { checkKeys, shown } from './named.js'
+import { checkFields, checkSome, numberFrom, wholeFrom } from './named.js'
 import type { Decide, Stage } from './rules.js'
-import { checkCount } from './standing.js'
 
 /** What `chaos()` takes. */
 export interface ChaosOptions {
@@ -28,16 +27,19 @@ const REPLIES = [
 
 const STAGES: readonly Stage[] = ['mail', 'rcpt', 'data', 'message']
 
+const CHAOS = {
+  seed: wholeFrom(0),
+  replies: numberFrom(0, 1),
+  drops: numberFrom(0, 1),
+  latency: wholeFrom(0),
+}
+
 /** Throws a TypeError that names what is wrong. */
 export function checkChaos(options: ChaosOptions): void {
-  checkKeys('chaos()', options, ['seed', 'replies', 'drops', 'latency'])
-  const { seed, replies, drops, latency } = options
-  checkCount('chaos(): seed', seed, 0)
-  checkCount('chaos(): latency', latency, 0)
-  for (const [field, value] of Object.entries({ replies, drops })) {
-    if (value === undefined || (value >= 0 && value <= 1)) continue
-    throw new TypeError(`chaos(): ${field} must be 0 to 1, but it is ${shown(value)}`)
-  }
+  checkFields('chaos()', options, CHAOS)
+  checkSome('chaos()', options, ['replies', 'drops', 'latency'])
+  const { replies = 0, drops = 0 } = options
+  numberFrom(0, 1)('chaos(): the sum of replies and drops', replies + drops)
 }
 
 export function chaotic(options: ChaosOptions, random: () => number): Decide {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkKeys, shown } from './named.js'
+import { type Check, checkFields, checkSome, must, shown } from './named.js'
 import { timers } from './timers.js'
 
 /** A span of time; what is given adds up. */
@@ -20,7 +20,12 @@ export interface Duration {
   ms?: number
 }
 
-const UNITS = ['days', 'hours', 'minutes', 'seconds', 'ms']
+const ANY = must('a number', (value) => typeof value === 'number')
+const isObject = must(
+  'a span of time, such as { minutes: 5 }',
+  (value) => typeof value === 'object' && value !== null,
+)
+const UNITS = { days: ANY, hours: ANY, minutes: ANY, seconds: ANY, ms: ANY }
 
 /**
  * Hand `world.options().now` to a sender and its policies age by this clock. Certificates do not:
@@ -71,8 +76,15 @@ export function milliseconds(field: string, duration: Duration | number): number
   )
 }
 
+/** Throws unless a value is a span of time. */
+export const isDuration: Check = (field, value) => {
+  milliseconds(field, value as Duration)
+}
+
 function sum(field: string, duration: Duration): number {
-  checkKeys(field, duration, UNITS)
+  isObject(field, duration)
+  checkFields(field, duration, UNITS)
+  checkSome(field, duration, Object.keys(UNITS))
   const { days = 0, hours = 0, minutes = 0, seconds = 0, ms = 0 } = duration
   return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000 + ms
 }

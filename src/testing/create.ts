@@ -67,6 +67,7 @@ export async function createMailWorld(options: MailWorldOptions = {}): Promise<M
     random: () => random(),
     explain: () => world?.explain() ?? '',
     strays: () => world?.strays ?? [],
+    assertOpen: (what) => world?.assertOpen(what),
   }
   const network = new Network(surroundings, loopback)
   const seed = (source: () => number): void => {

@@ -7,6 +7,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import type { TlsaRecord } from '../tls/security.js'
 import type { SecureFault } from './dnssec.js'
+import { type Check, checkFields, listOf, must, oneOf, wholeFrom } from './named.js'
 import type { Zone } from './zone.js'
 
 /** A TLSA record, by the certificate that it is made of. What is left out makes `3 1 1` of the host. */
@@ -84,6 +85,10 @@ export class DomainDane {
   /** Signs the domain and publishes records; `null` takes all of it back. */
   set(options: DaneOptions | null): void {
     const { domain, zone, hosts } = this.#setup
+    if (options !== null) {
+      const host = oneOf(hosts.map(({ name }) => name))
+      checkFields('dane()', options, { ...DANE, host })
+    }
     zone.dnssec.sign(domain, options !== null)
     zone.dnssec.fails(domain, 'MX', undefined)
     for (const host of hosts) {
@@ -290,6 +295,19 @@ export const DANE_FAULTS: readonly DaneFaultDescription[] = [
     outcome: 'authenticated',
   },
 ]
+
+const TLSA: Readonly<Record<keyof TlsaSpec, Check>> = {
+  usage: wholeFrom(0, 255),
+  selector: wholeFrom(0, 255),
+  matchingType: wholeFrom(0, 255),
+  of: oneOf(['host', 'intermediate', 'root', 'other']),
+  data: must('bytes', (data) => data instanceof Uint8Array),
+}
+
+const DANE = {
+  records: listOf((field, record) => checkFields(field, record, TLSA), '[{ usage: 3 }]'),
+  fails: oneOf(DANE_FAULTS.map(({ name }) => name)),
+}
 
 function tlsaName(host: string): string {
   return `_25._tcp.${host}`

@@ -7,7 +7,7 @@ import type { DnsFaultOptions, DomainDns } from './api.js'
 import type { LookupSource, Surroundings } from './endpoint.js'
 import type { DnsFault, DnsPlace, LookupFault } from './faults.js'
 import { checkName, shown } from './named.js'
-import { checkFaultOptions, type FaultHandle, Standing } from './standing.js'
+import { checkBounds, type FaultHandle, Standing } from './standing.js'
 
 /** A host whose address lookups can fail. */
 interface Looked {
@@ -59,9 +59,10 @@ export class DomainFaults {
   }
 
   add(fault: DnsFault, where: DnsPlace | undefined, options: DnsFaultOptions = {}): FaultHandle {
+    this.#setup.surroundings.assertOpen('dns.fails()')
     checkName('dns.fails(): the fault', fault, Object.keys(FITS))
     if (where !== undefined) checkName('dns.fails(): the place', where, PLACES)
-    checkFaultOptions('dns.fails()', options)
+    checkBounds('dns.fails()', options)
     const { name, surroundings } = this.#setup
     const title = where === undefined ? fault : `${fault} at ${where}`
     const standing = new Standing({ title, clock: surroundings.clock, options })
@@ -109,7 +110,7 @@ export function domainDns(faults: DomainFaults): DomainDns {
       where?: DnsPlace | DnsFaultOptions,
       options?: DnsFaultOptions,
     ): FaultHandle =>
-      typeof where === 'object'
+      typeof where === 'object' && where !== null
         ? faults.add(fault, undefined, where)
         : faults.add(fault, where, options),
     works: () => faults.clear(),

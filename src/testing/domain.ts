@@ -12,7 +12,16 @@ import type { LookupFault } from './faults.js'
 import { type Inbox, newInbox } from './inbox.js'
 import type { Judged } from './judged.js'
 import type { MxServer } from './mx-server.js'
-import { checkKeys, checkName, shown } from './named.js'
+import {
+  type Check,
+  checkFields,
+  checkSome,
+  isText,
+  listOf,
+  must,
+  oneOf,
+  wholeFrom,
+} from './named.js'
 import { canonicalName } from './names.js'
 import type { PolicySite } from './policy-site.js'
 import type { ZoneRecord } from './zone.js'
@@ -35,42 +44,30 @@ export interface DomainSetup {
 }
 
 const DEFAULT_MAX_AGE = 604_800
-const POLICY_KEYS = ['mode', 'patterns', 'maxAge', 'body', 'id']
+const POLICY = {
+  mode: oneOf(['enforce', 'testing', 'none']),
+  patterns: listOf(isText, "['*.example.com']"),
+  maxAge: wholeFrom(0),
+  body: isText,
+  id: must(
+    '1 to 32 letters and digits',
+    (id) => typeof id === 'string' && /^[\da-z]{1,32}$/i.test(id),
+  ),
+}
+const MX = {
+  host: must('a name', (host) => typeof host === 'string' && host !== ''),
+  preference: wholeFrom(0, 65_535),
+}
+const isMx: Check = (field, value) => {
+  if (typeof value === 'string') return MX.host(field, value)
+  checkFields(field, value, MX)
+  checkSome(field, value, ['host'])
+}
+const DOMAIN = { ...POLICY, mx: listOf(isMx, "['mx1', 'mx2']") }
 
 /** Throws a TypeError that names what is wrong with the options of a domain. */
 export function checkDomainOptions(options: DomainOptions): void {
-  checkKeys('domain(): the options', options, [...POLICY_KEYS, 'mx'])
-  const { mx, ...policy } = options
-  checkPolicy('domain()', policy)
-  if (mx === undefined) return
-  if (!Array.isArray(mx)) {
-    throw new TypeError(
-      `domain(): mx must be a list such as ['mx1', 'mx2'], but it is ${shown(mx)}`,
-    )
-  }
-  for (const entry of mx) {
-    if (typeof entry === 'string') continue
-    checkKeys('domain(): an MX host', entry, ['host', 'preference'])
-    const host: unknown = 'host' in entry ? entry.host : undefined
-    if (typeof host === 'string') continue
-    throw new TypeError(`domain(): the host of an MX must be a name, but it is ${shown(host)}`)
-  }
-}
-
-function checkPolicy(field: string, policy: PolicyOptions): void {
-  checkKeys(`${field}: the policy`, policy, POLICY_KEYS)
-  const { mode, patterns, maxAge, body, id } = policy
-  if (mode !== undefined) checkName(`${field}: mode`, mode, ['enforce', 'testing', 'none'])
-  if (patterns !== undefined && !Array.isArray(patterns)) {
-    throw new TypeError(`${field}: patterns must be a list, but it is ${shown(patterns)}`)
-  }
-  if (maxAge !== undefined && typeof maxAge !== 'number') {
-    throw new TypeError(`${field}: maxAge must be a number of seconds, but it is ${shown(maxAge)}`)
-  }
-  for (const [name, text] of Object.entries({ body, id })) {
-    if (text === undefined || typeof text === 'string') continue
-    throw new TypeError(`${field}: ${name} must be a string, but it is ${shown(text)}`)
-  }
+  checkFields('domain()', options, DOMAIN)
 }
 
 export class Domain implements MailDomain {
@@ -111,11 +108,12 @@ export class Domain implements MailDomain {
 
   mx(which: string | number = 0): MxServer {
     const { mx } = this.#setup
+    must('a name or a number', (one) => ['string', 'number'].includes(typeof one))('mx()', which)
     const found =
       typeof which === 'number'
         ? mx[which]
         : mx.find(({ host }) =>
-            [which, `${which}.${this.name}`].map(canonicalName).includes(host.name),
+            [which, `${which}.${this.name}`].some((name) => canonicalName(name) === host.name),
           )
     if (found === undefined) {
       const names = mx.map(({ host }) => host.name).join(', ')
@@ -137,12 +135,13 @@ export class Domain implements MailDomain {
   }
 
   policy(change: PolicyOptions | null): void {
+    this.#setup.surroundings.assertOpen('policy()')
     if (change === null) {
       this.#policy = undefined
       this.#records = []
       return
     }
-    checkPolicy('policy()', change)
+    checkFields('policy()', change, POLICY)
     if (this.#policy === undefined && change.mode === undefined && change.body === undefined) {
       throw new TypeError(`${this.name} has no policy to change: say a mode, or a body`)
     }
@@ -154,12 +153,16 @@ export class Domain implements MailDomain {
   }
 
   record(text: string | readonly string[] | null): void {
+    this.#setup.surroundings.assertOpen('record()')
+    if (typeof text !== 'string' && text !== null)
+      listOf(isText, "['v=STSv1; id=1;']")('record()', text)
     this.#records = text === null ? [] : typeof text === 'string' ? [text] : [...text]
   }
 
   dane(options: DaneOptions | null = {}): void {
     const { mx, surroundings } = this.#setup
     const { zone, authority } = surroundings
+    surroundings.assertOpen('dane()')
     this.#dane ??= new DomainDane({
       domain: this.name,
       hosts: mx.map(({ host }) => host),

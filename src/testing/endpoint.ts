@@ -49,6 +49,8 @@ export interface Surroundings {
   explain: () => string
   /** Mail to domains that nobody made, in words */
   strays: () => string[]
+  /** Throws when the world is closed: what a test sets then is never met */
+  assertOpen: (what: string) => void
 }
 
 export interface EndpointSetup {
@@ -114,12 +116,14 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
   }
 
   certificate(spec?: CertificateSpec): void {
+    this.surroundings.assertOpen('certificate()')
     if (spec !== undefined) checkCertificateSpec(spec)
     this.#certificate = spec
     this.restart()
   }
 
   tls(settings: TlsSettings = {}): FaultHandle {
+    this.surroundings.assertOpen('tls()')
     checkTls(settings)
     this.tlsSettings = settings
     this.restart()
@@ -214,6 +218,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
   protected abstract placeOf(fault: Fault): Place
 
   protected addFault(fault: Fault, options: FaultOptions | undefined): Standing {
+    this.surroundings.assertOpen('fails()')
     checkFaultOptions('fails()', options)
     const { clock, register } = this.surroundings
     const onStop = () => this.restart()
@@ -229,6 +234,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
 
   /** Something that is in force at the host and need not be met. */
   protected standing(title: string, onStop: () => void): Standing {
+    this.surroundings.assertOpen(title)
     return new Standing({ title, clock: this.surroundings.clock, onStop })
   }
 

@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { type Duration, milliseconds, type WorldClock } from './clock.js'
-import { checkKeys, shown } from './named.js'
-import { parseReply } from './replies.js'
-import { type AddressPattern, checkPattern, type Decide, matchesAddress } from './rules.js'
-import { checkCount } from './standing.js'
+import { type Duration, isDuration, milliseconds, type WorldClock } from './clock.js'
+import { type Check, checkFields, checkKeys, checkSome, listOf, must, wholeFrom } from './named.js'
+import { isReply } from './replies.js'
+import { type AddressPattern, type Decide, isPattern, matchesAddress } from './rules.js'
 
 /** What `greylists()` takes. */
 export interface GreylistOptions {
@@ -54,10 +53,9 @@ const GREYLISTED = '451 4.7.1 Greylisted, try again later'
 
 /** Lets a pair of sender and recipient pass once it has waited long enough. */
 export function greylisting(options: GreylistOptions, clock: WorldClock): Decide {
-  checkKeys('greylists()', options, ['for', 'reply'])
+  checkFields('greylists()', options, { for: isDuration, reply: isReply })
   const wait = milliseconds('greylists(): for', options.for ?? { minutes: 5 })
   const { reply = GREYLISTED } = options
-  parseReply(reply)
   const first = new Map<string, number>()
   return ({ stage, from, to }) => {
     if (stage !== 'rcpt') return undefined
@@ -70,10 +68,7 @@ export function greylisting(options: GreylistOptions, clock: WorldClock): Decide
 
 /** Refuses recipients that are not in the list. */
 export function knowing(addresses: readonly AddressPattern[]): Decide {
-  if (!Array.isArray(addresses)) {
-    throw new TypeError(`knows() takes a list of addresses, but it is ${shown(addresses)}`)
-  }
-  for (const address of addresses) checkPattern('knows(): an address', address)
+  listOf(isPattern, "['b@bob.example', /^team-/]")('knows()', addresses)
   return ({ stage, to: [recipient] }) => {
     if (stage !== 'rcpt' || recipient === undefined) return undefined
     const known = addresses.some((address) => matchesAddress(address, recipient))
@@ -88,12 +83,38 @@ export interface LimitSurroundings {
   open: () => number
 }
 
+const isCountOrRate: Check = (field, value) => {
+  if (typeof value !== 'object') return wholeFrom(1)(field, value)
+  checkKeys(field, value, ['count', 'per'])
+  const { count, per } = value as Partial<Rate>
+  wholeFrom(1)(`${field}: count`, count)
+  isDuration(`${field}: per`, per)
+}
+
+const LIMITS = {
+  connections: isCountOrRate,
+  messages: isCountOrRate,
+  recipients: isCountOrRate,
+  size: wholeFrom(1),
+  reply: isReply,
+}
+
+const BOUNCE = {
+  to: isPattern,
+  status: must('as in 5.1.1', (value) => /^[45]\.\d{1,3}\.\d{1,3}$/.test(String(value))),
+  reply: isReply,
+}
+
+/** Throws a TypeError that names what is wrong with the options of `bounces()`. */
+export function checkBounce(options: BounceOptions): void {
+  checkFields('bounces()', options, BOUNCE)
+}
+
 /** Returns one decision for all the limits. */
 export function limiting(options: LimitOptions, { clock, open }: LimitSurroundings): Decide {
-  checkKeys('limits()', options, ['connections', 'messages', 'recipients', 'size', 'reply'])
+  checkFields('limits()', options, LIMITS)
+  checkSome('limits()', options, ['connections', 'messages', 'recipients', 'size'])
   const { connections, messages, recipients, size, reply } = options
-  if (reply !== undefined) parseReply(reply)
-  checkCount('limits(): size', size)
   const limits = [
     ratio('connections', connections, clock, () => open() - 1),
     ratio('messages', messages, clock, perConnection()),
@@ -129,15 +150,9 @@ function ratio(
 ): { stage: string; reply: string; isOver: (moment: Asked) => boolean } | undefined {
   if (limit === undefined) return undefined
   if (typeof limit === 'number') {
-    checkCount(`limits(): ${name}`, limit)
     return { ...LIMITED[name], isOver: (moment) => count(moment) >= limit }
   }
-  checkKeys(`limits(): ${name}`, limit, ['count', 'per'])
-  checkCount(`limits(): ${name}.count`, limit.count)
-  return {
-    ...LIMITED[name],
-    isOver: rate(limit.count, milliseconds(`limits(): ${name}.per`, limit.per), clock),
-  }
+  return { ...LIMITED[name], isOver: rate(limit.count, milliseconds('per', limit.per), clock) }
 }
 
 /** Counts what passes in a span of world time that moves along. */

@@ -7,9 +7,17 @@ import { MtaStsError } from '../errors.js'
 import { type Duration, milliseconds } from './clock.js'
 import type { WorldLog } from './log.js'
 import type { ReceivedMessage } from './message.js'
-import { checkKeys, checkText, matchesText, shown } from './named.js'
-import { type AddressPattern, checkPattern, matchesAddress } from './rules.js'
-import { checkCount } from './standing.js'
+import {
+  type Check,
+  checkFields,
+  checkKeys,
+  isTextOrPattern,
+  matchesText,
+  must,
+  shown,
+  wholeFrom,
+} from './named.js'
+import { type AddressPattern, isPattern, matchesAddress } from './rules.js'
 import { timers } from './timers.js'
 
 /** Which messages are meant; a string is looked for in a text, and is an address in `from` and `to`. */
@@ -57,7 +65,6 @@ export interface Waiting {
 export type Inbox = ReceivedMessage[] & Waiting
 
 const TIMEOUT = 3000
-const MATCH_KEYS = ['from', 'to', 'subject', 'text', 'html', 'headers']
 
 /** What an inbox belongs to. */
 export interface InboxOwner {
@@ -107,7 +114,7 @@ class Waiter {
     filter: MailFilter = {},
     options: WaitOptions = {},
   ): Promise<ReceivedMessage[]> {
-    checkCount('waitFor(): the count', count)
+    wholeFrom(1)('waitFor(): the count', count)
     const fits = filterOf('waitFor()', filter)
     const timeout = timeoutOf('waitFor()', options)
     const all = () => this.#list.filter(fits)
@@ -119,13 +126,9 @@ class Waiter {
     return found
   }
 
-  async none({
-    within = 0,
-    filter = {},
-  }: {
-    within?: Duration | number
-    filter?: MailFilter
-  } = {}): Promise<void> {
+  async none(options: { within?: Duration | number; filter?: MailFilter } = {}): Promise<void> {
+    checkKeys('none()', options, ['within', 'filter'])
+    const { within = 0, filter = {} } = options
     const fits = filterOf('none()', filter)
     const timeout = milliseconds('none(): within', within)
     const find = () => this.#list.find((one) => !this.#returned.has(one) && fits(one))
@@ -161,20 +164,30 @@ class Waiter {
   }
 }
 
+const MATCH: Readonly<Record<string, Check>> = {
+  from: isPattern,
+  to: isPattern,
+  subject: isTextOrPattern,
+  text: isTextOrPattern,
+  html: isTextOrPattern,
+  headers: (field, value) => {
+    must('an object of header fields', (one) => typeof one === 'object' && one !== null)(
+      field,
+      value,
+    )
+    for (const [name, text] of Object.entries(Object(value))) {
+      isTextOrPattern(`${field}: ${name}`, text)
+    }
+  },
+}
+
 /** Throws a TypeError that names what is wrong with what is looked for. */
-export function checkMatch(field: string, match: MailMatch, others: readonly string[] = []): void {
-  checkKeys(field, match, [...MATCH_KEYS, ...others])
-  checkPattern(`${field}: from`, match.from)
-  checkPattern(`${field}: to`, match.to)
-  for (const key of ['subject', 'text', 'html'] as const) {
-    checkText(`${field}: ${key}`, match[key])
-  }
-  const { headers } = match
-  if (headers === undefined) return
-  if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
-    throw new TypeError(`${field}: headers must be an object, but it is ${shown(headers)}`)
-  }
-  for (const [name, value] of Object.entries(headers)) checkText(`${field}: headers.${name}`, value)
+export function checkMatch(
+  field: string,
+  match: MailMatch,
+  others: Readonly<Record<string, Check>> = {},
+): void {
+  checkFields(field, match, { ...MATCH, ...others })
 }
 
 /** Returns whether a message fits. Throws a TypeError that names what is wrong with the filter. */

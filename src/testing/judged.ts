@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import type { MxConnection } from './log.js'
 import type { ReceivedMessage } from './message.js'
+import { shown } from './named.js'
 
 /** What there is to judge. */
 export interface Judged {
@@ -24,7 +26,9 @@ export interface Judgeable {
 /** Returns what is judged. Throws a TypeError for what is no domain, no host and no world. */
 export function judgedOf(matcher: string, received: unknown): Judged {
   if (isJudgeable(received)) return received.judged()
-  throw new TypeError(`${matcher}() is asked of a domain, an MX host or a mail world`)
+  throw new TypeError(
+    `${matcher}() is asked of a domain, an MX host or a mail world, not of ${shown(received)}`,
+  )
 }
 
 function isJudgeable(received: unknown): received is Judgeable {

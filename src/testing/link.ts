@@ -5,7 +5,7 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { checkKeys, shown } from './named.js'
+import { checkFields, checkSome, numberFrom } from './named.js'
 import { timers } from './timers.js'
 
 /** What `link()` takes. Times are milliseconds of real time. */
@@ -22,17 +22,17 @@ export interface LinkOptions {
 
 const RETRANSMISSION = 200
 
+const LINK = {
+  latency: numberFrom(0),
+  jitter: numberFrom(0),
+  bandwidth: numberFrom(1),
+  loss: numberFrom(0, 1),
+}
+
 /** Throws a TypeError that names what is wrong. */
 export function checkLink(options: LinkOptions): void {
-  checkKeys('link()', options, ['latency', 'jitter', 'bandwidth', 'loss'])
-  for (const [field, value] of Object.entries(options)) {
-    const most = field === 'loss' ? 1 : Number.MAX_SAFE_INTEGER
-    const least = field === 'bandwidth' ? 1 : 0
-    if (typeof value === 'number' && value >= least && value <= most) continue
-    throw new TypeError(
-      `link(): ${field} must be a number from ${least}, but it is ${shown(value)}`,
-    )
-  }
+  checkFields('link()', options, LINK)
+  checkSome('link()', options, Object.keys(LINK))
 }
 
 export interface Shape {

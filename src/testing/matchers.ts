@@ -6,9 +6,8 @@
 import { checkMatch, described, filterOf, type MailMatch, titleOf } from './inbox.js'
 import { type Judged, judgedOf } from './judged.js'
 import type { Line } from './log.js'
-import { checkKeys, checkText, matchesText } from './named.js'
-import { type AddressPattern, checkPattern, matchesAddress } from './rules.js'
-import { checkCount } from './standing.js'
+import { checkFields, isFlag, isTextOrPattern, matchesText, wholeFrom } from './named.js'
+import { type AddressPattern, isPattern, matchesAddress } from './rules.js'
 
 /** Which messages, how many, and whether mail that went astray is let pass. */
 export interface Received extends MailMatch {
@@ -30,6 +29,8 @@ export interface Refused {
   times?: number
 }
 
+const REFUSED = { to: isPattern, from: isPattern, reply: isTextOrPattern, times: wholeFrom(0) }
+
 /** What a matcher comes to, for `expect.extend`. */
 export interface Verdict {
   pass: boolean
@@ -46,18 +47,15 @@ export function toHaveReceivedNothing(
   received: unknown,
   expected: Omit<Received, 'times'> = {},
 ): Verdict {
+  checkMatch('toHaveReceivedNothing()', expected, { strict: isFlag })
   return verdictOf('toHaveReceivedNothing', received, { ...expected, times: 0 })
 }
 
 /** Whether a recipient or a message that fits was refused by a reply. */
 export function toHaveRefused(received: unknown, expected: Refused = {}): Verdict {
   const judged = judgedOf('toHaveRefused', received)
-  checkKeys('toHaveRefused()', expected, ['to', 'from', 'reply', 'times'])
+  checkFields('toHaveRefused()', expected, REFUSED)
   const { to, from, reply, times } = expected
-  checkPattern('toHaveRefused(): to', to)
-  checkPattern('toHaveRefused(): from', from)
-  checkText('toHaveRefused(): reply', reply)
-  checkCount('toHaveRefused(): times', times, 0)
   const { times: _, ...which } = expected
   const found = judged.connections
     .flatMap(({ lines }) => refusals(lines))
@@ -74,8 +72,7 @@ export const matchers = { toHaveReceived, toHaveReceivedNothing, toHaveRefused }
 function verdictOf(matcher: string, received: unknown, expected: Received): Verdict {
   const judged = judgedOf(matcher, received)
   const { times, strict = true, ...match } = expected
-  checkCount(`${matcher}(): times`, times, 0)
-  checkMatch(`${matcher}()`, match, ['times', 'strict'])
+  checkMatch(`${matcher}()`, expected, { times: wholeFrom(0), strict: isFlag })
   const [stray] = judged.strays
   if (strict && stray !== undefined) {
     return { pass: false, message: () => `There was ${stray}\n${judged.explain()}` }

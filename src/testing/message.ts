@@ -9,7 +9,7 @@ import type { DkimResult } from './dkim.js'
 import { verifyDkim } from './dkim.js'
 import { codeIn, linksIn } from './extract.js'
 import type { TlsFacts } from './log.js'
-import { checkText, matchesText, shown } from './named.js'
+import { isTextOrPattern, matchesText, shown } from './named.js'
 import type { Parser } from './optional-packages.js'
 import type { Zone } from './zone.js'
 
@@ -217,7 +217,7 @@ export class Message implements ReceivedMessage {
   }
 
   link(match: string | RegExp = ''): URL {
-    checkText('link(): the match', match)
+    isTextOrPattern('link(): the match', match)
     const { links } = this
     const found = links.find(({ href }) => matchesText(match, href))
     if (found !== undefined) return found

@@ -10,6 +10,7 @@ import { inSlot, type Place } from './fault-stack.js'
 import type { MxFault } from './faults.js'
 import {
   type BounceOptions,
+  checkBounce,
   type GreylistOptions,
   greylisting,
   knowing,
@@ -23,11 +24,20 @@ import type { MxConnection } from './log.js'
 import type { Accept } from './loopback.js'
 import type { ReceivedMessage } from './message.js'
 import { MxSession } from './mx-session.js'
-import { checkKeys, checkName, shown } from './named.js'
+import {
+  type Check,
+  checkFields,
+  checkName,
+  checkSome,
+  isFlag,
+  isText,
+  listOf,
+  wholeFrom,
+} from './named.js'
+import { checkOffers } from './offers.js'
 import { Port } from './ports.js'
 import {
   type AddressPattern,
-  checkPattern,
   checkRule,
   type Decide,
   deciding,
@@ -63,7 +73,26 @@ export interface MxServerSetup extends EndpointSetup {
   stray: (recipient: string) => string | undefined
 }
 
-const HOST_OPTIONS = ['requireTls', 'ipv6', 'port', 'secure', 'auth', 'relays']
+/** What `world.mx()` takes. */
+export const MX_OPTIONS = { requireTls: isFlag, ipv6: isFlag }
+
+const LOGIN = { user: isText, pass: isText, accessToken: isText }
+const isLogin: Check = (field, value) => {
+  checkFields(field, value, LOGIN)
+  checkSome(field, value, ['user'])
+  checkSome(field, value, ['pass', 'accessToken'])
+}
+
+const HOST = {
+  ...MX_OPTIONS,
+  port: wholeFrom(1, 65_535),
+  secure: isFlag,
+  auth: (field: string, value: unknown): void => {
+    if (Array.isArray(value)) listOf(isLogin, '[]')(field, value)
+    else isLogin(field, value)
+  },
+  relays: isFlag,
+}
 
 export class MxServer extends Endpoint<MxFault> implements MxHost {
   readonly inbox: Inbox
@@ -77,7 +106,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   constructor(setup: MxServerSetup) {
     super(setup)
-    checkKeys(`The options of ${setup.name}`, setup.options, HOST_OPTIONS)
+    checkFields(`The options of ${setup.name}`, setup.options, HOST)
     this.#setup = setup
     this.options = setup.options
     this.#port = setup.options.port ?? 25
@@ -87,7 +116,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   override fails(fault: MxFault, options?: FaultOptions): FaultHandle {
     checkFaultOptions('fails()', options)
-    if (typeof fault === 'string') {
+    if (typeof fault !== 'object' || fault === null) {
       checkName('fails(): the fault', fault, MX_FAULTS)
       return this.addFault(fault, options)
     }
@@ -103,6 +132,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
   }
 
   rule(rule: Rule): FaultHandle {
+    this.surroundings.assertOpen('rule()')
     checkRule('rule()', rule)
     const { clock, register } = this.surroundings
     const rules = sequenceOf(rule)
@@ -130,28 +160,21 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
   }
 
   bounces(options: BounceOptions = {}): FaultHandle {
-    checkKeys('bounces()', options, ['to', 'status', 'reply'])
-    checkPattern('bounces(): to', options.to)
-    if (options.status !== undefined && !/^[245]\.\d{1,3}\.\d{1,3}$/.test(options.status)) {
-      throw new TypeError(
-        `bounces(): status must be as in 5.1.1, but it is ${shown(options.status)}`,
-      )
-    }
+    checkBounce(options)
     const standing = this.standing('bounces()', () => undefined)
     this.#bounces.unshift({ standing, options })
     return standing
   }
 
   offers(offers: Offers): FaultHandle {
-    if (typeof offers !== 'object' || offers === null) {
-      throw new TypeError(`offers() takes keywords of EHLO, but it is ${shown(offers)}`)
-    }
+    checkOffers(offers)
     const standing = this.standing('offers()', () => undefined)
     this.#offers.push({ standing, offers })
     return standing
   }
 
-  listen(): Promise<ListeningPort> {
+  async listen(): Promise<ListeningPort> {
+    this.surroundings.assertOpen('listen()')
     const { ports, log, clock } = this.surroundings
     this.#listening ??= Port.open({
       host: this,

@@ -1,6 +1,6 @@
 /**
- * Checks of names at run time. A name that is unknown is a TypeError that shows what was given,
- * where, and the nearest name that is known.
+ * Checks of what a test gives. What is wrong is a TypeError that names the field, what it got and
+ * what it takes; of a name that is unknown, the nearest one.
  *
  * @module
  */
@@ -34,11 +34,65 @@ export function checkKeys(
   }
 }
 
-/** Throws unless the value is absent, a string or a RegExp. */
-export function checkText(field: string, value: unknown): void {
-  if (value === undefined || typeof value === 'string' || value instanceof RegExp) return
-  throw new TypeError(`${field} must be a string or a RegExp, but it is ${shown(value)}`)
+/** Throws unless a value is what a field takes. */
+export type Check = (field: string, value: unknown) => void
+
+/** Throws unless `value` is an object whose keys are known, and each of its values what it must be. */
+export function checkFields(
+  field: string,
+  value: unknown,
+  checks: Readonly<Record<string, Check>>,
+): asserts value is object {
+  checkKeys(field, value, Object.keys(checks))
+  for (const [key, one] of Object.entries(value)) {
+    if (one !== undefined) checks[key]?.(`${field}: ${key}`, one)
+  }
 }
+
+/** Throws unless an object has one of these fields: without them it would do nothing. */
+export function checkSome(field: string, value: object, keys: readonly string[]): void {
+  const some = Object.entries(value).some(([key, one]) => keys.includes(key) && one !== undefined)
+  if (!some)
+    throw new TypeError(`${field} needs one of ${keys.join(', ')}, but it is ${shown(value)}`)
+}
+
+/** Returns a check that says what a value must be. */
+export function must(words: string, is: (value: unknown) => boolean): Check {
+  return (field, value) => {
+    if (!is(value)) throw new TypeError(`${field} must be ${words}, but it is ${shown(value)}`)
+  }
+}
+
+export const oneOf =
+  (names: readonly string[]): Check =>
+  (field, value) =>
+    checkName(field, value, names)
+
+export const listOf =
+  (item: Check, example: string): Check =>
+  (field, value) => {
+    must(`a list such as ${example}`, Array.isArray)(field, value)
+    if (Array.isArray(value)) for (const one of value) item(`${field}: an entry`, one)
+  }
+
+export const numberFrom = (least: number, most = Number.MAX_SAFE_INTEGER): Check =>
+  must(
+    `a number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`,
+    (value) => typeof value === 'number' && value >= least && value <= most,
+  )
+
+export const wholeFrom = (least: number, most = Number.MAX_SAFE_INTEGER): Check =>
+  must(
+    `a whole number, ${least}${most === Number.MAX_SAFE_INTEGER ? ' or more' : ` to ${most}`}`,
+    (value) => Number.isInteger(value) && Number(value) >= least && Number(value) <= most,
+  )
+
+export const isText = must('a string', (value) => typeof value === 'string')
+export const isFlag = must('true or false', (value) => typeof value === 'boolean')
+export const isTextOrPattern = must(
+  'a string or a RegExp',
+  (value) => typeof value === 'string' || value instanceof RegExp,
+)
 
 /** Whether a text has a string in it, or matches. Where a RegExp is sticky or global, it is not. */
 export function matchesText(wanted: string | RegExp, text: string): boolean {

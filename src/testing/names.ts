@@ -4,6 +4,7 @@
  * @module
  */
 import { domainToASCII } from 'node:url'
+import { must } from './named.js'
 
 /** As the DNS compares names: lower case, without the dot at the end. */
 export function plainName(name: string): string {
@@ -11,11 +12,19 @@ export function plainName(name: string): string {
 }
 
 /** The A-labels of a domain or host. Throws a TypeError when it is neither. */
-export function canonicalName(name: string): string {
-  const ascii = domainToASCII(plainName(name))
-  if (ascii === '') throw new TypeError(`${JSON.stringify(name)} is not a domain name`)
-  return ascii
+export function canonicalName(name: string, field = 'The name'): string {
+  must('a domain name', isDomain)(field, name)
+  return domainToASCII(plainName(name))
 }
+
+const isDomain = (value: unknown) =>
+  typeof value === 'string' && domainToASCII(plainName(value)) !== ''
+
+/** Throws unless a value is a name as the DNS has them: labels of up to 63 bytes, or the root. */
+export const isHostName = must(
+  'a name of the DNS',
+  (value) => typeof value === 'string' && /^(?:\.|(?:[^\s.]{1,63}\.)*[^\s.]{1,63}\.?)$/.test(value),
+)
 
 /** The domain of a mailbox; empty when there is none. */
 export function domainOf(mailbox: string): string {

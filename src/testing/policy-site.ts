@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  type IncomingMessage,
+  type ServerResponse,
+  validateHeaderName,
+  validateHeaderValue,
+} from 'node:http'
 import type { SecureContextOptions } from 'node:tls'
 import { gzipSync } from 'node:zlib'
 import { type Arrival, Endpoint, type EndpointSetup, familyOf } from './endpoint.js'
@@ -13,7 +18,7 @@ import type { PolicyHostFault } from './faults.js'
 import type { PolicyHost } from './host-api.js'
 import type { PolicyGet } from './log.js'
 import type { Accept } from './loopback.js'
-import { checkKeys, checkName } from './named.js'
+import { checkFields, checkName, checkSome, must, wholeFrom } from './named.js'
 import type { PolicyServer } from './policy-server.js'
 import type { FaultHandle, FaultOptions } from './standing.js'
 import { timers } from './timers.js'
@@ -36,7 +41,30 @@ export interface PolicySiteSetup extends EndpointSetup {
   body: () => string | undefined
 }
 
-const RESPONSE_KEYS = ['status', 'headers', 'body']
+const RESPONSE = {
+  status: wholeFrom(200, 599),
+  headers: must('an object of header fields', areHeaders),
+  body: must('a string or a Buffer', (body) => typeof body === 'string' || Buffer.isBuffer(body)),
+}
+
+function checkResponse(fault: object): void {
+  checkFields('fails(): the response', fault, RESPONSE)
+  checkSome('fails(): the response', fault, Object.keys(RESPONSE))
+}
+
+function areHeaders(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    for (const [name, text] of Object.entries(value)) {
+      validateHeaderName(name)
+      validateHeaderValue(name, text)
+      if (typeof text !== 'string') return false
+    }
+    return true
+  } catch {
+    return false
+  }
+}
 
 export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost {
   readonly #servers: PolicySiteSetup['servers']
@@ -49,7 +77,7 @@ export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost 
   }
 
   override fails(fault: PolicyHostFault, options?: FaultOptions): FaultHandle {
-    if (typeof fault === 'object') checkKeys('fails(): the response', fault, RESPONSE_KEYS)
+    if (typeof fault === 'object') checkResponse(fault)
     else checkName('fails(): the fault', fault, POLICY_HOST_FAULTS)
     return super.fails(fault, options)
   }

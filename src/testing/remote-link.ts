@@ -136,9 +136,13 @@ type LookupDone = (error: Error | null, address: string, family: number) => void
 
 /** Reads the invitation from the environment. */
 export function invitationOf(text: string | undefined): Invitation {
-  if (text !== undefined && text !== '') return JSON.parse(text)
-  throw new MtaStsError(
-    'This process was not invited to a mail world: start it with the variables of `await world.env()`',
-    'ENOWORLD',
-  )
+  try {
+    return JSON.parse(text ?? '')
+  } catch (cause) {
+    throw new MtaStsError(
+      'This process was not invited to a mail world: start it with the variables of `await world.env()`',
+      'ENOWORLD',
+      { cause },
+    )
+  }
 }

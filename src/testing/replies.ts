@@ -3,13 +3,17 @@
  *
  * @module
  */
-import { shown } from './named.js'
+import { must } from './named.js'
 
-/** A reply as it was asked for, taken apart. Throws a TypeError unless it is a 4xx or 5xx. */
+/** Throws unless a value is a 4xx or 5xx, of one code in all of its lines. */
+export const isReply = must(
+  "a reply of 4xx or 5xx, such as '451 4.7.1 Come back later'",
+  (value) =>
+    typeof value === 'string' && /^([45]\d\d)(?:[ -].*)?(?:\r?\n\1(?:[ -].*)?)*$/.test(value),
+)
+
+/** Takes a reply apart that was checked. */
 export function parseReply(reply: string): { code: number; lines: string[] } {
-  const text = String(reply)
-  const lines = text.split(/\r?\n/)
-  const code = Number(/^([45]\d\d)(?:[ -]|$)/.exec(text)?.[1])
-  if (!code) throw new TypeError(`A reply that fails begins with 4xx or 5xx, not ${shown(reply)}`)
-  return { code, lines: lines.map((line) => line.replace(/^\d{3}[ -]?/, '')) }
+  const lines = reply.split(/\r?\n/).map((line) => line.slice(4))
+  return { code: Number(reply.slice(0, 3)), lines }
 }

@@ -3,10 +3,19 @@
  *
  * @module
  */
-import { type Duration, milliseconds } from './clock.js'
-import { checkKeys, checkName, matchesText, shown } from './named.js'
-import { parseReply } from './replies.js'
-import { checkCount, type Standing } from './standing.js'
+import { type Duration, isDuration, milliseconds } from './clock.js'
+import {
+  checkFields,
+  checkName,
+  matchesText,
+  must,
+  numberFrom,
+  oneOf,
+  shown,
+  wholeFrom,
+} from './named.js'
+import { isReply } from './replies.js'
+import type { Standing } from './standing.js'
 
 /** The stages of an SMTP session, in order. `data` is the command, `message` the end of the message. */
 export const STAGES = [
@@ -68,51 +77,64 @@ export interface Rule {
 /** A rule that takes over from another. `at`, `to`, `from` and `user` are those of the other by default. */
 export type NextRule = Omit<Rule, 'at'> & { at?: Stage }
 
-const RULE_KEYS = [
-  'at',
-  'to',
-  'from',
-  'user',
-  'reply',
-  'act',
-  'delay',
-  'then',
-  'times',
-  'after',
-  'probability',
-]
+/** Throws unless a value is an address, `@` and a domain, or a RegExp. */
+export const isPattern = must(
+  'an address or a RegExp',
+  (value) => (typeof value === 'string' && value !== '') || value instanceof RegExp,
+)
+
+const RULE = {
+  at: oneOf(STAGES),
+  to: isPattern,
+  from: isPattern,
+  user: isPattern,
+  reply: isReply,
+  act: oneOf(ACTS),
+  delay: isDuration,
+  // biome-ignore lint/suspicious/noThenProperty: it is the name of a field, and nothing is awaited
+  then: (field: string, value: unknown): void => {
+    if (typeof value !== 'object') checkName(field, value, ACTS.slice(0, 3))
+  },
+  times: wholeFrom(1),
+  after: wholeFrom(0),
+  probability: numberFrom(0, 1),
+}
+
+/** The stages from which on something is known. */
+const KNOWN_FROM = { to: 'rcpt', from: 'mail', user: 'auth' } as const satisfies Record<
+  string,
+  Stage
+>
 
 /** Throws a TypeError that names what is wrong with a rule. */
 export function checkRule(field: string, rule: Rule): void {
-  checkKeys(field, rule, RULE_KEYS)
+  checkFields(field, rule, RULE)
   checkName(`${field}: at`, rule.at, STAGES)
-  const { at, reply, act, delay, then, times, after, probability } = rule
-  if (reply !== undefined && typeof reply !== 'string') {
-    throw new TypeError(`${field}: reply must be a string, but it is ${shown(reply)}`)
-  }
+  const { at, reply, act, delay, then } = rule
   if (reply === undefined && act === undefined && delay === undefined) {
     throw new TypeError(
       `${field}: at ${shown(at)} needs a reply, such as '451 4.7.1 Come back later', or an act`,
     )
   }
-  if (reply !== undefined) parseReply(reply)
-  if (act !== undefined) checkName(`${field}: act`, act, ACTS)
-  const next = nextOf(rule)
-  if (next !== undefined) checkRule(`${field}: then`, next)
-  else if (then !== undefined) checkName(`${field}: then`, then, ACTS.slice(0, 3))
-  if (at === 'connect' && (reply !== undefined || typeof then === 'string')) {
+  if (reply !== undefined && act !== undefined) {
+    throw new TypeError(`${field}: act ${shown(act)} takes the place of a reply: use then with it`)
+  }
+  if (typeof then === 'string' && reply === undefined) {
+    throw new TypeError(`${field}: then ${shown(then)} is for after a reply: use act without one`)
+  }
+  if (at === 'connect' && reply !== undefined) {
     throw new TypeError(`${field}: nothing is said at "connect": use act, or the stage "greeting"`)
   }
   if (act === 'refuse' && at !== 'connect') {
     throw new TypeError(`${field}: act "refuse" is for the stage "connect", not ${shown(at)}`)
   }
-  if (delay !== undefined) milliseconds(`${field}: delay`, delay)
-  checkCount(`${field}: times`, times)
-  checkCount(`${field}: after`, after, 0)
-  if (probability !== undefined && !(probability >= 0 && probability <= 1)) {
-    throw new TypeError(`${field}: probability must be 0 to 1, but it is ${shown(probability)}`)
+  for (const [key, from] of Object.entries(KNOWN_FROM)) {
+    if (rule[key as keyof typeof KNOWN_FROM] === undefined) continue
+    if (STAGES.indexOf(at) >= STAGES.indexOf(from)) continue
+    throw new TypeError(`${field}: ${key} is known from "${from}" on, not at ${shown(at)}`)
   }
-  for (const key of ['to', 'from', 'user'] as const) checkPattern(`${field}: ${key}`, rule[key])
+  const next = nextOf(rule)
+  if (next !== undefined) checkRule(`${field}: then`, next)
 }
 
 /** Returns the rules that follow each other, the first one first. */
@@ -125,17 +147,10 @@ export function sequenceOf(rule: Rule): Rule[] {
 
 /** Returns the rule that takes over from another, with what it has of that one. */
 function nextOf({ at, to, from, user, then }: Rule): Rule | undefined {
-  if (typeof then !== 'object' || then === null) return undefined
+  if (typeof then !== 'object') return undefined
   const whom = { to, from, user }
   const given = Object.entries(whom).filter(([, pattern]) => pattern !== undefined)
   return { at, ...Object.fromEntries(given), ...then }
-}
-
-/** Throws unless the value is absent, a string or a RegExp. */
-export function checkPattern(field: string, value: unknown): void {
-  if (value === undefined || value instanceof RegExp) return
-  if (typeof value === 'string' && value !== '') return
-  throw new TypeError(`${field} must be an address or a RegExp, but it is ${shown(value)}`)
 }
 
 /** Whether an address is one of those that are meant. */

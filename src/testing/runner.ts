@@ -5,6 +5,7 @@
  */
 import type { MailWorld, MailWorldOptions } from './api.js'
 import { createMailWorld } from './create.js'
+import { checkWorldOptions } from './world.js'
 
 /** Makes a world before each test, and closes it after it. */
 export class WorldForEachTest {
@@ -13,6 +14,7 @@ export class WorldForEachTest {
   #current: MailWorld | undefined
 
   constructor(options: MailWorldOptions = {}) {
+    checkWorldOptions(options)
     this.#options = options
     this.world = standIn(() => this.#current)
   }

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { type Duration, milliseconds, type WorldClock } from './clock.js'
-import { checkKeys, shown } from './named.js'
+import { type Duration, isDuration, milliseconds, type WorldClock } from './clock.js'
+import { checkFields, must, wholeFrom } from './named.js'
 
 /** Bounds of a fault: without them it lasts until it is ended. */
 export interface FaultOptions {
@@ -119,27 +119,17 @@ export function joined(handles: readonly FaultHandle[]): FaultHandle {
   }
 }
 
-const OPTION_NAMES = ['times', 'during', 'family']
+const BOUNDS = { times: wholeFrom(1), during: isDuration }
+const FAULT_OPTIONS = { ...BOUNDS, family: must('4 or 6', (value) => value === 4 || value === 6) }
 
 /** Throws a TypeError or a RangeError that names what is wrong with the bounds of a fault. */
 export function checkFaultOptions(field: string, options: FaultOptions | undefined): void {
-  if (options === undefined) return
-  checkKeys(field, options, OPTION_NAMES)
-  const { times, during, family } = options
-  checkCount(`${field}: times`, times)
-  if (during !== undefined) milliseconds(`${field}: during`, during)
-  if (family !== undefined && family !== 4 && family !== 6) {
-    throw new TypeError(`${field}: family must be 4 or 6, but it is ${shown(family)}`)
-  }
+  if (options !== undefined) checkFields(field, options, FAULT_OPTIONS)
 }
 
-/** Throws unless the value is absent or a whole number, 1 or more. */
-export function checkCount(field: string, value: unknown, least = 1): void {
-  if (value === undefined) return
-  if (typeof value === 'number' && Number.isInteger(value) && value >= least) return
-  throw new TypeError(
-    `${field} must be a whole number, ${least} or more, but it is ${shown(value)}`,
-  )
+/** The same, for what has no family of addresses. */
+export function checkBounds(field: string, options: Omit<FaultOptions, 'family'>): void {
+  checkFields(field, options, BOUNDS)
 }
 
 /** All that is in force in a world, for `verify()` and `reset()`. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { SecureVersion } from 'node:tls'
-import { checkKeys, checkName, shown } from './named.js'
+import { createSecureContext, type SecureVersion } from 'node:tls'
+import { checkFields, must, oneOf, shown } from './named.js'
 
 /** What `tls()` takes. What is left out is Node's default. */
 export interface TlsSettings {
@@ -29,17 +29,27 @@ export interface TlsServerOptions {
 
 const VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
 
+const TLS = {
+  minVersion: oneOf(VERSIONS),
+  maxVersion: oneOf(VERSIONS),
+  ciphers: must('names of ciphers that OpenSSL knows', areCiphers),
+  clientCertificate: oneOf(['request', 'require']),
+}
+
 /** Throws a TypeError that names what is wrong. */
 export function checkTls(settings: TlsSettings): void {
-  checkKeys('tls()', settings, ['minVersion', 'maxVersion', 'ciphers', 'clientCertificate'])
-  const { minVersion, maxVersion, ciphers, clientCertificate } = settings
-  if (minVersion !== undefined) checkName('tls(): minVersion', minVersion, VERSIONS)
-  if (maxVersion !== undefined) checkName('tls(): maxVersion', maxVersion, VERSIONS)
-  if (ciphers !== undefined && typeof ciphers !== 'string') {
-    throw new TypeError(`tls(): ciphers must be a string, but it is ${shown(ciphers)}`)
-  }
-  if (clientCertificate !== undefined) {
-    checkName('tls(): clientCertificate', clientCertificate, ['request', 'require'])
+  checkFields('tls()', settings, TLS)
+  const { minVersion, maxVersion } = settings
+  if (minVersion === undefined || maxVersion === undefined || minVersion <= maxVersion) return
+  throw new TypeError(`tls(): minVersion ${shown(minVersion)} is above ${shown(maxVersion)}`)
+}
+
+function areCiphers(value: unknown): boolean {
+  if (typeof value !== 'string') return false
+  try {
+    return Boolean(createSecureContext({ ciphers: value }))
+  } catch {
+    return false
   }
 }
 

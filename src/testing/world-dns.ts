@@ -5,9 +5,9 @@
  */
 import type { RecordOptions, WorldDns } from './api.js'
 import type { WorldClock } from './clock.js'
-import { checkKeys, checkName } from './named.js'
-import { plainName } from './names.js'
-import { checkCount, checkFaultOptions, type Register, Standing } from './standing.js'
+import { checkName, isFlag, wholeFrom } from './named.js'
+import { isHostName, plainName } from './names.js'
+import { checkBounds, type Register, Standing } from './standing.js'
 import type { Zone } from './zone.js'
 import { RECORD_TYPES, type RecordType, recordsOf } from './zone-records.js'
 
@@ -16,9 +16,10 @@ export interface WorldDnsSetup {
   port: number
   clock: WorldClock
   register: Register
+  assertOpen: (what: string) => void
 }
 
-export function worldDns({ zone, port, clock, register }: WorldDnsSetup): WorldDns {
+export function worldDns({ assertOpen, zone, port, clock, register }: WorldDnsSetup): WorldDns {
   return {
     port,
     server: `127.0.0.1:${port}`,
@@ -26,6 +27,7 @@ export function worldDns({ zone, port, clock, register }: WorldDnsSetup): WorldD
       return zone.dnssec.validating
     },
     set validating(on: boolean) {
+      isFlag('dns.validating', on)
       zone.dnssec.validating = on
     },
     set: (
@@ -34,10 +36,11 @@ export function worldDns({ zone, port, clock, register }: WorldDnsSetup): WorldD
       data: readonly unknown[],
       options: RecordOptions = {},
     ) => {
-      checkKeys('dns.set(): the options', options, ['ttl', 'times', 'during'])
       const { ttl, ...bounds } = options
-      checkCount('dns.set(): ttl', ttl, 0)
-      checkFaultOptions('dns.set()', bounds)
+      assertOpen('dns.set()')
+      isHostName('dns.set(): the name', name)
+      if (ttl !== undefined) wholeFrom(0)('dns.set(): ttl', ttl)
+      checkBounds('dns.set(): the options', bounds)
       const records = recordsOf(type, data, ttl)
       const standing = new Standing({ title: `${type} ${name}`, clock, options: bounds })
       if (standing.bounded) register.add('dns', standing)
@@ -46,6 +49,7 @@ export function worldDns({ zone, port, clock, register }: WorldDnsSetup): WorldD
       return standing
     },
     unset: (name, type) => {
+      isHostName('dns.unset(): the name', name)
       checkName('dns.unset(): the type', type, RECORD_TYPES)
       zone.unset(plainName(name), type)
     },

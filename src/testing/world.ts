@@ -26,8 +26,8 @@ import type { MxHost, MxOptions, SmartHostOptions } from './host-api.js'
 import { type Inbox, newInbox } from './inbox.js'
 import type { Judged } from './judged.js'
 import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet } from './log.js'
-import type { MxServer } from './mx-server.js'
-import { checkKeys, shown } from './named.js'
+import { MX_OPTIONS, type MxServer } from './mx-server.js'
+import { checkFields, isFlag, isText, must, shown, wholeFrom } from './named.js'
 import { canonicalName } from './names.js'
 import type { Network } from './network.js'
 import { type NodemailerOptions, nodemailerOptions } from './nodemailer-options.js'
@@ -75,7 +75,8 @@ export class World implements MailWorld {
     const { clock, zone, register, log } = surroundings
     this.#network = network
     this.clock = clock
-    this.dns = worldDns({ zone, port: dnsServer.port, clock, register })
+    const assertOpen = (what: string) => this.assertOpen(what)
+    this.dns = worldDns({ zone, port: dnsServer.port, clock, register, assertOpen })
     const check = () => this.#check()
     const explain = () => this.explain()
     this.inbox = newInbox({ name: 'any host', log, explain, check })
@@ -98,19 +99,22 @@ export class World implements MailWorld {
   }
 
   domain(name: string, options?: DomainOptions): Domain {
-    this.#assertOpen('domain()')
+    this.assertOpen('domain()')
     if (options !== undefined) checkDomainOptions(options)
-    return this.#population.domain(canonicalName(name), options)
+    return this.#population.domain(canonicalName(name, 'domain(): the name'), options)
   }
 
   mx(name: string, options?: MxOptions): MxServer {
-    this.#assertOpen('mx()')
-    return this.#population.host(canonicalName(name), options)
+    this.assertOpen('mx()')
+    if (options !== undefined) checkFields('mx(): the options', options, MX_OPTIONS)
+    return this.#population.host(canonicalName(name, 'mx(): the name'), options)
   }
 
   smartHost(name: string, options?: SmartHostOptions): MxServer {
-    this.#assertOpen('smartHost()')
-    return this.#population.host(canonicalName(name), options, { port: 587 })
+    this.assertOpen('smartHost()')
+    return this.#population.host(canonicalName(name, 'smartHost(): the name'), options, {
+      port: 587,
+    })
   }
 
   options(): SenderOptions {
@@ -124,13 +128,13 @@ export class World implements MailWorld {
   }
 
   nodemailer(host?: MxHost): NodemailerOptions {
-    this.#assertOpen('nodemailer()')
+    this.assertOpen('nodemailer()')
     const { name, ca, connect } = this.options()
     return nodemailerOptions({ host: this.#submission(host), name, ca, connect })
   }
 
   async env(host?: MxHost): Promise<ProcessEnvironment> {
-    this.#assertOpen('env()')
+    this.assertOpen('env()')
     const submission = this.#submission(host)
     this.#gate ??= Gate.open({
       clock: this.clock,
@@ -188,6 +192,7 @@ export class World implements MailWorld {
   }
 
   chaos(options: ChaosOptions): FaultHandle {
+    this.assertOpen('chaos()')
     checkChaos(options)
     const random = seeded(options.seed ?? 1)
     this.#parts.seed(random)
@@ -219,6 +224,7 @@ export class World implements MailWorld {
   }
 
   reset(): void {
+    this.assertOpen('reset()')
     const { zone, register } = this.#parts.surroundings
     zone.reset()
     register.clear()
@@ -230,10 +236,15 @@ export class World implements MailWorld {
   }
 
   async expose(): Promise<ExposedWorld> {
+    this.assertOpen('expose()')
     const { connect } = this.options()
     const exposed = await exposeWorld({ connect, dnsPort: this.dns.port })
     this.#exposed.add(exposed)
     return exposed
+  }
+
+  assertOpen(what: string): void {
+    if (this.#closed !== undefined) throw new Error(`${what}: this mail world is closed`)
   }
 
   close(): Promise<void> {
@@ -274,18 +285,21 @@ export class World implements MailWorld {
   #submission(host: MxHost | undefined): MxServer {
     const name = host?.name ?? OWN_SMART_HOST
     const existing = this.#population.existingHost(name)
-    if (existing !== undefined) return existing
-    return this.smartHost(name, { relays: true })
-  }
-
-  #assertOpen(what: string): void {
-    if (this.#closed !== undefined) throw new Error(`${what}: this mail world is closed`)
+    if (host !== undefined) {
+      must('one of this world, such as world.smartHost(name)', (one) => one === existing)(
+        'The host',
+        host,
+      )
+    }
+    return existing ?? this.smartHost(name, { relays: true })
   }
 }
 
+const WORLD = { name: isText, dnsTimeout: wholeFrom(1), strict: isFlag }
+
 /** Throws a TypeError that names what is wrong with the options of a world. */
 export function checkWorldOptions(options: MailWorldOptions): void {
-  checkKeys('createMailWorld(): the options', options, ['name', 'dnsTimeout', 'strict'])
+  checkFields('createMailWorld()', options, WORLD)
 }
 
 /** Whether a command is under way. */

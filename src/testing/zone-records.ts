@@ -5,6 +5,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { checkKeys, checkName, shown } from './named.js'
+import { isHostName } from './names.js'
 
 /** The types of records that a world knows. */
 export const RECORD_TYPES = ['A', 'AAAA', 'CNAME', 'MX', 'PTR', 'SRV', 'TLSA', 'TXT'] as const
@@ -72,6 +73,7 @@ function plainData(type: 'A' | 'AAAA' | 'CNAME' | 'PTR', datum: unknown): string
   if (typeof datum !== 'string') throw wrong(type, "a string, such as 'mx.example.com'", datum)
   if (type === 'A' && !isIPv4(datum)) throw wrong(type, 'an IPv4 address', datum)
   if (type === 'AAAA' && !isIPv6(datum)) throw wrong(type, 'an IPv6 address', datum)
+  if (type === 'CNAME' || type === 'PTR') isHostName(`dns.set(): a datum of ${type}`, datum)
   return datum
 }
 
@@ -82,6 +84,7 @@ function mxData(datum: unknown): { preference: number; exchange: string } {
   if (!isNumber(preference, 65_535) || typeof exchange !== 'string') {
     throw wrong('MX', MX_EXAMPLE, datum)
   }
+  isHostName('dns.set(): exchange', exchange)
   return { preference, exchange }
 }
 
@@ -94,6 +97,7 @@ function srvData(datum: unknown): SrvData {
   const { priority = 0, weight = 0, port, target } = datum
   const numbers = [priority, weight, port].every((number) => isNumber(number, 65_535))
   if (!numbers || typeof target !== 'string') throw wrong('SRV', example, datum)
+  isHostName('dns.set(): target', target)
   return { priority: Number(priority), weight: Number(weight), port: Number(port), target }
 }
 
@@ -114,8 +118,9 @@ function tlsaData(datum: unknown): TlsaData {
 
 function textData(datum: unknown): string | readonly string[] {
   if (typeof datum === 'string') return datum
-  if (Array.isArray(datum) && datum.every((text) => typeof text === 'string')) return datum
-  throw wrong('TXT', 'a string, or a list of strings', datum)
+  const isShort = (text: unknown) => typeof text === 'string' && Buffer.byteLength(text) <= 255
+  if (Array.isArray(datum) && datum.every(isShort)) return datum
+  throw wrong('TXT', 'a string, or a list of strings of up to 255 bytes', datum)
 }
 
 function isObject(datum: unknown): datum is Record<string, unknown> {

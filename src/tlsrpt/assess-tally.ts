@@ -49,7 +49,7 @@ export class PolicyTally {
   readonly #policyType: string
   readonly #senders = new Map<string, Seen>()
   readonly #days = new Map<DayNumber, { sessions: number; failed: number }>()
-  /** Days with sessions that met the policy: what else is reported does not speak for it */
+  /** Days with sessions that met the policy, which alone count as covered */
   readonly #covered = new Set<DayNumber>()
   readonly #modes = new Map<ModeSeen['mode'], Mode>()
   readonly #groups = new Map<string, Group>()

@@ -4,8 +4,10 @@
  *
  * @module
  */
+
 import { createHash } from 'node:crypto'
 import { toALabels } from '../dns/domain-name.js'
+import { argumentError, checkKnown } from '../option-checks.js'
 import { type DayNumber, dayNumber, daysOf } from './assess-days.js'
 import { compare, PolicyTally } from './assess-tally.js'
 import type { AssessOptions, DomainAssessment } from './assess-types.js'
@@ -27,6 +29,11 @@ export function assess(
   reports: Iterable<TlsReport>,
   options: AssessOptions = {},
 ): DomainAssessment[] {
+  if (!Array.isArray(reports) && !(Symbol.iterator in Object(reports))) {
+    const must = 'must be an array of reports, as readReports() returns it'
+    throw argumentError(['assess()', 'reports'], must, reports)
+  }
+  checkKnown(options, ['now', 'days'], { call: 'assess()' })
   const all = [...reports]
   const assessor = new Assessor({ ...options, ...windowOf(all, options) })
   for (const report of all) assessor.add(report)

@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import { randomUUID } from 'node:crypto'
+import { checkKnown, number } from '../option-checks.js'
 import { Tally } from './counts.js'
 import type { Day } from './day.js'
 import {
@@ -48,7 +50,8 @@ const MAX_WRITERS = 10_000
  * const reporter = new TlsReporter({ ...options, store: memoryReportStore() })
  */
 export function memoryReportStore(options: MemoryReportStoreOptions = {}): ReportStore {
-  const { maxDomains = 100_000 } = options
+  checkKnown(options, ['maxDomains'], { call: 'memoryReportStore()' })
+  const maxDomains = number(options, 'maxDomains', { default: 100_000, min: 1 })
   const counted = new Map<string, Counted>()
   const reports = new Map<string, Report>()
   const writers = new Map<string, number>()

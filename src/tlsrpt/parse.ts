@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { argumentError, checkKnown } from '../option-checks.js'
 import { ReportSyntaxError } from './read-error.js'
 import type { Report } from './read-fields.js'
 import { type ParseReportOptions, type ReadOptions, Search } from './read-search.js'
@@ -31,6 +32,14 @@ export type { ParseReportOptions, ReadOptions } from './read-search.js'
  * a mail, and `postal-mime` is not installed
  */
 export function readReports(bytes: Uint8Array | string, options: ReadOptions = {}): Report[] {
+  if (typeof bytes !== 'string' && !(bytes instanceof Uint8Array)) {
+    throw argumentError(
+      ['readReports()', 'bytes'],
+      'must be the bytes of a file, or its text',
+      bytes,
+    )
+  }
+  checkKnown(options, ['maxSize', 'fileName', 'onUnreadable'], { call: 'readReports()' })
   const search = new Search(options)
   search.file(bytes)
   return search.result()

@@ -162,7 +162,7 @@ class Reading {
   #policy(json: JsonObject): ReportedPolicy {
     const policy = isObject(json.policy) ? json.policy : json
     const policyString = textsOf(policy['policy-string'])
-    const failureDetails = listOf(json['failure-details'])
+    const failureDetails = listOf(json['failure-details'] ?? policy['failure-details'])
       .filter((item) => item !== null)
       .map((item) => this.#details(objectOf(item, 'a failure')))
     return {
@@ -170,7 +170,7 @@ class Reading {
       ...optional('policyString', policyString),
       policyDomain: this.#policyDomain(policy['policy-domain']),
       ...optional('mxHost', textsOf(policy['mx-host'])),
-      ...this.#counts(json.summary, failureDetails),
+      ...this.#counts(json.summary ?? policy.summary, failureDetails),
       failureDetails,
     }
   }
@@ -226,7 +226,7 @@ class Reading {
       ...optional('receivingMxHostname', textOf(json['receiving-mx-hostname'])),
       ...optional('receivingMxHelo', textOf(json['receiving-mx-helo'])),
       ...optional('receivingIp', textOf(json['receiving-ip'])),
-      // A failure that is told of has happened
+      // A failure with details has happened
       failedSessionCount: countOf(json['failed-session-count']) ?? 1,
       ...optional('additionalInformation', textOf(json['additional-information'])),
       ...optional('failureReasonCode', textOf(json['failure-reason-code'])),

@@ -27,13 +27,13 @@ export interface JsonBudget {
   containers: number
 }
 
-/** Longer names are not known: the longest has 30 characters, each of which may be escaped. */
+/** Longest field name in the text: 30 characters, each of which may be escaped. */
 const MAX_FIELD_NAME = 200
 
-/** Damaged values that are skipped in one text, each of them an error with a stack trace. */
+/** Maximum number of damaged values in one text, each an error with a stack trace. */
 const MAX_SKIPS = 1000
 
-/** Characters behind damage that are read once more, in one text. */
+/** Maximum number of characters read again behind damage, in one text. */
 const MAX_AGAIN = 1024 * 1024
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
@@ -49,7 +49,7 @@ export class JsonReader {
   readonly #fields: ReadonlySet<string>
   readonly #budget: JsonBudget
   #at = 0
-  /** Where the last value begins */
+  /** Start of the last value */
   #start = 0
   #skips = MAX_SKIPS
   #again = 0
@@ -66,7 +66,7 @@ export class JsonReader {
     return this.#text.slice(this.#start)
   }
 
-  /** Goes on at the next line that begins with an object. Returns false where there is none. */
+  /** Moves to the next line that begins with an object. Returns false without one. */
   skipToNextLine(): boolean {
     const line = this.#text.indexOf('\n{', this.#start)
     this.#again += this.#at - line

@@ -124,10 +124,10 @@ const PROGRAM = `
 const { workerData } = require('node:worker_threads')
 const { port, signal, path, limits } = workerData
 const flag = new Int32Array(signal)
-const loaded = require(path)
-const PostalMime = loaded.default ?? loaded
 
 async function read(bytes) {
+  const loaded = require(path)
+  const PostalMime = loaded.default ?? loaded
   const mail = await PostalMime.parse(bytes, limits)
   const field = (name) => mail.headers.find(({ key }) => key === name)?.value ?? ''
   return {
@@ -155,7 +155,7 @@ class MailThread {
   #running: { worker: Worker; port: MessagePort; flag: Int32Array } | undefined
 
   ask(mail: Buffer): Answer {
-    this.#running ??= start()
+    this.#running ??= this.#start()
     const { worker, port, flag } = this.#running
     Atomics.store(flag, 0, 0)
     const copy = new Uint8Array(mail)
@@ -168,6 +168,17 @@ class MailThread {
       return { error: `it took more than ${TIMEOUT} ms` }
     }
     return receiveMessageOnPort(port)?.message
+  }
+
+  #start() {
+    const running = start()
+    // A mail for which the memory does not suffice ends the thread, and nothing else
+    running.worker
+      .on('error', () => undefined)
+      .on('exit', () => {
+        if (this.#running === running) this.#running = undefined
+      })
+    return running
   }
 }
 

@@ -56,7 +56,7 @@ function fromRfc3339(text: string): Date | undefined {
   const [, date, time, seconds = ':00', zone = 'Z'] = RFC_3339.exec(text) ?? []
   if (date === undefined) return undefined
   const offset = zone.replace(/^([+-]\d\d)(\d\d)$/, '$1:$2').toUpperCase()
-  // A leap second is no time to JavaScript
+  // JavaScript has no leap seconds
   return valid(new Date(`${date}T${time}${seconds.replace(':60', ':59')}${offset}`))
 }
 

@@ -8,6 +8,8 @@
  */
 import { ask, isTextRecord, type Resolver } from '../dns/resolver.js'
 import {
+  checkRecords,
+  checkText,
   type Field,
   firstOfEach,
   parseTagList,
@@ -42,6 +44,7 @@ const VERSION = 'TLSRPTv1'
  * @throws RecordSyntaxError, also when no URI is usable
  */
 export function parseTlsRptRecord(txt: string): TlsRptRecord {
+  checkText('parseTlsRptRecord()', txt)
   const fields = firstOfEach(parseTagList(txt, { version: VERSION, unchecked: ['rua'] }))
   const value = fields.find(({ name }) => name === 'rua')?.value ?? ''
   const rua = [...new Set(value.split(',').map(trimWhiteSpace))].filter(isUsable)
@@ -62,6 +65,7 @@ export function parseTlsRptRecord(txt: string): TlsRptRecord {
 export function selectTlsRptRecord(
   rrset: readonly (readonly string[])[],
 ): TlsRptRecord | undefined {
+  checkRecords('selectTlsRptRecord()', rrset)
   // Counted before parsing, as with MTA-STS
   const [record, ...others] = selectRecords(rrset, VERSION)
   if (record === undefined || others.length > 0) return undefined

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { argumentError } from '../option-checks.js'
 import type { ResultType } from '../tls/failures.js'
 
 /** `policy-type` of RFC 8460 §4.4. */
@@ -70,6 +71,9 @@ export interface FailureDescription {
 
 /** Returns the report as JSON, which {@link parseReport} reads back as the same report. */
 export function formatReport(report: TlsReport): string {
+  if (!Array.isArray(report?.policies) || typeof report.dateRange !== 'object') {
+    throw argumentError(['formatReport()', 'report'], 'must be a report', report)
+  }
   const { organizationName, dateRange, contactInfo, reportId, policies } = report
   // JSON omits undefined fields (RPT-15), and keeps this order
   return JSON.stringify({

@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { MtaStsError } from '../errors.js'
-import { checkKnown } from '../option-checks.js'
+import { argumentError, checkKnown } from '../option-checks.js'
 import { isRow } from '../storage/sqlite-file.js'
 import { SharedFile } from '../storage/sqlite-writes.js'
 import {
@@ -59,6 +59,9 @@ export function sqliteReportStore(
   path: string,
   options: SqliteReportStoreOptions = {},
 ): ReportStore {
+  if (typeof path !== 'string') {
+    throw argumentError(['sqliteReportStore()', 'path'], 'must be the path of a file', path)
+  }
   checkKnown(options, ['busyTimeout'], { call: 'sqliteReportStore()' })
   const { busyTimeout = 5_000 } = options
   const file = new SharedFile<Statements>({ path, busyTimeout, format: REPORT_FILE })

@@ -23,7 +23,7 @@ export interface Row {
   theirs?: Spread
   /** Of each pair */
   compared?: { by: 'ratio' | 'difference'; spread: Spread; unit: Unit }
-  /** Processor time of the other leg by that of ours, where both do the same work: above 1, ours needs less */
+  /** Processor time of the other leg divided by ours, if both do the same work: above 1, ours needs less */
   cpu?: Spread
   target?: Target
 }

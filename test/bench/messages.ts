@@ -21,16 +21,16 @@ export function messageTo(recipient: string): SendMailOptions {
   }
 }
 
-/** What the MX host must have counted. */
+/** The counts that the MX host must have. */
 export interface Expected {
   messages: number
   /** Default: one for each message */
   recipients?: number
-  /** Of each message, at least; default: those of {@link messageTo} */
+  /** Minimum of each message; default: those of {@link messageTo} */
   size?: number
 }
 
-/** @throws unless the MX host has counted this since it was last asked, all of it over TLS */
+/** @throws unless the MX host has these counts since the last call, all over TLS */
 export async function checkTaken(sink: Server<'sink'>, expected: Expected): Promise<SinkCounts> {
   const { messages, recipients = messages, size = TEXT.length } = expected
   const counts = await sink.take()

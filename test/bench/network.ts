@@ -16,7 +16,7 @@ export interface NetworkOptions {
   mxHosts: readonly string[]
   /** The domains with a policy host; all of them have a record */
   policyDomains?: readonly string[]
-  /** How many policy hosts share a certificate; default 1, as in the wild */
+  /** Number of policy hosts that share a certificate; default 1, as in reality */
   domainsPerCertificate?: number
   /** Habits of the MX host */
   sink?: Pick<SinkSetup, 'delay' | 'pipelining'>
@@ -29,7 +29,7 @@ export const MAX_AGE = 604_800
 /** The senders' name in EHLO. */
 export const SENDER = 'mail.sender.example'
 
-/** Of the documentation ranges: it is let through by every sender, and leads nowhere. */
+/** A documentation address: every sender accepts it, and it leads nowhere. */
 export const ADDRESS = '192.0.2.1'
 
 /** As of nearby resolvers; no run lasts as long. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Milliseconds from one look to the next. */
+/** Interval of the measurements, in milliseconds. */
 const INTERVAL = 5
 
 /** Returns the bytes in heap and buffers that are in use at most while the work is done, beyond those before it. */

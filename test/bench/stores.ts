@@ -21,13 +21,13 @@ export const MX_HOST = 'mx.fleet.example'
 
 /** Policies `d0.example`, `d1.example` and so on; one in `due` was fetched two days ago, the others just now. */
 export interface FilledStore extends AsyncDisposable {
-  /** A store that knows nothing of the others; `MtaSts` closes it */
+  /** A separate store; `MtaSts` closes it */
   open(): PolicyStore
 }
 
 export interface Backend {
   name: string
-  /** Why there is none here; undefined where there is */
+  /** The reason why it is missing here; undefined if it is not */
   whyNot(): Promise<string | undefined>
   fill(count: number, due: number): Promise<FilledStore>
 }
@@ -46,7 +46,7 @@ function template(now: number): string {
   return `{"startedAt":%T,"fetchedAt":%T,"expiresAt":%E,${entry.slice(1)}`
 }
 
-/** Parameters: time of those that are due, of the others, life, one in how many is due, count, template. */
+/** Parameters: time of those that are due, of the others, life, share that is due, count, template. */
 const FILL_TABLE = `
   WITH RECURSIVE row(n, at) AS (
     SELECT 0, ?1

@@ -71,7 +71,26 @@ describe('senders with a cached policy, without a store', () => {
 })
 
 describe('a sender with the policy of a store', () => {
-  async function lookWith(domain: MailDomain, entry: Partial<StoredPolicy>): Promise<CheckReport> {
+  it('is not known where the store fails; the rest of the report is as usual', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const store: PolicyStore = {
+      get: async () => {
+        throw new Error('disk I/O error')
+      },
+      set: async () => undefined,
+      delete: async () => undefined,
+    }
+    const { verdict, held } = await lookWith(domain, {}, store)
+    expect(verdict).toMatchObject({ status: 'fine', exitStatus: 0 })
+    expect(held).toMatchObject({ status: 'unknown', exitStatus: 3, source: 'unknown' })
+    expect(held?.text).toContain('the store does not answer (disk I/O error)')
+  })
+
+  async function lookWith(
+    domain: MailDomain,
+    entry: Partial<StoredPolicy>,
+    failing?: PolicyStore,
+  ): Promise<CheckReport> {
     const now = stage.world.clock.now()
     const stored = {
       ...{ id: 'held1', fetchedAt: now - DAY, usedAt: now, expiresAt: now - DAY + WEEK },
@@ -86,7 +105,11 @@ describe('a sender with the policy of a store', () => {
     const { resolver, connect, now: clock } = stage.world.options()
     const write = () => undefined
     const context = { stdout: { write }, stderr: { write }, env: {}, resolver, connect, now: clock }
-    const run = await openRun({ connect: true, ca: join(stage.folder, 'ca.pem') }, context, store)
+    const run = await openRun(
+      { connect: true, ca: join(stage.folder, 'ca.pem') },
+      context,
+      failing ?? store,
+    )
     return examine(domain.name, run, { onStep: () => undefined })
   }
 

@@ -3,7 +3,10 @@ import { writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { CheckReport } from '../../src/cli/check/findings.js'
 import { InOrder } from '../../src/cli/check/in-order.js'
+import { checkMany } from '../../src/cli/check/many.js'
+import { openRun } from '../../src/cli/check/open-run.js'
 import { MAX_SOCKETS } from '../../src/cli/check/sessions.js'
 import { Gate } from '../../src/net/gate.js'
 import { useWorld } from './support.js'
@@ -69,7 +72,55 @@ describe('lists of domains', () => {
   })
 })
 
+describe('the set-up', () => {
+  it('ends at Ctrl-C while standard input is read, with status 3', async () => {
+    const interrupted = new AbortController()
+    async function* endless() {
+      yield Buffer.from('a.example\n')
+      interrupted.abort(new Error('interrupted'))
+      await new Promise<never>(() => undefined)
+    }
+    const { status, stdout, stderr } = await stage.cli(['check', '-'], {
+      stdin: endless(),
+      signal: interrupted.signal,
+    })
+    expect([status, stdout, stderr]).toEqual([3, '', 'mta-sts: interrupted\n'])
+  })
+
+  it('refuses a file without an end as a list', async () => {
+    const { status, stderr } = await stage.cli(['check', '--file', '/dev/zero'])
+    expect(status).toBe(2)
+    expect(stderr).toContain('The file of --file is too long for a list of domains.')
+  })
+})
+
 describe('results as they come', () => {
+  it('go on after a domain whose examination throws', async () => {
+    const [one, two] = [goodDomain(), goodDomain()]
+    const { resolver, connect, now } = stage.world.options()
+    const lines: CheckReport[] = []
+    const output = { write: () => undefined }
+    const context = { ...{ stdout: output, stderr: output, env: {} }, resolver, connect, now }
+    const run = await openRun({ ca: stage.caFile }, context, undefined)
+    let looks = 0
+    const faulty = () => {
+      if (looks++ === 0) throw new Error('a bug')
+      return now()
+    }
+    const list = [one, two].map((domain) => ({ written: domain, domain }))
+    const status = await checkMany(list, {
+      run: { ...run, settings: { ...run.settings, now: faulty } },
+      ...{ context, concurrency: 1, deadline: 60_000 },
+      printer: { add: (report) => void lines.push(report) },
+    })
+    expect(status).toBe(3)
+    expect(lines.map(({ domain, verdict }) => [domain, verdict.status])).toEqual([
+      [one, 'unknown'],
+      [two, 'fine'],
+    ])
+    expect(lines[0]?.verdict.text).toBe('it could not be looked at: a bug')
+  })
+
   it('prints other results while a dead domain is waited for', async () => {
     const dead = deadDomain()
     const good = Array.from({ length: 5 }, goodDomain)

@@ -101,6 +101,15 @@ describe('mta-sts check, as text', () => {
     expect(heads).toEqual([...names, 'no-such.example'])
   })
 
+  it('names a few of thousands of patterns without an MX record', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const many = Array.from({ length: 2000 }, (_, index) => `mx${index}.old.example`)
+    domain.policy({ patterns: [domain.mx().name, ...many] })
+    const { stdout } = await stage.cli(['check', domain.name])
+    expect(stdout).toContain('and 1995 more)')
+    expect(stdout.split('\n').length).toBeLessThan(100)
+  })
+
   it('accepts U-labels', async () => {
     const { status, stdout } = await stage.cli(['check', 'Bücher.example'])
     expect(status).toBe(1)

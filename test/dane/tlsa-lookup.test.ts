@@ -388,7 +388,7 @@ describe('a resolver of the caller’s own', () => {
     })
   })
 
-  it('that hangs once is asked again by the next delivery', async () => {
+  it('that once does not answer is asked again by the next delivery', async () => {
     const good = fakeResolver({ [`MX ${DOMAIN}`]: secure(mxRecord) })
     let asked = 0
     const query: typeof good.query = (name, type) =>
@@ -398,7 +398,7 @@ describe('a resolver of the caller’s own', () => {
     expect(await lookups.mx(DOMAIN, 1000)).toMatchObject({ kind: 'found', secure: true })
   })
 
-  it('that rotates the records makes no other proof', async () => {
+  it('that rotates the records does not change the proof', async () => {
     const next: TlsaRecord = { ...EE, data: new Uint8Array(32).fill(2) }
     const demands = await Promise.all(
       [secure(EE, next), secure(next, EE)].map((entry) => lookUp({ [TLSA]: entry })),

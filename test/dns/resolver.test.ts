@@ -89,7 +89,7 @@ describe('a failed lookup', () => {
     })
   })
 
-  test('[STS-56] a list with holes in it is no empty answer', async () => {
+  test('[STS-56] is a sparse list, which is not an empty answer', async () => {
     const isText = (record: unknown) => typeof record === 'string'
     expect(await ask(async () => new Array(3), TIMEOUT, isText)).toMatchObject({ kind: 'failed' })
   })

@@ -33,7 +33,7 @@ const TESTS: Readonly<Record<string, (block: Block) => number>> = {
   ini: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
   toml: ({ page }) => (OF_HOSTS.has(page) ? 1 : 0),
   // Output; below
-  text: ({ page }) => (OF_HOSTS.has(page) || page === 'README.md' ? 1 : 0),
+  text: ({ page }) => (OF_HOSTS.has(page) || EXCERPTS.includes(page) ? 1 : 0),
   // Below
   diagram: ({ page }) => (page === 'docs/control-flow.md' ? 1 : 0),
 }
@@ -81,29 +81,34 @@ describe('the diagram', () => {
   })
 })
 
-describe('the README', () => {
-  const shown = BLOCKS.filter(({ page, language }) => page === 'README.md' && language === 'text')
+/** Pages that show lines of a screen, which another page has whole. */
+const EXCERPTS = ['README.md', 'docs/reports.md']
 
-  it('begins with lines of the demo', () => {
+describe('lines of a screen', () => {
+  const shown = BLOCKS.filter(
+    ({ page, language }) => EXCERPTS.includes(page) && language === 'text',
+  )
+
+  it('of the demo are what the README begins with', () => {
     const demo = BLOCKS.find(({ code }) => readScreen(code).command === 'npm run demo')
     expect(demo?.code).toContain(shown[0]?.code)
     expect(shown[0]?.line).toBeLessThan(10)
   })
 
-  it('shows four lines of a screen each time; another page has it whole', () => {
-    const whole = BLOCKS.filter(({ language }) => language === 'console').map(({ code }) => code)
-    expect(shown).toHaveLength(2)
+  it('are on a screen that another page has whole, and few', () => {
+    const screens = BLOCKS.filter(({ language }) => language === 'console')
+    expect(shown).toHaveLength(3)
     for (const { code } of shown) {
-      expect(code.trimEnd().split('\n')).toHaveLength(4)
-      expect(whole.filter((screen) => screen.includes(code))).toHaveLength(1)
+      expect(code.trimEnd().split('\n').length).toBeLessThanOrEqual(6)
+      expect(screens.filter((screen) => screen.code.includes(code))).toHaveLength(1)
     }
-    expect(
-      BLOCKS.filter(({ page, language }) => page === 'README.md' && language === 'console'),
-    ).toEqual([])
+  })
+
+  it('stand for it on the pages of the package', () => {
+    const long = BLOCKS.filter(({ page, language }) => isPacked(page) && language === 'console')
+    expect(long).toEqual([])
   })
 })
-
-const ON_DELIVERIES = ['control-flow', 'errors', 'roll-out'].map((name) => `docs/${name}.md`)
 
 describe('links', () => {
   it.each(PAGES)('of %s lead somewhere', (page) => {
@@ -126,9 +131,7 @@ describe('links', () => {
     expect(linksOf(pageAt('CONTRIBUTING.md'))).toEqual(expect.arrayContaining(others))
   })
 
-  const READ_FIRST = ['README.md', 'SECURITY.md', ...ON_DELIVERIES]
-
-  it.each(READ_FIRST)('of %s lead to what is in the package', (page) => {
+  it.each(PAGES.filter(isPacked))('of %s lead to what is in the package', (page) => {
     const outside = linksOf(pageAt(page))
       .filter((link) => !link.startsWith('https:') && !link.startsWith('#'))
       .map((link) => normalize(join(dirname(page), link.split('#')[0] ?? '')))

@@ -25,7 +25,7 @@ const onCommandPage = (command: string, where: Screen['where'] = 'files'): Scree
 
 export const SCREENS: readonly Screen[] = [
   onCommandPage('mta-sts check --connect broken.example', 'world'),
-  { page: 'docs/control-flow.md', command: 'npm run demo', where: 'npm' },
+  { page: 'CONTRIBUTING.md', command: 'npm run demo', where: 'npm' },
   ...['check', 'watch', 'generate', 'report', 'cache', 'reports'].map((name) =>
     onCommandPage(`mta-sts ${name} --help`),
   ),
@@ -34,8 +34,8 @@ export const SCREENS: readonly Screen[] = [
   ),
   onCommandPage('mta-sts check good.example', 'world'),
   onCommandPage('mta-sts report report.json'),
-  { page: 'docs/reports.md', command: 'mta-sts report Maildir', where: 'files' },
-  { page: 'docs/reports.md', command: 'mta-sts report --details report.json', where: 'files' },
+  onCommandPage('mta-sts report Maildir'),
+  onCommandPage('mta-sts report --details report.json'),
   onCommandPage('mta-sts cache --store sqlite:mta-sts.db', 'sqlite'),
 ]
 

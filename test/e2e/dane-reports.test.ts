@@ -60,8 +60,8 @@ describe('[DANE-14] a report', () => {
         policyType: 'tlsa',
         policyDomain: mx,
         policyString: [
-          expect.stringMatching(/^3 1 1 [0-9A-F]{64}$/),
           expect.stringMatching(/^2 1 1 [0-9A-F]{64}$/),
+          expect.stringMatching(/^3 1 1 [0-9A-F]{64}$/),
         ],
         successes: 1,
         failures: [],

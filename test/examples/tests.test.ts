@@ -23,7 +23,7 @@ const SUMMARIES: Readonly<Record<string, RegExp>> = {
 describe('the tests of a program', () => {
   const files = readdirSync(join(EXAMPLES, 'testing')).filter((name) => name.includes('.test.'))
 
-  it('are there', () => expect(files.toSorted()).toEqual(Object.keys(SUMMARIES).toSorted()))
+  it('are all tested', () => expect(files.toSorted()).toEqual(Object.keys(SUMMARIES).toSorted()))
 
   it.each(files.filter((name) => name.endsWith('.ts')))(
     '%s',

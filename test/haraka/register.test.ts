@@ -17,7 +17,7 @@ describe('config/mta-sts.ini', () => {
     rmSync(folder, { recursive: true })
   })
 
-  /** Registers the plugin; Haraka has made nothing of the file. */
+  /** Registers the plugin; Haraka has not read the file. */
   function start() {
     const parts = modules()
     const plugin = {
@@ -48,7 +48,7 @@ describe('config/mta-sts.ini', () => {
     },
   )
 
-  it('stops Haraka where it cannot be read', () => {
+  it('stops Haraka if it cannot be read', () => {
     mkdirSync(join(folder, 'config', 'mta-sts.ini'))
     const message = expect.stringContaining('mta-sts.ini cannot be read')
     expect(start).toThrow(expect.objectContaining({ code: 'ECONFIG', message }))

@@ -1,6 +1,6 @@
-/** Stands for Haraka where no real one is started. */
+/** A substitute for Haraka. */
 
-/** Parts of Haraka's code, as far as the plugin looks at them. */
+/** The parts of Haraka's code that the plugin checks. */
 export function modules(version = '3.3.4') {
   const get_client = (callback: (...facts: unknown[]) => void, socket: unknown) => {
     callback(null, socket)

@@ -36,7 +36,7 @@ export async function runCases(
   const askedByCheck = new Map<string, number>()
   for (const round of [1, 2]) {
     if (round === 2) await change(lab, domains)
-    // Of the second message it can say something only where it sees what the sender has cached
+    // It can judge the second message only if it sees the sender's cache
     if (round === 1 || STORE !== undefined) {
       tell(`check --connect of ${domains.length} domains`)
       const before = await lab.nginx.requests()
@@ -68,7 +68,7 @@ export async function runCases(
 /** The sender's cache as a file, where this Node has SQLite: 22.13 and later. */
 const STORE = process.getBuiltinModule('node:sqlite') === undefined ? undefined : 'policies.sqlite'
 
-/** How many domains are sent to at the same time. */
+/** Number of domains in parallel. */
 const AT_ONCE = 24
 
 async function atOnce<T>(
@@ -147,7 +147,7 @@ export function endedSessions(lab: Lab): Promise<MxSession[]> {
 
 interface Evidence {
   sent: Sent[]
-  /** What `check` said before the first message, and before the second; by domain */
+  /** Results of `check` before the first and the second message, by domain */
   checked: ReadonlyArray<ReadonlyMap<string, CheckReport>>
   sessions: MxSession[]
   /** By policy host */

@@ -34,7 +34,7 @@ const SPECS: Record<Certificate, (host: Named) => CertificateSpec> = {
   'ip-address': ({ ipv4 }) => ({ san: [`IP:${ipv4}`] }),
 }
 
-/** What the certificate of a host says. */
+/** Returns the certificate data of a host. */
 export function certificateSpec(host: Named, certificate: Certificate): CertificateSpec {
   return SPECS[certificate](host)
 }

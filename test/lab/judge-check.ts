@@ -1,5 +1,5 @@
 /**
- * What `check` said of a domain before a message, against what became of the message.
+ * Compares the result of `check` for a domain with the outcome of a message.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export function judgeCheck(
   domain: PlacedDomain,
 ): string[] {
   const { spec, hosts, name } = domain
-  // A smart host is not asked by MX record; what a host replies to RCPT, nobody knows before
+  // A smart host has no MX record, and the reply to RCPT is not known before
   if (spec.smartHostFor !== undefined || hosts.some(({ reply }) => reply !== undefined)) return []
   if (report === undefined) return ['check printed no report']
   const { body, mx = [] } = spec.policy ?? {}
@@ -29,7 +29,7 @@ export function judgeCheck(
   }
   compare('outcome')
   compare('host')
-  // The sender records what it meets without a policy; after another id, under the old policy too
+  // The sender also records failures without a policy, and after a new id, under the old policy
   const isSilent = predicted.failures.length === 0 && spec.policy?.mode !== 'enforce'
   const isWarm = report.held?.source === 'store'
   if (!isSilent && !isWarm) compare('failures')

@@ -108,13 +108,13 @@ export class Lab {
     await this.unbound.start()
   }
 
-  /** A new process, with nothing in its cache; with `store`, it caches policies in this file too. */
+  /** A new process with an empty cache; with `store`, it caches policies in this file too. */
   sender(store?: string): Sender {
     const { rootFile } = this.#certificates
     return new Sender(this.#network.sender, { folder: this.#package, rootFile, store })
   }
 
-  /** The reports of `mta-sts check --connect` where the sender is, by domain. */
+  /** The reports of `mta-sts check --connect` from the sender's side, by domain. */
   async check(names: readonly string[], store?: string): Promise<Map<string, CheckReport>> {
     const command = ['node_modules/mta-sts/dist/cli.js', 'check', '--connect', '--ndjson']
     const options = ['--file', '-', '--concurrency', '64']

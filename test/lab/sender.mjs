@@ -7,7 +7,7 @@ import nodemailer from 'nodemailer'
 
 const NAME = 'mail.sender.example'
 
-// Where it is set, the command can look into what this sender has cached
+// If set, the command can read this sender's cache
 const { STORE } = process.env
 const cached = STORE === undefined ? {} : { store: await openStore(STORE) }
 

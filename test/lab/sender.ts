@@ -50,7 +50,7 @@ export interface SenderOptions {
   store?: string | undefined
 }
 
-/** How long the process may go on when all it had to do is done, in milliseconds. */
+/** Time for which the process may run after its work is done, in milliseconds. */
 const END = 10_000
 
 export class Sender {
@@ -64,7 +64,7 @@ export class Sender {
     const { folder, rootFile, store } = options
     const [command = '', ...args] = namespace.command(process.execPath, 'sender.mjs')
     const { PATH, HOME } = process.env
-    // Node 22 warns of its own SQLite; the sender itself has nothing to complain about
+    // Node 22 warns about its own SQLite; the sender itself does not
     const quiet = store === undefined ? {} : { NODE_OPTIONS: QUIET, STORE: store }
     const env = { PATH, HOME, NODE_EXTRA_CA_CERTS: rootFile, ...quiet }
     const stderr = openSync(join(folder, 'stderr'), 'a')

@@ -14,7 +14,7 @@ export interface RunOptions {
   env?: NodeJS.ProcessEnv
   /** Standard input */
   input?: string
-  /** Exit statuses that are no failure; default: 0 */
+  /** Exit statuses of success; default: 0 */
   statuses?: readonly number[]
 }
 

@@ -1,5 +1,5 @@
 import { type EventEmitter, getEventListeners } from 'node:events'
-import { createServer, type Socket, connect as tcpConnect } from 'node:net'
+import { createServer, Socket, connect as tcpConnect } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { MtaStsError } from '../../src/errors.js'
 import {
@@ -94,7 +94,7 @@ describe('what the hook returns', () => {
     expect(String(error)).toContain('connection closed')
   })
 
-  test('has all the time there is, with an endless timeout', async () => {
+  test('has no limit with an infinite timeout', async () => {
     const socket = await openedTo(await servers.tcp())
     const connect = () => new Promise<Socket>((resolve) => setTimeout(resolve, 20, socket))
     const options = { connect, timeout: Number.POSITIVE_INFINITY }
@@ -560,4 +560,11 @@ describe('connectDirectly', () => {
     socket.destroy()
     await new Promise((resolve) => server.close(resolve))
   })
+})
+
+test('fails with the error of a socket that connect() destroyed before it returned it', async () => {
+  const error = Object.assign(new Error('no route'), { code: 'ENETUNREACH' })
+  const connect: Connect = () => new Socket().destroy(error)
+  const result = connectFirst([targetOf('192.0.2.1')], { connect, timeout: 20_000 })
+  expect(await failureOf(result)).toMatchObject({ errors: [{ error }] })
 })

@@ -1,8 +1,11 @@
 import { getEventListeners } from 'node:events'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { Deadline, onAbort, unlessAborted } from '../../src/net/deadline.js'
+import { Deadline, onAbort, unlessAborted, withinTime } from '../../src/net/deadline.js'
 
-afterEach(() => vi.restoreAllMocks())
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
 
 describe('onAbort', () => {
   test('calls the listener once when the signal is aborted', () => {
@@ -51,6 +54,46 @@ describe('unlessAborted', () => {
     await expect(unlessAborted(Promise.resolve(1), signal)).resolves.toBe(1)
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
+})
+
+describe('withinTime', () => {
+  const limit = { milliseconds: 1000, late: () => new Error('too late') }
+
+  test('rejects with the error of the limit for a call that takes longer', async () => {
+    vi.useFakeTimers()
+    const waiting = withinTime(limit, () => new Promise(() => undefined))
+    const late = expect(waiting).rejects.toThrow('too late')
+    await vi.advanceTimersByTimeAsync(1000)
+    await late
+  })
+
+  test.each([
+    ['a promise', () => Promise.resolve(1)],
+    ['a value', () => 1],
+  ])('resolves with %s in time, and leaves no timer', async (_, call) => {
+    vi.useFakeTimers()
+    await expect(withinTime(limit, call)).resolves.toBe(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('rejects with the error of a call that throws, and leaves no timer', async () => {
+    vi.useFakeTimers()
+    const call = () => {
+      throw new Error('broken')
+    }
+    await expect(withinTime(limit, call)).rejects.toThrow('broken')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test.each([true, false])(
+    'background %s decides whether the process stays alive',
+    (background) => {
+      const unref = vi.fn()
+      vi.spyOn(globalThis, 'setTimeout').mockReturnValue({ unref } as never)
+      void withinTime({ ...limit, background }, () => 1)
+      expect(unref).toHaveBeenCalledTimes(background ? 1 : 0)
+    },
+  )
 })
 
 describe('Deadline', () => {

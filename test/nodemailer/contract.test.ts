@@ -216,18 +216,18 @@ describe('what Nodemailer does round a transport', () => {
     expect(bodies[1]).toBe(bodies[0])
   })
 
-  it('a logger of its kind is told of commands, and of policies that could not be had', async () => {
+  it('a logger of its kind logs commands, and policies that could not be fetched', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.policyHost.fails('404')
-    const told: string[] = []
+    const lines: string[] = []
     const log = (entry: object, message: string, ...args: unknown[]) => {
-      told.push([JSON.stringify(entry), message, ...args].join(' '))
+      lines.push([JSON.stringify(entry), message, ...args].join(' '))
     }
     const logger = { trace: log, debug: log, info: log, warn: log, error: log, fatal: log }
     await deliver(stage.sender({ logger, transactionLog: true }), domain)
-    expect(told.some((line) => line.includes('MAIL FROM'))).toBe(true)
+    expect(lines.some((line) => line.includes('MAIL FROM'))).toBe(true)
     expect(
-      told.some((line) => line.includes('http-status-404') && line.includes(domain.name)),
+      lines.some((line) => line.includes('http-status-404') && line.includes(domain.name)),
     ).toBe(true)
   })
 })

@@ -114,7 +114,7 @@ describe('TLS-Required: No', () => {
     ['no-starttls', 'starttls-not-supported not-offered'],
     ['starttls-454', 'starttls-not-supported refused'],
   ])(
-    'lets a message pass despite %s, and the failure is put down [RTLS-2]',
+    'lets a message pass despite %s, and the failure is recorded [RTLS-2]',
     async (fault, expected) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.mx().fails(fault)

@@ -26,7 +26,7 @@ afterEach(async () => {
 })
 
 describe.each([false, true])('a policy that is learnt while messages wait, pool: %s', (pool) => {
-  async function held() {
+  async function withoutPolicy() {
     const name = stage.unusedName()
     const host = stage.world.smartHost(name, { port: 587 })
     const domain = stage.world.domain(name, { mx: [] })
@@ -47,7 +47,7 @@ describe.each([false, true])('a policy that is learnt while messages wait, pool:
   }
 
   it('no message that waits is sent in plaintext [STS-51]', async () => {
-    const { host, transporter, learn, sts } = await held()
+    const { host, transporter, learn, sts } = await withoutPolicy()
     await transporter.sendMail(messageTo('first.example'))
     const waiting = [1, 2, 3].map((one) => messageTo(`waiting${one}.example`))
     await learn()
@@ -58,7 +58,7 @@ describe.each([false, true])('a policy that is learnt while messages wait, pool:
   })
 
   it('a kept connection that proved nothing is closed, and the next message goes over TLS', async () => {
-    const { host, transporter, learn, sts } = await held()
+    const { host, transporter, learn, sts } = await withoutPolicy()
     await transporter.sendMail(messageTo('first.example'))
     host.works()
     await learn()

@@ -1,4 +1,4 @@
-/** withMtaSts: a smart host, held to its own policy. */
+/** withMtaSts: a smart host and its own policy. */
 import nodemailer, { type SMTPTransportOptions, type Transporter } from 'nodemailer'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ConnectTarget, DeliveryRefusedError } from '../../src/index.js'
@@ -237,7 +237,7 @@ describe('a smart host without a binding policy', () => {
     expect(host.inbox).toEqual([])
   })
 
-  it('mode testing: a name that the policy lacks is put down [STS-43]', async () => {
+  it('mode testing: a name that the policy lacks is recorded [STS-43]', async () => {
     const { options } = smartHost('testing', { patterns: ['other.example'] })
     const info = await sender(options).sendMail(messageTo('you.example'))
     expect(only(only(info.deliveries).failures)).toMatchObject({ reason: 'mx-mismatch' })

@@ -148,7 +148,7 @@ describe('what is given to sendMail', () => {
     expect(only(domain.inbox).envelope.from).toBe('')
   })
 
-  test('bcc recipients are delivered to, and are not told of', async () => {
+  test('delivers to bcc recipients without naming them in the message', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const other = stage.domain({ mode: 'enforce' })
     const bcc = `secret@${other.name}`
@@ -297,6 +297,24 @@ describe('a message with a stream', () => {
     })
     expect(domain.inbox).toEqual([])
   })
+})
+
+describe('close by force', () => {
+  test.each(['greeting', 'ehlo', 'starttls'] as const)(
+    '[STS-57] ends a message whose host is silent at %s',
+    async (at) => {
+      const domain = stage.domain({ mode: 'enforce' })
+      domain.mx().rule({ at, act: 'stall' })
+      const sender = stage.sender({})
+      const sending = errorOf(sender.sendMail(messageTo(domain)))
+      await vi.waitFor(() => expect(domain.mx().connections).toHaveLength(1), EVENTUALLY)
+      const closing = sender.transporter as unknown as Closing
+      closing.close({ force: true })
+      const error = await sending
+      expect(error.code).toMatch(/^ECONNECTION$|^ECLOSED$/)
+      expect(error.permanent ?? false).toBe(false)
+    },
+  )
 })
 
 describe('callbacks', () => {

@@ -7,7 +7,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { codeBlocks, withoutImports } from '../docs/code-blocks.js'
+import { codeBlocks } from '../docs/code-blocks.js'
 import { installedPackage, ROOT, run } from './packed.js'
 
 const CONSUMER = fileURLToPath(new URL('consumer/', import.meta.url))
@@ -36,11 +36,14 @@ afterAll(async () => {
   for (const folder of folders) await rm(folder, { recursive: true })
 })
 
+function hasTypes(folder: string): boolean {
+  return existsSync(join(folder, 'node_modules/@types/nodemailer'))
+}
+
 /** Writes a program in both formats, and compiles them. Rejects with what the compiler says. */
 async function compile(folder: string, program: string, options: object, compiler: string) {
   const written = await readFile(join(CONSUMER, `${program}.mts`), 'utf8')
-  const hasTypes = existsSync(join(folder, 'node_modules/@types/nodemailer'))
-  const code = hasTypes ? withCasts(written) : written
+  const code = hasTypes(folder) ? withCasts(written) : written
   const required = code.replace(
     /^import (type )?\* as (\w+) from ('.*')$/gm,
     'import $1$2 = require($3)',
@@ -113,7 +116,8 @@ describe.each(Object.entries(LINES))('with %s', (_, beside) => {
 
   it.each(Object.keys(COMPILERS))('the programs of the README, %s', async (compiler) => {
     const options = { module: 'nodenext', moduleResolution: 'nodenext', esModuleInterop: true }
-    const programs = { 'readme.mts': await programsOfReadme() }
+    const programs = await programsOfReadme(hasTypes(folder))
+    expect(Object.keys(programs).length).toBeGreaterThanOrEqual(4)
     expect(await compileFiles(folder, programs, options, compiler)).toEqual({
       stdout: '',
       stderr: '',
@@ -121,27 +125,25 @@ describe.each(Object.entries(LINES))('with %s', (_, beside) => {
   })
 })
 
-/** The README's two transports and what it does with their errors, as one module. */
-async function programsOfReadme(): Promise<string> {
+/** The programs of the README that need nothing but Nodemailer, each as a module. */
+async function programsOfReadme(casts: boolean): Promise<Record<string, string>> {
   const blocks = codeBlocks(await readFile(join(ROOT, 'README.md'), 'utf8'))
-  const find = (text: string) => blocks.find(({ code }) => code.includes(text))?.code ?? ''
-  const direct = find('mtaStsTransport({ name:')
-  const smartHost = find('withMtaSts(smartHost)')
-  const refused = find('instanceof DeliveryRefusedError')
-  const parts = [direct, refused, smartHost].map(withoutImports)
-  const imports = parts.map(([declarations]) => declarations).join('')
-  const [first, second, third] = parts.map(([, body]) => body)
-  return `${imports}import type { SmartHostInfo } from 'mta-sts/nodemailer'
-export async function direct() {
-${first}
-${second}
+  const known = ['nodemailer', 'mta-sts', 'mta-sts/nodemailer']
+  const programs = blocks
+    .map(({ code }) => code)
+    .filter((code) => {
+      const imported = [...code.matchAll(/^import .* from '(.*)'$/gm)].map(([, id = '']) => id)
+      return imported.includes('nodemailer') && imported.every((id) => known.includes(id))
+    })
+    .map((code) => (casts ? withInfoCast(code) : code))
+  return Object.fromEntries(programs.map((code, index) => [`readme-${index}.mts`, code]))
 }
-export async function smartHost(user: string, pass: string) {
-${third}
-  const info = (await transporter.sendMail({ to: 'you@example.com' })) as SmartHostInfo
-  return info.deliveries
-}
-`
+
+function withInfoCast(code: string): string {
+  const destructured = /= (await transporter\.sendMail\(message\))$/m
+  if (!destructured.test(code)) return code
+  const cast = code.replace(destructured, '= ($1) as SentInfo')
+  return `import type { SentInfo } from 'mta-sts/nodemailer'\n${cast}`
 }
 
 it('every public name is in a program that is compiled', async () => {

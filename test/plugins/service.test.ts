@@ -71,7 +71,7 @@ describe('settings when a server starts', () => {
     await expect(PluginService.checkRest(setup)).rejects.toThrow('"dkim"')
   })
 
-  it('closes what it has opened where another part cannot be opened', async () => {
+  it('closes opened parts if another part cannot be opened', async () => {
     const closed = vi.spyOn(MtaSts.prototype, 'close')
     const given = settings({ reports: reports({ store: 'sqlite:/no/such/folder/reports.db' }) })
     await expect(PluginService.start({ settings: given, logger })).rejects.toThrow()

@@ -693,6 +693,8 @@ describe('[STS-59] closing', () => {
     expect(store.calls.filter((call) => call === 'set')).toEqual([])
     expect(() => under.cache.known(bob.name)).toThrow('closed')
     expect([...under.cache.policies()]).toEqual([])
+    const { asked } = resolver
+    if (type === 'TXT') expect(asked).toEqual([`TXT _mta-sts.${bob.name}`])
     expect(under.reports).toEqual([])
   })
 
@@ -742,6 +744,36 @@ describe('[STS-61] a shared store', () => {
     await turns()
     expect(store.calls).toHaveLength(length)
   })
+
+  it('gets an entry that it could not take before memory evicts it', async () => {
+    const carol = stage.domain('carol.example', { mode: 'enforce' })
+    const store = sharedStore(stage.clock.now)
+    store.before = () => Promise.reject(new Error('full'))
+    const under = stage.cache({ store, maxPolicies: 1 })
+    await under.cache.get(bob.name)
+    store.before = () => undefined
+    await under.cache.get(carol.name)
+    await turns()
+    expect([...store.entries.keys()].sort()).toEqual([bob.name, carol.name])
+  })
+
+  it.each([true, false])(
+    'gets an entry that it has lost at the next look, if it tells removals: %s',
+    async (tellsRemovals) => {
+      const store = sharedStore(stage.clock.now)
+      if (!tellsRemovals) Object.assign(store, { removedAt: undefined })
+      const under = stage.cache({ store })
+      await under.cache.get(bob.name)
+      store.entries.clear()
+      for (const wait of [RECHECK, 2 * MINUTE]) {
+        stage.clock.advance(wait)
+        await under.cache.get(bob.name)
+        await settled(under)
+        await turns()
+      }
+      expect(store.entries.has(bob.name)).toBe(tellsRemovals)
+    },
+  )
 
   it('refuses an entry of an earlier fetch; the writer uses the stored one', async () => {
     const store = sharedStore(stage.clock.now)

@@ -1,8 +1,9 @@
 /**
- * Runs the verdicts on Node, Bun and Deno: `npm run test:runtimes`. Bun and Deno come from npm.
+ * Runs the verdicts on Node, Bun and Deno, and the pipelines of examples/testing with Bun's runner:
+ * `npm run build && npm run test:runtimes`. Bun and Deno come from npm.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'tsup'
@@ -34,17 +35,30 @@ await build({
   silent: true,
 })
 
-let failed = 0
-for (const [name, command = '', ...args] of RUNTIMES) {
-  const program = [...args, join(OUTPUT, 'verdicts.js'), VECTORS, name]
-  const { status, error } = spawnSync(command, program, {
+const NPX = ['npx', '--yes', BUN]
+const PIPELINES = './examples/testing/pipelines-jest.test.cjs'
+
+if (!existsSync(join(ROOT, 'dist', 'testing', 'jest.cjs'))) {
+  throw new Error('The pipelines import the built package: npm run build')
+}
+
+const failures = [
+  ...RUNTIMES.map(([name, ...command]) =>
+    failureOf(name, [...command, join(OUTPUT, 'verdicts.js'), VECTORS, name]),
+  ),
+  failureOf(`the pipelines with ${BUN}`, [...NPX, 'test', PIPELINES]),
+].filter((failure) => failure !== undefined)
+
+for (const failure of failures) console.log(failure)
+process.exitCode = failures.length === 0 ? 0 : 1
+
+/** Runs a program to its end; returns why it failed, or undefined. */
+function failureOf(name: string, [command = '', ...args]: readonly string[]): string | undefined {
+  const { status, error } = spawnSync(command, args, {
     stdio: 'inherit',
     cwd: ROOT,
     timeout: 300_000,
   })
-  if (status !== 0) {
-    failed++
-    console.log(`${name}: failed (${error?.message ?? `status ${status}`})`)
-  }
+  if (status === 0) return undefined
+  return `${name}: failed (${error?.message ?? `status ${status}`})`
 }
-process.exitCode = failed === 0 ? 0 : 1

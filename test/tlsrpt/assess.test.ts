@@ -86,7 +86,7 @@ describe('the verdict', () => {
     })
   })
 
-  it('takes a report of more than a month for one of its first day', () => {
+  it('counts a report of more than a month on its first day', () => {
     const long = {
       ...report(1, [policy()]),
       dateRange: { start: new Date(FIRST), end: new Date(FIRST + 40 * DAY) },
@@ -96,7 +96,7 @@ describe('the verdict', () => {
     expect(policies[0]?.days).toMatchObject({ first: '2026-08-01', last: '2026-08-01' })
   })
 
-  it('is not ready where a failure is told of without a count', () => {
+  it('is not ready with a failure without a count', () => {
     const bytes = JSON.stringify({
       'report-id': 'x',
       'date-range': { 'start-datetime': '2026-08-31', 'end-datetime': '2026-08-31' },

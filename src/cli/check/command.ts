@@ -3,8 +3,10 @@
  *
  * @module
  */
+
+import { unlessAborted } from '../../net/deadline.js'
 import { COMMON_HELP, NETWORK_HELP, parseArguments, wholeNumber } from '../arguments.js'
-import type { Command } from '../context.js'
+import { type Command, UsageError } from '../context.js'
 import { openStore } from '../store.js'
 import { listDomains } from './domains.js'
 import { checkMany } from './many.js'
@@ -101,19 +103,24 @@ export const check: Command = {
   printsAtInterrupt: true,
   async run(argv, context) {
     const { values, positionals } = parseArguments(argv, OPTIONS)
-    const list = await listDomains(positionals, values.file, context)
+    const form = formOf(values)
+    const { signal } = context
+    const list = await unlessAborted(listDomains(positionals, values.file, context), signal)
     const deadline = list.length > 1 ? LIMITS.deadlineOfMany : LIMITS.deadline
     const limits = {
       concurrency: numberOr(LIMITS.concurrency, '--concurrency', values.concurrency, 1000),
       deadline: numberOr(deadline, '--deadline', values.deadline, 3_600_000),
     }
-    const opened = values.store ? await openStore(values.store, values.prefix) : undefined
+    const opened =
+      values.store === undefined
+        ? undefined
+        : await unlessAborted(openStore(values.store, values.prefix), signal)
     try {
       const run = {
-        ...(await openRun(values, context, opened?.store)),
-        assessments: await assessmentsIn(values.reports ?? [], context),
+        ...(await unlessAborted(openRun(values, context, opened?.store), signal)),
+        assessments: await unlessAborted(assessmentsIn(values.reports ?? [], context), signal),
       }
-      const printer = printerOf(formOf(values), context, run.settings.now)
+      const printer = printerOf(form, context, run.settings.now)
       return await checkMany(list, { run, context, printer, ...limits })
     } finally {
       await opened?.close()
@@ -125,7 +132,12 @@ function numberOr(fallback: number, option: string, text: string | undefined, ma
   return text === undefined ? fallback : wholeNumber(option, text, { min: 1, max })
 }
 
+/** @throws UsageError where two forms are asked for */
 function formOf(values: { json?: boolean; ndjson?: boolean; brief?: boolean }): Form {
+  const forms = (['json', 'ndjson', 'brief'] as const).filter((form) => values[form])
+  if (forms.length > 1) {
+    throw new UsageError(`--${forms.join(' and --')} exclude each other.`)
+  }
   if (values.ndjson) return 'ndjson'
   if (values.json) return 'json'
   return values.brief ? 'brief' : 'text'

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { toALabels } from '../../dns/domain-name.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { domainArgument } from '../arguments.js'
@@ -44,7 +44,10 @@ export async function listDomains(
     const text = file === '-' ? await readInput(context) : await readList(file)
     written.push(...linesOf(text))
   }
-  if (written.length === 0) throw new UsageError('Which domain? Name one or more.')
+  if (written.length === 0) {
+    const isList = file !== undefined || positionals.length > 0
+    throw new UsageError(isList ? 'The list names no domain.' : 'Which domain? Name one or more.')
+  }
   return eachOnce(written)
 }
 
@@ -69,20 +72,27 @@ function linesOf(text: string): string[] {
 
 async function readList(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8')
+    return await readAll(createReadStream(file), 'The file of --file')
   } catch (cause) {
+    if (cause instanceof UsageError) throw cause
     const why = escapeRemoteText(textOfThrown(cause))
     throw new UsageError(`--file: the list cannot be read (${why}).`, { cause })
   }
 }
 
 async function readInput({ stdin }: CliContext): Promise<string> {
+  return readAll(stdin ?? [], 'Standard input')
+}
+
+type Chunks = AsyncIterable<Uint8Array | string> | Iterable<never>
+
+async function readAll(input: Chunks, what: string): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of stdin ?? []) {
+  for await (const chunk of input) {
     const bytes = Buffer.from(chunk)
     size += bytes.length
-    if (size > MAX_LIST) throw new UsageError('Standard input is too long for a list of domains.')
+    if (size > MAX_LIST) throw new UsageError(`${what} is too long for a list of domains.`)
     chunks.push(bytes)
   }
   return Buffer.concat(chunks).toString('utf8')

@@ -16,7 +16,14 @@ import type { PolicyStore } from '../../policy/store.js'
 import type { remembering } from '../name-servers.js'
 import { adviceOn } from './advice/advice.js'
 import type { CheckReport, HeldVerdict, PolicyHostCheck, RecordCheck, Verdict } from './findings.js'
-import { heldIn, type StoredHold, verdictOfHolder, verdictOnHolders } from './held.js'
+import {
+  heldIn,
+  type StoredHold,
+  type StoreFailure,
+  verdictOfHolder,
+  verdictOnHolders,
+  verdictWithoutStore,
+} from './held.js'
 import { checkMx } from './mx.js'
 import { checkPolicyFile } from './policy-file.js'
 import { inspectPolicyHost, type PolicyHostInspection } from './policy-host.js'
@@ -140,8 +147,12 @@ function lookupFrom(
   return new CachedPolicy({ id, policy, body, fetchedAt: now }, now).lookup
 }
 
-function isHeldOtherwise(stored: StoredHold | undefined, lookup: PolicyLookup): boolean {
-  if (stored === undefined || lookup.status === 'none' || stored.id !== lookup.id) return false
+function isHeldOtherwise(
+  stored: StoredHold | StoreFailure | undefined,
+  lookup: PolicyLookup,
+): boolean {
+  if (stored === undefined || 'failure' in stored) return false
+  if (lookup.status === 'none' || stored.id !== lookup.id) return false
   return !isDeepStrictEqual(stored.policy, lookup.policy)
 }
 
@@ -149,10 +160,11 @@ function heldVerdict(facts: {
   findings: Omit<CheckReport, 'verdict' | 'held' | 'advice'>
   lookup: PolicyLookup
   verdict: Verdict
-  stored: StoredHold | undefined
+  stored: StoredHold | StoreFailure | undefined
   now: number
 }): HeldVerdict | null {
   const { findings, lookup, verdict, stored, now } = facts
+  if (stored !== undefined && 'failure' in stored) return verdictWithoutStore(stored, now)
   if (findings.mx.status === 'null-mx') return null
   if (stored === undefined) return verdictOnHolders(findings, lookup, now)
   return verdictOfHolder(findings, lookup, { held: stored, verdict })

@@ -8,7 +8,8 @@ import { fromStored } from '../../policy/cached-policy.js'
 import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
 import { MAX_AGE_LIMIT, type Policy } from '../../policy/policy-file.js'
-import type { PolicyStore } from '../../policy/store.js'
+import type { PolicyStore, StoredPolicy } from '../../policy/store.js'
+import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { EXIT } from '../context.js'
 import { day } from '../time.js'
 import type {
@@ -37,13 +38,23 @@ export interface StoredHold {
   expiresAt: number
 }
 
+/** A store that did not answer. */
+export interface StoreFailure {
+  failure: string
+}
+
 /** Returns the unexpired policy of a store; undefined where it has none that can be read. */
 export async function heldIn(
   store: PolicyStore,
   policyDomain: string,
   now: number,
-): Promise<StoredHold | undefined> {
-  const stored = await store.get(policyDomain)
+): Promise<StoredHold | StoreFailure | undefined> {
+  let stored: StoredPolicy | undefined
+  try {
+    stored = await store.get(policyDomain)
+  } catch (error) {
+    return { failure: escapeRemoteText(textOfThrown(error)) }
+  }
   if (stored === undefined) return undefined
   try {
     const { lookup } = fromStored(stored, now).cached
@@ -77,6 +88,13 @@ export function verdictOfHolder(
   const judged = judgeUnder(policy, findings)
   const text = `a sender that holds the policy ${id} goes by it until ${day(until)}; ${judged.text}`
   return { ...common, ...judged, text }
+}
+
+/** Returns the verdict where the store did not answer: any policy may be cached. */
+export function verdictWithoutStore({ failure }: StoreFailure, now: number): HeldVerdict {
+  const until = new Date(now + MAX_AGE_LIMIT * 1000)
+  const text = `the store does not answer (${failure}): whether a policy is cached is not known`
+  return { ...earlier(until), exitStatus: EXIT.unknown, problem: null, text }
 }
 
 /** Returns the verdict of senders that have the present policy cached, or an earlier one. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { Deadline, onAbort, unlessAborted } from '../../net/deadline.js'
-import { escapeRemoteText } from '../../text.js'
+import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { noDomain } from '../arguments.js'
 import { type CliContext, EXIT, type ExitStatus, worstOf } from '../context.js'
 import { progressOn } from '../terminal.js'
@@ -110,7 +110,7 @@ class Many {
         deadline.signal,
       )
     } catch (error) {
-      if (!deadline.signal.aborted) throw error
+      if (!deadline.signal.aborted) return this.#failed(domain, error)
       if (stop.signal.aborted) return undefined
       const step = this.#steps.get(domain) ?? 'DNS'
       return noReport(domain, `no result within ${span(milliseconds)} (${step})`)
@@ -119,6 +119,12 @@ class Many {
       release()
       this.#steps.delete(domain)
     }
+  }
+
+  /** One domain that throws must not end the others. */
+  #failed(domain: string, error: unknown): CheckReport {
+    if (this.#list.length === 1) throw error
+    return noReport(domain, `it could not be looked at: ${escapeRemoteText(textOfThrown(error))}`)
   }
 
   /** Tells whether Ctrl-C was pressed. A closed pipe is no such end: the status is still found out. */

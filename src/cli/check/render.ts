@@ -180,7 +180,7 @@ function policyBlocks({ policy, mx }: CheckReport): Block[] {
         ...shownLines.flatMap((line) => policyLine(line, maxAge)),
         ...(more > 0 ? [`and ${more} more lines`] : []),
         ...(whole ? [describeProblem(problem)] : []),
-        ...unused.map((pattern) => `(no MX record matches ${pattern})`),
+        ...(unused.length > 0 ? [`(no MX record matches ${listed(unused)})`] : []),
       ],
     },
   ]

@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { unlessAborted } from '../../net/deadline.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { COMMON_HELP, NETWORK_HELP, parseArguments, wholeNumber } from '../arguments.js'
 import { type Listed, listDomains } from '../check/domains.js'
@@ -59,7 +60,8 @@ export const watch: Command = {
   printsAtInterrupt: true,
   async run(argv, context) {
     const { values, positionals } = parseArguments(argv, OPTIONS)
-    const list = await listDomains(positionals, values.file, context)
+    const { signal } = context
+    const list = await unlessAborted(listDomains(positionals, values.file, context), signal)
     const seconds = wholeNumber('--interval', values.interval ?? '3600', { min: 1, max: 604_800 })
     const rounds = wholeNumber('--rounds', values.rounds ?? String(MAX_ROUNDS), {
       min: 1,
@@ -116,7 +118,7 @@ async function watchAll(list: readonly Listed[], options: WatchOptions): Promise
 async function look(list: readonly Listed[], options: WatchOptions): Promise<CheckReport[]> {
   const { context, values } = options
   const reports: CheckReport[] = []
-  const run = await openRun(values, context, undefined)
+  const run = await unlessAborted(openRun(values, context, undefined), context.signal)
   const printer = { add: (report: CheckReport) => void reports.push(report) }
   const { concurrency, deadlineOfMany: deadline } = LIMITS
   await checkMany(list, { run, context, printer, concurrency, deadline })

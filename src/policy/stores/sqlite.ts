@@ -5,7 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { checkKnown } from '../../option-checks.js'
+import { argumentError, checkKnown } from '../../option-checks.js'
 import { type DatabaseSync, isRow, type SqlValue, textOf } from '../../storage/sqlite-file.js'
 import { GROUP_LIMIT, SharedFile } from '../../storage/sqlite-writes.js'
 import type { PolicyStore } from '../store.js'
@@ -48,6 +48,9 @@ export interface SqliteStoreOptions extends StoreClockOptions {
  * const sts = new MtaSts({ store: sqliteStore('/var/lib/mailer/mta-sts.db') })
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): PolicyStore {
+  if (typeof path !== 'string') {
+    throw argumentError(['sqliteStore()', 'path'], 'must be the path of a file', path)
+  }
   checkKnown(options, ['now', 'busyTimeout'], { call: 'sqliteStore()' })
   const { now = Date.now, busyTimeout = 5_000 } = options
   const file = new SharedFile<Statements>({

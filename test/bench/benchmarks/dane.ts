@@ -1,5 +1,5 @@
 /**
- * What DANE adds to a delivery, where the resolver has the answers already.
+ * The cost of DANE for a delivery, with all answers in the resolver's cache.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export const dane: Benchmark = async (mode) => {
   }
 }
 
-/** Answers at once, and securely, for every name alike. */
+/** Answers every name at once, and securely. */
 function cachedResolver(certificate: string): DnssecResolver {
   const key = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' })
   const data = createHash('sha256').update(key).digest()

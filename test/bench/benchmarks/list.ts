@@ -22,7 +22,7 @@ import { peakMemory } from '../peak.js'
 import { learntPolicies } from '../policies.js'
 import { BESIDE_POOL, IN_FLIGHT, LIMITS, MX_HOST, nodemailerPool } from './pool.js'
 
-/** Of each domain. */
+/** Recipients of each domain. */
 const RECIPIENTS = 5
 
 const MEGABYTES = 8
@@ -76,7 +76,7 @@ export const list: Benchmark = async (mode) => {
   }
 }
 
-/** A message that is large, so that a second copy of it would be seen. */
+/** A large message, so that a second copy would be noticed. */
 async function memoryRow(
   mode: Mode,
   { network, send }: { network: Network; send(text: string, domains: number): Promise<unknown> },

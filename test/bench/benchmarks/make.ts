@@ -1,5 +1,5 @@
 /**
- * What `new MtaSts()` costs: a program may make one for each of its customers.
+ * The cost of `new MtaSts()`: a program may make one for each of its customers.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { MtaSts } from 'mta-sts'
 import { atMost, type Benchmark, MANY_SHORT, planFor } from '../benchmark.js'
 import { alternate, cpuTime, spread } from '../pairs.js'
 
-/** Processor time is counted in steps that are coarser than one object. */
+/** The number of objects, because processor time is counted in coarse steps. */
 const AT_A_TIME = 100
 
 export const make: Benchmark = async (mode) => {

@@ -64,10 +64,10 @@ export const memory: Benchmark = async (mode) => {
   }
 }
 
-/** Of a policy that somebody has made as large as policies may be. */
+/** Number of patterns in the largest possible policy. */
 const HOSTILE_PATTERNS = 2000
 
-/** Domains of an attacker fill the cache with the largest policies: it has a bound in bytes. */
+/** Domains of an attacker fill the cache, which is bounded in bytes, with the largest policies. */
 async function hostileRow(mode: Mode): Promise<Row> {
   const megabytes = mode === 'quick' ? 4 : 64
   const count = megabytes * 32

@@ -12,7 +12,7 @@ import { alternate } from '../pairs.js'
 import { peakMemory } from '../peak.js'
 import { BACKENDS, type Backend, type FilledStore, MX_HOST } from '../stores.js'
 
-/** One policy in so many is due. */
+/** One policy of this many is due. */
 const DUE = 100
 
 /** Milliseconds in which the first pass is begun. */
@@ -67,7 +67,7 @@ async function rowsOf(backend: Backend, { network, mode, many, few }: Sizes): Pr
     plan,
   )
   const passes = { ours: [] as Pass[], theirs: [] as Pass[] }
-  // What one pass has fetched is no longer due for the next
+  // Policies fetched by one pass are not due for the next
   for (const side of ['theirs', 'ours'] as const) {
     const pass = await passOf(stores[side], network)
     const { gets } = await network.policyHosts.take()
@@ -122,7 +122,7 @@ async function rowsOf(backend: Backend, { network, mode, many, few }: Sizes): Pr
   ]
 }
 
-/** Answers at once, with the same for every name. */
+/** Answers every name at once with the same. */
 const RESOLVER = {
   resolveTxt: async () => [[RECORD]],
   resolveMx: async () => [{ exchange: MX_HOST, priority: 10 }],
@@ -135,7 +135,7 @@ function stsOf(store: PolicyStore, network: Network, refreshInterval: number): M
   return new MtaSts({ resolver: RESOLVER, ca, connect, store, refreshInterval })
 }
 
-/** Opens the store and makes an object that uses it; the store has answered. */
+/** Opens the store and makes an object that uses it, after the store has answered. */
 async function start(filled: FilledStore, network: Network): Promise<number> {
   const begin = performance.now()
   const store = filled.open()
@@ -144,7 +144,7 @@ async function start(filled: FilledStore, network: Network): Promise<number> {
   return performance.now() - begin
 }
 
-/** To one domain in the middle, in a process that knows none yet. */
+/** Delivers to one domain in the middle, in a process with an empty cache. */
 async function firstDelivery(filled: FilledStore, network: Network, size: number): Promise<number> {
   await using sts = stsOf(filled.open(), network, 0)
   await sts.verify()
@@ -165,7 +165,7 @@ interface Pass {
   peak: number
 }
 
-/** Waits for the pass that an object makes by itself. */
+/** Waits for an automatic pass. */
 async function passOf(filled: FilledStore, network: Network): Promise<Pass> {
   let read = 0
   let begin = 0

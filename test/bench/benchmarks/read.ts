@@ -1,5 +1,5 @@
 /**
- * How fast are the TLS reports read that others send, and added up?
+ * The speed of reading and adding up TLS reports.
  *
  * @module
  */
@@ -50,7 +50,7 @@ export const read: Benchmark = async (mode) => {
   return { rows }
 }
 
-/** As big senders send them: one policy, two kinds of failures. */
+/** A report as of large senders: one policy, two kinds of failures. */
 function reportOf(index: number): TlsReport {
   const start = FIRST_DAY + (index % DAYS) * DAY
   const mxHosts = ownMxHosts(DOMAIN)

@@ -134,7 +134,7 @@ export const world: Benchmark = async (mode) => {
         what: `${count} messages by Nodemailer's pool to an MX host of a mail world`,
         beside: 'the same to a bare smtp-server, which reads and records nothing',
         unit: '/s',
-        target: atLeast(0.5),
+        target: atLeast(0.4),
       }),
       pairedRow(first, {
         name: 'world first',

@@ -29,7 +29,7 @@ class Replies {
     socket.on('error', (error) => this.#waiting?.reject(error))
   }
 
-  /** Sends a text, and waits for as many replies as it asks for. */
+  /** Sends commands, and waits for their replies. */
   after(text: string, count = 1): Promise<void> {
     if (text !== '') this.#socket.write(text)
     return new Promise((resolve, reject) => {
@@ -59,7 +59,7 @@ class Replies {
   }
 }
 
-/** One message on a connection of its own, in as few steps as SMTP has. */
+/** One message on a separate connection, in as few steps as SMTP allows. */
 export async function bareDelivery(
   target: BareTarget,
   {
@@ -84,7 +84,7 @@ export async function bareDelivery(
   secured.destroy()
 }
 
-/** One GET over a connection of its own; returns the whole response. */
+/** One GET over a separate connection; returns the whole response. */
 export function bareGet(target: BareTarget, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let response = ''

@@ -10,7 +10,7 @@ import type { Credentials } from '../../../src/testing/authority.js'
 export interface SinkSetup extends Credentials {
   role: 'sink'
   name: string
-  /** Milliseconds by which every reply is late; default 0 */
+  /** Delay of every reply in milliseconds; default 0 */
   delay?: number
   /** Whether PIPELINING is offered; default true */
   pipelining?: boolean

@@ -148,7 +148,7 @@ class SinkSession {
     this.#replies += reply + END_OF_LINE
   }
 
-  /** Replies to commands of one group come together, and are late together. */
+  /** Replies to commands of one group are sent and delayed together. */
   #flush(): void {
     const { delay = 0 } = this.#around
     if (delay === 0) {
