@@ -46,14 +46,13 @@ const where = `${date}, Node ${machine.node}, ${machine.cpus} x ${machine.cpu}`
 const say = values.json || values.markdown ? () => undefined : console.log
 say(`${where}\n\n${tableHead()}`)
 
-const compiled = await compile()
+const entry = await compile()
 const all: Findings[] = []
 for (const name of names) {
   const findings = await inItsProcess(name)
   all.push(findings)
   say(`${tableRows(findings, mode)}\n`)
 }
-await compiled.remove()
 const seconds = Math.round((performance.now() - begin) / 1000)
 const rows = all.flatMap((findings) => findings.rows)
 const skipped = all.flatMap((findings) => findings.skipped ?? [])
@@ -78,7 +77,7 @@ async function writeTable(text: string): Promise<void> {
 
 /** Runs one benchmark without leftovers of others in the heap or in compiled code. */
 async function inItsProcess(name: string): Promise<Findings> {
-  const child = fork(compiled.entry, [name, mode], { execArgv: ['--expose-gc'] })
+  const child = fork(entry, [name, mode], { execArgv: ['--expose-gc'] })
   let findings: Findings | undefined
   child.once('message', (message) => {
     findings = message as Findings
