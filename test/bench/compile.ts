@@ -4,27 +4,21 @@
  *
  * @module
  */
-import { rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'tsup'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The compiled benchmarks. */
-export interface Compiled {
-  /** Path of the compiled `one.ts` */
-  entry: string
-  remove(): Promise<void>
-}
-
 /**
  * Below node_modules, so that what is imported from there is found; a folder for each run, since
  * worktrees may share node_modules.
  */
-const OUTPUT = `${ROOT}node_modules/.bench/${process.pid}`
+const OUTPUT = `${ROOT}node_modules/.bench-${process.pid}`
 
-/** Compiles into a folder of its own. */
-export async function compile(): Promise<Compiled> {
+/** Compiles into a folder of its own, which goes when the process ends; returns the path of `one.js`. */
+export async function compile(): Promise<string> {
+  process.once('exit', () => rmSync(OUTPUT, { recursive: true, force: true }))
   await build({
     config: false,
     entry: {
@@ -41,5 +35,5 @@ export async function compile(): Promise<Compiled> {
     clean: true,
     silent: true,
   })
-  return { entry: `${OUTPUT}/one.js`, remove: () => rm(OUTPUT, { recursive: true }) }
+  return `${OUTPUT}/one.js`
 }

@@ -6,11 +6,13 @@
  *     npm run bench -- --quick      do they work? Says nothing about speed
  *     npm run bench -- --json       for programs
  *     npm run bench -- --markdown   the table of docs/benchmarks.md
+ *     npm run bench -- --docs       writes that table into the page
  *
  * @module
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Findings, Mode } from './benchmark.js'
@@ -25,6 +27,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean' },
     quick: { type: 'boolean' },
     markdown: { type: 'boolean' },
+    docs: { type: 'boolean' },
   },
 })
 const mode: Mode = values.quick ? 'quick' : 'full'
@@ -43,14 +46,13 @@ const where = `${date}, Node ${machine.node}, ${machine.cpus} x ${machine.cpu}`
 const say = values.json || values.markdown ? () => undefined : console.log
 say(`${where}\n\n${tableHead()}`)
 
-const compiled = await compile()
+const entry = await compile()
 const all: Findings[] = []
 for (const name of names) {
   const findings = await inItsProcess(name)
   all.push(findings)
   say(`${tableRows(findings, mode)}\n`)
 }
-await compiled.remove()
 const seconds = Math.round((performance.now() - begin) / 1000)
 const rows = all.flatMap((findings) => findings.rows)
 const skipped = all.flatMap((findings) => findings.skipped ?? [])
@@ -58,14 +60,24 @@ say(`${mode === 'quick' ? 'All work' : 'Done'}, in ${seconds} s`)
 if (values.json) {
   const judged = rows.map((row) => (mode === 'full' ? { ...row, met: isMet(row) } : row))
   console.log(JSON.stringify({ date, ...machine, mode, seconds, rows: judged, skipped }, null, 2))
-} else if (values.markdown) {
-  const lines = [`Measured on ${where}.`, '', markdownHead(), ...all.map(markdownRows)]
-  console.log([...lines, '', ...skipped.map((line) => `Skipped: ${line}`)].join('\n'))
+}
+const lines = [`Measured on ${where}.`, '', markdownHead(), ...all.map(markdownRows)]
+const table = [...lines, ...skipped.map((line) => `\nSkipped: ${line}`)].join('\n')
+if (values.markdown) console.log(table)
+if (values.docs) await writeTable(table)
+
+/** Replaces the table between the two marks of docs/benchmarks.md. */
+async function writeTable(text: string): Promise<void> {
+  const page = new URL('../../docs/benchmarks.md', import.meta.url)
+  const begin = '<!-- npm run bench -- --docs -->\n'
+  const before = await readFile(page, 'utf8')
+  const head = before.slice(0, before.indexOf(begin) + begin.length)
+  await writeFile(page, `${head}${text}\n${before.slice(before.indexOf('<!-- end -->'))}`)
 }
 
 /** Runs one benchmark without leftovers of others in the heap or in compiled code. */
 async function inItsProcess(name: string): Promise<Findings> {
-  const child = fork(compiled.entry, [name, mode], { execArgv: ['--expose-gc'] })
+  const child = fork(entry, [name, mode], { execArgv: ['--expose-gc'] })
   let findings: Findings | undefined
   child.once('message', (message) => {
     findings = message as Findings
