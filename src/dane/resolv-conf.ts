@@ -87,7 +87,7 @@ export function parseServer(text: unknown): NameServer {
   return { address, port }
 }
 
-/** Whether a server runs on this machine, so that nobody can change its answers in transit. */
+/** Whether a server runs on this machine, so that its answers cannot be changed in transit. */
 export function isLoopback({ address }: NameServer): boolean {
   const loopback = new BlockList()
   loopback.addSubnet('127.0.0.0', 8, 'ipv4')

@@ -29,6 +29,8 @@ const OPENED = Symbol('connection')
 export interface Turn {
   candidate: Candidate
   context: DeliveryContext
+  /** The message's own */
+  signal?: AbortSignal | undefined
 }
 
 export interface ConnectSettings {
@@ -94,7 +96,7 @@ export class SmartHostConnector {
   }
 
   async #openProved(
-    { candidate, context }: Turn,
+    { candidate, context, signal }: Turn,
     security: Security,
     given: SocketOptions | undefined,
   ): Promise<SocketOptions> {
@@ -109,7 +111,7 @@ export class SmartHostConnector {
         given?.connection || this.#settings.options().socket ? [mxHost] : await this.#addresses(),
       ...this.#connectBy(given),
     }
-    const connection = await context.open(this.#openOptions, changes)
+    const connection = await context.open({ ...this.#openOptions, signal }, changes)
     return {
       connection: connection.handOver(),
       // TLS stands already: nothing of the transport's options may begin it again

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { copyOfError } from '../errors.js'
+import { copyOfError, MtaStsError } from '../errors.js'
 import { ConnectError } from '../net/connect.js'
 import { recipientsWithPermanence, SmtpError, withPermanence } from '../smtp/reply.js'
 import { errorOfThrown } from '../text.js'
@@ -53,4 +53,12 @@ function changeOf(error: Error): { code?: string; command?: string } | undefined
   }
   if (!(error instanceof SmtpError)) return undefined
   return error.responseCode === undefined ? { command: 'CONN' } : { code: 'EPROTOCOL' }
+}
+
+/** Another Nodemailer may keep its pool in another way: nothing is sent then. */
+export function unknownNodemailer(): Error {
+  return new MtaStsError(
+    'withMtaSts() does not know this version of Nodemailer: use version 8, 9 or 10',
+    'ENODEMAILER',
+  )
 }

@@ -4,10 +4,13 @@
  *
  * @module
  */
-import { argumentError, configError } from '../option-checks.js'
+import { isIP } from 'node:net'
+import { toALabels } from '../dns/domain-name.js'
+import { argumentError, configError, optionError } from '../option-checks.js'
 import { escapeRemoteText } from '../text.js'
 import { loadNodemailer } from './load-nodemailer.js'
-import type { MailObject, SmtpTransport } from './smart-host-types.js'
+import { unknownNodemailer } from './smart-host-errors.js'
+import type { Mail, MailObject, SmtpOptions, SmtpTransport } from './smart-host-types.js'
 
 /** An SMTP transport, and the Mail object that it was given by. */
 export interface Wrapped {
@@ -87,4 +90,34 @@ function withDefaults(own: object, others: object): object {
 /** Whether this is a Mail object that can take over what another was made with. */
 export function isMail(value: object | undefined): value is MailObject {
   return value !== undefined && '_defaults' in value && '_userPlugins' in value && 'meta' in value
+}
+
+/** The oldest version of Nodemailer that the tests run with. */
+const OLDEST = 8
+
+/**
+ * Checks the version of Nodemailer that a transport belongs to.
+ *
+ * @throws MtaStsError `ENODEMAILER` when it is too old
+ */
+export function checkVersion({ version }: SmtpTransport): void {
+  if (Number.parseInt(version, 10) < OLDEST) throw unknownNodemailer()
+}
+
+/** Returns the recipients of a mail; none when its envelope cannot be read. */
+export function recipientsOf({ message }: Mail): string[] {
+  try {
+    return [message.getEnvelope().to ?? []].flat()
+  } catch {
+    return []
+  }
+}
+
+/** Returns the Policy Domain: the configured name; with an address, the name that its certificate is configured to have. */
+export function policyDomainOf({ host = 'localhost', tls }: SmtpOptions): string {
+  const name = isIP(host) && tls?.servername ? tls.servername : host
+  if (isIP(name)) return isIP(name) === 6 ? `[IPv6:${name}]` : `[${name}]`
+  const policyDomain = typeof name === 'string' ? toALabels(name) : undefined
+  if (policyDomain !== undefined) return policyDomain
+  throw optionError('host', 'must be a host name or an address', host)
 }

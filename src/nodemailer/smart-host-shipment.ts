@@ -91,7 +91,7 @@ export class Shipment {
 
   /** One attempt of the delivery: waits for what the transport makes of the message. */
   async attempt(candidate: Candidate, context: DeliveryContext): Promise<Info> {
-    this.#current = { candidate, context }
+    this.#current = { candidate, context, signal: this.mail.data?.signal }
     this.#resolveTurn(this.#current)
     for (let round = 0; round < MAX_ROUNDS; round++) {
       context.assertCurrent()

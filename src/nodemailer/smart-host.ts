@@ -10,19 +10,29 @@
  *
  * @module
  */
-import { isIP } from 'node:net'
 import type { DeliverySummary } from '../delivery/record.js'
-import { toALabels } from '../dns/domain-name.js'
-import { MtaStsError } from '../errors.js'
-import { configError, optionError } from '../option-checks.js'
+import { configError } from '../option-checks.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { checkStsOptions, refuseUncalled, type StsInUse, type StsOptions, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainDelivery, describeDelivery } from './info.js'
 import { demandOf } from './message.js'
 import { meets, openedFor, SmartHostConnector, type Turn } from './smart-host-connect.js'
-import { asConnectionError, failSession, settledError } from './smart-host-errors.js'
-import { adopt, isMail, smtpTransportOf, type Wrapped } from './smart-host-mail.js'
+import {
+  asConnectionError,
+  failSession,
+  settledError,
+  unknownNodemailer,
+} from './smart-host-errors.js'
+import {
+  adopt,
+  checkVersion,
+  isMail,
+  policyDomainOf,
+  recipientsOf,
+  smtpTransportOf,
+  type Wrapped,
+} from './smart-host-mail.js'
 import { Shipment } from './smart-host-shipment.js'
 import type {
   GetSocket,
@@ -30,7 +40,6 @@ import type {
   MailObject,
   PoolResource,
   SendCallback,
-  SmtpOptions,
   SmtpTransport,
   SocketCallback,
 } from './smart-host-types.js'
@@ -111,7 +120,7 @@ class SmartHost {
     if (HELD in transport) {
       throw configError('withMtaSts() was given a transport that is held to its policy already')
     }
-    if (Number.parseInt(transport.version, 10) < OLDEST) throw unknownNodemailer()
+    checkVersion(transport)
     this.#transport = transport
     this.#mail = mail
     this.#host = policyDomainOf(transport.options)
@@ -360,31 +369,3 @@ class SmartHost {
 }
 
 type Asking = Shipment | { turn: Promise<Turn> }
-
-/** The oldest version of Nodemailer that the tests run with. */
-const OLDEST = 8
-
-/** Another Nodemailer may keep its pool in another way: nothing is sent then. */
-function unknownNodemailer(): Error {
-  return new MtaStsError(
-    'withMtaSts() does not know this version of Nodemailer: use version 8, 9 or 10',
-    'ENODEMAILER',
-  )
-}
-
-function recipientsOf({ message }: Mail): string[] {
-  try {
-    return [message.getEnvelope().to ?? []].flat()
-  } catch {
-    return []
-  }
-}
-
-/** The configured name; with an address, the name that its certificate is configured to have. */
-function policyDomainOf({ host = 'localhost', tls }: SmtpOptions): string {
-  const name = isIP(host) && tls?.servername ? tls.servername : host
-  if (isIP(name)) return isIP(name) === 6 ? `[IPv6:${name}]` : `[${name}]`
-  const policyDomain = typeof name === 'string' ? toALabels(name) : undefined
-  if (policyDomain !== undefined) return policyDomain
-  throw optionError('host', 'must be a host name or an address', host)
-}

@@ -4,7 +4,7 @@
  * @module
  */
 import { isIPv4, isIPv6 } from 'node:net'
-import { checkKeys, checkName, shown } from './named.js'
+import { type Check, checkKeys, checkName, must, wholeFrom } from './named.js'
 import { isHostName } from './names.js'
 
 /** The types of records that a world knows. */
@@ -45,92 +45,60 @@ export type ZoneRecord =
   /** A string is split at 255 bytes; an array is sent as it is */
   | { type: 'TXT'; data: string | readonly string[]; ttl?: number }
 
+/** Returns a check of an object that has all of these fields. */
+const objectOf =
+  (checks: Readonly<Record<string, Check>>, example: string): Check =>
+  (field, datum) => {
+    must(`an object such as ${example}`, (value) => typeof value === 'object')(field, datum)
+    checkKeys(field, datum, Object.keys(checks))
+    for (const [key, check] of Object.entries(checks)) {
+      check(`${field}: ${key}`, Reflect.get(datum, key))
+    }
+  }
+
+const isShort = (text: unknown) => typeof text === 'string' && Buffer.byteLength(text) <= 255
+const isOctet = wholeFrom(0, 255)
+const isPair = wholeFrom(0, 65_535)
+
+const DATA: Readonly<Record<RecordType, Check>> = {
+  A: must('an IPv4 address', (datum) => isIPv4(String(datum))),
+  AAAA: must('an IPv6 address', (datum) => isIPv6(String(datum))),
+  CNAME: isHostName,
+  PTR: isHostName,
+  MX: objectOf(
+    { preference: isPair, exchange: isHostName },
+    "{ preference: 10, exchange: 'mx.example.com' }",
+  ),
+  SRV: objectOf(
+    { priority: isPair, weight: isPair, port: isPair, target: isHostName },
+    "{ priority: 0, weight: 0, port: 587, target: 'smtp.example.com' }",
+  ),
+  TLSA: objectOf(
+    {
+      usage: isOctet,
+      selector: isOctet,
+      matchingType: isOctet,
+      data: must(
+        'hexadecimal digits or bytes',
+        (data) =>
+          data instanceof Uint8Array ||
+          (typeof data === 'string' && /^(?:[\da-f]{2})*$/i.test(data)),
+      ),
+    },
+    "{ usage: 3, selector: 1, matchingType: 1, data: 'a1b2' }",
+  ),
+  TXT: must(
+    'a string, or a list of strings of up to 255 bytes',
+    (datum) => typeof datum === 'string' || (Array.isArray(datum) && datum.every(isShort)),
+  ),
+}
+
 /** Returns records of a type. Throws a TypeError that names what is wrong with their data. */
 export function recordsOf(type: RecordType, data: readonly unknown[], ttl = 0): ZoneRecord[] {
   checkName('dns.set(): the type', type, RECORD_TYPES)
-  if (!Array.isArray(data)) {
-    throw new TypeError(`dns.set(): the data of ${type} must be a list, but it is ${shown(data)}`)
-  }
-  return data.map((datum): ZoneRecord => ({ ...recordOf(type, datum), ttl }))
-}
-
-function recordOf(type: RecordType, datum: unknown): ZoneRecord {
-  switch (type) {
-    case 'MX':
-      return { type, data: mxData(datum) }
-    case 'SRV':
-      return { type, data: srvData(datum) }
-    case 'TLSA':
-      return { type, data: tlsaData(datum) }
-    case 'TXT':
-      return { type, data: textData(datum) }
-    default:
-      return { type, data: plainData(type, datum) }
-  }
-}
-
-function plainData(type: 'A' | 'AAAA' | 'CNAME' | 'PTR', datum: unknown): string {
-  if (typeof datum !== 'string') throw wrong(type, "a string, such as 'mx.example.com'", datum)
-  if (type === 'A' && !isIPv4(datum)) throw wrong(type, 'an IPv4 address', datum)
-  if (type === 'AAAA' && !isIPv6(datum)) throw wrong(type, 'an IPv6 address', datum)
-  if (type === 'CNAME' || type === 'PTR') isHostName(`dns.set(): a datum of ${type}`, datum)
-  return datum
-}
-
-function mxData(datum: unknown): { preference: number; exchange: string } {
-  if (!isObject(datum)) throw wrong('MX', MX_EXAMPLE, datum)
-  checkKeys('dns.set(): an MX record', datum, ['preference', 'exchange'])
-  const { preference, exchange } = datum
-  if (!isNumber(preference, 65_535) || typeof exchange !== 'string') {
-    throw wrong('MX', MX_EXAMPLE, datum)
-  }
-  isHostName('dns.set(): exchange', exchange)
-  return { preference, exchange }
-}
-
-const MX_EXAMPLE = "an object, such as { preference: 10, exchange: 'mx.example.com' }"
-
-function srvData(datum: unknown): SrvData {
-  const example = "an object, such as { priority: 0, weight: 0, port: 587, target: 'smtp.example' }"
-  if (!isObject(datum)) throw wrong('SRV', example, datum)
-  checkKeys('dns.set(): an SRV record', datum, ['priority', 'weight', 'port', 'target'])
-  const { priority = 0, weight = 0, port, target } = datum
-  const numbers = [priority, weight, port].every((number) => isNumber(number, 65_535))
-  if (!numbers || typeof target !== 'string') throw wrong('SRV', example, datum)
-  isHostName('dns.set(): target', target)
-  return { priority: Number(priority), weight: Number(weight), port: Number(port), target }
-}
-
-function tlsaData(datum: unknown): TlsaData {
-  const example = "an object, such as { usage: 3, selector: 1, matchingType: 1, data: 'a1b2' }"
-  if (!isObject(datum)) throw wrong('TLSA', example, datum)
-  checkKeys('dns.set(): a TLSA record', datum, ['usage', 'selector', 'matchingType', 'data'])
-  const { usage, selector, matchingType, data } = datum
-  if (!isNumber(usage, 255) || !isNumber(selector, 255) || !isNumber(matchingType, 255)) {
-    throw wrong('TLSA', example, datum)
-  }
-  if (data instanceof Uint8Array) return { usage, selector, matchingType, data }
-  if (typeof data !== 'string' || !/^(?:[\da-f]{2})*$/i.test(data)) {
-    throw wrong('TLSA', 'hexadecimal digits or bytes as data', data)
-  }
-  return { usage, selector, matchingType, data }
-}
-
-function textData(datum: unknown): string | readonly string[] {
-  if (typeof datum === 'string') return datum
-  const isShort = (text: unknown) => typeof text === 'string' && Buffer.byteLength(text) <= 255
-  if (Array.isArray(datum) && datum.every(isShort)) return datum
-  throw wrong('TXT', 'a string, or a list of strings of up to 255 bytes', datum)
-}
-
-function isObject(datum: unknown): datum is Record<string, unknown> {
-  return typeof datum === 'object' && datum !== null && !Array.isArray(datum)
-}
-
-function isNumber(value: unknown, most: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most
-}
-
-function wrong(type: RecordType, must: string, datum: unknown): TypeError {
-  return new TypeError(`dns.set(): a datum of ${type} must be ${must}, but it is ${shown(datum)}`)
+  must('a list', Array.isArray)(`dns.set(): the data of ${type}`, data)
+  return data.map((datum) => {
+    DATA[type](`dns.set(): a datum of ${type}`, datum)
+    return { type, data: datum, ttl } as ZoneRecord
+  })
 }

@@ -36,7 +36,7 @@ const MAX_OUTCOMES = 10_000
 /** Maximum number of unreadable reports, or reports claimed just before, that a run claims. */
 const MAX_UNREADABLE = 1000
 
-/** In milliseconds: nobody may claim a report for less, whether it is postponed or being sent. */
+/** Shortest claim of a report, postponed or being sent, in milliseconds. */
 const SHORTEST_CLAIM = 60_000
 
 interface Run {

@@ -40,7 +40,7 @@ export function ownAttempt(sts: MtaSts, to: string): Attempt<string> {
       await say(socket, 'MAIL FROM:<own@sender.example>')
       await say(socket, `RCPT TO:<${to}>`)
       await say(socket, 'DATA')
-      return await say(socket, 'Subject: by hand\r\n\r\nHello!\r\n.')
+      return await say(socket, 'Subject: own sender\r\n\r\nHello!\r\n.')
     } finally {
       socket.destroy()
     }

@@ -94,7 +94,7 @@ describe('a failed lookup', () => {
     expect(await ask(async () => new Array(3), TIMEOUT, isText)).toMatchObject({ kind: 'failed' })
   })
 
-  test('no answer within the time', async () => {
+  test('is no answer within the time', async () => {
     const answer = await ask(() => new Promise<string[]>(() => {}), 20)
     expect(answer).toMatchObject({ kind: 'failed', error: { code: 'ETIMEOUT' } })
     expect(answer).toMatchObject({ error: { message: 'No DNS answer within 20 ms' } })

@@ -20,12 +20,12 @@ const ROWS = PAGE.split('\n')
   .map(([code = '', ...cells]) => [/\w+/.exec(code)?.[0] ?? '', ...cells])
 
 /** Words of SMTP and Redis that look like codes. */
-const OTHER_WORDS = new Set(['EHLO', 'EVAL', 'EXISTS', 'EXPIRE'])
+const OTHER_WORDS = new Set(['EHLO', 'ENHANCEDSTATUSCODES', 'EVAL', 'EXISTS', 'EXPIRE'])
 
 /** Codes of Node's and of Nodemailer's, which are read and never made. */
 const READ_ONLY = new Set([
   ...['ECONNRESET', 'EPIPE', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'],
-  ...['ESOCKET', 'ETLS'],
+  ...['ESOCKET', 'ETLS', 'ENOENT'],
 ])
 
 /** Every text of the sources that is a code. */

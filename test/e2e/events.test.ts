@@ -241,7 +241,7 @@ describe('mta-sts:delivery', () => {
   test('a subscriber that throws affects no delivery', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const unlucky = () => {
-      throw new Error('a listener of somebody else')
+      throw new Error('another listener')
     }
     const swallow: NodeJS.UncaughtExceptionListener = () => undefined
     // diagnostics_channel passes the error of a subscriber to the process, on the next tick

@@ -50,7 +50,7 @@ export class Peer {
     this.socket.write(lines.map((line) => `${line}\r\n`).join(''))
   }
 
-  /** The next line of the client; undefined when there is none. */
+  /** The next line of the client; undefined at the end. */
   async hear(): Promise<string | undefined> {
     for (;;) {
       const end = this.#text.indexOf('\r\n')

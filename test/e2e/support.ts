@@ -31,7 +31,7 @@ export interface Stage {
   readonly world: MailWorld
   /** A domain with a name that no other test has */
   domain(options?: DomainOptions): MailDomain
-  /** A name below `example` that nobody has */
+  /** An unused name below `example` */
   unusedName(): string
   /**
    * With options, a transporter with its own cache; without, always the same one. Each message has

@@ -33,14 +33,14 @@ describe('config/mta-sts.ini', () => {
     expect(start()).toEqual(['get_mx'])
   })
 
-  it('is accepted with comments, sections, settings, and lines that are joined', () => {
+  it('is accepted with comments, sections, settings, and continued lines', () => {
     const text = '; x\n# y\r\n\n a_b-c = d e \n[overrides]\r\nmail.example=off\nstore=a\\\n  b\n'
     writeFileSync(join(folder, 'config', 'mta-sts.ini'), `\ufeff${text}`)
     expect(start()).toEqual(['get_mx'])
   })
 
   it.each(['store: sqlite:mta-sts.db', 'reportOnly', '[dane] ; on', 'b\u00fccher.example=off'])(
-    'stops Haraka with a line that Haraka passes over: %s',
+    'stops Haraka with a line that Haraka would skip: %s',
     (line) => {
       writeFileSync(join(folder, 'config', 'mta-sts.ini'), `; settings\n${line}\n`)
       const message = expect.stringContaining('config/mta-sts.ini: line 2 is neither')

@@ -112,7 +112,7 @@ describe('exchanges', () => {
     expect(seen.map(({ address }) => address)).toEqual(['192.0.2.1'])
   })
 
-  it('yields one failure when no address can be connected to, or there is none', async () => {
+  it('yields one failure when no address can be connected to, or the host has none', async () => {
     const refusing = new Wire({ '192.0.2.1': 'refuse', '192.0.2.2': 'refuse' })
     const refused = await all(request(), { wire: refusing })
     expect(refused).toMatchObject([{ ok: false, failure: { reason: 'connection-failed' } }])
@@ -207,7 +207,7 @@ describe('exchangeAt', () => {
   it.each<[name: string, spec: CertificateSpec, reason: string]>([
     ['another name', { san: ['DNS:other.example'] }, 'certificate-host-mismatch'],
     ['no DNS name', { cn: HOST, san: [] }, 'certificate-host-mismatch'],
-    ['an authority nobody trusts', { san: [`DNS:${HOST}`], signedBy: 'itself' }, 'self-signed'],
+    ['an unknown authority', { san: [`DNS:${HOST}`], signedBy: 'itself' }, 'self-signed'],
     ['an end in the past', { san: [`DNS:${HOST}`], validity: 'past' }, 'certificate-expired'],
   ])(
     'with `inspect`, shows a certificate with %s and sends the host nothing',

@@ -56,7 +56,7 @@ export class Namespace {
 
   /** Waits until `server` listens on a TCP port; throws if it ends. */
   async listening(address: string, port: number, server: Daemon): Promise<void> {
-    await until(`somebody listens at ${address} port ${port}`, () => {
+    await until(`a server listens at ${address} port ${port}`, () => {
       server.check()
       return this.#isListening(address, port)
     })
@@ -64,7 +64,7 @@ export class Namespace {
 
   /** Waits until no server listens. */
   async silent(address: string, port: number): Promise<void> {
-    await until(`nobody listens at ${address} port ${port}`, async () => {
+    await until(`no server listens at ${address} port ${port}`, async () => {
       return !(await this.#isListening(address, port))
     })
   }

@@ -73,7 +73,7 @@ function byHand<T>() {
   return { promise, ...settle }
 }
 
-describe('what the hook returns', () => {
+describe('the result of a connect hook', () => {
   test('may be a promise of another library', async () => {
     const socket = await openedTo(await servers.tcp())
     const then = (done: (socket: Socket) => void) => done(socket)
@@ -84,7 +84,7 @@ describe('what the hook returns', () => {
     socket.destroy()
   })
 
-  test('a socket that has closed already fails at once', async () => {
+  test('fails at once for a socket that has closed already', async () => {
     const socket = await openedTo(await servers.tcp())
     socket.destroy()
     await new Promise((resolve) => socket.once('close', resolve))
@@ -103,8 +103,8 @@ describe('what the hook returns', () => {
   })
 })
 
-describe('the first that answers is taken', () => {
-  test('the first is favoured: the second is not begun when it answers', async () => {
+describe('the first connection', () => {
+  test('is used: the second is not started when the first answers', async () => {
     const port = await servers.tcp()
     const { wire, result } = run({ '192.0.2.1': port, '192.0.2.2': port })
     const { socket, target, remaining } = await result

@@ -7,6 +7,7 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
+import { Readable } from 'node:stream'
 import nodemailer, { type SMTPTransportOptions, type Transporter } from 'nodemailer'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ConnectTarget, MtaSts } from '../../src/index.js'
@@ -62,7 +63,10 @@ describe.each([false, true])('a policy that is learnt while messages wait, pool:
     await transporter.sendMail(messageTo('first.example'))
     host.works()
     await learn()
-    const info = await transporter.sendMail(messageTo('second.example'))
+    // Nothing of it may be read for the connection that the message is turned away from
+    const text = Readable.from(['from-', 'a-stream'])
+    const info = await transporter.sendMail({ ...messageTo('second.example'), text })
+    expect(host.inbox.at(-1)?.raw).toContain('from-a-stream')
     expect(info.deliveries).toMatchObject([{ proved: 'sts', mode: 'enforce' }])
     expect(host.inbox.map(({ tls }) => Boolean(tls))).toEqual([false, true])
     await expect

@@ -1,10 +1,12 @@
 /** withMtaSts: a smart host and its own policy. */
+import type { Socket } from 'node:net'
 import nodemailer, { type SMTPTransportOptions, type Transporter } from 'nodemailer'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ConnectTarget, DeliveryRefusedError } from '../../src/index.js'
 import { type SmartHostInfo, type StsOptions, withMtaSts } from '../../src/nodemailer/index.js'
+import { failSession } from '../../src/nodemailer/smart-host-errors.js'
 import type { MailDomain, MxFault, MxHost } from '../../src/testing/index.js'
-import { errorOf, messageTo, only, useWorld } from '../e2e/support.js'
+import { EVENTUALLY, errorOf, messageTo, only, useWorld } from '../e2e/support.js'
 import { deferred } from '../policy/scripted-network.js'
 
 const stage = useWorld()
@@ -53,6 +55,34 @@ describe('a smart host under enforce', () => {
     const error = await errorOf(sender(options).sendMail({ from: 'me@sender.example', text: '' }))
     expect(error).toMatchObject({ code: 'EENVELOPE', permanent: true })
     expect(host.inbox).toEqual([])
+  })
+
+  it.each([false, true])(
+    '[STS-57] a signal ends the opening of a connection, and nothing else (pool: %s)',
+    async (pool) => {
+      const { domain, host, options } = smartHost('enforce')
+      host.rule({ at: 'greeting', act: 'stall' })
+      const controller = new AbortController()
+      const sockets: Socket[] = []
+      const connect = (target: ConnectTarget) => {
+        const socket = stage.world.options().connect(target) as Socket
+        if (target.purpose === 'smtp') sockets.push(socket)
+        return socket
+      }
+      const aborting = sender({ ...options, pool } as SMTPTransportOptions, { connect })
+      const { signal } = controller
+      const sending = errorOf(aborting.sendMail({ ...messageTo(domain), signal }))
+      await vi.waitFor(() => expect(host.connections).toHaveLength(1), EVENTUALLY)
+      controller.abort()
+      expect(await sending).toMatchObject({ code: 'EABORT' })
+      await vi.waitFor(() => expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]))
+    },
+  )
+
+  it('[STS-57] an opening that fails when its session has ended ends no process', async () => {
+    const { connection } = failSession(new Error('too late'))
+    // Without a listener, its error would be an uncaught exception
+    await new Promise((resolve) => connection?.once('close', resolve))
   })
 
   it('close() does not cut the policy short that is being looked up', async () => {

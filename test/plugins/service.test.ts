@@ -71,14 +71,14 @@ describe('settings when a server starts', () => {
     await expect(PluginService.checkRest(setup)).rejects.toThrow('"dkim"')
   })
 
-  it('closes opened parts if another part cannot be opened', async () => {
+  it('close opened parts if another part cannot be opened', async () => {
     const closed = vi.spyOn(MtaSts.prototype, 'close')
     const given = settings({ reports: reports({ store: 'sqlite:/no/such/folder/reports.db' }) })
     await expect(PluginService.start({ settings: given, logger })).rejects.toThrow()
     expect(closed).toHaveBeenCalledOnce()
   })
 
-  it('are refused with name servers that are none', async () => {
+  it('are refused with invalid name servers', async () => {
     const setup = { settings: settings({ dane: { servers: ['localhost'] } }), logger }
     await expect(PluginService.checkRest(setup)).rejects.toMatchObject({ code: 'ECONFIG' })
   })

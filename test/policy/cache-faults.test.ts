@@ -99,7 +99,7 @@ const FAULTS: Fault[] = [
     },
   },
   {
-    name: 'DNS: somebody else’s TXT records',
+    name: 'DNS: unrelated TXT records',
     kind: 'gone',
     failure: GONE,
     inflict: () => stage.world.dns.set(RECORD, 'TXT', ['v=spf1 -all', 'v=STSv10; id=n1;']),
@@ -215,17 +215,17 @@ function discovered(
   { kind, failure }: Fault,
   failing?: string,
 ): Partial<Cell> & { answer: string } {
-  const told = { failure, txt: 1, reports: 1 }
+  const seen = { failure, txt: 1, reports: 1 }
   switch (kind) {
     case 'gone':
       return { answer: 'no-record', txt: 1 }
     case 'failed':
-      return { answer: failing ?? 'dns-failure', ...told }
+      return { answer: failing ?? 'dns-failure', ...seen }
     case 'invalid':
-      return { answer: failing ?? 'invalid', ...told }
+      return { answer: failing ?? 'invalid', ...seen }
     case 'https': {
       const invalid = failure.startsWith('sts-policy-invalid')
-      return { answer: failing ?? (invalid ? 'invalid' : 'fetch-failed'), ...told, fetches: 1 }
+      return { answer: failing ?? (invalid ? 'invalid' : 'fetch-failed'), ...seen, fetches: 1 }
     }
   }
 }
@@ -235,8 +235,8 @@ function looked(
   { kind, failure }: Fault,
   https: Partial<Cell>,
 ): Partial<Cell> & { answer: string } {
-  const told = kind === 'https' ? https : { failure, reports: 1 }
-  return { answer: ENFORCED, txt: 1, ...told }
+  const seen = kind === 'https' ? https : { failure, reports: 1 }
+  return { answer: ENFORCED, txt: 1, ...seen }
 }
 
 function newCache(options: MtaStsOptions = {}): CacheUnderTest {

@@ -183,7 +183,7 @@ describe('GuardedStore', () => {
 
   it.each<[string, object]>([
     ['what is no entry', { value: ['x'] }],
-    ['a policy that nobody uses', { value: ['x.example', { ...storedPolicy(0), usedAt: 0 }] }],
+    ['an unused policy', { value: ['x.example', { ...storedPolicy(0), usedAt: 0 }] }],
   ])(
     '[STS-57] a list of %s without an end stops neither the process nor close()',
     async (...of) => {

@@ -407,7 +407,7 @@ describe('the message', () => {
       },
     ],
     [
-      'fails after the connection was told of it',
+      'fails after the connection has seen it',
       () => {
         const chunks = Readable.from(
           (async function* () {

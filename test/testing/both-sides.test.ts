@@ -7,7 +7,16 @@ import { connect as tlsConnect } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import type { MailDomain, Rule } from '../../src/testing/index.js'
 import { errorOf, messageTo, only, useWorld } from '../e2e/support.js'
-import { codeOf, dial, envelopeReplies, get, greeted, RawClient } from './support.js'
+import {
+  codeOf,
+  deliver,
+  dial,
+  envelopeReplies,
+  get,
+  greeted,
+  RawClient,
+  session,
+} from './support.js'
 
 const stage = useWorld()
 
@@ -187,6 +196,17 @@ describe('response-fragment', () => {
 })
 
 describe('TLS of hosts', () => {
+  it('client-certificate: a client of its own without one is cut off after its handshake', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    domain.mx().fails('client-certificate')
+    const failed = session(stage.world, domain.mx()).then((connection) =>
+      deliver(connection, `you@${domain.name}`),
+    )
+    expect(await codeOf(failed)).toBeDefined()
+    expect(domain.inbox).toEqual([])
+    expect(domain.mx().connections).toMatchObject([{ mailFrom: undefined }])
+  })
+
   it('a client certificate is demanded: the transport refuses the MX host', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     using _ = domain.mx().tls({ clientCertificate: 'require' })

@@ -1,6 +1,7 @@
 /** The entry for Vitest: a world for each test, matchers, what they say. */
 import nodemailer from 'nodemailer'
 import { describe, expect, it, vi } from 'vitest'
+import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import { WorldForEachTest } from '../../src/testing/runner.js'
 import { createMailWorld, test, useMailWorld } from '../../src/testing/vitest.js'
 
@@ -59,6 +60,17 @@ describe('useMailWorld()', () => {
       .sendMail({ ...message, to: 'a@bob.example' })
     await expect(refused).rejects.toThrow(/Spam/)
     expect(bob).toHaveRefused({ to: 'a@bob.example', reply: 'Spam' })
+  })
+
+  it('of a message whose recipients were all refused, a pipelined DATA is no refusal of its own', async () => {
+    const bob = world.domain('bob.example', { mode: 'enforce' })
+    bob.mx().knows([])
+    const transporter = nodemailer.createTransport(mtaStsTransport(world.options()))
+    await expect(transporter.sendMail(message)).rejects.toThrow(/No such user/)
+    transporter.close()
+    expect(bob.mx().connections[0]?.lines.map(({ text }) => text)).toContain('DATA')
+    expect(bob).toHaveRefused({ times: 1 })
+    expect(bob.mx()).toHaveRefused({ to: 'b@bob.example', times: 1 })
   })
 
   it('what is no part of a world is a TypeError', () => {

@@ -112,7 +112,7 @@ describe('the verdict', () => {
     expect(only(assess(reports)).verdict.answer).toBe('would-defer')
   })
 
-  it('names what enforce would have deferred, where, why and when last', () => {
+  it('names the failures that enforce would have deferred: where, why and when last', () => {
     const days = month(30, (day) => [policy(day === 30 ? [{ failedSessionCount: 1234 }] : [])])
     expect(only(assess(days)).verdict).toEqual({
       answer: 'would-defer',
@@ -328,7 +328,7 @@ describe('the counts of an assessment', () => {
     ['ends when it begins', '2026-08-01T00:00:00Z', '2026-08-01T00:00:00Z', 1],
     ['ends before it begins', '2026-08-01T00:00:00Z', '2026-07-01T00:00:00Z', 1],
     ['lasts for thousands of years', '2026-08-01T00:00:00Z', '8999-01-01T00:00:00Z', 1],
-  ])('[RPT-6] covers the days of a range that %s', (_, start, end, covered) => {
+  ])('[RPT-6] cover the days of a range that %s', (_, start, end, covered) => {
     const dateRange = { start: new Date(start), end: new Date(end) }
     const [first] = only(assess([{ ...report(1, [policy()]), dateRange }])).policies
     expect(first).toMatchObject({ sessions: 90, days: { first: '2026-08-01', covered } })

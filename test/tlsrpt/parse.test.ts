@@ -211,7 +211,7 @@ describe('parseReport', () => {
       (r) => r.policies[0]?.failureDetails[0]?.resultType,
       'quantum-decay',
     ],
-    ['fields that nobody knows', (j) => set(j, 'x', { y: [] }), (r) => r, REPORT],
+    ['unknown fields', (j) => set(j, 'x', { y: [] }), (r) => r, REPORT],
   ])('accepts %s', (_, change, look, expected) => {
     expect(look(parseReport(changed(change)))).toEqual(expected)
   })

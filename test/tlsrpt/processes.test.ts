@@ -257,7 +257,7 @@ for (const kind of kinds) {
       '[RPT-13] %s: sent %d times%s',
       async (name, times) => {
         const { place, sent } = deaths.get(name) ?? { sent: [] }
-        if (place === undefined) throw new Error('nobody has died of this')
+        if (place === undefined) throw new Error('no process has died at this step')
         const reports = [...sent, ...(await goOn(kind.open(place)))]
         expect(reports.length).toBe(times)
         for (const report of reports) {

@@ -136,7 +136,7 @@ describe('the lookup', () => {
     expect(resolver.questions).toEqual(['_smtp._tls.bob.example'])
   })
 
-  it('[RPT-13] finds a place once that is written in several ways', async () => {
+  it('[RPT-13] returns one destination for several spellings', async () => {
     const rua =
       'mailto:a@r.example,https://R.example/x,MAILTO:%61@R.example,mailto:b@r.example,https://r.example:443/x'
     const resolver = new FakeResolver({ 'bob.example': rua })
@@ -161,7 +161,7 @@ describe('the lookup', () => {
   })
 
   it.each([[[null]], [[[null]]], [['v=TLSRPTv1']], [[new Array(2)]], [new Array(1)]])(
-    '[RPT-17] %j is no answer: nobody knows',
+    '[RPT-17] %j is not an answer: unknown',
     async (junk) => {
       const resolver = { ...new FakeResolver(), resolveTxt: async () => junk as never }
       const options = { resolver: resolver as unknown as FakeResolver, dnsTimeout: 1000 }

@@ -31,11 +31,30 @@ function isRefused({ responseCode, rejectedErrors }: Comparable): boolean {
   const recipients = Array.isArray(rejectedErrors) ? rejectedErrors : []
   return Number(responseCode) >= 500 && recipients.every(isRefused)
 }
+
+/** The recipient that is deferred, of a message that nobody was accepted for. */
+function deferred({ message, rejectedErrors }: Comparable): Comparable | undefined {
+  const recipients: Comparable[] = Array.isArray(rejectedErrors) ? rejectedErrors : []
+  if (message === undefined) return undefined
+  return recipients.find(({ responseCode }) => Number(responseCode) < 500)
+}
+
 const isBeforeLogin = ({ command, message }: Comparable) =>
   typeof message === 'string' && /^(?:CONN|EHLO|HELO)$/.test(String(command))
 const isBeforeMail = ({ command }: Comparable) =>
   typeof command === 'string' && /^(?:CONN|EHLO|HELO|STARTTLS|AUTH\b)/.test(command)
 
+/**
+ * Beside what is in the list:
+ * - `deliveries` is new, and a host that did not prove what it must gets nothing: `DeliveryRefusedError`
+ * - EHLO is said once more where the connection is opened here
+ * - a message is read once DATA was accepted, so that it can be sent again after it was turned away from
+ *   a connection; Nodemailer 8 and 9 begin to read it before MAIL FROM
+ * - a single transport that was closed answers ECLOSED, unless its MtaSts is shared; a pool that was
+ *   closed answers ECONNECTION also on Nodemailer 8 and 9, which never call back
+ * - before Nodemailer 10 a signal that is aborted ends nothing there; here it ends a message that waits
+ *   for its policy
+ */
 export const DIFFERENCES: readonly Difference[] = [
   {
     what: 'before Nodemailer 10 there is no `permanent`; here it is set with every version',
@@ -56,6 +75,16 @@ export const DIFFERENCES: readonly Difference[] = [
         command,
         ...(responseCode === undefined ? {} : { responseCode, response, permanent: false }),
       }),
+  },
+  {
+    what: 'a message of which one recipient is deferred has the reply to that one, as with Nodemailer 10',
+    concerns: (plain, { transport }) =>
+      LINE < 10 && transport === 'direct' && deferred(plain) !== undefined,
+    ours: (plain) => ({
+      ...plain,
+      responseCode: deferred(plain)?.responseCode,
+      response: deferred(plain)?.response,
+    }),
   },
   {
     what: 'an envelope that no host could be sent is final, as with mtaStsTransport',
