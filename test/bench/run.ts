@@ -71,6 +71,7 @@ async function writeTable(text: string): Promise<void> {
   const page = new URL('../../docs/benchmarks.md', import.meta.url)
   const begin = '<!-- npm run bench -- --docs -->\n'
   const before = await readFile(page, 'utf8')
+  if (!before.includes(begin)) throw new Error('docs/benchmarks.md has no mark for the table')
   const head = before.slice(0, before.indexOf(begin) + begin.length)
   await writeFile(page, `${head}${text}\n${before.slice(before.indexOf('<!-- end -->'))}`)
 }
