@@ -29,7 +29,6 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 /** What the tarball is made of; the tree itself, its `dist` included, is left as it is. */
 const SOURCES = [
-  'CHANGELOG.md',
   'LICENSE',
   'README.md',
   'SECURITY.md',

@@ -39,7 +39,6 @@ describe('the tarball', () => {
     const found = await files()
     expect(found.filter((path) => !SHARED.test(path)).sort()).toEqual(
       [
-        'CHANGELOG.md',
         'LICENSE',
         'README.md',
         'SECURITY.md',
