@@ -161,7 +161,8 @@ function isThere(page: string, link: string): boolean {
 describe('lines', () => {
   it.each(PAGES)('of %s have up to 120 columns, and what is printed up to 80', (page) => {
     // A table made by a program has columns as wide as it takes
-    const made = /^<!-- faults: .*\n(?:.*\n)*?<!-- \/faults -->/m
+    const made =
+      /^<!-- (?:faults: .*|npm run bench -- --docs) -->\n(?:.*\n)*?<!-- (?:\/faults|end) -->/m
     // Padding that aligns the columns of a table does not count
     const prose = withoutCode(pageAt(page).replace(made, ''))
       .split('\n')

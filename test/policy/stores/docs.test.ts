@@ -1,4 +1,4 @@
-/** The statements of docs/operating.md about stores. */
+/** The statements of docs/operating.md and docs/own-store.md about stores. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,13 +13,16 @@ import { redisReportStore } from '../../../src/tlsrpt/index.js'
 import { conformance } from './conformance.js'
 import { RedisServer, whyNoRedis } from './redis-server.js'
 
-const PAGE = readFileSync(new URL('../../../docs/operating.md', import.meta.url), 'utf8')
+const pageAt = (name: string) =>
+  readFileSync(new URL(`../../../docs/${name}`, import.meta.url), 'utf8')
+const OPERATING = pageAt('operating.md')
+const OWN_STORE = pageAt('own-store.md')
 const folder = mkdtempSync(join(tmpdir(), 'mta-sts-docs-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** The block of the page with a text. */
+/** Returns the block of docs/own-store.md with a text. */
 function blockWith(text: string, language: string): string {
-  const blocks = [...PAGE.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
+  const blocks = [...OWN_STORE.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
   const found = blocks.find(([, name, block]) => name === language && block?.includes(text))
   if (found?.[2] === undefined) throw new Error(`There is no block with ${text}`)
   return found[2]
@@ -93,7 +96,7 @@ if (whyNoRedis() === undefined) {
         return client
       }
       const admin = await connect({})
-      const [, line = ''] = /`(ACL SETUSER [^`]*)`/.exec(PAGE) ?? []
+      const [, line = ''] = /`(ACL SETUSER [^`]*)`/.exec(OPERATING) ?? []
       await admin.sendCommand(line.split(' '))
       const user = await connect({ username: 'mta-sts', password: 'secret' })
       await expect(user.sendCommand(['GET', 'other'])).rejects.toThrow('NOPERM')
