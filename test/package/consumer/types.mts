@@ -245,6 +245,7 @@ export type OfTesting = [
   testing.Act,
   testing.AddressPattern,
   testing.Rule,
+  testing.NextRule,
   testing.Stage,
   testing.FaultHandle,
   testing.FaultOptions,
