@@ -4,7 +4,7 @@
  * @module
  */
 import type { CheckReport } from '../../src/cli/check/findings.js'
-import { parsePolicy } from '../../src/policy/policy-file.js'
+import { PolicySyntaxError, parsePolicy } from '../../src/policy/policy-file.js'
 import { type Outcome, predictedBy } from '../cli/predicted.js'
 import type { Sent } from './judge.js'
 import { nameOf, type PlacedDomain } from './placement.js'
@@ -14,13 +14,11 @@ export function judgeCheck(
   sent: Sent,
   domain: PlacedDomain,
 ): string[] {
-  const { spec, hosts, name } = domain
+  const { spec, hosts } = domain
   // A smart host has no MX record, and the reply to RCPT is not known before
   if (spec.smartHostFor !== undefined || hosts.some(({ reply }) => reply !== undefined)) return []
   if (report === undefined) return ['check printed no report']
-  const { body, mx = [] } = spec.policy ?? {}
-  const patterns = body ? parsePolicy(body).mx : mx.map((label) => nameOf(label, name))
-  const predicted = predictedBy(report, patterns)
+  const predicted = predictedBy(report, patternsOf(domain))
   const got = outcomeOf(sent)
   const wrong: string[] = []
   const compare = (what: keyof Outcome) => {
@@ -35,6 +33,18 @@ export function judgeCheck(
   if (!isSilent && !isWarm) compare('failures')
   if (!isWarm && sent.reply.deliveries.length > 0) compare('policyFailure')
   return wrong
+}
+
+/** Returns the patterns of the domain's policy; none where no sender can read it. */
+function patternsOf({ spec, name }: PlacedDomain): readonly string[] {
+  const { body, mx = [] } = spec.policy ?? {}
+  if (!body) return mx.map((label) => nameOf(label, name))
+  try {
+    return parsePolicy(body).mx
+  } catch (error) {
+    if (error instanceof PolicySyntaxError) return []
+    throw error
+  }
 }
 
 function outcomeOf({ reply: { deliveries, error } }: Sent): Outcome {
