@@ -4,7 +4,7 @@
  * @module
  */
 import type { CheckReport } from '../../src/cli/check/findings.js'
-import { PolicySyntaxError } from '../../src/policy/errors.js'
+import { PolicySyntaxError } from '../../src/errors.js'
 import { parsePolicy } from '../../src/policy/policy-file.js'
 import { type Outcome, predictedBy } from '../cli/predicted.js'
 import type { Sent } from './judge.js'
