@@ -37,7 +37,9 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, 'test/package/{declarations,tarball}.test.ts'],
     // Many tests wait for processes and timeouts: one more than there are processors
     maxWorkers: availableParallelism() + 1,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Ends what hangs. No test ends by it on a busy machine
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { interval: 10, timeout: 60_000 } },
   },
 })

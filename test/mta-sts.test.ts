@@ -485,7 +485,7 @@ describe('close', () => {
       stage.world.forget()
       const sts = new MtaSts(stage.options({ fetchTimeout: DAY }))
       const lookup = sts.getPolicy(bob.name)
-      await vi.waitFor(() => expect(stage.gets(bob)).toBe(1), 20_000)
+      await vi.waitFor(() => expect(stage.gets(bob)).toBe(1), 60_000)
       const attempts: string[] = []
       const delivery = sts.deliver(bob.name, async ({ mxHost }) => attempts.push(mxHost))
       await sts.close()

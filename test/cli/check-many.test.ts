@@ -269,7 +269,8 @@ describe('connections', () => {
       socket.once('close', () => open--)
       return socket
     }
-    const argv = ['check', '--brief', '--connect', ...domains.map(({ name }) => name)]
+    const names = domains.map(({ name }) => name)
+    const argv = ['check', '--brief', '--connect', '--deadline', '600000', ...names]
     const { status } = await stage.cli(argv, { connect })
     expect(status).toBe(0)
     expect(most).toBeLessThanOrEqual(MAX_SOCKETS)

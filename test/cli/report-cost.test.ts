@@ -25,5 +25,5 @@ describe.runIf(existsSync('/proc/self/clear_refs'))('a Maildir of a month', () =
     // Beside the 45 MiB that Node itself takes: 150 MiB together
     expect(mebibytes).toBeLessThan(105)
     expect(turns).toBeGreaterThan(5)
-  }, 120_000)
+  })
 })

@@ -24,7 +24,7 @@ import {
 export const SENDER = 'me@sender.example'
 
 /** For background work: polled often, with a late limit. */
-export const EVENTUALLY = { interval: 5, timeout: 10_000 }
+export const EVENTUALLY = { interval: 5, timeout: 60_000 }
 
 /** A world for the tests of a file, each with its own domain. */
 export interface Stage {

@@ -278,7 +278,7 @@ describe('no successful connection', () => {
     expect(() => socket?.emit('error', new Error('late'))).not.toThrow()
   })
 
-  test('fails without addresses', { timeout: 5000 }, async () => {
+  test('fails without addresses', async () => {
     expect(await failureOf(run({}).result)).toBeInstanceOf(ConnectError)
   })
 })
@@ -428,7 +428,7 @@ describe('a connect hook', () => {
     ['a string', 'no'],
     ['undefined', undefined],
     ['null', null],
-  ])('that throws anything but an error: %s', { timeout: 5000 }, async (_, thrown) => {
+  ])('that throws anything but an error: %s', async (_, thrown) => {
     const connect: Connect = () => {
       throw thrown
     }
@@ -490,7 +490,7 @@ describe('a connect hook', () => {
     })
   })
 
-  test('whose promise never settles: the signal ends it', { timeout: 5000 }, async () => {
+  test('whose promise never settles: the signal ends it', async () => {
     const controller = new AbortController()
     const connect: Connect = () => new Promise<Socket>(() => {})
     const result = connectFirst([targetOf('192.0.2.1')], {

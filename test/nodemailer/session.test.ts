@@ -344,7 +344,7 @@ describe('connections', () => {
     release?.()
     await vi.waitUntil(() => opened.length === 2, EVENTUALLY)
 
-    await vi.waitUntil(() => opened[1]?.destroyed, { ...EVENTUALLY, timeout: 3000 })
+    await vi.waitUntil(() => opened[1]?.destroyed, EVENTUALLY)
   })
 })
 

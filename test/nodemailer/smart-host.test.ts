@@ -75,7 +75,10 @@ describe('a smart host under enforce', () => {
       await vi.waitFor(() => expect(host.connections).toHaveLength(1), EVENTUALLY)
       controller.abort()
       expect(await sending).toMatchObject({ code: 'EABORT' })
-      await vi.waitFor(() => expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]))
+      await vi.waitFor(
+        () => expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]),
+        EVENTUALLY,
+      )
     },
   )
 

@@ -504,7 +504,7 @@ describe('connections', () => {
       'AbortError',
       'AbortError',
     ])
-  }, 15_000)
+  })
 
   test('EHLO says the name that was given', async () => {
     const domain = stage.domain({ mode: 'enforce' })

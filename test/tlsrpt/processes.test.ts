@@ -251,7 +251,7 @@ for (const kind of kinds) {
           deaths.set(nameOf(death), { place, sent: child.sent })
         }),
       )
-    }, 60_000)
+    })
 
     it.each(DEATHS.map(({ times, why = '', ...death }) => [nameOf(death), times, why] as const))(
       '[RPT-13] %s: sent %d times%s',

@@ -168,7 +168,7 @@ function sqliteTests({ DatabaseSync }: RawSqlite): void {
       await add(failures.slice(0, 1))
       // 100,000 failures are 10 MB; a page for each of the rows that change is not a tenth of it
       expect(written()).toBeLessThan(1_500_000)
-    }, 30_000)
+    })
 
     it('rejects after close()', async () => {
       const store = open(newPath())

@@ -113,6 +113,6 @@ if (whyNoRedis() === undefined) {
       for (const { run } of cases) await run()
       user.destroy()
       admin.destroy()
-    }, 60_000)
+    })
   })
 }

@@ -9,7 +9,7 @@ let database: PGlite
 beforeAll(async () => {
   database = await PGlite.create()
   await postgresStore(database)
-}, 60_000)
+})
 afterAll(() => database.close())
 
 conformance('postgresStore', async () => {

@@ -37,7 +37,7 @@ function clusterTests(): void {
     nodeRedis = await connect()
     ioRedis = new IoRedisCluster(servers.ports.map((port) => ({ host: '127.0.0.1', port })))
     ioRedis.on('error', () => {})
-  }, 60_000)
+  })
   afterAll(async () => {
     ioRedis.disconnect()
     nodeRedis.destroy()

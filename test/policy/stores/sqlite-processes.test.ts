@@ -130,7 +130,7 @@ function killTests(sqlite: RawSqlite): void {
       const store = sqliteStore(path)
       expect((await listed(store)).length).toBeGreaterThanOrEqual(total)
       await store.close?.()
-    }, 120_000)
+    })
   })
 }
 
