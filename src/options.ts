@@ -163,6 +163,10 @@ export function resolveOptions(options: MtaStsOptions): Settings {
   })
   const dnsTimeout = number(options, 'dnsTimeout', { default: 5000, min: 1, max: MAX_TIMER })
   const dane = object(options, 'dane', DANE_METHODS)
+  const requireStore = flag(options, 'requireStore')
+  if (requireStore && options.store === undefined) {
+    throw configError('The option "requireStore" needs the option "store"')
+  }
   return {
     resolver: resolverOf(options, dane, dnsTimeout),
     store: storeOf(options),
@@ -171,7 +175,7 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     maxNegatives: number(options, 'maxNegatives', { default: 100_000, min: 1, max: MAX_ENTRIES }),
     maxCacheBytes: number(options, 'maxCacheBytes', { default: 2 ** 28, min: 2 ** 20 }),
     maxFetches: number(options, 'maxFetches', { default: 64, min: 1 }),
-    requireStore: flag(options, 'requireStore'),
+    requireStore,
     fetchTimeout: number(options, 'fetchTimeout', { default: 30_000, min: 1, max: MAX_TIMER }),
     dnsTimeout,
     recheckInterval: number(options, 'recheckInterval', { default: 300_000, min: 0 }),

@@ -364,6 +364,7 @@ describe('messages name the field, what it takes and what it got', () => {
       { store: new Map() },
       'The option "store" must be a policy store: sqliteStore(), redisStore() or an object of your own whose get, set and delete return promises; without a store, policies are cached in memory, but it is a Map',
     ],
+    [{ requireStore: true }, 'The option "requireStore" needs the option "store"'],
     [{ requireStore: 'yes' }, 'The option "requireStore" must be true or false, but it is "yes"'],
     [
       { logger: method },

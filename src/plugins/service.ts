@@ -51,7 +51,8 @@ export class PluginService {
       throw new MtaStsError('requireStore needs a store, and none is configured', 'ECONFIG')
     }
     checkOpenOptions(open)
-    void new MtaSts({ ...options, logger }).close()
+    // The store is opened later
+    void new MtaSts({ ...options, requireStore: false, logger }).close()
   }
 
   /**
