@@ -75,6 +75,8 @@ export class DeliveryRefusedError extends MtaStsError {
     mode: 'enforce' | 'testing' | 'none'
     policyId?: string | undefined
     failures: readonly TlsFailure[]
+    /** A host had to prove itself by DANE */
+    dane?: boolean | undefined
     cause?: unknown
   }) {
     const why = demandOf(details)
@@ -94,18 +96,17 @@ export class DeliveryRefusedError extends MtaStsError {
 }
 
 /** Returns the source of the demand that was not met, for the message of a refusal. */
-function demandOf({ mode, failures }: Pick<DeliveryRefusedError, 'mode'> & Failures): string {
+function demandOf({ mode, failures, dane }: Demanding): string {
   const byDane = failures.some(isAboutDane)
   if (mode === 'enforce') {
     return byDane ? 'what its MTA-STS policy and DANE ask for' : 'what its MTA-STS policy asks for'
   }
-  if (byDane) return 'what DANE asks for'
+  const byMessage = failures.some(({ reason }) => reason?.startsWith('requiretls-'))
+  if (byDane || (dane && !byMessage)) return 'what DANE asks for'
   return 'what the sender asks for (minimumSecurity or REQUIRETLS)'
 }
 
-interface Failures {
-  failures: readonly TlsFailure[]
-}
+type Demanding = ConstructorParameters<typeof DeliveryRefusedError>[0]
 
 function isAboutDane({ resultType, reason }: TlsFailure): boolean {
   if (resultType === 'tlsa-invalid' || resultType === 'dane-required') return true
