@@ -292,8 +292,7 @@ function endOf({ policyDomain, candidates }: DeliveryPlan, record: DeliveryRecor
       policyId: found?.id,
       failures,
       dane: candidates.some(
-        ({ security }) =>
-          security.level === 'authenticated' && security.proofs.some(({ by }) => by === 'dane'),
+        ({ security }) => 'proofs' in security && security.proofs.some(({ by }) => by === 'dane'),
       ),
       cause: errors.at(-1) ?? failures.at(-1)?.cause,
     })

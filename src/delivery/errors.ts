@@ -51,8 +51,8 @@ export function lookupError(thrown: unknown): Error {
 }
 
 /**
- * Every MX host was refused: none proved what the domain's policy demands. The message was not
- * sent. Queue it and try again: a refusal is temporary (RFC 8461 §5.1).
+ * Every MX host was refused: none proved what it had to. Nothing was sent. Try again later: a
+ * refusal is temporary (RFC 8461 §5.1).
  */
 export class DeliveryRefusedError extends MtaStsError {
   declare readonly code: 'EMTASTS'
@@ -60,10 +60,7 @@ export class DeliveryRefusedError extends MtaStsError {
   readonly permanent: false
   /** The domain of the policy: A-labels in lower case */
   readonly policyDomain: string
-  /**
-   * The mode of the policy; `none` without a policy, when the sender's own options caused the
-   * refusal
-   */
+  /** The mode of the policy; `none` without one: DANE or the sender's own options refused */
   readonly mode: 'enforce' | 'testing' | 'none'
   /** The id of the policy; undefined without a policy */
   readonly policyId: string | undefined
@@ -75,7 +72,6 @@ export class DeliveryRefusedError extends MtaStsError {
     mode: 'enforce' | 'testing' | 'none'
     policyId?: string | undefined
     failures: readonly TlsFailure[]
-    /** A host had to prove itself by DANE */
     dane?: boolean | undefined
     cause?: unknown
   }) {
