@@ -11,7 +11,7 @@ import type { TlsDemand } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
-import { errorOfThrown } from '../text.js'
+import { streamError } from '../smtp/data.js'
 import type { MailNode, MailToSend } from './types.js'
 
 type MimeNode = MailNode
@@ -167,7 +167,7 @@ export class MessageSource {
       this.#copy = await readUpTo(whole ? Number.POSITIVE_INFINITY : SMALL, stream)
     } catch (error) {
       // Without a stream of the user's, the attempt reads it again and ends with the same error
-      if (this.#hasStream) this.#error = errorOfThrown(error)
+      if (this.#hasStream) this.#error = streamError('API', error)
     }
   }
 

@@ -261,21 +261,30 @@ describe('a message with a stream', () => {
     expect((await sending).code).toMatch(code)
   })
 
-  test('a stream that fails is an error, and nothing arrives', async () => {
-    const domain = stage.domain({ mode: 'enforce' })
-    const content = new Readable({
-      read() {
-        this.destroy(new Error('the disk is on fire'))
-      },
-    })
+  test.each([
+    ['one domain', 1],
+    ['two domains', 2],
+  ])(
+    'a stream that fails in a message to %s is an error, and nothing arrives',
+    async (_, count) => {
+      const domains = Array.from({ length: count }, () => stage.domain({ mode: 'enforce' }))
+      const content = new Readable({
+        read() {
+          this.destroy(new Error('the disk is on fire'))
+        },
+      })
 
-    const error = await errorOf(
-      stage.sender().sendMail({ ...messageTo(domain), attachments: [{ filename: 'a', content }] }),
-    )
+      const error = await errorOf(
+        stage
+          .sender()
+          .sendMail({ ...messageTo(...domains), attachments: [{ filename: 'a', content }] }),
+      )
 
-    expect(error.message).toContain('the disk is on fire')
-    expect(domain.inbox).toEqual([])
-  })
+      expect(error.message).toContain('the disk is on fire')
+      expect(error).toMatchObject({ code: 'ESTREAM', permanent: false })
+      expect(domains.flatMap(({ inbox }) => [...inbox])).toEqual([])
+    },
+  )
 
   test('a plugin that closes the message before its end: an error, and nothing arrives', async () => {
     const domain = stage.domain({ mode: 'enforce' })
