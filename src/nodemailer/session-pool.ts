@@ -328,7 +328,8 @@ function fits({ connection, security }: Kept, candidate: Candidate): boolean {
   if (!addresses.includes(connection.address)) return false
   if (security === candidate.security) return true
   if (isDeepStrictEqual(security, candidate.security)) return true
-  return provesEnough(security, candidate.security)
+  // A failed audit of another domain is none of this one's
+  return connection.failures.length === 0 && provesEnough(security, candidate.security)
 }
 
 /** Whether what one connection had to prove includes all that another would have to. */
