@@ -145,6 +145,20 @@ describe('[DANE-14] a report', () => {
     expect(await counted(plain)).toMatchObject([{ policyType: 'no-policy-found', successes: 1 }])
   })
 
+  test('has no TLSA records for a domain without DANE on the connection of one with it', async () => {
+    const signed = domainWith('enforce')
+    const unsigned = stage.domain({ mode: 'enforce', mx: [signed.mx().name] })
+    const transporter = sender({ maxMessages: 100 })
+    expect(await counted(signed, transporter)).toMatchObject([
+      { policyType: 'tlsa' },
+      { policyType: 'sts' },
+    ])
+    expect(await counted(unsigned, transporter)).toMatchObject([
+      { policyType: 'sts', successes: 1, failures: [] },
+    ])
+    expect(signed.mx().connections).toHaveLength(1)
+  })
+
   test('counts a reused connection once', async () => {
     const domain = domainWith('enforce')
     const pooled = sender({ maxMessages: 10 })
