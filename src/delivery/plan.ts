@@ -345,7 +345,6 @@ function authenticated(first: Proof, second?: Proof): Security {
   return first === STS ? BY_STS : provedBy([first])
 }
 
-/** Plans share it: no attempt can change it. */
 function provedBy(proofs: readonly [Proof, ...Proof[]]): Security {
   return Object.freeze({ level: 'authenticated', proofs: Object.freeze(proofs) })
 }

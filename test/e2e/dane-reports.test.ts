@@ -22,7 +22,7 @@ afterAll(() => {
 })
 
 function sender(options: MtaStsTransportOptions = {}) {
-  const resolver = dnssecResolver({ servers: [stage.world.dns.server], timeout: 300, tries: 1 })
+  const resolver = dnssecResolver({ servers: [stage.world.dns.server], timeout: 5000, tries: 1 })
   return stage.sender({ resolver: undefined, dane: dane({ resolver }), ...options })
 }
 
