@@ -203,11 +203,13 @@ function readUpTo(max: number, stream: Readable): Promise<Uint8Array | undefined
     const chunks: Buffer[] = []
     let size = 0
     stream.on('error', reject)
-    stream.once('end', () => resolve(Buffer.concat(chunks, size)))
+    stream.once('end', () => resolve(size <= max ? Buffer.concat(chunks) : undefined))
     stream.once('close', () => reject(new Error('The message was closed before its end')))
-    stream.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      chunks.push(chunk)
+    stream.on('data', (chunk: Buffer | string) => {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+      // NaN for an object, which sending refuses
+      size += bytes.byteLength
+      chunks.push(bytes)
       if (size <= max) return
       resolve(undefined)
       stream.destroy()

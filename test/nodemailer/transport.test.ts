@@ -286,6 +286,34 @@ describe('a message with a stream', () => {
     },
   )
 
+  test.each([
+    ['one domain', 1],
+    ['two domains', 2],
+  ])('a plugin that turns the message to %s into strings: it is sent whole', async (_, count) => {
+    const domains = Array.from({ length: count }, () => stage.domain({ mode: 'enforce' }))
+    const sender = stage.sender({})
+    sender.use('stream', (mail, done) => {
+      mail.message.processFunc((input) => input.pipe(new PassThrough({ encoding: 'utf8' })))
+      done()
+    })
+
+    await sender.sendMail(messageTo(...domains))
+
+    for (const { inbox } of domains) expect(only(inbox).subject).toBe(messageTo().subject)
+  })
+
+  test('a plugin that turns the message into objects: an error, and nothing arrives', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const sender = stage.sender({})
+    sender.use('stream', (mail, done) => {
+      mail.message.processFunc(() => Readable.from(['Subject: half of it\r\n', { no: 'text' }]))
+      done()
+    })
+
+    expect(await errorOf(sender.sendMail(messageTo(domain)))).toBeInstanceOf(Error)
+    expect(domain.inbox).toEqual([])
+  })
+
   test('a plugin that closes the message before its end: an error, and nothing arrives', async () => {
     const domain = stage.domain({ mode: 'enforce' })
     const sender = stage.sender({})
