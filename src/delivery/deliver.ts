@@ -90,7 +90,7 @@ export interface DeliverySteps {
   /**
    * Counts a session of an earlier delivery under this delivery's policy, if that is another one
    */
-  reuse(connection: SmtpConnection): void
+  reuse(connection: SmtpConnection, security: Candidate['security'] | undefined): void
   /** Ends the delivery between two steps */
   signal?: AbortSignal | undefined
 }
@@ -217,7 +217,7 @@ class CandidateLoop<T> implements DeliveryContext {
   use(connection: SmtpConnection): void {
     this.assertCurrent()
     for (const failure of connection.failures) this.note(failure)
-    this.#steps.reuse(connection)
+    this.#steps.reuse(connection, this.#candidate?.security)
     this.#record.connected(connection)
   }
 

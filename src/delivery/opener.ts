@@ -29,13 +29,7 @@ export interface OpenerOptions {
   /** Judges proofs by DANE; undefined without the option `dane` */
   judgeDane?: DaneJudge | undefined
   /** The policies under which each open connection's session was published */
-  counted: WeakMap<SmtpConnection, Counted>
-}
-
-/** The security and the policies that the session of an open connection was published with. */
-export interface Counted {
-  security: Security
-  policies: Set<string>
+  counted: WeakMap<SmtpConnection, Set<string>>
 }
 
 /** Opens connections for one delivery. */
@@ -108,7 +102,7 @@ export class Opener {
           onUnreachable: (address) => this.#unreachable.add(key(address)),
         },
       )
-      this.#counted.set(connection, { security, policies: new Set([this.#record.policyKey]) })
+      this.#counted.set(connection, new Set([this.#record.policyKey]))
       this.#noteOthers(refused, connection.failures[0])
       return connection
     } catch (error) {
@@ -127,10 +121,10 @@ export class Opener {
   }
 
   /** Publishes the session of a reused connection once for each policy. */
-  readonly reuse = (connection: SmtpConnection): void => {
+  readonly reuse = (connection: SmtpConnection, security: Security | undefined): void => {
     const { mxHost, address, socket, failures } = connection
     const { policyKey } = this.#record
-    const { security, policies } = this.#counted.get(connection) ?? {}
+    const policies = this.#counted.get(connection)
     if (policies?.has(policyKey)) return
     policies?.add(policyKey)
     const [failure] = failures

@@ -143,12 +143,16 @@ async function planForDomain(
   // The next delivery repeats failed lookups
   const isSound = refused.length === 0 && candidates.every(({ failure }) => failure === undefined)
   if (isSound) options.shared?.set(mx, plan)
-  return isSound ? copyOf(plan) : plan
+  return copyOf(plan)
 }
 
 /** Returns a separate plan, with hosts of equal preference shuffled. */
 function copyOf(plan: DeliveryPlan): DeliveryPlan {
-  const candidates = plan.candidates.map((one) => ({ ...one, tls: { ...one.tls } }))
+  const candidates = plan.candidates.map((one) => ({
+    ...one,
+    addresses: [...one.addresses],
+    tls: { ...one.tls },
+  }))
   return { ...plan, candidates: candidates.length > 1 ? inOrder(candidates) : candidates }
 }
 
@@ -334,11 +338,15 @@ export function requiredSecurity(
   return audited({ level }, lookup)
 }
 
-const BY_STS: Security = Object.freeze({ level: 'authenticated', proofs: [STS] as const })
+const BY_STS = provedBy([STS])
 
 function authenticated(first: Proof, second?: Proof): Security {
-  if (second) return { level: 'authenticated', proofs: [first, second] }
-  return first === STS ? BY_STS : { level: 'authenticated', proofs: [first] }
+  if (second) return provedBy([first, second])
+  return first === STS ? BY_STS : provedBy([first])
+}
+
+function provedBy(proofs: readonly [Proof, ...Proof[]]): Security {
+  return Object.freeze({ level: 'authenticated', proofs: Object.freeze(proofs) })
 }
 
 /** Adds an audit: failures under a policy that does not bind are recorded. */

@@ -11,7 +11,7 @@ import type { TlsDemand } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
-import { errorOfThrown } from '../text.js'
+import { streamError } from '../smtp/data.js'
 import type { MailNode, MailToSend } from './types.js'
 
 type MimeNode = MailNode
@@ -167,7 +167,7 @@ export class MessageSource {
       this.#copy = await readUpTo(whole ? Number.POSITIVE_INFINITY : SMALL, stream)
     } catch (error) {
       // Without a stream of the user's, the attempt reads it again and ends with the same error
-      if (this.#hasStream) this.#error = errorOfThrown(error)
+      if (this.#hasStream) this.#error = streamError('API', error)
     }
   }
 
@@ -203,11 +203,13 @@ function readUpTo(max: number, stream: Readable): Promise<Uint8Array | undefined
     const chunks: Buffer[] = []
     let size = 0
     stream.on('error', reject)
-    stream.once('end', () => resolve(Buffer.concat(chunks, size)))
+    stream.once('end', () => resolve(size <= max ? Buffer.concat(chunks) : undefined))
     stream.once('close', () => reject(new Error('The message was closed before its end')))
-    stream.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      chunks.push(chunk)
+    stream.on('data', (chunk: Buffer | string) => {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+      // NaN for an object, which sending refuses
+      size += bytes.byteLength
+      chunks.push(bytes)
       if (size <= max) return
       resolve(undefined)
       stream.destroy()

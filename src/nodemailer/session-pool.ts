@@ -320,7 +320,8 @@ export function closedError(): MtaStsError {
 
 /**
  * Whether a kept connection may carry a message for the candidate: the same host at an address that
- * is still its own, and nothing to prove that was not proved when it was opened.
+ * is still its own, nothing to prove that was not proved when it was opened, and no failed audit
+ * of another domain.
  */
 function fits({ connection, security }: Kept, candidate: Candidate): boolean {
   const { port, addresses } = candidate
@@ -328,7 +329,7 @@ function fits({ connection, security }: Kept, candidate: Candidate): boolean {
   if (!addresses.includes(connection.address)) return false
   if (security === candidate.security) return true
   if (isDeepStrictEqual(security, candidate.security)) return true
-  return provesEnough(security, candidate.security)
+  return connection.failures.length === 0 && provesEnough(security, candidate.security)
 }
 
 /** Whether what one connection had to prove includes all that another would have to. */

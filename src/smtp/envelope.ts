@@ -131,8 +131,11 @@ function path(address: unknown, recipient?: string): string {
   return `${local}@${domain}`
 }
 
-/** Throws for a message over the limit (RFC 1870 §6.1). */
+/** Throws for a size that is no number, or over the limit (RFC 1870 §6.1). */
 function checkSize(size: number | undefined, host: HostFacts): void {
+  if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0)) {
+    throw envelopeError(`The size is ${escapeRemoteText(String(size))}`)
+  }
   const limit = Number(host.extensions.get('SIZE') || 0)
   // 0: no limit (§4)
   if (size !== undefined && limit > 0 && size > limit) throw tooLargeError(size, limit, host)

@@ -79,6 +79,18 @@ test('a host that one attempt changes is as it was for the next delivery', async
   }
 })
 
+test('what one attempt does to addresses and proofs is unknown to the next delivery', async () => {
+  const { sts } = open()
+  const seen: unknown[] = []
+  await nested(sts, 9, ({ addresses, security }) => {
+    const proofs = security.level === 'authenticated' ? security.proofs : []
+    seen.push({ addresses: [...addresses], proofs: [...proofs] })
+    Reflect.set(addresses, 'length', 0)
+    Reflect.set(proofs, 'length', 0)
+  })
+  expect(seen).toEqual(Array(9).fill({ addresses: ['192.0.2.1'], proofs: [{ by: 'sts' }] }))
+})
+
 test('hosts of equal preference come in another order for each delivery', async () => {
   const { sts, asked } = open()
   const plans = await nested(sts, 60)

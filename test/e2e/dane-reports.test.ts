@@ -22,7 +22,7 @@ afterAll(() => {
 })
 
 function sender(options: MtaStsTransportOptions = {}) {
-  const resolver = dnssecResolver({ servers: [stage.world.dns.server], timeout: 300, tries: 1 })
+  const resolver = dnssecResolver({ servers: [stage.world.dns.server], timeout: 5000, tries: 1 })
   return stage.sender({ resolver: undefined, dane: dane({ resolver }), ...options })
 }
 
@@ -143,6 +143,20 @@ describe('[DANE-14] a report', () => {
     expect(await counted(domain)).toMatchObject([{ policyType: 'sts', successes: 1 }])
     const plain = domainWith(undefined, { fails: 'insecure-mx' })
     expect(await counted(plain)).toMatchObject([{ policyType: 'no-policy-found', successes: 1 }])
+  })
+
+  test('has no TLSA records for a domain without DANE on the connection of one with it', async () => {
+    const signed = domainWith('enforce')
+    const unsigned = stage.domain({ mode: 'enforce', mx: [signed.mx().name] })
+    const transporter = sender({ maxMessages: 100 })
+    expect(await counted(signed, transporter)).toMatchObject([
+      { policyType: 'tlsa' },
+      { policyType: 'sts' },
+    ])
+    expect(await counted(unsigned, transporter)).toMatchObject([
+      { policyType: 'sts', successes: 1, failures: [] },
+    ])
+    expect(signed.mx().connections).toHaveLength(1)
   })
 
   test('counts a reused connection once', async () => {

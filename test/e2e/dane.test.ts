@@ -57,6 +57,18 @@ describe('DANE alone', () => {
     expect(domain.inbox).toHaveLength(1)
   })
 
+  test('[DANE-6] a failed audit of a domain with a policy is not in the account of one without', async () => {
+    const other = stage.domain({ mode: 'testing' })
+    const mx = other.mx().name
+    const domain = stage.domain({ mx: [mx] })
+    other.mx().certificate({ san: ['DNS:other.example'] })
+    for (const one of [other, domain]) one.dane()
+    const transporter = sender({ maxMessages: 100 })
+    expect((await deliver(transporter, other)).failures).toHaveLength(1)
+    expect(await deliver(transporter, domain)).toMatchObject({ proved: 'dane', failures: [] })
+    expect((await deliver(transporter, other)).failures).toHaveLength(1)
+  })
+
   test.each([
     ['expired', { validity: 'past' }],
     ['for another host', { san: ['DNS:other.example'] }],

@@ -29,7 +29,7 @@ function candidate(...proofs: readonly [Proof, ...Proof[]]): Candidate {
 /** As much of a connection as the pool looks at. */
 function connection(): SmtpConnection {
   const nothing = () => undefined
-  const seen = { mxHost: MX, address: ADDRESS, port: 25, closed: false }
+  const seen = { mxHost: MX, address: ADDRESS, port: 25, closed: false, failures: [] }
   const calls = { onClose: nothing, ref: nothing, unref: nothing, close: nothing, quit: nothing }
   return { ...seen, ...calls } as unknown as SmtpConnection
 }

@@ -261,19 +261,56 @@ describe('a message with a stream', () => {
     expect((await sending).code).toMatch(code)
   })
 
-  test('a stream that fails is an error, and nothing arrives', async () => {
-    const domain = stage.domain({ mode: 'enforce' })
-    const content = new Readable({
-      read() {
-        this.destroy(new Error('the disk is on fire'))
-      },
+  test.each([
+    ['one domain', 1],
+    ['two domains', 2],
+  ])(
+    'a stream that fails in a message to %s is an error, and nothing arrives',
+    async (_, count) => {
+      const domains = Array.from({ length: count }, () => stage.domain({ mode: 'enforce' }))
+      const content = new Readable({
+        read() {
+          this.destroy(new Error('the disk is on fire'))
+        },
+      })
+
+      const error = await errorOf(
+        stage
+          .sender()
+          .sendMail({ ...messageTo(...domains), attachments: [{ filename: 'a', content }] }),
+      )
+
+      expect(error.message).toContain('the disk is on fire')
+      expect(error).toMatchObject({ code: 'ESTREAM', permanent: false })
+      expect(domains.flatMap(({ inbox }) => [...inbox])).toEqual([])
+    },
+  )
+
+  test.each([
+    ['one domain', 1],
+    ['two domains', 2],
+  ])('a plugin that turns the message to %s into strings: it is sent whole', async (_, count) => {
+    const domains = Array.from({ length: count }, () => stage.domain({ mode: 'enforce' }))
+    const sender = stage.sender({})
+    sender.use('stream', (mail, done) => {
+      mail.message.processFunc((input) => input.pipe(new PassThrough({ encoding: 'utf8' })))
+      done()
     })
 
-    const error = await errorOf(
-      stage.sender().sendMail({ ...messageTo(domain), attachments: [{ filename: 'a', content }] }),
-    )
+    await sender.sendMail(messageTo(...domains))
 
-    expect(error.message).toContain('the disk is on fire')
+    for (const { inbox } of domains) expect(only(inbox).subject).toBe(messageTo().subject)
+  })
+
+  test('a plugin that turns the message into objects: an error, and nothing arrives', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const sender = stage.sender({})
+    sender.use('stream', (mail, done) => {
+      mail.message.processFunc(() => Readable.from(['Subject: half of it\r\n', { no: 'text' }]))
+      done()
+    })
+
+    expect(await errorOf(sender.sendMail(messageTo(domain)))).toBeInstanceOf(Error)
     expect(domain.inbox).toEqual([])
   })
 

@@ -249,6 +249,15 @@ describe('[SMTP-6] SIZE', () => {
   })
 })
 
+test.each(['1\r\nRSET', '1 RET=FULL', Number.NaN, -1, 1.5, null])(
+  'refuses an envelope whose size is %j: nothing else is written into MAIL',
+  (size) => {
+    const spec = { offers: EVERYTHING }
+    Object.assign(spec, { size })
+    expect(refusal({}, spec)).toMatchObject({ code: 'EENVELOPE', command: 'API' })
+  },
+)
+
 describe('[RTLS-1] REQUIRETLS', () => {
   test.each([
     ['is not offered', { offers: ['DSN'] }],
