@@ -40,14 +40,6 @@ runner().expect.extend(matchers)
 /**
  * A world for each test of the file, made before it and closed after it. When a test fails, what
  * happened in its world is printed.
- *
- * @example
- * const world = useMailWorld()
- * test('welcomes', async () => {
- *   const bob = world.domain('bob.example')
- *   await welcome('b@bob.example', world.nodemailer())
- *   expect(bob).toHaveReceived({ to: 'b@bob.example', times: 1 })
- * })
  */
 export function useMailWorld(options?: MailWorldOptions): MailWorld {
   const worlds = new WorldForEachTest(options)
