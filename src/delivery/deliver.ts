@@ -286,7 +286,7 @@ async function hasNewPolicy(steps: DeliverySteps, plan: DeliveryPlan): Promise<b
 }
 
 /** Returns the error of a delivery that no candidate accepted. */
-function endOf({ policyDomain }: DeliveryPlan, record: DeliveryRecord): unknown {
+function endOf({ policyDomain, candidates }: DeliveryPlan, record: DeliveryRecord): unknown {
   const { lookup, refusals, errors } = record
   const failures = [...record.failures]
   if (refusals > 0) {
@@ -296,6 +296,9 @@ function endOf({ policyDomain }: DeliveryPlan, record: DeliveryRecord): unknown 
       mode: found?.policy.mode ?? 'none',
       policyId: found?.id,
       failures,
+      dane: candidates.some(
+        ({ security }) => 'proofs' in security && security.proofs.some(({ by }) => by === 'dane'),
+      ),
       cause: errors.at(-1) ?? failures.at(-1)?.cause,
     })
   }

@@ -51,8 +51,8 @@ export function lookupError(thrown: unknown): Error {
 }
 
 /**
- * Every MX host was refused: none proved what the domain's policy demands. The message was not
- * sent. Queue it and try again: a refusal is temporary (RFC 8461 §5.1).
+ * Every MX host was refused: none proved what it had to. Nothing was sent. Try again later: a
+ * refusal is temporary (RFC 8461 §5.1).
  */
 export class DeliveryRefusedError extends MtaStsError {
   declare readonly code: 'EMTASTS'
@@ -60,10 +60,7 @@ export class DeliveryRefusedError extends MtaStsError {
   readonly permanent: false
   /** The domain of the policy: A-labels in lower case */
   readonly policyDomain: string
-  /**
-   * The mode of the policy; `none` without a policy, when the sender's own options caused the
-   * refusal
-   */
+  /** The mode of the policy; `none` without one: DANE or the sender's own options refused */
   readonly mode: 'enforce' | 'testing' | 'none'
   /** The id of the policy; undefined without a policy */
   readonly policyId: string | undefined
@@ -75,6 +72,7 @@ export class DeliveryRefusedError extends MtaStsError {
     mode: 'enforce' | 'testing' | 'none'
     policyId?: string | undefined
     failures: readonly TlsFailure[]
+    dane?: boolean | undefined
     cause?: unknown
   }) {
     const why = demandOf(details)
@@ -94,18 +92,17 @@ export class DeliveryRefusedError extends MtaStsError {
 }
 
 /** Returns the source of the demand that was not met, for the message of a refusal. */
-function demandOf({ mode, failures }: Pick<DeliveryRefusedError, 'mode'> & Failures): string {
+function demandOf({ mode, failures, dane }: Demanding): string {
   const byDane = failures.some(isAboutDane)
   if (mode === 'enforce') {
     return byDane ? 'what its MTA-STS policy and DANE ask for' : 'what its MTA-STS policy asks for'
   }
-  if (byDane) return 'what DANE asks for'
+  const byMessage = failures.some(({ reason }) => reason?.startsWith('requiretls-'))
+  if (byDane || (dane && !byMessage)) return 'what DANE asks for'
   return 'what the sender asks for (minimumSecurity or REQUIRETLS)'
 }
 
-interface Failures {
-  failures: readonly TlsFailure[]
-}
+type Demanding = ConstructorParameters<typeof DeliveryRefusedError>[0]
 
 function isAboutDane({ resultType, reason }: TlsFailure): boolean {
   if (resultType === 'tlsa-invalid' || resultType === 'dane-required') return true

@@ -139,8 +139,8 @@ function isSameOrBelow(domain: string, parent: string): boolean {
 /**
  * Sends the report to one mailbox.
  *
- * @throws the error of the transporter; MtaStsError `EREPORTMAIL` when it resolves without an
- * accepted recipient
+ * @throws the error of the transporter; MtaStsError `EREPORTMAIL` when it resolves with a
+ * rejected recipient
  */
 export async function mailReport(
   mailbox: string,
@@ -153,7 +153,8 @@ export async function mailReport(
     envelope: { from, to: [mailbox] },
     messageId: `<${file.report.reportId}>`,
     headers: { 'TLS-Required': 'No' },
-    dkim: { ...dkim, headerFieldNames: SIGNED_FIELDS },
+    // A copy, which the transporter may change
+    dkim: { keys: dkim.keys.map((key) => ({ ...key })), headerFieldNames: SIGNED_FIELDS },
   })
   const rejected: unknown = Object(info).rejected
   if (Array.isArray(rejected) && rejected.length > 0) {

@@ -15,8 +15,8 @@ import type { SendReply } from '../lab/sender.js'
 import { type Outcome, type Prediction, predictedBy } from './predicted.js'
 import type { Stage } from './support.js'
 
-/** All timeouts, of the sender and of the command, in milliseconds. */
-export const PATIENCE = 2500
+/** All timeouts of the sender and the command, in milliseconds; a busy machine must not reach it. */
+export const PATIENCE = 6000
 
 export interface Sending {
   stage: Stage

@@ -11,6 +11,7 @@ import {
   type DomainOptions,
   type MailDomain,
   type MailWorld,
+  type MailWorldOptions,
 } from '../../src/testing/index.js'
 
 export interface CliResult {
@@ -79,12 +80,12 @@ export interface Stage {
 }
 
 /** Call it at the top of a test file. */
-export function useWorld(): Stage {
+export function useWorld(options?: MailWorldOptions): Stage {
   let world: MailWorld | undefined
   let names = 0
   const folder = mkdtempSync(join(tmpdir(), 'mta-sts-cli-'))
   beforeAll(async () => {
-    world = await createMailWorld()
+    world = await createMailWorld(options)
     writeFileSync(join(folder, 'ca.pem'), world.ca)
   })
   afterAll(async () => {

@@ -1,5 +1,11 @@
 /** Paths to a DANE-TA anchor without a case in the vectors, and the bounds of the work. */
-import { createHash, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
+import {
+  createHash,
+  generateKeyPairSync,
+  randomBytes,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { describe, expect, it } from 'vitest'
 import { judgeCertificates, verifyPeer } from '../../src/dane/verify.js'
@@ -35,11 +41,13 @@ interface Spec {
   authority?: { pathLength?: number }
   san?: string[]
   extensions?: Extension[]
+  keys?: webcrypto.CryptoKeyPair
 }
 
 async function make(spec: Spec): Promise<Made> {
   const { algorithm = EC, authority, subject = '' } = spec
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const keys =
+    spec.keys ?? (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']))
   const issuer = spec.issuer ?? { subject, keys, algorithm }
   const san = spec.san?.map((value) => ({ type: 'dns' as const, value }))
   const certificate = await x509.X509CertificateGenerator.create(
@@ -62,6 +70,21 @@ async function make(spec: Spec): Promise<Made> {
     webcrypto,
   )
   return { der: new Uint8Array(certificate.rawData), subject, keys, algorithm }
+}
+
+/** Makes keys with any public exponent, which not every WebCrypto can. */
+async function rsaKeys(publicExponent: number): Promise<webcrypto.CryptoKeyPair> {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicExponent,
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+  })
+  const { subtle } = webcrypto
+  return {
+    privateKey: await subtle.importKey('pkcs8', privateKey, rsa(2048), true, ['sign']),
+    publicKey: await subtle.importKey('spki', publicKey, rsa(2048), true, ['verify']),
+  }
 }
 
 const full = (anchor: Made): TlsaRecord => ({
@@ -314,6 +337,16 @@ describe('bounds', () => {
     expect(timed(() => judgeCertificates(peer, [record], { ...demand, now: Date.now() }))).toEqual(
       refusedFor('tlsa-mismatch'),
     )
+  })
+
+  it.each([
+    ['65537', 65_537, { outcome: 'match' }],
+    ['2147483649, which is slow to check', 2 ** 31 + 1, refusedFor('tlsa-mismatch')],
+  ])('judge a signature of RSA with the public exponent %s', async (_, exponent, verdict) => {
+    const keys = await rsaKeys(exponent)
+    const issuer = await make({ subject: 'CN=Root', algorithm: rsa(2048), authority: {}, keys })
+    const leaf = await make({ issuer, san: [MX] })
+    expect(judge([leaf, issuer], [full(issuer)])).toMatchObject(verdict)
   })
 
   it('judge a chain of 100 certificates in a handshake by its first twenty', async () => {

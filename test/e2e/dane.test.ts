@@ -98,6 +98,23 @@ describe('DANE alone', () => {
     expectReachedWithoutLeak(domain.mx())
   })
 
+  test.each(['no-starttls', 'tls-1.1', 'wrong-name'] as const)(
+    'a refusal under DANE names DANE as the demand when the host fails with %s',
+    async (fault) => {
+      const domain = stage.domain()
+      domain.dane({ records: [{ usage: 2, of: 'intermediate' }] })
+      domain.mx().fails(fault)
+      const { message } = await refusal(sender(), domain)
+      expect(message).toContain('no host proved what DANE asks for')
+    },
+  )
+
+  test('a refusal for want of REQUIRETLS names the sender as the demand, under DANE too', async () => {
+    const domain = daneDomain()
+    const { message } = await refusal(sender(), domain, { requireTLSExtensionEnabled: true })
+    expect(message).toContain('what the sender asks for')
+  })
+
   test('[DANE-7] the next-hop domain is a valid name of a DANE-TA certificate', async () => {
     const domain = stage.domain()
     domain.mx().certificate({ san: [`DNS:${domain.name}`] })

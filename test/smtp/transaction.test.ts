@@ -56,7 +56,7 @@ function answering(table: Record<string, string>, final = '250 Taken') {
       if (answer !== undefined) peer.say(...answer.split('\n'))
       else if (line === 'DATA') peer.say('354 go')
       else peer.say('250 fine')
-      if (line === 'DATA' && (answer === undefined || answer.startsWith('354'))) {
+      if (line === 'DATA' && (answer === undefined || answer.startsWith('3'))) {
         while ((await peer.hear()) !== '.') if (peer.closed) return
         peer.say(final)
       }
@@ -243,6 +243,14 @@ describe.each([[['PIPELINING']], [[]]])('a transaction with the extensions %j', 
       expect(host.connection.closed).toBe(true)
     }
   })
+
+  test.each(['300 go', '334 go', '399 go'])(
+    'sends the message after %s: its first digit counts (RFC 5321 §4.2)',
+    async (reply) => {
+      await using host = await connected(offers, answering({ DATA: reply }))
+      expect(await host.connection.send(ENVELOPE, 'text')).toMatchObject({ response: '250 Taken' })
+    },
+  )
 
   test('sends one message after the other', async () => {
     await using host = await connected(offers)

@@ -155,6 +155,19 @@ describe('the signature', () => {
     expect(mail.match(/^DKIM-Signature:/gm)?.length).toBe(2)
   })
 
+  it('[RPT-9] signs each report, though the transporter changes the keys that it was passed', async () => {
+    const kept: Array<string | undefined> = []
+    const transporter = {
+      async sendMail({ dkim: { keys } }: ReportMail) {
+        kept.push(keys[0]?.privateKey)
+        for (const key of keys.splice(0)) key.privateKey = ''
+      },
+    }
+    const settings = { ...SETTINGS, transporter, dkim: checkDkim(DKIM, FROM) }
+    for (const _ of [1, 2]) await mailReport('r@bob.example', fileFor('bob.example'), settings)
+    expect(kept).toEqual(SETTINGS.dkim.keys.flatMap(({ privateKey }) => [privateKey, privateKey]))
+  })
+
   it('[RPT-9] accepts every form of a key that Nodemailer accepts', () => {
     const { privateKey } = DKIM
     const keyObject = createPrivateKey(privateKey)
