@@ -194,11 +194,16 @@ class CandidateLoop<T> implements DeliveryContext {
   }
 
   get outdated(): boolean {
-    return !this.#steps.isCurrent(this.plan)
+    try {
+      return !this.#steps.isCurrent(this.plan)
+    } catch {
+      // ECLOSED
+      return true
+    }
   }
 
   assertCurrent(): void {
-    if (this.outdated) throw new PolicyChangedError(this.plan.policyDomain)
+    if (!this.#steps.isCurrent(this.plan)) throw new PolicyChangedError(this.plan.policyDomain)
   }
 
   async open(options?: OpenOptions, changes?: CandidateChanges): Promise<SmtpConnection> {

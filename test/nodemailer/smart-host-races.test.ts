@@ -86,6 +86,20 @@ describe.each([false, true])('pool: %s', (pool) => {
     await expect.poll(() => open(host), EVENTUALLY).toBe(0)
   })
 
+  it('[STS-59] an MtaSts that is closed directly before MAIL FROM: ECLOSED, and nothing is sent', async () => {
+    const { host, transporter, sts } = setting(pool, 'enforce')
+    transporter.use('stream', (mail, done) => {
+      const envelope = mail.message.getEnvelope()
+      mail.message.getEnvelope = () => {
+        if (said(host).includes('AUTH')) void sts.close()
+        return envelope
+      }
+      done()
+    })
+    expect(await errorOf(transporter.sendMail(message))).toMatchObject({ code: 'ECLOSED' })
+    expect(said(host)).not.toContain('MAIL')
+  })
+
   if (LINE >= 10 && pool)
     it('close() by force while the policy is looked up', async () => {
       const { host, transporter, before } = setting(pool, 'enforce')
