@@ -39,7 +39,7 @@ export function memoryStore(): PolicyStore {
 }
 
 function worldResolver({ world }: Stage) {
-  return dnssecResolver({ servers: [world.dns.server], timeout: 1500, tries: 1 })
+  return dnssecResolver({ servers: [world.dns.server], timeout: 3000, tries: 1 })
 }
 
 const words = ({

@@ -23,7 +23,7 @@ type DaneOptions = NonNullable<Parameters<typeof dane>[0]>
 /** DANE with the resolver of the world and a short timeout. */
 function worldDane(options: DaneOptions = {}) {
   const servers = [stage.world.dns.server]
-  return dane({ resolver: dnssecResolver({ servers, timeout: 300, tries: 1 }), ...options })
+  return dane({ resolver: dnssecResolver({ servers, timeout: 2000, tries: 1 }), ...options })
 }
 
 function sender(options: MtaStsTransportOptions = {}, daneOptions: DaneOptions = {}) {
