@@ -7,9 +7,8 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { MtaStsError } from '../errors.js'
-import { MAX_TIMER } from '../option-checks.js'
 import { errorOfThrown } from '../text.js'
-import { onAbort } from './deadline.js'
+import { onAbort, startTimer } from './deadline.js'
 
 /** An address to connect to. */
 export interface ConnectTarget {
@@ -143,7 +142,7 @@ function connectOne(
         reject(error)
       })
     const onClose = () => fail(new Error('connection closed'))
-    const timer = setTimeout(() => fail(timeoutError(timeout)), Math.min(timeout, MAX_TIMER))
+    const timer = startTimer(() => fail(timeoutError(timeout)), timeout)
     const release = onAbort(signal, () => fail(signal?.reason))
     const take = (opened: Socket) => {
       if (settled) return discard(opened)

@@ -5,6 +5,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { MtaStsError } from '../errors.js'
+import { MAX_TIMER } from '../option-checks.js'
 
 /**
  * A signal that is aborted after some milliseconds, or with another signal. Call `clear()` when the
@@ -48,6 +49,11 @@ export class Deadline {
   #expire(): void {
     this.#controller.abort(new MtaStsError(`The deadline of ${this.#what} has passed`, 'ETIMEDOUT'))
   }
+}
+
+/** `setTimeout` for any time limit, `Infinity` included: Node takes one above MAX_TIMER for 1 ms. */
+export function startTimer(onEnd: () => void, milliseconds: number): NodeJS.Timeout {
+  return setTimeout(onEnd, Math.min(milliseconds, MAX_TIMER))
 }
 
 /**

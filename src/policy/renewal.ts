@@ -6,7 +6,7 @@
  * @module
  */
 import { publish, type RefreshEvent } from '../events.js'
-import { MAX_TIMER } from '../option-checks.js'
+import { startTimer } from '../net/deadline.js'
 import type { PolicyCache } from './cache.js'
 
 /** Counts of a pass: policies examined, and their outcomes. */
@@ -74,15 +74,12 @@ export class Refresher {
     if (interval === 0 || this.#closed) return
     clearTimeout(this.#timer)
     this.#next = performance.now() + pause
-    this.#timer = setTimeout(
-      async () => {
-        // A policy that another process renews on time needs no renewal here before it is due
-        await this.#run({ at: now() + interval / 2 })
-        this.#schedule(interval * (0.8 + 0.4 * Math.random()))
-        this.#considerPolicies()
-      },
-      Math.min(pause, MAX_TIMER),
-    )
+    this.#timer = startTimer(async () => {
+      // A policy that another process renews on time needs no renewal here before it is due
+      await this.#run({ at: now() + interval / 2 })
+      this.#schedule(interval * (0.8 + 0.4 * Math.random()))
+      this.#considerPolicies()
+    }, pause)
     this.#timer.unref()
   }
 

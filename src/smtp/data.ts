@@ -5,7 +5,7 @@
  * @module
  */
 import type { Readable } from 'node:stream'
-import { MAX_TIMER } from '../option-checks.js'
+import { startTimer } from '../net/deadline.js'
 import { textOfThrown } from '../text.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
@@ -148,7 +148,7 @@ async function sendStream(
   body.dialogue.onEnd(onEnd)
   // A stalled stream would keep the connection as long as the host allows
   const late = () => body.fault(`nothing came for ${message} ms`)
-  const waiting = () => setTimeout(late, Math.min(message, MAX_TIMER))
+  const waiting = () => startTimer(late, message)
   let timer = waiting()
   try {
     for await (const chunk of stream) {

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { MAX_TIMER } from '../option-checks.js'
+import { startTimer } from '../net/deadline.js'
 import { escapeRemoteText } from '../text.js'
 import type { SmtpLog } from './connection.js'
 import {
@@ -219,7 +219,7 @@ export class SmtpDialogue {
       return
     }
     this.#waiter = waiter
-    this.#timer = setTimeout(() => this.#onTimeout(timeout), Math.min(timeout, MAX_TIMER))
+    this.#timer = startTimer(() => this.#onTimeout(timeout), timeout)
   }
 
   #takeWaiter(): Waiter | undefined {

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { discard } from '../net/connect.js'
-import { MAX_TIMER } from '../option-checks.js'
+import { startTimer } from '../net/deadline.js'
 import type { TlsFailure } from '../tls/failures.js'
 import { connectTls } from '../tls/handshake.js'
 import { failedHandshake } from '../tls/verdict.js'
@@ -161,7 +161,7 @@ function handshake(
       const message = 'The handshake was not complete in time'
       fail(connectionError('STARTTLS', message, { code: 'ETIMEDOUT' }))
     }
-    const timer = setTimeout(onTimeout, Math.min(timeout, MAX_TIMER))
+    const timer = startTimer(onTimeout, timeout)
     secured.on('secureConnect', onSecure).on('error', fail).on('close', onClose)
     onBegin(fail)
   })
