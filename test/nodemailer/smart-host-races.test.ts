@@ -50,6 +50,17 @@ function setting(pool: boolean, mode?: 'enforce'): Setting {
   return { host, domain, transporter, sts, before }
 }
 
+/** Holds the fetch of the policy until `release()`; `fetching` resolves when it has begun. */
+function holdPolicy(before: Setting['before']) {
+  const fetching = deferred()
+  const held = deferred()
+  before.policy = () => {
+    fetching.resolve()
+    return held.promise
+  }
+  return { fetching: fetching.promise, release: held.resolve }
+}
+
 const message = messageTo('you.example')
 
 const open = ({ connections }: MxHost) => connections.filter(({ closed }) => !closed).length
@@ -65,16 +76,11 @@ const force = (transporter: { close: unknown }) =>
 describe.each([false, true])('pool: %s', (pool) => {
   it('close() while the policy is looked up: the message is sent under it', async () => {
     const { host, transporter, before } = setting(pool, 'enforce')
-    const fetching = deferred()
-    const closed = deferred()
-    before.policy = () => {
-      fetching.resolve()
-      return closed.promise
-    }
+    const { fetching, release } = holdPolicy(before)
     const sending = transporter.sendMail(message)
-    await fetching.promise
+    await fetching
     transporter.close()
-    closed.resolve()
+    release()
     expect(await sending).toMatchObject({ deliveries: [{ mode: 'enforce', proved: 'sts' }] })
     await expect.poll(() => open(host), EVENTUALLY).toBe(0)
   })
@@ -103,16 +109,11 @@ describe.each([false, true])('pool: %s', (pool) => {
   if (LINE >= 10 && pool)
     it('close() by force while the policy is looked up', async () => {
       const { host, transporter, before } = setting(pool, 'enforce')
-      const fetching = deferred()
-      const closed = deferred()
-      before.policy = () => {
-        fetching.resolve()
-        return closed.promise
-      }
+      const { fetching, release } = holdPolicy(before)
       const sending = [1, 2].map(() => errorOf(transporter.sendMail(message)))
-      await fetching.promise
+      await fetching
       force(transporter)
-      closed.resolve()
+      release()
       for (const error of await Promise.all(sending)) {
         expect(error).not.toMatchObject({ permanent: true })
         expect(error.message).toMatch(/closed/)
@@ -134,19 +135,14 @@ describe.each([false, true])('pool: %s', (pool) => {
   if (ABORTS)
     it('a signal that is aborted while the policy is looked up', async () => {
       const { host, transporter, before } = setting(pool, 'enforce')
-      const fetching = deferred()
-      const aborted = deferred()
-      before.policy = () => {
-        fetching.resolve()
-        return aborted.promise
-      }
+      const { fetching, release } = holdPolicy(before)
       const controller = new AbortController()
       const { signal } = controller
       const sending = errorOf(transporter.sendMail({ ...message, signal } as never))
-      await fetching.promise
+      await fetching
       controller.abort()
       expect(await sending).toMatchObject({ code: 'EABORT' })
-      aborted.resolve()
+      release()
       expect(await transporter.sendMail(message)).toMatchObject({ deliveries: [{ proved: 'sts' }] })
       expect(host.inbox).toHaveLength(1)
     })
