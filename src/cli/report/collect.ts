@@ -22,7 +22,7 @@ export interface Totals {
 /** A kind of note, and how many reports have it. */
 export interface NoteCount {
   code: NoteCode
-  /** Of the first report that has it */
+  /** Text of the first report that has the note */
   text: string
   file: string
   reports: number

@@ -66,7 +66,7 @@ class Walk implements FoundFiles {
     const entries = readdirSync(path, { withFileTypes: true })
     for (const entry of entries.sort(byName)) {
       const inside = join(path, entry.name)
-      // Of most files nothing has to be asked
+      // Most files need no further call
       if (entry.isFile()) this.#file(inside, join(real, entry.name), false)
       else this.visit(inside, false)
     }

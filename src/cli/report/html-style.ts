@@ -1,5 +1,5 @@
 /**
- * How the page of `--html` looks: light and dark, on paper and on a phone.
+ * Style of the page of `--html`: light and dark, on paper and on a phone.
  *
  * @module
  */

@@ -24,12 +24,12 @@ export interface UnreadFile {
 }
 
 export interface Outcome {
-  /** How many files there were, standard input included */
+  /** Number of files, standard input included */
   files: number
   unread: UnreadFile[]
 }
 
-/** What happens on the way. */
+/** Events during the reading. */
 export interface Listener {
   report(file: string, report: Report): void
   progress(done: number, total: number): void
@@ -40,7 +40,7 @@ const MAX_FILE = 16 * 1024 * 1024
 
 const STDIN_NAME = 'standard input'
 
-/** How long files are read without a break, in milliseconds. */
+/** Time of reading without a break, in milliseconds. */
 const TURN = 20
 
 type Library = typeof import('../../tlsrpt/parse.js')

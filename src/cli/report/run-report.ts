@@ -32,7 +32,7 @@ export interface ReportOptions extends SelectionOptions {
 const MIN_WIDTH = 80
 const MAX_WIDTH = 120
 
-/** How often progress is shown, in milliseconds. */
+/** Interval of showing progress, in milliseconds. */
 const PROGRESS_INTERVAL = 100
 
 interface Result {
@@ -113,7 +113,7 @@ function hasFailed({ totalFailureSessionCount }: { totalFailureSessionCount: num
   return totalFailureSessionCount > 0
 }
 
-/** How much was read, and what there is to say about it. */
+/** Amount that was read, and remarks about it. */
 function renderEnd(collection: Collection, screen: Screen): string[] {
   const { totals, senders, copies, leftOut, notes } = collection
   const parts = [
