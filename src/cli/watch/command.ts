@@ -12,6 +12,7 @@ import { type Listed, listDomains } from '../check/domains.js'
 import type { CheckReport } from '../check/findings.js'
 import { checkMany } from '../check/many.js'
 import { LIMITS, openRun, RUN_OPTIONS, type RunArguments } from '../check/open-run.js'
+import { complain } from '../complain.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, worstOf } from '../context.js'
 import { toJson } from '../layout.js'
 import { painter } from '../terminal.js'
@@ -164,7 +165,7 @@ function runCommand(
     child.stdout.on('data', (chunk: Buffer) => context.stdout.write(chunk.toString()))
     child.stderr.on('data', (chunk: Buffer) => context.stderr.write(chunk.toString()))
     const failed = (why: string) => {
-      context.stderr.write(`mta-sts: --run: the command failed (${why})\n`)
+      complain(`--run: the command failed (${why})`, context)
       resolve()
     }
     child.once('error', (error) => (signal?.aborted ? resolve() : failed(textOfThrown(error))))
