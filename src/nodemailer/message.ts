@@ -12,6 +12,7 @@ import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
 import { streamError } from '../smtp/data.js'
+import { composeAtOnce } from './compose.js'
 import type { MailNode, MailToSend } from './types.js'
 
 type MimeNode = MailNode
@@ -153,11 +154,25 @@ export class MessageSource {
 
   /**
    * Reads the message into memory: the whole of it with `whole`, so that any number of deliveries
-   * can send it, else only a small one. Never rejects.
+   * can send it, else only a small one. Never rejects; undefined: there is nothing to wait for.
    */
-  prepare({ whole = false } = {}): Promise<void> {
-    this.#reading ??= this.#read(whole)
+  prepare({ whole = false } = {}): Promise<void> | undefined {
+    if (this.#copy) return undefined
+    if (!this.#reading) {
+      this.#copy = this.#composed(whole)
+      if (this.#copy) return undefined
+      this.#reading = this.#read(whole)
+    }
     return this.#reading
+  }
+
+  #composed(whole: boolean): Uint8Array | undefined {
+    try {
+      return composeAtOnce(this.#message, whole ? Number.POSITIVE_INFINITY : SMALL)
+    } catch {
+      // The stream ends with the same error
+      return undefined
+    }
   }
 
   async #read(whole: boolean): Promise<void> {
