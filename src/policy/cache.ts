@@ -118,7 +118,8 @@ export class PolicyCache {
     const now = this.#now()
     const cached = this.#memory.get(policyDomain)
     if (cached !== undefined) {
-      if (now < cached.quietUntil && now >= cached.quietFrom) return cached.lookup
+      const age = now - cached.usedAt
+      if (age >= 0 && age < cached.quiet) return cached.lookup
       const used = this.#use(policyDomain, cached, now)
       if (used) return used
     }
@@ -215,9 +216,9 @@ export class PolicyCache {
     policy.usedAt = now
     if (policy.isCheckDue(now)) this.#recheckInBackground(policyDomain)
     if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
-    const { since } = policy.checked ?? { since: Number.NEGATIVE_INFINITY }
-    policy.quietFrom = now
-    policy.quietUntil = Math.min(policy.expiresAt, since + recheckInterval, now + USE_PRECISION)
+    const recheckAt = policy.checked === undefined ? now : policy.checked.since + recheckInterval
+    const quietUntil = Math.min(policy.expiresAt, recheckAt, now + USE_PRECISION)
+    policy.quiet = Math.max(0, quietUntil - now)
     return policy.lookup
   }
 

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
+import { builtins } from '../builtins.js'
 import { checkServerIdentity } from './identity.js'
 
 /** On a socket: the host that {@link checkServerIdentity} has found in its certificate. */
@@ -12,9 +13,9 @@ const NAMED = Symbol('host that the certificate names')
 
 /** Begins a handshake with options of `tlsOptions` or `verifiedTls`. */
 export function connectTls(options: ConnectionOptions): TLSSocket {
-  if (options.checkServerIdentity !== checkServerIdentity) return connect(options)
+  if (options.checkServerIdentity !== checkServerIdentity) return builtins.tls.connect(options)
   let named: string | undefined
-  const socket = connect({
+  const socket = builtins.tls.connect({
     ...options,
     checkServerIdentity(host, cert) {
       const error = checkServerIdentity(host, cert)
