@@ -14,11 +14,11 @@
  *
  * @module mta-sts/testing/remote
  */
-import { promises as dns } from 'node:dns'
 import type { SenderOptions } from './api.js'
 import { isOptions, must } from './named.js'
 import { lead } from './remote-lead.js'
 import { invitationOf, RemoteLink } from './remote-link.js'
+import { worldResolver } from './resolver.js'
 
 /** Made by `joinMailWorld`. */
 export interface RemoteWorld extends Disposable {
@@ -50,8 +50,7 @@ export async function joinMailWorld(
   must('an object of environment variables', isOptions)('joinMailWorld()', environment)
   const link = new RemoteLink(invitationOf(environment.MTA_STS_WORLD))
   await link.ready()
-  const resolver = new dns.Resolver({ timeout: 500, tries: 2 })
-  resolver.setServers([`127.0.0.1:${link.invitation.dns}`])
+  const resolver = worldResolver(link.invitation.dns)
   const { ca, connect, now } = link
   const close = (): void => {
     resolver.cancel()

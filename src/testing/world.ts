@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { promises as dns } from 'node:dns'
+import type { promises as dns } from 'node:dns'
 import type {
   DomainOptions,
   ExposedWorld,
@@ -34,6 +34,7 @@ import { type NodemailerOptions, nodemailerOptions } from './nodemailer-options.
 import { Population } from './population.js'
 import { Postman } from './postman.js'
 import { seeded } from './random.js'
+import { worldResolver } from './resolver.js'
 import { type FaultHandle, Standing } from './standing.js'
 import { Strays } from './strays.js'
 import { timers } from './timers.js'
@@ -94,8 +95,7 @@ export class World implements MailWorld {
       check,
       stray: (recipient) => (parts.options.strict ? this.#strays.of(recipient) : undefined),
     })
-    this.#resolver = new dns.Resolver({ timeout: parts.options.dnsTimeout ?? 500, tries: 2 })
-    this.#resolver.setServers([`127.0.0.1:${dnsServer.port}`])
+    this.#resolver = worldResolver(dnsServer.port, parts.options.dnsTimeout)
   }
 
   domain(name: string, options?: DomainOptions): Domain {
