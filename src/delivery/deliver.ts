@@ -215,15 +215,21 @@ class CandidateLoop<T> implements DeliveryContext {
       connection.close()
       this.assertCurrent()
     }
-    this.#record.connected(connection)
-    return connection
+    return this.#take(connection)
   }
 
   use(connection: SmtpConnection): void {
     this.assertCurrent()
     for (const failure of connection.failures) this.note(failure)
     this.#steps.reuse(connection, this.#candidate?.security)
+    this.#take(connection)
+  }
+
+  /** The policy may change during each wait of a message that is sent on the connection. */
+  #take(connection: SmtpConnection): SmtpConnection {
+    connection.checkBy(() => this.assertCurrent())
     this.#record.connected(connection)
+    return connection
   }
 
   async run(attempt: Attempt<T>): Promise<LoopEnd<T>> {

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { connect as connectTcp, type Socket } from 'node:net'
-import { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+import { builtins } from '../builtins.js'
 import { MtaStsError } from '../errors.js'
 import { errorOfThrown } from '../text.js'
 import { onAbort, startTimer } from './deadline.js'
@@ -28,7 +28,8 @@ export interface ConnectTarget {
  */
 export type Connect = (target: ConnectTarget) => Socket | Promise<Socket>
 
-export const connectDirectly: Connect = ({ address, port }) => connectTcp({ host: address, port })
+export const connectDirectly: Connect = ({ address, port }) =>
+  builtins.net.connect({ host: address, port })
 
 export interface ConnectOptions {
   connect: Connect
@@ -146,7 +147,8 @@ function connectOne(
     const release = onAbort(signal, () => fail(signal?.reason))
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
-      if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
+      if (!(opened instanceof builtins.stream.Duplex))
+        return fail(new TypeError('connect() returned no socket'))
       socket = opened
       // Its events may be over, or about to come: a socket that fails at once is closed before them
       if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))

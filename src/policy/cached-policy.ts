@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CacheEntry } from '../bounded-cache.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { FoundPolicy } from './lookup.js'
 import { type Policy, parsePolicy } from './policy-file.js'
@@ -53,12 +54,23 @@ export interface FetchedPolicy {
   fetchedAt: number
 }
 
-/** A policy in memory. It holds text and numbers only. */
-export class CachedPolicy {
+/** Fields that few policies need. */
+interface Rare {
+  failure?: TlsFailure | undefined
+  refetched?: Span | undefined
+  undated?: CachedPolicy | undefined
+  /** A large policy, parsed */
+  policy?: WeakRef<Policy>
+}
+
+/**
+ * A policy in memory. It holds text and numbers only, in as few objects as possible: each time in
+ * epoch milliseconds takes 24 bytes, a small whole number 8, a `Date` more than 100.
+ */
+export class CachedPolicy extends CacheEntry {
   readonly id: string
   readonly startedAt: number
   readonly fetchedAt: number
-  readonly expiresAt: number
   /** In bytes, roughly */
   readonly size: number
   usedAt: number
@@ -67,8 +79,6 @@ export class CachedPolicy {
   checked: Span | undefined
   /** Since the store was last asked for a newer policy or a removal */
   synced: Span | undefined
-  /** Since the last fetch caused by an MX host that did not match */
-  refetched: Span | undefined
   /** Whether a pass has counted it as expired: later passes leave it out */
   dropped = false
   /** Whether the store lacks this policy, because writing it failed */
@@ -77,25 +87,24 @@ export class CachedPolicy {
   savedUsedAt: number
   /** Whether the entry is being written */
   saving = false
-  /** The policy with its original dates, if the clock was set back after the fetch */
-  undated: CachedPolicy | undefined
-  /** Period in which a delivery gets the policy and nothing else is due */
-  quietFrom = Number.POSITIVE_INFINITY
-  quietUntil = Number.NEGATIVE_INFINITY
-  #failure: TlsFailure | undefined
+  /** Milliseconds after `usedAt` in which a delivery gets the policy and nothing else is due */
+  quiet = 0
+  /** Undefined for a large policy */
+  readonly #policy: Policy | undefined
   /** The text of a small policy, or the bytes of a large one, which take at most half the memory */
   readonly #body: string | Buffer
-  #lookup: FoundPolicy | WeakRef<FoundPolicy>
+  readonly #maxAge: number
+  #rare: Rare | undefined
   /** `performance.now()` at the end of the fetch, estimated for a policy from the store */
   readonly #ticks: number
 
   constructor(fetched: FetchedPolicy, now: number, times: Partial<PolicyTimes> = {}) {
     const { id, policy, body, fetchedAt, startedAt = fetchedAt } = fetched
+    super()
     this.id = id
     this.startedAt = startedAt
     this.fetchedAt = fetchedAt
-    // `max_age` runs from the fetch (RFC 8461 §3.3)
-    this.expiresAt = fetchedAt + policy.maxAge * 1000
+    this.#maxAge = policy.maxAge
     this.usedAt = times.usedAt ?? fetchedAt
     this.recordSeenAt = times.recordSeenAt ?? startedAt
     this.savedUsedAt = this.usedAt
@@ -103,23 +112,36 @@ export class CachedPolicy {
     const fields = policy.mx.length + (policy.extensions?.length ?? 0)
     if (body.length <= KEPT_PARSED && fields <= KEPT_FIELDS) {
       this.#body = body
-      this.#lookup = this.#found(policy, body)
+      this.#policy = policy
       this.size = ENTRY_SIZE + 2 * body.length + fields * FIELD_SIZE
     } else {
       this.#body = Buffer.from(body)
-      this.#lookup = new WeakRef(this.#found(policy, body))
+      this.#rare = { policy: new WeakRef(policy) }
       this.size = ENTRY_SIZE + this.#body.length
     }
   }
 
-  /** The lookup for a delivery; the same object as long as nothing changes and it is in use. */
+  /** `max_age` runs from the fetch (RFC 8461 §3.3) */
+  get expiresAt(): number {
+    return this.fetchedAt + this.#maxAge * 1000
+  }
+
+  /**
+   * The lookup for a delivery. Each gets its own: kept, it would take as much memory as all the rest.
+   * The policy in it is the same object as long as it is in use.
+   */
   get lookup(): FoundPolicy {
-    if (!(this.#lookup instanceof WeakRef)) return this.#lookup
-    const parsed = this.#lookup.deref()
-    if (parsed !== undefined) return parsed
-    const found = this.#found(parsePolicy(this.body), this.body)
-    this.#lookup = new WeakRef(found)
-    return found
+    const { body, failure } = this
+    return Object.freeze({
+      status: 'found',
+      policy: this.#policy ?? this.#largePolicy(body),
+      id: this.id,
+      fetchedAt: new Date(this.fetchedAt),
+      expiresAt: new Date(this.expiresAt),
+      source: 'cache',
+      body,
+      ...(failure === undefined ? {} : { failure }),
+    })
   }
 
   get body(): string {
@@ -128,15 +150,29 @@ export class CachedPolicy {
 
   /** The failure of the last lookup; plain data. */
   get failure(): TlsFailure | undefined {
-    return this.#failure
+    return this.#rare?.failure
   }
 
   set failure(failure: TlsFailure | undefined) {
-    if (failure === this.#failure) return
-    this.#failure = failure
-    const { policy, body } = this.lookup
-    const found = this.#found(policy, body)
-    this.#lookup = this.#lookup instanceof WeakRef ? new WeakRef(found) : found
+    if (failure !== this.failure) this.#rare = { ...this.#rare, failure }
+  }
+
+  /** Since the last fetch caused by an MX host that did not match */
+  get refetched(): Span | undefined {
+    return this.#rare?.refetched
+  }
+
+  set refetched(refetched: Span | undefined) {
+    if (refetched !== this.refetched) this.#rare = { ...this.#rare, refetched }
+  }
+
+  /** The policy with its original dates, if the clock was set back after the fetch */
+  get undated(): CachedPolicy | undefined {
+    return this.#rare?.undated
+  }
+
+  set undated(undated: CachedPolicy | undefined) {
+    this.#rare = { ...this.#rare, undated }
   }
 
   isValid(now: number): boolean {
@@ -227,17 +263,12 @@ export class CachedPolicy {
     return { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt }
   }
 
-  #found(policy: Policy, body: string): FoundPolicy {
-    return Object.freeze({
-      status: 'found',
-      policy,
-      id: this.id,
-      fetchedAt: new Date(this.fetchedAt),
-      expiresAt: new Date(this.expiresAt),
-      source: 'cache',
-      body,
-      ...(this.#failure === undefined ? {} : { failure: this.#failure }),
-    })
+  #largePolicy(body: string): Policy {
+    const parsed = this.#rare?.policy?.deref()
+    if (parsed !== undefined) return parsed
+    const policy = parsePolicy(body)
+    this.#rare = { ...this.#rare, policy: new WeakRef(policy) }
+    return policy
   }
 }
 

@@ -8,7 +8,7 @@
 export interface Span {
   /** Epoch milliseconds */
   readonly since: number
-  /** `performance.now()` of the same moment */
+  /** `performance.now()` of the same moment, in whole milliseconds: V8 keeps those in the object */
   readonly ticks: number
   /** In milliseconds */
   readonly length: number
@@ -16,7 +16,7 @@ export interface Span {
 
 /** Returns a span of this length that begins now. */
 export function span(now: number, length: number): Span {
-  return { since: now, ticks: performance.now(), length }
+  return { since: now, ticks: Math.floor(performance.now()), length }
 }
 
 /**

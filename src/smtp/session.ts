@@ -39,6 +39,7 @@ export class SmtpSession implements SmtpConnection {
   readonly ehlo: readonly string[]
   readonly #dialogue: SmtpDialogue
   readonly #host: TransactionHost
+  #check: (() => void) | undefined
   #busy = false
   /** The last transaction is still open: RSET must precede the next MAIL */
   #mustReset = false
@@ -85,7 +86,7 @@ export class SmtpSession implements SmtpConnection {
       unwatch = watchStream(message, dialogue)
       release = onAbort(signal, () => dialogue.fail(() => abortedError(signal)))
       if (this.#mustReset) await this.#reset()
-      return await transaction.run(message, options.check)
+      return await transaction.run(message, options.check ?? this.#check)
     } finally {
       if (transaction?.open) this.#mustReset = true
       release?.()
@@ -104,6 +105,10 @@ export class SmtpSession implements SmtpConnection {
     socket.unshift(Buffer.from(`220 ${this.mxHost} ready\r\n`))
     this.#ended()
     return socket
+  }
+
+  checkBy(check: () => void): void {
+    this.#check = check
   }
 
   onClose(listener: () => void): void {

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PolicyStore, StoredPolicy } from '../policy/store.js'
-import { type ConformanceCase, casesOf, DAY, HOUR } from './conformance-cases.js'
+import { type ConformanceCase, casesOf, checkOpen, DAY, HOUR } from './conformance-cases.js'
 
 /** A policy store that nothing is stored in yet. */
 export interface PolicyStoreUnderTest {
@@ -29,6 +29,7 @@ export interface PolicyStoreUnderTest {
 export function policyStoreConformance(
   open: () => PolicyStoreUnderTest | Promise<PolicyStoreUnderTest>,
 ): ConformanceCase[] {
+  checkOpen('policyStoreConformance', open)
   const opened = async () => {
     const { store, other = store } = await open()
     return { store, other }

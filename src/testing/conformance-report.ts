@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { type CountLimits, type DomainCounts, OTHERS, writeOthers } from '../tlsrpt/counts.js'
 import type { ClaimedReport, ReportStore, StoredReport } from '../tlsrpt/store.js'
-import { type ConformanceCase, casesOf } from './conformance-cases.js'
+import { type ConformanceCase, casesOf, checkOpen } from './conformance-cases.js'
 
 /** A report store that nothing is stored in yet. */
 export interface ReportStoreUnderTest {
@@ -29,6 +29,7 @@ export interface ReportStoreUnderTest {
 export function reportStoreConformance(
   open: () => ReportStoreUnderTest | Promise<ReportStoreUnderTest>,
 ): ConformanceCase[] {
+  checkOpen('reportStoreConformance', open)
   const opened = async () => {
     const { store, other = store } = await open()
     return { store, other }

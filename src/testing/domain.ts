@@ -15,7 +15,9 @@ import type { MxServer } from './mx-server.js'
 import {
   type Check,
   checkFields,
+  checkName,
   checkSome,
+  isFilledText,
   isText,
   listOf,
   must,
@@ -46,7 +48,7 @@ export interface DomainSetup {
 const DEFAULT_MAX_AGE = 604_800
 const POLICY = {
   mode: oneOf(['enforce', 'testing', 'none']),
-  patterns: listOf(isText, "['*.example.com']"),
+  patterns: listOf(isFilledText, "['*.example.com']"),
   maxAge: wholeFrom(0),
   body: isText,
   id: must(
@@ -68,6 +70,12 @@ const DOMAIN = { ...POLICY, mx: listOf(isMx, "['mx1', 'mx2']") }
 /** Throws a TypeError that names what is wrong with the options of a domain. */
 export function checkDomainOptions(options: DomainOptions): void {
   checkFields('domain()', options, DOMAIN)
+  const { mode, body, mx: _mx, ...rest } = options
+  if (mode !== undefined || body !== undefined) return
+  const [field] = Object.entries(rest).find(([, value]) => value !== undefined) ?? []
+  if (field !== undefined) {
+    throw new TypeError(`domain(): ${field} is of a policy, and there is none: it needs mode`)
+  }
 }
 
 export class Domain implements MailDomain {
@@ -115,11 +123,11 @@ export class Domain implements MailDomain {
         : mx.find(({ host }) =>
             [which, `${which}.${this.name}`].some((name) => canonicalName(name) === host.name),
           )
-    if (found === undefined) {
-      const names = mx.map(({ host }) => host.name).join(', ')
-      throw new RangeError(`${this.name} has no MX host ${which}, only: ${names}`)
-    }
-    return found.host
+    if (found !== undefined) return found.host
+    const names = mx.map(({ host }) => host.name)
+    const field = `mx(): the MX host of ${this.name}`
+    if (typeof which === 'string') checkName(field, which, names)
+    throw new TypeError(`${field} must be 0 to ${mx.length - 1}, but it is ${which}`)
   }
 
   /** Whether the host is one of the domain's own. */

@@ -16,6 +16,7 @@
  */
 import { promises as dns } from 'node:dns'
 import type { SenderOptions } from './api.js'
+import { isOptions, must } from './named.js'
 import { lead } from './remote-lead.js'
 import { invitationOf, RemoteLink } from './remote-link.js'
 
@@ -46,6 +47,7 @@ export interface RemoteWorld extends Disposable {
 export async function joinMailWorld(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<RemoteWorld> {
+  must('an object of environment variables', isOptions)('joinMailWorld()', environment)
   const link = new RemoteLink(invitationOf(environment.MTA_STS_WORLD))
   await link.ready()
   const resolver = new dns.Resolver({ timeout: 500, tries: 2 })

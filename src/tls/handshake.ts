@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type ConnectionOptions, connect, type PeerCertificate, type TLSSocket } from 'node:tls'
+import type { ConnectionOptions, PeerCertificate, TLSSocket } from 'node:tls'
+import { builtins } from '../builtins.js'
 import { checkServerIdentity } from './identity.js'
 
 /** On a socket: the host that {@link checkServerIdentity} has found in its certificate. */
@@ -19,7 +20,7 @@ const MAX_HOSTS = 1000
 /** Begins a handshake with options of `tlsOptions` or `verifiedTls`. */
 export function connectTls(options: ConnectionOptions): TLSSocket {
   let named: string | undefined
-  const socket: TLSSocket = connect({
+  const socket: TLSSocket = builtins.tls.connect({
     ...options,
     checkServerIdentity(host, cert) {
       stopReadingOwnOnly(socket)

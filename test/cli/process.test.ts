@@ -117,7 +117,10 @@ it('ends with the worst status where `head` closes the pipe', async () => {
   expect({ status, stderr }).toEqual({ status: 1, stderr: '' })
 })
 
-it('prints the results so far at Ctrl-C, and ends with status 3', async () => {
+it.each([
+  ['Ctrl-C', 'SIGINT'],
+  ['SIGTERM', 'SIGTERM'],
+] as const)('prints the results so far at %s, and ends with status 3', async (_, signal) => {
   const domain = stage.domain({ mode: 'enforce' })
   for (const where of ['record', 'mx', 'policy-host'] as const) domain.dns.fails('timeout', where)
   const child = spawn(
@@ -128,7 +131,7 @@ it('prints the results so far at Ctrl-C, and ends with status 3', async () => {
   const result = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk) => {
     // A second one would end the process
-    if (result.stdout === '') child.kill('SIGINT')
+    if (result.stdout === '') child.kill(signal)
     result.stdout += chunk
   })
   child.stderr.on('data', (chunk) => {

@@ -6,6 +6,7 @@
 import { Deadline, onAbort, unlessAborted } from '../../net/deadline.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { noDomain } from '../arguments.js'
+import { complain } from '../complain.js'
 import { type CliContext, EXIT, type ExitStatus, worstOf } from '../context.js'
 import { progressOn } from '../terminal.js'
 import { span } from '../time.js'
@@ -140,7 +141,7 @@ class Many {
     if (this.#done === total) return
     this.#statuses.add(EXIT.unknown)
     const text = `Interrupted: ${grouped(this.#done)} of ${grouped(total)} were looked at.`
-    this.#options.context.stderr.write(`mta-sts: ${text}\n`)
+    complain(text, this.#options.context)
   }
 
   #show(): void {

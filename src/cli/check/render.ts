@@ -1,5 +1,5 @@
 /**
- * A {@link CheckReport} as text, within 80 columns.
+ * A {@link CheckReport} as text, within the columns of a screen.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { matchesMx } from '../../policy/mx-pattern.js'
 import { escapeRemoteText } from '../../text.js'
 import { type Block, formatBlock, formatRemark, listed, type Mark, paintMark } from '../layout.js'
-import type { Paint } from '../terminal.js'
+import type { Paint, Screen } from '../terminal.js'
 import { span } from '../time.js'
 import type {
   CertificateFacts,
@@ -25,9 +25,9 @@ import type {
 import { describeProblem } from './problem.js'
 
 /** Ends with a line break. */
-export function renderReport(report: CheckReport, paint: Paint, now: number): string {
+export function renderReport(report: CheckReport, screen: Screen, now: number): string {
   const { domain, unicodeDomain, policyHost, verdict, held, advice } = report
-  if (report.record.name === '') return withoutLook(report, paint)
+  if (report.record.name === '') return withoutLook(report, screen)
   const blocks: Block[] = [
     recordBlock(report.record),
     ...(policyHost === null ? [] : [policyHostBlock(policyHost, now)]),
@@ -36,23 +36,23 @@ export function renderReport(report: CheckReport, paint: Paint, now: number): st
     tlsRptBlock(report.tlsrpt),
   ]
   return [
-    headOf(domain, unicodeDomain, paint),
+    headOf(domain, unicodeDomain, screen.paint),
     '',
     ...blocks.map((block) =>
-      formatBlock(report.mx.status === 'null-mx' ? calm(block) : block, paint),
+      formatBlock(report.mx.status === 'null-mx' ? calm(block) : block, screen),
     ),
     '',
-    formatRemark(verdictMark(verdict.status, report), verdict.text, paint),
-    ...(held === null ? [] : [formatRemark(verdictMark(held.status, report), held.text, paint)]),
-    ...advice.map(({ text }) => formatRemark('warning', text, paint)),
+    formatRemark(verdictMark(verdict.status, report), verdict.text, screen),
+    ...(held === null ? [] : [formatRemark(verdictMark(held.status, report), held.text, screen)]),
+    ...advice.map(({ text }) => formatRemark('warning', text, screen)),
     '',
   ].join('\n')
 }
 
 /** Renders a domain that was not looked at. */
-function withoutLook({ domain, verdict }: CheckReport, paint: Paint): string {
-  const head = paint('bold', escapeRemoteText(domain))
-  return `${head}\n\n${formatRemark('unknown', verdict.text, paint)}\n`
+function withoutLook({ domain, verdict }: CheckReport, screen: Screen): string {
+  const head = screen.paint('bold', escapeRemoteText(domain))
+  return `${head}\n\n${formatRemark('unknown', verdict.text, screen)}\n`
 }
 
 /** Takes the red mark from a block: a domain that takes no mail lacks nothing. */
@@ -189,7 +189,8 @@ function policyBlocks({ policy, mx }: CheckReport): Block[] {
 function policyLine({ text, problem }: PolicyLine, maxAge: number | null): string[] {
   const isMaxAge = maxAge !== null && /^max_age:/.test(text)
   const note = isMaxAge ? `  (${span(maxAge * 1000)})` : ''
-  const line = `${escapeRemoteText(text)}${note}`
+  const [, field = '', rest = text] = /^(mx: *)(.*)$/.exec(text) ?? []
+  const line = `${field}${escapeRemoteText(rest)}${note}`
   return problem === null ? [line] : [line, `^ ${problem}`]
 }
 
