@@ -11,6 +11,7 @@ const SOURCE = fileURLToPath(new URL('../src/', import.meta.url))
 /** Folders and files of src; each imports from its own row and from rows above it. */
 const ROWS: readonly (readonly string[])[] = [
   [
+    'bounded-cache.ts',
     'builtins.ts',
     'text.ts',
     'version.ts',

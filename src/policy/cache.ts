@@ -217,9 +217,9 @@ export class PolicyCache {
     if (!policy.isValid(now)) return undefined
     const { recheckInterval } = this.#options
     policy.usedAt = now
-    if (policy.isCheckDue(now)) this.#recheckInBackground(policyDomain)
+    if (policy.isCheckDue(now, recheckInterval)) this.#recheckInBackground(policyDomain)
     if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
-    const recheckAt = policy.checked === undefined ? now : policy.checked.since + recheckInterval
+    const recheckAt = policy.checkedAt === undefined ? now : policy.checkedAt + recheckInterval
     const quietUntil = Math.min(policy.expiresAt, recheckAt, now + USE_PRECISION)
     policy.quiet = Math.max(0, quietUntil - now)
     return policy.lookup
@@ -277,13 +277,13 @@ export class PolicyCache {
     inPlace: InPlace,
     answer?: StoreAnswer,
   ): Promise<PolicyLookup> {
-    const { store, recheckInterval, requireStore } = this.#options
+    const { store, requireStore } = this.#options
     const now = this.#now()
     const stored = answer ?? (await store.get(policyDomain))
     this.#requireOpen()
     if (stored.kind === 'entry') {
       stored.cached.usedAt = now
-      stored.cached.synced = span(now, recheckInterval)
+      stored.cached.syncedNow(now)
       this.#updater.take(policyDomain, stored.cached)
       return stored.cached.lookup
     }
@@ -332,7 +332,7 @@ export class PolicyCache {
       this.#inFlight.delete(policyDomain)
       // This process has not yet looked up the record of a policy that came from the store
       const policy = this.#memory.valid(policyDomain, this.#now())
-      if (policy && !policy.checked && !this.#closing.aborted)
+      if (policy && policy.checkedAt === undefined && !this.#closing.aborted)
         this.#recheckInBackground(policyDomain)
     })
     this.#inFlight.set(policyDomain, { purpose, result })

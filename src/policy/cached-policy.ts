@@ -8,7 +8,7 @@ import type { TlsFailure } from '../tls/failures.js'
 import type { FoundPolicy } from './lookup.js'
 import { type Policy, parsePolicy } from './policy-file.js'
 import { isPolicyId } from './record.js'
-import { hasPassed, type Span, span } from './span.js'
+import { hasPassed, type Span, ticks } from './span.js'
 import { renewalDueAt, type StoredPolicy, startOf } from './store.js'
 
 const DAY = 86_400_000
@@ -59,6 +59,9 @@ interface Rare {
   failure?: TlsFailure | undefined
   refetched?: Span | undefined
   undated?: CachedPolicy | undefined
+  dropped?: boolean
+  /** The bytes of a large policy, which take at most half the memory of its text */
+  bytes?: Buffer
   /** A large policy, parsed */
   policy?: WeakRef<Policy>
 }
@@ -75,24 +78,23 @@ export class CachedPolicy extends CacheEntry {
   readonly size: number
   usedAt: number
   recordSeenAt: number
-  /** Since the last TXT lookup; undefined before the first lookup of this process */
-  checked: Span | undefined
-  /** Since the store was last asked for a newer policy or a removal */
-  synced: Span | undefined
-  /** Whether a pass has counted it as expired: later passes leave it out */
-  dropped = false
   /** Whether the store lacks this policy, because writing it failed */
   unsaved = false
   /** `usedAt` of the entry in the store */
   savedUsedAt: number
   /** Whether the entry is being written */
   saving = false
+  /** Both clocks at the last TXT lookup; undefined before the first lookup of this process */
+  #checkedAt: number | undefined
+  #checkedTicks = 0
+  /** The same when the store was last asked for a newer policy or a removal */
+  #syncedAt: number | undefined
+  #syncedTicks = 0
   /** Milliseconds after `usedAt` in which a delivery gets the policy and nothing else is due */
   quiet = 0
-  /** Undefined for a large policy */
+  /** Undefined for a large policy, as is the text */
   readonly #policy: Policy | undefined
-  /** The text of a small policy, or the bytes of a large one, which take at most half the memory */
-  readonly #body: string | Buffer
+  readonly #body: string | undefined
   readonly #maxAge: number
   #rare: Rare | undefined
   /** `performance.now()` at the end of the fetch, estimated for a policy from the store */
@@ -101,23 +103,24 @@ export class CachedPolicy extends CacheEntry {
   constructor(fetched: FetchedPolicy, now: number, times: Partial<PolicyTimes> = {}) {
     const { id, policy, body, fetchedAt, startedAt = fetchedAt } = fetched
     super()
-    this.id = id
+    // A copy: in V8 a substring keeps the whole TXT record in memory
+    this.id = Buffer.from(id).toString()
     this.startedAt = startedAt
     this.fetchedAt = fetchedAt
     this.#maxAge = policy.maxAge
     this.usedAt = times.usedAt ?? fetchedAt
     this.recordSeenAt = times.recordSeenAt ?? startedAt
     this.savedUsedAt = this.usedAt
-    this.#ticks = performance.now() - (now - fetchedAt)
+    this.#ticks = ticks() - (now - fetchedAt)
     const fields = policy.mx.length + (policy.extensions?.length ?? 0)
     if (body.length <= KEPT_PARSED && fields <= KEPT_FIELDS) {
       this.#body = body
       this.#policy = policy
       this.size = ENTRY_SIZE + 2 * body.length + fields * FIELD_SIZE
     } else {
-      this.#body = Buffer.from(body)
-      this.#rare = { policy: new WeakRef(policy) }
-      this.size = ENTRY_SIZE + this.#body.length
+      const bytes = Buffer.from(body)
+      this.#rare = { bytes, policy: new WeakRef(policy) }
+      this.size = ENTRY_SIZE + bytes.length
     }
   }
 
@@ -145,7 +148,7 @@ export class CachedPolicy extends CacheEntry {
   }
 
   get body(): string {
-    return this.#body.toString()
+    return this.#body ?? String(this.#rare?.bytes)
   }
 
   /** The failure of the last lookup; plain data. */
@@ -164,6 +167,15 @@ export class CachedPolicy extends CacheEntry {
 
   set refetched(refetched: Span | undefined) {
     if (refetched !== this.refetched) this.#rare = { ...this.#rare, refetched }
+  }
+
+  /** Whether a pass has counted it as expired: later passes leave it out */
+  get dropped(): boolean {
+    return this.#rare?.dropped ?? false
+  }
+
+  set dropped(dropped: boolean) {
+    if (dropped !== this.dropped) this.#rare = { ...this.#rare, dropped }
   }
 
   /** The policy with its original dates, if the clock was set back after the fetch */
@@ -214,14 +226,23 @@ export class CachedPolicy extends CacheEntry {
     return now - this.recordSeenAt <= longest
   }
 
+  /** When this process last looked up the TXT record. */
+  get checkedAt(): number | undefined {
+    return this.#checkedAt
+  }
+
   /** Whether the TXT record is due to be looked up again. */
-  isCheckDue(now: number): boolean {
-    return this.checked === undefined || hasPassed(this.checked, now)
+  isCheckDue(now: number, interval: number): boolean {
+    const since = this.#checkedAt
+    if (since === undefined) return true
+    return hasPassed({ since, ticks: this.#checkedTicks, length: interval }, now)
   }
 
   /** Whether the store is due to be asked for a later fetch or a removal. */
-  isSyncDue(now: number): boolean {
-    return this.synced === undefined || hasPassed(this.synced, now)
+  isSyncDue(now: number, interval: number): boolean {
+    const since = this.#syncedAt
+    if (since === undefined) return true
+    return hasPassed({ since, ticks: this.#syncedTicks, length: interval }, now)
   }
 
   /** Whether a mismatch with an MX host justifies another fetch. */
@@ -234,8 +255,23 @@ export class CachedPolicy extends CacheEntry {
     return !this.saving && (this.unsaved || this.usedAt - this.savedUsedAt >= USE_SAVED_AFTER)
   }
 
-  checkedNow(now: number, interval: number): void {
-    this.checked = span(now, interval)
+  checkedNow(now: number): void {
+    this.#checkedAt = now
+    this.#checkedTicks = ticks()
+  }
+
+  syncedNow(now: number): void {
+    this.#syncedAt = now
+    this.#syncedTicks = ticks()
+  }
+
+  /** Takes over when another policy of the domain was checked, synced and fetched again. */
+  continueFrom(other: CachedPolicy): void {
+    this.#checkedAt = other.#checkedAt
+    this.#checkedTicks = other.#checkedTicks
+    this.#syncedAt = other.#syncedAt
+    this.#syncedTicks = other.#syncedTicks
+    this.refetched = other.refetched
   }
 
   /**
@@ -249,9 +285,7 @@ export class CachedPolicy extends CacheEntry {
     const fetched = { id, policy: lookup.policy, body: lookup.body, startedAt, fetchedAt }
     const times = { usedAt: Math.min(usedAt, now), recordSeenAt: Math.min(recordSeenAt, now) }
     const redated = new CachedPolicy(fetched, now, times)
-    redated.checked = this.checked
-    redated.synced = this.synced
-    redated.refetched = this.refetched
+    redated.continueFrom(this)
     redated.failure = this.failure
     redated.unsaved = true
     redated.undated = this.undated ?? this
