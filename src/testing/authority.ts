@@ -33,7 +33,10 @@ import { timers } from './timers.js'
 export interface CertificateSpec {
   /** The common name of the subject, which names no host (RFC 6125 §6.4.4); default: none */
   cn?: string
-  /** `DNS:mx.example.com`, `DNS:*.example.com`, `IP:192.0.2.1`; an empty list: no such extension */
+  /**
+   * `DNS:mx.example.com`, `DNS:*.example.com`, `IP:192.0.2.1`; an empty list: no such extension.
+   * Default: the name of the host; with a `cn`, an empty list
+   */
   san?: readonly string[]
   /** Counted from real time, which is what OpenSSL goes by; default `current` */
   validity?: 'current' | 'past' | 'future'

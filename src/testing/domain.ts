@@ -70,12 +70,6 @@ const DOMAIN = { ...POLICY, mx: listOf(isMx, "['mx1', 'mx2']") }
 /** Throws a TypeError that names what is wrong with the options of a domain. */
 export function checkDomainOptions(options: DomainOptions): void {
   checkFields('domain()', options, DOMAIN)
-  const { mode, body, mx: _mx, ...rest } = options
-  if (mode !== undefined || body !== undefined) return
-  const [field] = Object.entries(rest).find(([, value]) => value !== undefined) ?? []
-  if (field !== undefined) {
-    throw new TypeError(`domain(): ${field} is of a policy, and there is none: it needs mode`)
-  }
 }
 
 export class Domain implements MailDomain {

@@ -43,7 +43,7 @@ export interface PolicySiteSetup extends EndpointSetup {
 
 const RESPONSE = {
   status: wholeFrom(200, 599),
-  headers: must('an object of one or more header fields', areHeaders),
+  headers: must('an object of header fields', areHeaders),
   body: must('a string or a Buffer', (body) => typeof body === 'string' || Buffer.isBuffer(body)),
 }
 
@@ -53,7 +53,7 @@ function checkResponse(fault: object): void {
 }
 
 function areHeaders(value: unknown): boolean {
-  if (!isOptions(value) || Object.keys(value).length === 0) return false
+  if (!isOptions(value)) return false
   try {
     for (const [name, text] of Object.entries(value)) {
       validateHeaderName(name)

@@ -181,9 +181,9 @@ describe('faults of the certificate', () => {
   it.each([
     [{ validity: 'past' }, 'CERT_HAS_EXPIRED'],
     [{ signedBy: 'itself' }, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
-    [{ cn: 'whatever' }, undefined],
-    [{ san: [], cn: 'whatever' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
-  ] as const)('of %o the rest is as in the good certificate: %s', async (spec, code) => {
+    [{ cn: 'whatever' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    [{ san: [] }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ] as const)('a certificate with %o is otherwise the good one; without a name where cn takes its place: %s', async (spec, code) => {
     const domain = fresh()
     domain.mx().certificate(spec)
     expect(await tlsError(domain)).toBe(code)
