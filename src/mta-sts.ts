@@ -100,7 +100,7 @@ export class MtaSts implements AsyncDisposable {
     const plans = { ...settings, lookups: this.#lookups, judgeDane }
     this.#openerOptions = {
       ...settings,
-      counted: new WeakMap(),
+      opened: new WeakMap(),
       judgeDane,
       brokenTls: new BrokenTls(),
     }

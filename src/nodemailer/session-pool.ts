@@ -12,7 +12,7 @@ import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { isTooManyConnections } from '../smtp/reply.js'
-import type { Proof, Security } from '../tls/security.js'
+import { includesProofs, type Security } from '../tls/security.js'
 
 /** Bounds of a {@link SessionPool}. */
 export interface PoolLimits {
@@ -334,18 +334,7 @@ function fits({ connection, security }: Kept, candidate: Candidate): boolean {
 
 /** Whether what one connection had to prove includes all that another would have to. */
 function provesEnough(own: Security, asked: Security): boolean {
-  if (own.level !== 'authenticated') return false
-  const given = (proof: Proof) => own.proofs.some((one) => isSameProof(one, proof))
-  if (asked.audit && !given(asked.audit)) return false
-  return asked.level !== 'authenticated' || asked.proofs.every(given)
+  const proofs = asked.level === 'authenticated' ? asked.proofs : []
+  const all = asked.audit ? [...proofs, asked.audit] : proofs
+  return own.level === 'authenticated' && includesProofs(own, all)
 }
-
-/** Whether two proofs are the same. DANE-EE ignores the names, which differ by domain (RFC 7672 §3.1.1). */
-function isSameProof(own: Proof, asked: Proof): boolean {
-  if (own.by === 'sts' || asked.by === 'sts') return own.by === asked.by
-  const isNamed = asked.tlsa.some(({ usage }) => usage !== DANE_EE)
-  if (isNamed && !isDeepStrictEqual(own.names, asked.names)) return false
-  return own.base === asked.base && isDeepStrictEqual(own.tlsa, asked.tlsa)
-}
-
-const DANE_EE = 3
