@@ -58,7 +58,7 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
   remove   { "format": 1, "domain", "removed" }
   refresh  { "format": 1, "checked", "renewed", "changed", "failed", "dropped",
              "failures": [ text ] }
-  copy     { "format": 1, "copied", "kept" }
+  copy     { "format": 1, "copied", "skipped" }
   "mode" is null where "body" is no policy file.
 `
 

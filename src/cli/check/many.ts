@@ -84,7 +84,7 @@ class Many {
       this.#done++
       this.#counts[report.verdict.status]++
       this.#statuses.add(report.verdict.exitStatus)
-      if (report.held !== null) this.#statuses.add(report.held.exitStatus)
+      if (report.cached !== null) this.#statuses.add(report.cached.exitStatus)
       this.#ordered.add(number, report)
       this.#show()
     }

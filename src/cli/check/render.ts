@@ -26,7 +26,7 @@ import { describeProblem } from './problem.js'
 
 /** Ends with a line break. */
 export function renderReport(report: CheckReport, screen: Screen, now: number): string {
-  const { domain, unicodeDomain, policyHost, verdict, held, advice } = report
+  const { domain, unicodeDomain, policyHost, verdict, cached, advice } = report
   if (report.record.name === '') return withoutLook(report, screen)
   const blocks: Block[] = [
     recordBlock(report.record),
@@ -43,7 +43,9 @@ export function renderReport(report: CheckReport, screen: Screen, now: number): 
     ),
     '',
     formatRemark(verdictMark(verdict.status, report), verdict.text, screen),
-    ...(held === null ? [] : [formatRemark(verdictMark(held.status, report), held.text, screen)]),
+    ...(cached === null
+      ? []
+      : [formatRemark(verdictMark(cached.status, report), cached.text, screen)]),
     ...advice.map(({ text }) => formatRemark('warning', text, screen)),
     '',
   ].join('\n')
@@ -67,10 +69,10 @@ function headOf(domain: string, unicode: string | null, paint: Paint): string {
 
 /** `bob.example fine: enforce: mail would be delivered to mx.bob.example`, on one line. */
 export function renderBrief(report: CheckReport, paint: Paint): string {
-  const { domain, verdict, held } = report
+  const { domain, verdict, cached } = report
   const mark = paintMark(verdictMark(verdict.status, report), paint)
   const head = `${mark} ${paint('bold', escapeRemoteText(domain))} ${verdict.status}`
-  const other = held !== null && held.exitStatus > verdict.exitStatus ? `; ${held.text}` : ''
+  const other = cached !== null && cached.exitStatus > verdict.exitStatus ? `; ${cached.text}` : ''
   return `${head}: ${verdict.text}${other}\n`
 }
 

@@ -130,5 +130,5 @@ function renderEnd(collection: Collection, screen: Screen): string[] {
 function statusOf({ domains, outcome }: Result): ExitStatus {
   const refused = domains.some(({ policies }) => policies.some((policy) => policy.refused > 0))
   if (refused) return EXIT.unprotected
-  return outcome.unread.some(({ passedOver }) => !passedOver) ? EXIT.unknown : EXIT.fine
+  return outcome.unread.some(({ skipped }) => !skipped) ? EXIT.unknown : EXIT.fine
 }

@@ -22,8 +22,8 @@ export function tellOfUnread(
 ): void {
   const mails = unread.filter(({ code }) => code === 'EPEER')
   const named = unread.filter((file) => file.named && file.code !== 'EPEER')
-  const lost = unread.filter((file) => !file.named && !file.passedOver && file.code !== 'EPEER')
-  const others = unread.filter((file) => file.passedOver)
+  const lost = unread.filter((file) => !file.named && !file.skipped && file.code !== 'EPEER')
+  const others = unread.filter((file) => file.skipped)
   for (const line of listedWithReasons(named)) complain(line, context)
   for (const line of listedWithReasons(mails)) {
     complain(line, context)
@@ -36,7 +36,7 @@ export function tellOfUnread(
   }
   if (others.length > 0) {
     const files = others.map(({ file }) => escapeRemoteText(file))
-    complain(`passed over: ${listed(files, 3)}`, context)
+    complain(`skipped: ${listed(files, 3)}`, context)
   }
 }
 
