@@ -1,8 +1,6 @@
 /** `mta-sts watch`: what is printed, when it ends, the command that it runs. */
-import { spawnSync } from 'node:child_process'
 import { renameSync } from 'node:fs'
-import { describe, expect, it, vi } from 'vitest'
-import { runCommand } from '../../src/cli/watch/run-command.js'
+import { describe, expect, it } from 'vitest'
 import type { MailDomain } from '../../src/testing/index.js'
 import { cli, longestLine, useWorld } from './support.js'
 
@@ -177,25 +175,6 @@ describe('actions after a change', () => {
     expect(stderr).toBe('hello\nhello\n')
   })
 
-  it('ends a command that hangs, and what it has started', async () => {
-    const { output, run } = commandRunner()
-    await run('sleep 60 & echo $!; wait', 400)
-    expect(output.stderr).toBe(
-      'mta-sts: --run: the command did not end within 0.4 seconds, and was ended\n',
-    )
-    // Gone, or a zombie that the system has not taken away yet
-    const state = () =>
-      spawnSync('ps', ['-o', 'stat=', '-p', output.stdout.trim()]).stdout.toString()
-    await vi.waitFor(() => expect(state()).toMatch(/^(?:Z|$)/))
-  })
-
-  it('does not wait for a process that the command leaves in the background', async () => {
-    const { output, run } = commandRunner()
-    await run('sleep 60 & echo $$', 30_000)
-    expect(output.stderr).toBe('')
-    process.kill(-Number(output.stdout), 'SIGKILL')
-  })
-
   it('ends at Ctrl-C while the command of --run runs, and ends the command', async () => {
     const domain = stage.domain({ mode: 'testing' })
     const interrupted = new AbortController()
@@ -222,19 +201,6 @@ describe('actions after a change', () => {
     expect(status).toBe(0)
   })
 })
-
-function commandRunner() {
-  const output = { stdout: '', stderr: '' }
-  const into = (name: keyof typeof output) => ({
-    write: (text: string) => {
-      output[name] += text
-    },
-  })
-  const context = { stdout: into('stdout'), stderr: into('stderr'), env: process.env }
-  const run = (command: string, limit: number) =>
-    runCommand(command, { context, env: process.env, output: context.stdout, limit })
-  return { output, run }
-}
 
 it.each([
   [['watch'], 'Which domain? Name one or more.'],
