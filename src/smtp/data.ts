@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isAscii } from 'node:buffer'
 import type { Readable } from 'node:stream'
 import { startTimer } from '../net/deadline.js'
 import { textOfThrown } from '../text.js'
@@ -101,8 +102,38 @@ export class DotStuffing {
   }
 }
 
+/** A message that several hosts get: stuffed once, in blocks that every transaction writes. */
+export class StuffedMessage {
+  /** Bytes as they are sent, without the final dot */
+  readonly size: number
+  readonly isAscii: boolean
+  /** The last one ends with the final dot */
+  readonly blocks: readonly Uint8Array[]
+
+  constructor(chunks: readonly Uint8Array[]) {
+    const stuffing = new DotStuffing()
+    const stuffed = chunks.map((chunk) => stuffing.encode(chunk))
+    stuffed.push(stuffing.endOfLine())
+    this.size = stuffed.reduce((sum, { length }) => sum + length, 0)
+    this.isAscii = chunks.every((chunk) => isAscii(chunk))
+    this.blocks = blocksOf(stuffed, this.size)
+  }
+}
+
+/** Cuts a message into blocks without a copy; a small one is one block. */
+function blocksOf(stuffed: readonly Uint8Array[], size: number): Uint8Array[] {
+  if (size <= BLOCK) return [Buffer.concat([...stuffed, FINAL_DOT])]
+  const blocks: Uint8Array[] = []
+  for (const bytes of stuffed) {
+    for (let start = 0; start < bytes.length; start += BLOCK) {
+      blocks.push(bytes.subarray(start, start + BLOCK))
+    }
+  }
+  return [...blocks.slice(0, -1), Buffer.concat([blocks.at(-1) ?? NOTHING, FINAL_DOT])]
+}
+
 /** A message: text and bytes are sent at once, a stream is read block by block. */
-export type MessageSource = string | Uint8Array | Readable
+export type MessageSource = string | Uint8Array | Readable | StuffedMessage
 
 type BodyTimeouts = Pick<ReplyTimeouts, 'block' | 'message'>
 
@@ -119,6 +150,7 @@ export function sendBody(
   message: MessageSource,
   timeouts: BodyTimeouts,
 ): number | Promise<number> {
+  if (message instanceof StuffedMessage) return sendStuffed(dialogue, message, timeouts.block)
   const body = new Body(dialogue)
   if (isStream(message)) return sendStream(body, message, timeouts)
   const bytes = typeof message === 'string' ? Buffer.from(message) : message
@@ -128,7 +160,33 @@ export function sendBody(
 
 /** Says whether a message is a stream. */
 export function isStream(message: MessageSource): message is Readable {
-  return typeof message !== 'string' && !(message instanceof Uint8Array)
+  return !(
+    typeof message === 'string' ||
+    message instanceof Uint8Array ||
+    message instanceof StuffedMessage
+  )
+}
+
+function sendStuffed(
+  dialogue: SmtpDialogue,
+  { blocks, size }: StuffedMessage,
+  timeout: number,
+): number | Promise<number> {
+  const [only] = blocks
+  if (blocks.length > 1 || !only) return sendEach(dialogue, blocks, timeout).then(() => size)
+  dialogue.writeLast(only, 'message')
+  return size
+}
+
+async function sendEach(
+  dialogue: SmtpDialogue,
+  blocks: readonly Uint8Array[],
+  timeout: number,
+): Promise<void> {
+  for (const [index, block] of blocks.entries()) {
+    if (index === blocks.length - 1) dialogue.writeLast(block, 'message')
+    else if (!dialogue.write(block, 'message')) await dialogue.drained('message', timeout)
+  }
 }
 
 async function sendBlocks(body: Body, bytes: Uint8Array, timeout: number): Promise<number> {

@@ -8,7 +8,7 @@ import { onAbort } from '../net/deadline.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved } from '../tls/security.js'
 import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
-import { isStream, type MessageSource } from './data.js'
+import { isStream, type MessageSource, StuffedMessage } from './data.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, replyError } from './reply.js'
 import { Transaction, type TransactionHost, watchStream } from './transaction.js'
@@ -170,6 +170,7 @@ export class SmtpSession implements SmtpConnection {
 /** Returns the size of a message in bytes, if known; an estimate is enough (RFC 1870 §5). */
 function sizeOf({ size }: SmtpEnvelope, message: MessageSource): number | undefined {
   if (isStream(message)) return size
+  if (message instanceof StuffedMessage) return message.size
   return typeof message === 'string' ? Buffer.byteLength(message) : message.byteLength
 }
 
