@@ -6,7 +6,7 @@
  */
 import { Readable, Transform } from 'node:stream'
 import type { SmtpLog } from '../smtp/connection.js'
-import { StuffedMessage } from '../smtp/data.js'
+import { StuffedMessage } from '../smtp/stuffing.js'
 import type { StsOptions } from './core.js'
 import { type Logger, loadGetLogger } from './load-nodemailer.js'
 

@@ -11,7 +11,7 @@ import type { TlsFailure } from '../tls/failures.js'
 import type { Proved, Security } from '../tls/security.js'
 import type { Judgement } from '../tls/verdict.js'
 import type { BrokenTls } from './broken-tls.js'
-import type { StuffedMessage } from './data.js'
+import type { StuffedMessage } from './stuffing.js'
 
 /** An SMTP host to connect to, with the proof that it must give; a `Candidate` of a plan is one. */
 export interface SmtpTarget {

@@ -8,9 +8,10 @@ import { onAbort } from '../net/deadline.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved } from '../tls/security.js'
 import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
-import { isStream, type MessageSource, StuffedMessage } from './data.js'
+import { isStream, type MessageSource } from './data.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, replyError } from './reply.js'
+import { StuffedMessage } from './stuffing.js'
 import { Transaction, type TransactionHost, watchStream } from './transaction.js'
 
 /** Limit of the reply to QUIT, in milliseconds. */

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DotStuffing, StuffedMessage, sendBody } from '../../src/smtp/data.js'
+import { sendBody } from '../../src/smtp/data.js'
 import { SmtpDialogue } from '../../src/smtp/dialogue.js'
+import { DotStuffing, StuffedMessage } from '../../src/smtp/stuffing.js'
 import { smtpRejection } from './support.js'
 
 /** The bytes before the final dot, computed as plainly as possible. */
