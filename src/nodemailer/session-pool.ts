@@ -328,8 +328,8 @@ function fits({ connection, security }: Kept, candidate: Candidate): boolean {
   if (connection.closed || port !== connection.port) return false
   if (!addresses.includes(connection.address)) return false
   if (security === candidate.security) return true
-  if (isDeepStrictEqual(security, candidate.security)) return true
-  return connection.failures.length === 0 && provesEnough(security, candidate.security)
+  if (connection.failures.length === 0 && provesEnough(security, candidate.security)) return true
+  return isDeepStrictEqual(security, candidate.security)
 }
 
 /** Whether what one connection had to prove includes all that another would have to. */
@@ -345,7 +345,8 @@ function isSameProof(own: Proof, asked: Proof): boolean {
   if (own.by === 'sts' || asked.by === 'sts') return own.by === asked.by
   const isNamed = asked.tlsa.some(({ usage }) => usage !== DANE_EE)
   if (isNamed && !isDeepStrictEqual(own.names, asked.names)) return false
-  return own.base === asked.base && isDeepStrictEqual(own.tlsa, asked.tlsa)
+  if (own.base !== asked.base) return false
+  return own.tlsa === asked.tlsa || isDeepStrictEqual(own.tlsa, asked.tlsa)
 }
 
 const DANE_EE = 3

@@ -53,3 +53,11 @@ export type DaneProof = Extract<Proof, { by: 'dane' }>
 
 /** The names of the proofs that a connection gave. */
 export type Proved = readonly Proof['by'][]
+
+/**
+ * Returns the reference identifiers for DANE-TA (RFC 7672 §3.2.2): the TLSA base domain, the next-hop
+ * domain and its alias target.
+ */
+export function referenceNames(base: string, domain: string, alias = domain): string[] {
+  return [...new Set([base, domain, alias])]
+}
