@@ -162,12 +162,9 @@ export class SessionPool {
     const host = this.#host(mxHost)
     this.#open++
     host.open++
-    const opening = new AbortController()
-    const end = () => opening.abort(this.forced.aborted ? closedError() : signal?.reason)
-    this.forced.addEventListener('abort', end, { once: true })
-    signal?.addEventListener('abort', end, { once: true })
+    const opening = signal && eitherOf(this.forced, signal)
     try {
-      const connection = await open(opening.signal)
+      const connection = await open(opening?.signal ?? this.forced)
       if (this.forced.aborted) {
         connection.close()
         throw closedError()
@@ -182,10 +179,10 @@ export class SessionPool {
         host.limit = others
         return undefined
       }
-      throw error
+      // Each message has an error of its own
+      throw this.forced.aborted && error === this.forced.reason ? closedError() : error
     } finally {
-      this.forced.removeEventListener('abort', end)
-      signal?.removeEventListener('abort', end)
+      opening?.release()
     }
   }
 
@@ -311,6 +308,18 @@ export class SessionPool {
       release = onAbort(signal, waiting.wake)
     })
   }
+}
+
+/** A signal that is aborted with either of two. */
+function eitherOf(one: AbortSignal, other: AbortSignal) {
+  const controller = new AbortController()
+  const releases = [one, other].map((signal) =>
+    onAbort(signal, () => controller.abort(signal.reason)),
+  )
+  const release = () => {
+    for (const each of releases) each()
+  }
+  return { signal: controller.signal, release }
 }
 
 /** A new error for each message. */
