@@ -1,5 +1,5 @@
 /**
- * Logical addresses: those of documentation, which nobody routes (RFC 5737, RFC 3849).
+ * Addresses of the world, from the ranges for documentation, which are not routed (RFC 5737, RFC 3849).
  *
  * @module
  */
@@ -27,7 +27,7 @@ export class AddressPlan {
   }
 }
 
-/** One spelling for one address, so that it can be looked up. */
+/** Returns the one spelling of an address by which it is looked up. */
 export function canonicalAddress(address: string): string {
   return isIPv6(address) ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address
 }

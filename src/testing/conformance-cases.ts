@@ -1,5 +1,5 @@
 /**
- * What the conformance suites have in common.
+ * The common part of the conformance suites.
  *
  * @module
  */

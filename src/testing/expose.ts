@@ -1,7 +1,7 @@
 /**
  * The real ports of a mail world: every MX host at its own address on port 25, every policy host on
- * port 443, the DNS server at 127.0.0.1 port 53. For programs that cannot be given a `connect`
- * option: they run, unchanged, in the same network namespace.
+ * port 443, the DNS server at 127.0.0.1 port 53. For unchanged programs in the same network
+ * namespace.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { ExposedWorld, WorldTarget } from './api.js'
 
 /** The parts of a world that the ports lead to. */
 export interface ExposeSetup {
-  /** The world's own way to an address and port */
+  /** Connects to an address and port of the world */
   connect: (target: WorldTarget) => Socket
   /** The port of the world's DNS server, on 127.0.0.1 */
   dnsPort: number

@@ -78,7 +78,7 @@ export class Loopback {
   }
 
   #arrive(socket: Socket): void {
-    // Clients that break off are what this is for
+    // Clients that end connections are expected
     socket.on('error', () => undefined)
     socket.unref()
     this.#sockets.add(socket)
@@ -91,7 +91,7 @@ export class Loopback {
     else socket.destroy()
   }
 
-  /** The sender's ends see the connection end, and are the sender's to close. */
+  /** Ends the connections of the hosts; senders close their own ends. */
   async close(): Promise<void> {
     const closed = once(this.#server, 'close')
     this.#server.close()
@@ -116,7 +116,7 @@ export function refusedSocket(address: string, port: number): Socket {
   return netConnect({
     host: 'refused.invalid',
     port,
-    // The one way into net.connect's own course of failing that needs no closed port
+    // Makes net.connect fail as usual, without a closed port
     lookup: (_host, _options, done) => done(error, '', 4),
   })
 }
