@@ -1,5 +1,6 @@
 /**
- * Addresses of the world, from the ranges for documentation, which are not routed (RFC 5737, RFC 3849).
+ * Addresses of the world, from the ranges for documentation, which are not routed (RFC 5737, RFC
+ * 3849).
  *
  * @module
  */
@@ -14,7 +15,7 @@ export interface AddressPair {
 
 /**
  * Hands out addresses. There are 762 of IPv4; after that hosts share them, as hosts do, and are
- * told apart by the name that was dialled. Those of IPv6 do not run out.
+ * found by the name that was dialled. IPv6 addresses do not run out.
  */
 export class AddressPlan {
   #taken = 0

@@ -25,7 +25,8 @@ export interface MailWorldOptions {
   dnsTimeout?: number | undefined
   /**
    * Whether mail to a domain that was not made is an error: `550 5.1.2` to RCPT TO, and `verify()`,
-   * `inbox.none()` and `close()` throw. Default false; the matchers of the runner entries are strict
+   * `inbox.none()` and `close()` throw. Default false; the matchers of the runner entries are
+   * strict
    */
   strict?: boolean | undefined
 }
@@ -43,11 +44,13 @@ export interface MailWorld extends AsyncDisposable {
   /** Returns the MX host of that name, or makes it. */
   mx(name: string, options?: MxOptions): MxHost
   /**
-   * Makes a host for submission (RFC 8461 §3.4), or returns it. Its policy is that of a domain of the same name:
-   * `world.domain(name, { mode: 'enforce', mx: [] })`.
+   * Makes a host for submission (RFC 8461 §3.4), or returns it. Its policy is that of a domain of
+   * the same name: `world.domain(name, { mode: 'enforce', mx: [] })`.
    */
   smartHost(name: string, options?: SmartHostOptions): MxHost
-  /** Returns options for senders that use the library: `{ ...world.options(), fetchTimeout: 500 }`. */
+  /**
+   * Returns options for senders that use the library: `{ ...world.options(), fetchTimeout: 500 }`.
+   */
   options(): SenderOptions
   /**
    * Returns options for plain Nodemailer, to submit mail to a host of the world. Default: a host
@@ -58,9 +61,9 @@ export interface MailWorld extends AsyncDisposable {
    */
   nodemailer(host?: MxHost): NodemailerOptions
   /**
-   * Resolves to environment variables for another process, in any language: `SMTP_HOST`, `SMTP_PORT`, `SMTP_URL`
-   * and the like lead to a port of the host; `NODE_EXTRA_CA_CERTS` and `SSL_CERT_FILE` to the root.
-   * Default: a host that relays to the domains of the world.
+   * Resolves to environment variables for another process, in any language: `SMTP_HOST`,
+   * `SMTP_PORT`, `SMTP_URL` and the like lead to a port of the host; `NODE_EXTRA_CA_CERTS` and
+   * `SSL_CERT_FILE` to the root. Default: a host that relays to the domains of the world.
    *
    * @example
    * spawn('python3', ['app.py'], { env: { ...process.env, ...(await world.env()) } })
@@ -86,7 +89,9 @@ export interface MailWorld extends AsyncDisposable {
   readonly inbox: Inbox
   /** Descriptions of mail to domains that were not made. */
   readonly strays: string[]
-  /** Describes the events in about ten lines: DNS queries, connections, SMTP commands and replies. */
+  /**
+   * Describes the events in about ten lines: DNS queries, connections, SMTP commands and replies.
+   */
   explain(): string
   /** Makes all MX hosts fail at random, in the same way in each run. */
   chaos(options: ChaosOptions): FaultHandle
@@ -239,7 +244,9 @@ export interface WorldDns {
   readonly server: string
   /** Whether the world's resolver validates and sets the AD bit; default true */
   validating: boolean
-  /** Sets the records of a name and type, in place of those of the world; an empty list sets none */
+  /**
+   * Sets the records of a name and type, in place of those of the world; an empty list sets none
+   */
   set(
     name: string,
     type: 'A' | 'AAAA' | 'CNAME' | 'PTR',

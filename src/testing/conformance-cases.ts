@@ -5,7 +5,9 @@
  */
 import { must } from './named.js'
 
-/** One rule as a test of any test runner: `for (const { title, run } of cases) test(title, run)`. */
+/**
+ * One rule as a test of any test runner: `for (const { title, run } of cases) test(title, run)`.
+ */
 export interface ConformanceCase {
   /** Title of the case */
   title: string

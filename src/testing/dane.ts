@@ -18,8 +18,8 @@ export interface TlsaSpec {
   /** Default 1, SHA-256 */
   matchingType?: number
   /**
-   * `host`: the certificate of the MX host when `dane()` is called; `intermediate` and `root`: those
-   * of the world's authority; `other`: one with a key that no host has. Default `host`
+   * `host`: the certificate of the MX host when `dane()` is called; `intermediate` and `root`:
+   * those of the world's authority; `other`: one with a key that no host has. Default `host`
    */
   of?: 'host' | 'intermediate' | 'root' | 'other'
   /** The bytes themselves, in place of `of` */
@@ -60,7 +60,7 @@ export interface DaneOptions {
 export interface DaneHost {
   readonly name: string
   readonly ipv4: string
-  /** The certificate that it shows while nothing is wrong with it, and what it sends along, PEM */
+  /** Returns the certificate without faults, and its chain, PEM */
   published(): string
 }
 
@@ -203,7 +203,7 @@ function checkConflicts({ records = [], fails, host }: DaneOptions): void {
   }
 }
 
-/** Which question of which type fails, and how. */
+/** Type and failure of a query, by fault. */
 const FAILING: ReadonlyMap<DaneFault, readonly ['MX' | 'A' | 'TLSA', SecureFault]> = new Map([
   ['bogus-mx', ['MX', 'bogus']],
   ['bogus-address', ['A', 'bogus']],
@@ -212,7 +212,7 @@ const FAILING: ReadonlyMap<DaneFault, readonly ['MX' | 'A' | 'TLSA', SecureFault
   ['tlsa-timeout', ['TLSA', 'timeout']],
 ])
 
-/** Which records stand in place of the good ones. */
+/** Records in place of the good ones, by fault. */
 const RECORDS: ReadonlyMap<DaneFault, readonly TlsaSpec[]> = new Map([
   ['no-tlsa', []],
   ['opt-out', []],

@@ -15,7 +15,7 @@ export interface Story {
   inbox: readonly ReceivedMessage[]
   /** Faults and rules in force */
   inForce: readonly string[]
-  /** Mail to domains that nobody made */
+  /** Descriptions of mail to domains that were not made */
   strays: readonly string[]
 }
 
@@ -24,7 +24,7 @@ const WIDTH = 200
 
 /** Returns the description; the latest events if there are too many. */
 export function explained({ log, inbox, inForce, strays }: Story): string {
-  const events = told(log)
+  const events = linesOf(log)
   const ends = [
     ...strays,
     ...(inForce.length === 0 ? [] : [`in force: ${inForce.join('; ')}`]),
@@ -39,7 +39,7 @@ export function explained({ log, inbox, inForce, strays }: Story): string {
     .join('\n')
 }
 
-function told(log: readonly LogEntry[]): string[] {
+function linesOf(log: readonly LogEntry[]): string[] {
   const lines: string[] = []
   let queries: DnsQuery[] = []
   const flush = (): void => {

@@ -142,14 +142,14 @@ async function listening(server: Server | UdpSocket): Promise<void> {
 const ADVICE =
   'world.expose() belongs into a network namespace of its own, as root: unshare --net node program.js'
 
-/** In an empty namespace, routes are added so that every address of a world is one of this host's. */
+/** In an empty namespace, adds routes that make every address of a world local. */
 async function makeAddressesLocal(): Promise<void> {
   if (await isLocal(SAMPLE)) return
   const commands = [
     ['link', 'set', 'lo', 'up'],
     ...RANGES.map((range) => ['route', 'replace', 'local', range, 'dev', 'lo']),
   ]
-  // In a namespace with a way out, these routes could cut off what somebody else uses
+  // In a namespace with other networks, these routes could cut off their hosts
   const others = Object.keys(networkInterfaces()).filter((name) => name !== 'lo')
   if (others.length > 0) {
     const list = commands.map((args) => `ip ${args.join(' ')}`).join('; ')

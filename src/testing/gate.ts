@@ -1,6 +1,6 @@
 /**
- * The entrance of other processes to a mail world: they ask for a connection, connect to a port, and
- * claim their connection.
+ * The entrance of other processes to a mail world: they ask for a connection, connect to a port,
+ * and claim their connection.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export interface Invitation {
   name: string
   /** The root of the world, in a file */
   ca: string
-  /** How far the world is ahead of real time when the process starts, in milliseconds */
+  /** Milliseconds that the world is ahead of real time when the process starts */
   ahead: number
 }
 

@@ -58,7 +58,9 @@ export interface Waiting {
   next(filter?: MailFilter, options?: WaitOptions): Promise<ReceivedMessage>
   /** Resolves to all messages that fit, as soon as there are `count` of them. */
   waitFor(count: number, filter?: MailFilter, options?: WaitOptions): Promise<ReceivedMessage[]>
-  /** Rejects if a message that fits, and that no `next()` has returned, is there or arrives in time. */
+  /**
+   * Rejects if a message that fits, and that no `next()` has returned, is there or arrives in time.
+   */
   none(options?: { within?: Duration | number; filter?: MailFilter }): Promise<void>
 }
 

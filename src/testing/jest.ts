@@ -38,8 +38,8 @@ interface Runner {
 runner().expect.extend(matchers)
 
 /**
- * Makes a world for each test of the file, and closes it afterwards. When a test fails, the events of
- * its world are printed.
+ * Makes a world for each test of the file, and closes it afterwards. When a test fails, the events
+ * of its world are printed.
  */
 export function useMailWorld(options?: MailWorldOptions): MailWorld {
   const worlds = new WorldForEachTest(options)

@@ -64,7 +64,9 @@ export interface PolicyGet {
   headers: IncomingHttpHeaders
   /** Of the response */
   status: number
-  /** Whether the TLS session was resumed, which a sender must not do: Node skips the name check then */
+  /**
+   * Whether the TLS session was resumed, which a sender must not do: Node skips the name check then
+   */
   resumed: boolean
   /** Facts of its connection */
   tls: TlsFacts

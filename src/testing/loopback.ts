@@ -40,7 +40,7 @@ export class Loopback {
     const server = createServer({ noDelay: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    // A world that nobody closes must not keep the process alive
+    // A world that is not closed must not keep the process alive
     server.unref()
     return new Loopback(server)
   }
@@ -100,7 +100,7 @@ export class Loopback {
   }
 }
 
-/** The error of a port where nobody listens, as `net.connect` has it. */
+/** Returns the error of `net.connect` for a closed port. */
 export function refusedError({ address, port }: { address: string; port: number }): Error {
   return Object.assign(new Error(`connect ECONNREFUSED ${address}:${port}`), {
     code: 'ECONNREFUSED',
@@ -110,7 +110,7 @@ export function refusedError({ address, port }: { address: string; port: number 
   })
 }
 
-/** A socket to a port where nobody listens: it fails as `net.connect` does. */
+/** Returns a socket that fails like one to a closed port. */
 export function refusedSocket(address: string, port: number): Socket {
   const error = refusedError({ address, port })
   return netConnect({

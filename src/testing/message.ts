@@ -73,13 +73,15 @@ export interface ReceivedMessage {
   readonly bytes: Buffer
   /** The login of its sender */
   readonly user: string | undefined
-  /** Decoded; undefined when there is none */
+  /** The subject, decoded; undefined without one */
   readonly subject: string | undefined
-  /** The text of the message; undefined when there is none */
+  /** The text; undefined without one */
   readonly text: string | undefined
-  /** The HTML of the message; undefined when there is none */
+  /** The HTML; undefined without one */
   readonly html: string | undefined
-  /** Header fields, undecoded, by names in lower case; fields of one name are joined by line breaks */
+  /**
+   * Header fields, undecoded, by names in lower case; fields of one name are joined by line breaks
+   */
   readonly headers: ReadonlyMap<string, string>
   /** The addresses of the header field From */
   readonly from: string[]

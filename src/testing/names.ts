@@ -26,7 +26,7 @@ export const isHostName = must(
   (value) => typeof value === 'string' && /^(?:\.|(?:[^\s.]{1,63}\.)*[^\s.]{1,63}\.?)$/.test(value),
 )
 
-/** The domain of a mailbox; empty when there is none. */
+/** Returns the domain of a mailbox; empty without one. */
 export function domainOf(mailbox: string): string {
   return domainToASCII(mailbox.slice(mailbox.lastIndexOf('@') + 1).toLowerCase())
 }

@@ -31,8 +31,8 @@ export { createMailWorld } from './create.js'
 export type { Received, Refused } from './matchers.js'
 
 /**
- * Makes a world for each test of the file, and closes it afterwards. When a test fails, the events of
- * its world are printed.
+ * Makes a world for each test of the file, and closes it afterwards. When a test fails, the events
+ * of its world are printed.
  */
 export function useMailWorld(options?: MailWorldOptions): MailWorld {
   const worlds = new WorldForEachTest(options)
@@ -57,7 +57,9 @@ export interface NegatableAssertions extends MailAssertions {
   not: MailAssertions
 }
 
-/** Returns assertions about a domain, an MX host or a world; `expectMail(bob).not` has the opposite. */
+/**
+ * Returns assertions about a domain, an MX host or a world; `expectMail(bob).not` has the opposite.
+ */
 export function expectMail(received: unknown): NegatableAssertions {
   return { ...assertions(received, true), not: assertions(received, false) }
 }

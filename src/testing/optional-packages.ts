@@ -1,6 +1,6 @@
 /**
- * The packages of a mail world: optional peers of `mta-sts`. The error for a missing one says what to
- * install.
+ * The packages of a mail world: optional peers of `mta-sts`. The error for a missing one says what
+ * to install.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Mail between hosts of the world: relayed messages and delivery status notifications. The library's
- * transport sends it, so that policies hold for it too.
+ * Mail between hosts of the world: relayed messages and delivery status notifications. The
+ * library's transport sends it, so that policies hold for it too.
  *
  * @module
  */
@@ -52,7 +52,9 @@ export class Postman {
     return this.#underWay === 0
   }
 
-  /** Sends a letter to each of its domains; keeps it for deferred recipients, bounces refused ones. */
+  /**
+   * Sends a letter to each of its domains; keeps it for deferred recipients, bounces refused ones.
+   */
   async send(letter: Letter): Promise<void> {
     const domains = new Map<string, string[]>()
     for (const address of letter.to) {

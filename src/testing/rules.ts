@@ -18,7 +18,9 @@ import {
 import { isReply } from './replies.js'
 import type { Standing } from './standing.js'
 
-/** The stages of an SMTP session, in order. `data` is the command, `message` the end of the message. */
+/**
+ * The stages of an SMTP session, in order. `data` is the command, `message` the end of the message.
+ */
 export const STAGES = [
   'connect',
   'greeting',
@@ -74,7 +76,9 @@ export interface Rule {
   probability?: number
 }
 
-/** A rule that follows another. By default, `at`, `to`, `from` and `user` are those of the other. */
+/**
+ * A rule that follows another. By default, `at`, `to`, `from` and `user` are those of the other.
+ */
 export type NextRule = Omit<Rule, 'at'> & { at?: Stage }
 
 /** An address, or `@` and a domain; without a name to be shown, which no envelope has. */

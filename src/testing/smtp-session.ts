@@ -196,9 +196,9 @@ export function defineSmtpSession(
     }
 
     /**
-     * Is called with the TLS socket before its handshake. In TLS 1.3, a client refuses a certificate
-     * after its part of the handshake, and before the end of the server's: the negotiated facts are
-     * known when the server has sent its part (RFC 8446 §4.4.4).
+     * Is called with the TLS socket before its handshake. In TLS 1.3, a client refuses a
+     * certificate after its part of the handshake, and before the end of the server's: the
+     * negotiated facts are known when the server has sent its part (RFC 8446 §4.4.4).
      */
     override _armTimeout(socket: Socket = this._socket): void {
       super._armTimeout(socket)
@@ -270,7 +270,10 @@ export function defineSmtpSession(
       })
     }
 
-    /** Leaves the command to smtp-server, which goes on by `setImmediate`: a test may have replaced it. */
+    /**
+     * Leaves the command to smtp-server, which goes on by `setImmediate`: a test may have replaced
+     * it.
+     */
     #usual(command: Buffer, done: () => void): void {
       super._onCommand(command, done)
       if (!this._handlerPending && !this._closing) timers.setImmediate(done)

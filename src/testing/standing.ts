@@ -1,6 +1,6 @@
 /**
- * Handles of faults, rules and habits: they are in force until they were met often enough, their time
- * has passed, or a test ends them.
+ * Handles of faults, rules and habits: they are in force until they were met often enough, their
+ * time has passed, or a test ends them.
  *
  * @module
  */

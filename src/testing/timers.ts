@@ -1,6 +1,6 @@
 /**
- * The timers and the date of the process at the time of import. A world uses them, so that later fake
- * timers of a test do not stop its servers.
+ * The timers and the date of the process at the time of import. A world uses them, so that later
+ * fake timers of a test do not stop its servers.
  *
  * @module
  */
