@@ -100,7 +100,7 @@ export class MtaSts implements AsyncDisposable {
     const plans = { ...settings, lookups: this.#lookups, judgeDane }
     this.#openerOptions = {
       ...settings,
-      counted: new WeakMap(),
+      opened: new WeakMap(),
       judgeDane,
       brokenTls: new BrokenTls(),
     }
@@ -204,7 +204,7 @@ export class MtaSts implements AsyncDisposable {
 
   /**
    * Connects to an MX host of the domain that has proved what it must: {@link MtaSts.deliver} with
-   * an attempt that only opens. Call `getPolicy` again before each further message on it.
+   * an attempt that only opens. Its `send` rejects once the domain has another policy.
    *
    * @example
    * const connection = await sts.open('example.com')
