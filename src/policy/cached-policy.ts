@@ -228,9 +228,11 @@ export class CachedPolicy {
   }
 
   #found(policy: Policy, body: string): FoundPolicy {
+    // Every delivery gets this object: a caller must not change what applies to the others
+    Object.freeze(policy.mx)
     return Object.freeze({
       status: 'found',
-      policy,
+      policy: Object.freeze(policy),
       id: this.id,
       fetchedAt: new Date(this.fetchedAt),
       expiresAt: new Date(this.expiresAt),
