@@ -10,6 +10,7 @@ export const SLOW: readonly string[] = [
   'cli/check-',
   'cli/process',
   'cli/report',
+  'cli/watch',
   'docs/',
   'e2e/environment',
   'e2e/faults',

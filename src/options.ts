@@ -4,7 +4,8 @@
  * @module
  */
 
-import { BlockList, type Socket } from 'node:net'
+import type { BlockList, Socket } from 'node:net'
+import { builtins } from './builtins.js'
 import type { Dane } from './dane/dane.js'
 import type { MinimumSecurity } from './delivery/plan.js'
 import { toALabels } from './dns/domain-name.js'
@@ -295,7 +296,7 @@ function roots(ca: MtaStsOptions['ca']): TrustedRoots {
 
 function blockList(value: MtaStsOptions['blockedAddresses']): BlockList {
   if (value === undefined) return defaultBlockedAddresses()
-  if (value instanceof BlockList) return value
+  if (value instanceof builtins.net.BlockList) return value
   throw optionError('blockedAddresses', 'must be a net.BlockList', value)
 }
 

@@ -10,7 +10,16 @@ const SOURCE = fileURLToPath(new URL('../src/', import.meta.url))
 
 /** Folders and files of src; each imports from its own row and from rows above it. */
 const ROWS: readonly (readonly string[])[] = [
-  ['text.ts', 'version.ts', 'logger.ts', 'errors.ts', 'events.ts', 'option-checks.ts'],
+  [
+    'bounded-cache.ts',
+    'builtins.ts',
+    'text.ts',
+    'version.ts',
+    'logger.ts',
+    'errors.ts',
+    'events.ts',
+    'option-checks.ts',
+  ],
   ['net'],
   ['dns'],
   ['tls'],

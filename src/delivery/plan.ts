@@ -10,7 +10,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { DaneDemand } from '../dane/dane.js'
 import { toALabels } from '../dns/domain-name.js'
 import { isBlocked } from '../net/blocked-addresses.js'
-import type { FoundPolicy, PolicyLookup } from '../policy/lookup.js'
+import { type FoundPolicy, isSameEntry, type PolicyLookup } from '../policy/lookup.js'
 import { matchesMx } from '../policy/mx-pattern.js'
 import { escapeRemoteText } from '../text.js'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
@@ -130,7 +130,9 @@ async function planForDomain(
   options: PlanOptions,
 ): Promise<DeliveryPlan> {
   const known = options.shared?.get(mx)
-  if (known?.lookup === lookup && known.policyDomain === policyDomain) return copyOf(known)
+  if (known?.policyDomain === policyDomain && isSameEntry(known.lookup, lookup)) {
+    return copyOf({ ...known, lookup })
+  }
   const hosts = mxHostsOf(policyDomain, mx, lookup)
   const from = { domain: policyDomain, mx, port: options.port }
   const considered = await Promise.all(

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type BlockList, isIPv4, isIPv6 } from 'node:net'
+import type { BlockList } from 'node:net'
+import { builtins } from '../builtins.js'
 import { isBlocked } from '../net/blocked-addresses.js'
 import { type Answer, ask, type Resolver } from './resolver.js'
 
@@ -33,6 +34,7 @@ export async function lookupAddresses(
     ask(() => resolver.resolve6(host), dnsTimeout, isText),
     ask(() => resolver.resolve4(host), dnsTimeout, isText),
   ])
+  const { isIPv4, isIPv6 } = builtins.net
   const all = inTurn(recordsOf(ipv6).filter(isIPv6), recordsOf(ipv4).filter(isIPv4))
   const blocked = all.filter((address) => isBlocked(address, options.blockedAddresses))
   const addresses = all.filter((address) => !blocked.includes(address))

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { isIPv4, isIPv6 } from 'node:net'
 import { domainToASCII, domainToUnicode } from 'node:url'
+import { builtins } from '../builtins.js'
 
 /** In characters of the A-label form, without the root dot: RFC 1035 §2.3.4 */
 const MAX_NAME_LENGTH = 253
@@ -67,6 +67,7 @@ export function isAddressLiteral(domain: string): boolean {
  */
 export function parseAddressLiteral(domain: string): string | undefined {
   if (!domain.startsWith('[') || !domain.endsWith(']')) return undefined
+  const { isIPv4, isIPv6 } = builtins.net
   const content = domain.slice(1, -1)
   if (isIPv4(content)) return content
   if (content.slice(0, 5).toLowerCase() !== 'ipv6:') return undefined

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { promises as dns } from 'node:dns'
+import { builtins } from '../builtins.js'
 import { withinTime } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 
@@ -31,7 +31,10 @@ export type Answer<T> =
 
 /** Returns the system's resolver, which tries a second time after a timeout. */
 export function defaultResolver(timeout: number): Resolver {
-  return new dns.Resolver({ timeout: Math.max(1, Math.floor(timeout / 2)), tries: 2 })
+  return new builtins.dns.promises.Resolver({
+    timeout: Math.max(1, Math.floor(timeout / 2)),
+    tries: 2,
+  })
 }
 
 /**

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { X509Certificate } from 'node:crypto'
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import type { X509Certificate } from 'node:crypto'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { builtins } from '../builtins.js'
 import { MtaStsError } from '../errors.js'
 import { discard } from '../net/connect.js'
 import { onAbort } from '../net/deadline.js'
@@ -161,7 +162,7 @@ export class Conversation {
   #ask(socket: TLSSocket, request: HttpsRequest): Promise<IncomingMessage> {
     const { host, port = HTTPS_PORT, method, path, body } = request
     return new Promise((resolve, reject) => {
-      const outgoing = httpRequest({
+      const outgoing = builtins.http.request({
         // No agent: no connection is kept, nothing is read from the environment
         createConnection: () => socket,
         method,
@@ -240,7 +241,7 @@ function tlsFacts(socket: TLSSocket): TlsFacts {
   return {
     version: socket.getProtocol(),
     cipher: socket.getCipher()?.name ?? null,
-    certificate: raw === undefined ? undefined : new X509Certificate(raw),
+    certificate: raw === undefined ? undefined : new builtins.crypto.X509Certificate(raw),
   }
 }
 

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { BlockList, isIPv4, isIPv6 } from 'node:net'
+import type { BlockList } from 'node:net'
+import { builtins } from '../builtins.js'
 
 /**
  * Returns the networks that no MX host and no policy host may point to: unspecified, loopback,
@@ -12,7 +13,7 @@ import { BlockList, isIPv4, isIPv6 } from 'node:net'
  * addresses, but not documentation ranges.
  */
 export function defaultBlockedAddresses(): BlockList {
-  const list = new BlockList()
+  const list = new builtins.net.BlockList()
   for (const [network, prefix] of [
     ['0.0.0.0', 8],
     ['10.0.0.0', 8],
@@ -48,6 +49,7 @@ export function defaultBlockedAddresses(): BlockList {
 
 /** Whether an address, or the IPv4 address embedded in it, is on the list. */
 export function isBlocked(address: string, list: BlockList): boolean {
+  const { isIPv4, isIPv6 } = builtins.net
   if (isIPv4(address)) return list.check(address, 'ipv4')
   if (!isIPv6(address)) return true
   if (list.check(address, 'ipv6')) return true

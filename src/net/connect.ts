@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { connect as connectTcp, type Socket } from 'node:net'
-import { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+import { builtins } from '../builtins.js'
 import { MtaStsError } from '../errors.js'
 import { errorOfThrown } from '../text.js'
 import { onAbort, startTimer } from './deadline.js'
@@ -28,7 +28,8 @@ export interface ConnectTarget {
  */
 export type Connect = (target: ConnectTarget) => Socket | Promise<Socket>
 
-export const connectDirectly: Connect = ({ address, port }) => connectTcp({ host: address, port })
+export const connectDirectly: Connect = ({ address, port }) =>
+  builtins.net.connect({ host: address, port })
 
 export interface ConnectOptions {
   connect: Connect
@@ -81,8 +82,12 @@ export function connectFirst(
   options: ConnectOptions,
 ): Promise<Connected> {
   const failed: Array<{ target: ConnectTarget; error: Error }> = []
-  const giveUp = new AbortController()
-  const release = onAbort(options.signal, () => giveUp.abort(options.signal?.reason))
+  // One address alone needs no signal of its own
+  const giveUp = targets.length > 1 ? new AbortController() : undefined
+  const signal = giveUp?.signal ?? options.signal
+  const release = giveUp
+    ? onAbort(options.signal, () => giveUp.abort(options.signal?.reason))
+    : () => undefined
 
   return new Promise<Connected>((resolve, reject) => {
     let begun = 0
@@ -92,14 +97,14 @@ export function connectFirst(
       release()
       settle()
       // Where one address was tried, there is nothing to give up
-      if (begun > 1) giveUp.abort()
+      if (begun > 1) giveUp?.abort()
     }
     const beginNext = () => {
       clearTimeout(timer)
       const target = targets[begun++]
       if (!target) return
       if (begun < targets.length) timer = setTimeout(beginNext, ATTEMPT_DELAY)
-      connectOne(target, { ...options, signal: giveUp.signal }).then(
+      connectOne(target, { ...options, signal }).then(
         (socket) => {
           const dead = new Set(failed.map((entry) => entry.target))
           const remaining = targets.filter((other) => other !== target && !dead.has(other))
@@ -146,7 +151,8 @@ function connectOne(
     const release = onAbort(signal, () => fail(signal?.reason))
     const take = (opened: Socket) => {
       if (settled) return discard(opened)
-      if (!(opened instanceof Duplex)) return fail(new TypeError('connect() returned no socket'))
+      if (!(opened instanceof builtins.stream.Duplex))
+        return fail(new TypeError('connect() returned no socket'))
       socket = opened
       // Its events may be over, or about to come: a socket that fails at once is closed before them
       if (opened.closed) return fail(opened.errored ?? new Error('connection closed'))

@@ -12,6 +12,8 @@ import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
 import { streamError } from '../smtp/data.js'
+import { StuffedMessage } from '../smtp/stuffing.js'
+import { composeAtOnce } from './compose.js'
 import type { MailNode, MailToSend } from './types.js'
 
 type MimeNode = MailNode
@@ -54,12 +56,17 @@ export class Message {
     return {
       from: this.envelope.from,
       to: recipients,
-      // A message that Nodemailer composes is 7-bit; one that comes whole may be anything
-      use8BitMime: content instanceof Readable ? this.#isRaw : !isAscii(content),
+      use8BitMime: this.#may8Bit(content),
       ...(size === undefined ? {} : { size }),
       ...(dsn === undefined ? {} : { dsn: dsnOf(dsn) }),
       ...(this.demand === 'require' ? { requireTls: true } : {}),
     }
+  }
+
+  /** A message that Nodemailer composes is 7-bit; one that comes whole may be anything. */
+  #may8Bit(content: Body['content']): boolean {
+    if (content instanceof Readable) return this.#isRaw
+    return !(content instanceof StuffedMessage ? content.isAscii : isAscii(content))
   }
 
   /** Returns the body for one attempt; ends the delivery when it cannot be read any more. */
@@ -124,7 +131,7 @@ export function demandOf({ data, message }: MailAsking): TlsDemand {
 
 /** The body of a message for one attempt. */
 export interface Body {
-  content: Uint8Array | Readable
+  content: Uint8Array | Readable | StuffedMessage
   /** In bytes; undefined for a stream */
   size?: number
 }
@@ -142,7 +149,7 @@ export class MessageSource {
   readonly #message: MimeNode
   readonly #hasStream: boolean
   #reading: Promise<void> | undefined
-  #copy: Uint8Array | undefined
+  #copy: Body | undefined
   #error: Error | undefined
   #begun = false
 
@@ -153,18 +160,34 @@ export class MessageSource {
 
   /**
    * Reads the message into memory: the whole of it with `whole`, so that any number of deliveries
-   * can send it, else only a small one. Never rejects.
+   * can send it, else only a small one. Never rejects; undefined: there is nothing to wait for.
    */
-  prepare({ whole = false } = {}): Promise<void> {
-    this.#reading ??= this.#read(whole)
+  prepare({ whole = false } = {}): Promise<void> | undefined {
+    if (this.#copy) return undefined
+    if (!this.#reading) {
+      this.#copy = this.#composed(whole)
+      if (this.#copy) return undefined
+      this.#reading = this.#read(whole)
+    }
     return this.#reading
+  }
+
+  #composed(whole: boolean): Body | undefined {
+    try {
+      const bytes = composeAtOnce(this.#message, whole ? Number.POSITIVE_INFINITY : SMALL)
+      return bytes && bodyOf([bytes], whole)
+    } catch {
+      // The stream ends with the same error
+      return undefined
+    }
   }
 
   async #read(whole: boolean): Promise<void> {
     if (!whole && this.#hasStream) return
     try {
       const stream = this.#message.createReadStream()
-      this.#copy = await readUpTo(whole ? Number.POSITIVE_INFINITY : SMALL, stream)
+      const chunks = await readUpTo(whole ? Number.POSITIVE_INFINITY : SMALL, stream)
+      this.#copy = chunks && bodyOf(chunks, whole)
     } catch (error) {
       // Without a stream of the user's, the attempt reads it again and ends with the same error
       if (this.#hasStream) this.#error = streamError('API', error)
@@ -180,7 +203,7 @@ export class MessageSource {
    */
   open(): Body {
     if (this.#error) throw this.#error
-    if (this.#copy) return { content: this.#copy, size: this.#copy.length }
+    if (this.#copy) return this.#copy
     if (!this.#hasStream) return { content: this.#message.createReadStream() }
     if (this.#begun) {
       throw new MtaStsError(
@@ -197,13 +220,24 @@ export class MessageSource {
   }
 }
 
+/** Returns the body for one delivery, or with `shared` for any number of them. */
+function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
+  if (shared) {
+    const content = new StuffedMessage(chunks)
+    return { content, size: content.size }
+  }
+  const [only] = chunks
+  const content = only && chunks.length === 1 ? only : Buffer.concat(chunks)
+  return { content, size: content.length }
+}
+
 /** Reads a stream that ends within so many bytes; undefined for a longer one. */
-function readUpTo(max: number, stream: Readable): Promise<Uint8Array | undefined> {
+function readUpTo(max: number, stream: Readable): Promise<Uint8Array[] | undefined> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     stream.on('error', reject)
-    stream.once('end', () => resolve(size <= max ? Buffer.concat(chunks) : undefined))
+    stream.once('end', () => resolve(size <= max ? chunks : undefined))
     stream.once('close', () => reject(new Error('The message was closed before its end')))
     stream.on('data', (chunk: Buffer | string) => {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk

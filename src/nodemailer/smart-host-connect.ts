@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
+import { builtins } from '../builtins.js'
 import type { CandidateChanges, DeliveryContext } from '../delivery/deliver.js'
 import { lookupError } from '../delivery/errors.js'
 import type { Candidate } from '../delivery/plan.js'
@@ -169,7 +169,7 @@ export class SmartHostConnector {
     if (isIP(host)) return [host]
     const { connect, resolver } = this.#settings.sts
     if (!connect) {
-      const found = await lookup(host, { all: true }).catch((error) => {
+      const found = await builtins.dns.promises.lookup(host, { all: true }).catch((error) => {
         throw lookupError(error)
       })
       return found.map(({ address }) => address)

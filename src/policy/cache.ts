@@ -123,7 +123,8 @@ export class PolicyCache {
     const now = this.#now()
     const cached = this.#memory.get(policyDomain)
     if (cached !== undefined) {
-      if (now < cached.quietUntil && now >= cached.quietFrom) return cached.lookup
+      const age = now - cached.usedAt
+      if (age >= 0 && age < cached.quiet) return cached.lookup
       const used = this.#use(policyDomain, cached, now)
       if (used) return used
     }
@@ -216,11 +217,11 @@ export class PolicyCache {
     if (!policy.isValid(now)) return undefined
     const { recheckInterval } = this.#options
     policy.usedAt = now
-    if (policy.isCheckDue(now)) this.#recheckInBackground(policyDomain)
+    if (policy.isCheckDue(now, recheckInterval)) this.#recheckInBackground(policyDomain)
     if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
-    const { since } = policy.checked ?? { since: Number.NEGATIVE_INFINITY }
-    policy.quietFrom = now
-    policy.quietUntil = Math.min(policy.expiresAt, since + recheckInterval, now + USE_PRECISION)
+    const recheckAt = policy.checkedAt === undefined ? now : policy.checkedAt + recheckInterval
+    const quietUntil = Math.min(policy.expiresAt, recheckAt, now + USE_PRECISION)
+    policy.quiet = Math.max(0, quietUntil - now)
     return policy.lookup
   }
 
@@ -276,13 +277,13 @@ export class PolicyCache {
     inPlace: InPlace,
     answer?: StoreAnswer,
   ): Promise<PolicyLookup> {
-    const { store, recheckInterval, requireStore } = this.#options
+    const { store, requireStore } = this.#options
     const now = this.#now()
     const stored = answer ?? (await store.get(policyDomain))
     this.#requireOpen()
     if (stored.kind === 'entry') {
       stored.cached.usedAt = now
-      stored.cached.synced = span(now, recheckInterval)
+      stored.cached.syncedNow(now)
       this.#updater.take(policyDomain, stored.cached)
       return stored.cached.lookup
     }
@@ -331,7 +332,7 @@ export class PolicyCache {
       this.#inFlight.delete(policyDomain)
       // This process has not yet looked up the record of a policy that came from the store
       const policy = this.#memory.valid(policyDomain, this.#now())
-      if (policy && !policy.checked && !this.#closing.aborted)
+      if (policy && policy.checkedAt === undefined && !this.#closing.aborted)
         this.#recheckInBackground(policyDomain)
     })
     this.#inFlight.set(policyDomain, { purpose, result })

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { CacheEntry } from '../bounded-cache.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { FoundPolicy } from './lookup.js'
 import { type Policy, parsePolicy } from './policy-file.js'
 import { isPolicyId } from './record.js'
-import { hasPassed, type Span, span } from './span.js'
+import { hasPassed, type Span, ticks } from './span.js'
 import { renewalDueAt, type StoredPolicy, startOf } from './store.js'
 
 const DAY = 86_400_000
@@ -53,90 +54,137 @@ export interface FetchedPolicy {
   fetchedAt: number
 }
 
-/** A policy in memory. It holds text and numbers only. */
-export class CachedPolicy {
+/** Fields that few policies need. */
+interface Rare {
+  failure?: TlsFailure | undefined
+  refetched?: Span | undefined
+  undated?: CachedPolicy | undefined
+  dropped?: boolean
+  /** The bytes of a large policy, which take at most half the memory of its text */
+  bytes?: Buffer
+  /** A large policy, parsed */
+  policy?: WeakRef<Policy>
+}
+
+/**
+ * A policy in memory. It holds text and numbers only, in as few objects as possible: each time in
+ * epoch milliseconds takes 24 bytes, a small whole number 8, a `Date` more than 100.
+ */
+export class CachedPolicy extends CacheEntry {
   readonly id: string
   readonly startedAt: number
   readonly fetchedAt: number
-  readonly expiresAt: number
   /** In bytes, roughly */
   readonly size: number
   usedAt: number
   recordSeenAt: number
-  /** Since the last TXT lookup; undefined before the first lookup of this process */
-  checked: Span | undefined
-  /** Since the store was last asked for a newer policy or a removal */
-  synced: Span | undefined
-  /** Since the last fetch caused by an MX host that did not match */
-  refetched: Span | undefined
-  /** Whether a pass has counted it as expired: later passes leave it out */
-  dropped = false
   /** Whether the store lacks this policy, because writing it failed */
   unsaved = false
   /** `usedAt` of the entry in the store */
   savedUsedAt: number
   /** Whether the entry is being written */
   saving = false
-  /** The policy with its original dates, if the clock was set back after the fetch */
-  undated: CachedPolicy | undefined
-  /** Period in which a delivery gets the policy and nothing else is due */
-  quietFrom = Number.POSITIVE_INFINITY
-  quietUntil = Number.NEGATIVE_INFINITY
-  #failure: TlsFailure | undefined
-  /** The text of a small policy, or the bytes of a large one, which take at most half the memory */
-  readonly #body: string | Buffer
-  #lookup: FoundPolicy | WeakRef<FoundPolicy>
+  /** Both clocks at the last TXT lookup; undefined before the first lookup of this process */
+  #checkedAt: number | undefined
+  #checkedTicks = 0
+  /** The same when the store was last asked for a newer policy or a removal */
+  #syncedAt: number | undefined
+  #syncedTicks = 0
+  /** Milliseconds after `usedAt` in which a delivery gets the policy and nothing else is due */
+  quiet = 0
+  /** Undefined for a large policy, as is the text */
+  readonly #policy: Policy | undefined
+  readonly #body: string | undefined
+  readonly #maxAge: number
+  #rare: Rare | undefined
   /** `performance.now()` at the end of the fetch, estimated for a policy from the store */
   readonly #ticks: number
 
   constructor(fetched: FetchedPolicy, now: number, times: Partial<PolicyTimes> = {}) {
     const { id, policy, body, fetchedAt, startedAt = fetchedAt } = fetched
-    this.id = id
+    super()
+    // A copy: in V8 a substring keeps the whole TXT record in memory
+    this.id = Buffer.from(id).toString()
     this.startedAt = startedAt
     this.fetchedAt = fetchedAt
-    // `max_age` runs from the fetch (RFC 8461 §3.3)
-    this.expiresAt = fetchedAt + policy.maxAge * 1000
+    this.#maxAge = policy.maxAge
     this.usedAt = times.usedAt ?? fetchedAt
     this.recordSeenAt = times.recordSeenAt ?? startedAt
     this.savedUsedAt = this.usedAt
-    this.#ticks = performance.now() - (now - fetchedAt)
+    this.#ticks = ticks() - (now - fetchedAt)
     const fields = policy.mx.length + (policy.extensions?.length ?? 0)
     if (body.length <= KEPT_PARSED && fields <= KEPT_FIELDS) {
       this.#body = body
-      this.#lookup = this.#found(policy, body)
+      this.#policy = frozen(policy)
       this.size = ENTRY_SIZE + 2 * body.length + fields * FIELD_SIZE
     } else {
-      this.#body = Buffer.from(body)
-      this.#lookup = new WeakRef(this.#found(policy, body))
-      this.size = ENTRY_SIZE + this.#body.length
+      const bytes = Buffer.from(body)
+      this.#rare = { bytes, policy: new WeakRef(frozen(policy)) }
+      this.size = ENTRY_SIZE + bytes.length
     }
   }
 
-  /** The lookup for a delivery; the same object as long as nothing changes and it is in use. */
+  /** `max_age` runs from the fetch (RFC 8461 §3.3) */
+  get expiresAt(): number {
+    return this.fetchedAt + this.#maxAge * 1000
+  }
+
+  /**
+   * The lookup for a delivery. Each gets its own: kept, it would take as much memory as all the rest.
+   * The policy in it is the same object as long as it is in use.
+   */
   get lookup(): FoundPolicy {
-    if (!(this.#lookup instanceof WeakRef)) return this.#lookup
-    const parsed = this.#lookup.deref()
-    if (parsed !== undefined) return parsed
-    const found = this.#found(parsePolicy(this.body), this.body)
-    this.#lookup = new WeakRef(found)
-    return found
+    const { body, failure } = this
+    return Object.freeze({
+      status: 'found',
+      policy: this.#policy ?? this.#largePolicy(body),
+      id: this.id,
+      fetchedAt: new Date(this.fetchedAt),
+      expiresAt: new Date(this.expiresAt),
+      source: 'cache',
+      body,
+      ...(failure === undefined ? {} : { failure }),
+    })
   }
 
   get body(): string {
-    return this.#body.toString()
+    return this.#body ?? String(this.#rare?.bytes)
   }
 
   /** The failure of the last lookup; plain data. */
   get failure(): TlsFailure | undefined {
-    return this.#failure
+    return this.#rare?.failure
   }
 
   set failure(failure: TlsFailure | undefined) {
-    if (failure === this.#failure) return
-    this.#failure = failure
-    const { policy, body } = this.lookup
-    const found = this.#found(policy, body)
-    this.#lookup = this.#lookup instanceof WeakRef ? new WeakRef(found) : found
+    if (failure !== this.failure) this.#rare = { ...this.#rare, failure }
+  }
+
+  /** Since the last fetch caused by an MX host that did not match */
+  get refetched(): Span | undefined {
+    return this.#rare?.refetched
+  }
+
+  set refetched(refetched: Span | undefined) {
+    if (refetched !== this.refetched) this.#rare = { ...this.#rare, refetched }
+  }
+
+  /** Whether a pass has counted it as expired: later passes leave it out */
+  get dropped(): boolean {
+    return this.#rare?.dropped ?? false
+  }
+
+  set dropped(dropped: boolean) {
+    if (dropped !== this.dropped) this.#rare = { ...this.#rare, dropped }
+  }
+
+  /** The policy with its original dates, if the clock was set back after the fetch */
+  get undated(): CachedPolicy | undefined {
+    return this.#rare?.undated
+  }
+
+  set undated(undated: CachedPolicy | undefined) {
+    this.#rare = { ...this.#rare, undated }
   }
 
   isValid(now: number): boolean {
@@ -178,14 +226,23 @@ export class CachedPolicy {
     return now - this.recordSeenAt <= longest
   }
 
+  /** When this process last looked up the TXT record. */
+  get checkedAt(): number | undefined {
+    return this.#checkedAt
+  }
+
   /** Whether the TXT record is due to be looked up again. */
-  isCheckDue(now: number): boolean {
-    return this.checked === undefined || hasPassed(this.checked, now)
+  isCheckDue(now: number, interval: number): boolean {
+    const since = this.#checkedAt
+    if (since === undefined) return true
+    return hasPassed({ since, ticks: this.#checkedTicks, length: interval }, now)
   }
 
   /** Whether the store is due to be asked for a later fetch or a removal. */
-  isSyncDue(now: number): boolean {
-    return this.synced === undefined || hasPassed(this.synced, now)
+  isSyncDue(now: number, interval: number): boolean {
+    const since = this.#syncedAt
+    if (since === undefined) return true
+    return hasPassed({ since, ticks: this.#syncedTicks, length: interval }, now)
   }
 
   /** Whether a mismatch with an MX host justifies another fetch. */
@@ -198,8 +255,23 @@ export class CachedPolicy {
     return !this.saving && (this.unsaved || this.usedAt - this.savedUsedAt >= USE_SAVED_AFTER)
   }
 
-  checkedNow(now: number, interval: number): void {
-    this.checked = span(now, interval)
+  checkedNow(now: number): void {
+    this.#checkedAt = now
+    this.#checkedTicks = ticks()
+  }
+
+  syncedNow(now: number): void {
+    this.#syncedAt = now
+    this.#syncedTicks = ticks()
+  }
+
+  /** Takes over when another policy of the domain was checked, synced and fetched again. */
+  continueFrom(other: CachedPolicy): void {
+    this.#checkedAt = other.#checkedAt
+    this.#checkedTicks = other.#checkedTicks
+    this.#syncedAt = other.#syncedAt
+    this.#syncedTicks = other.#syncedTicks
+    this.refetched = other.refetched
   }
 
   /**
@@ -213,9 +285,7 @@ export class CachedPolicy {
     const fetched = { id, policy: lookup.policy, body: lookup.body, startedAt, fetchedAt }
     const times = { usedAt: Math.min(usedAt, now), recordSeenAt: Math.min(recordSeenAt, now) }
     const redated = new CachedPolicy(fetched, now, times)
-    redated.checked = this.checked
-    redated.synced = this.synced
-    redated.refetched = this.refetched
+    redated.continueFrom(this)
     redated.failure = this.failure
     redated.unsaved = true
     redated.undated = this.undated ?? this
@@ -227,20 +297,19 @@ export class CachedPolicy {
     return { id, body, startedAt, fetchedAt, expiresAt, usedAt, recordSeenAt }
   }
 
-  #found(policy: Policy, body: string): FoundPolicy {
-    // Every delivery gets this object: a caller must not change what applies to the others
-    Object.freeze(policy.mx)
-    return Object.freeze({
-      status: 'found',
-      policy: Object.freeze(policy),
-      id: this.id,
-      fetchedAt: new Date(this.fetchedAt),
-      expiresAt: new Date(this.expiresAt),
-      source: 'cache',
-      body,
-      ...(this.#failure === undefined ? {} : { failure: this.#failure }),
-    })
+  #largePolicy(body: string): Policy {
+    const parsed = this.#rare?.policy?.deref()
+    if (parsed !== undefined) return parsed
+    const policy = frozen(parsePolicy(body))
+    this.#rare = { ...this.#rare, policy: new WeakRef(policy) }
+    return policy
   }
+}
+
+/** Freezes a policy: every delivery gets the same object. */
+function frozen(policy: Policy): Policy {
+  Object.freeze(policy.mx)
+  return Object.freeze(policy)
 }
 
 /** A store entry that was validated like remote input. */

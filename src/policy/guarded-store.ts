@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
 import { type TimeLimit, withinTime } from '../net/deadline.js'
@@ -123,7 +122,7 @@ export class GuardedStore {
       const next = await this.#attempt('list', () => entries.next())
       if (typeof next !== 'object' || next === null || next.done) return
       // An endless list of resolved promises must not block the process
-      if (read % ENTRIES_A_TURN === 0) await nextTurn()
+      if (read % ENTRIES_A_TURN === 0) await new Promise(setImmediate)
       if (this.#options.closing?.aborted) return
       const entry = this.#checkEntry(next.value)
       if (entry) yield entry

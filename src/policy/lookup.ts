@@ -72,6 +72,13 @@ export function isSamePolicy(one: FoundPolicy, other: FoundPolicy): boolean {
   return one === other || (one.id === other.id && one.body === other.body)
 }
 
+/** Whether two lookups of a domain came from the same entry of the cache, with nothing changed. */
+export function isSameEntry(one: PolicyLookup, other: PolicyLookup): boolean {
+  if (one.status === 'none' || other.status === 'none') return one === other
+  const isSameFetch = one.fetchedAt.getTime() === other.fetchedAt.getTime()
+  return isSameFetch && one.policy === other.policy && one.failure === other.failure
+}
+
 /** Returns the policy in the terms in which RFC 8460 §4.4 reports it. */
 export function appliedPolicy(policyDomain: string, lookup: PolicyLookup): AppliedPolicy {
   if (lookup.status === 'none') {

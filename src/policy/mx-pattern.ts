@@ -36,10 +36,7 @@ export function matchesMx(host: string, patterns: readonly string[]): boolean {
   if (typeof host !== 'string') {
     throw argumentError(['matchesMx()', 'host'], 'must be a host name', host)
   }
-  if (!Array.isArray(patterns) || patterns.some((one) => typeof one !== 'string')) {
-    const must = "must be an array of mx patterns, such as a policy's mx"
-    throw argumentError(['matchesMx()', 'patterns'], must, patterns)
-  }
+  checkPatterns(patterns)
   const name = toALabels(host)
   if (name === undefined) return false
   const dot = name.indexOf('.')
@@ -49,26 +46,34 @@ export function matchesMx(host: string, patterns: readonly string[]): boolean {
   return false
 }
 
+function checkPatterns(patterns: readonly string[]): void {
+  let sound = Array.isArray(patterns)
+  if (sound) for (const one of patterns) sound &&= typeof one === 'string'
+  if (sound) return
+  const must = "must be an array of mx patterns, such as a policy's mx"
+  throw argumentError(['matchesMx()', 'patterns'], must, patterns)
+}
+
 /** @param dot index of the dot after the first label of the name; -1 if it has one label */
 function namesHost(pattern: string, name: string, dot: number): boolean {
   if (pattern.charCodeAt(0) !== ASTERISK) {
-    return pattern.length === name.length && sameEnd(pattern, name, name.length)
+    return pattern.length === name.length && isSame(pattern, name, 0)
   }
   // `*` replaces the first label; the rest of the pattern begins with a dot
-  const rest = name.length - dot
-  return dot > 0 && pattern.length === rest + 1 && sameEnd(pattern, name, rest)
+  return dot > 0 && pattern.length === name.length - dot + 1 && isSame(pattern, name, dot)
 }
 
 /**
- * Whether both end in the same `length` characters, ignoring case; the name is in lower case. It
- * runs for every MX host and pattern, so it allocates nothing. `toLowerCase` would also turn
- * letters such as the Kelvin sign into ASCII.
+ * Whether the name, from `start` on, is the end of the pattern, ignoring case; the name is in lower
+ * case. It runs for every MX host and pattern, so it allocates nothing, and begins where names differ.
+ * `toLowerCase` would also turn letters such as the Kelvin sign into ASCII.
  */
-function sameEnd(pattern: string, name: string, length: number): boolean {
-  for (let left = 1; left <= length; left++) {
-    const char = pattern.charCodeAt(pattern.length - left)
+function isSame(pattern: string, name: string, start: number): boolean {
+  const offset = pattern.length - name.length
+  for (let index = start; index < name.length; index++) {
+    const char = pattern.charCodeAt(index + offset)
     const lower = char >= UPPER_A && char <= UPPER_Z ? char + TO_LOWER : char
-    if (lower !== name.charCodeAt(name.length - left)) return false
+    if (lower !== name.charCodeAt(index)) return false
   }
   return true
 }

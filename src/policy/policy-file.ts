@@ -60,7 +60,6 @@ const BOM = 0xfeff
 
 const VERSION = 'STSv1'
 const MODES: readonly PolicyMode[] = ['enforce', 'testing', 'none']
-const UPPER_CASE = /[A-Z]/
 const MAX_AGE = /^[0-9]{1,10}$/
 const MX_RULE = 'must be one host name in A-labels, or "*." and one'
 /**
@@ -106,7 +105,7 @@ function parseText(text: string): Policy {
 function parseFields(lines: Lines): Policy {
   checkVersion(lines.version ?? missing('version'))
   const mode = parseMode(lines.mode ?? missing('mode'))
-  const mx = [...new Set(lines.mx.map(parseMx))]
+  const mx = withoutDuplicates(lines.mx.map(parseMx))
   if (mx.length === 0 && mode !== 'none') missing('mx')
   const maxAge = parseMaxAge(lines.maxAge ?? missing('max_age'))
   const policy: Policy = { version: VERSION, mode, mx, maxAge }
@@ -145,11 +144,14 @@ function policyText(body: string | Uint8Array): string {
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
-  if (!isUtf8(bytes)) {
+  const { buffer, byteOffset, byteLength } = bytes
+  const file = Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, byteLength)
+  const text = file.toString()
+  // What is not UTF-8 becomes this character, which a file may also hold
+  if (text.includes('\ufffd') && !isUtf8(bytes)) {
     throw new PolicySyntaxError('The policy file is not UTF-8', WHOLE_FILE)
   }
-  const { buffer, byteOffset, byteLength } = bytes
-  return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, byteLength)).toString()
+  return text
 }
 
 function checkLength(bytes: number): void {
@@ -181,7 +183,13 @@ function parseMx({ value, line }: Line): string {
   const pattern = value.endsWith('.') ? value.slice(0, -1) : value
   // Checked before lower-casing, which would turn some other letters into ASCII
   if (!isMxPattern(pattern)) throw wrong('mx', MX_RULE, { value, line, hint: mxHint(value) })
-  return UPPER_CASE.test(pattern) ? pattern.toLowerCase() : pattern
+  return pattern.toLowerCase()
+}
+
+/** A set takes longer than comparing few patterns, and less than comparing many. */
+function withoutDuplicates(mx: string[]): string[] {
+  if (mx.length > 16) return [...new Set(mx)]
+  return mx.every((one, index) => mx.indexOf(one) === index) ? mx : [...new Set(mx)]
 }
 
 function parseMaxAge({ value, line }: Line): number {

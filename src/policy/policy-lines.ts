@@ -13,6 +13,8 @@ const CR = 0x0d
 const SPACE = 0x20
 const COLON = 0x3a
 
+const DEFINED = ['mx', 'version', 'mode', 'max_age']
+
 /** Value of {@link PolicySyntaxError.line} for the whole file. */
 export const WHOLE_FILE = 0
 
@@ -105,10 +107,18 @@ function parseLine(text: string, { start, end, number, printable }: Span): Line 
     )
   }
   const value = trimmedPart(text, colon + 1, end)
-  const field = { name: text.slice(start, colon), value, line: number }
+  const field = { name: nameAt(text, start, colon), value, line: number }
   const problem = fieldProblem(field, printable)
   if (problem !== undefined) throw new PolicySyntaxError(problem, number)
   return field
+}
+
+/** Returns a defined name as the same string each time, which compares without its characters. */
+function nameAt(text: string, start: number, end: number): string {
+  for (const name of DEFINED) {
+    if (name.length === end - start && text.startsWith(name, start)) return name
+  }
+  return text.slice(start, end)
 }
 
 /** As `indexOf`, but never searches beyond the line. */

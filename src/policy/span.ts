@@ -8,15 +8,23 @@
 export interface Span {
   /** Epoch milliseconds */
   readonly since: number
-  /** `performance.now()` of the same moment */
+  /** The {@link ticks} of the same moment */
   readonly ticks: number
   /** In milliseconds */
   readonly length: number
 }
 
+/**
+ * Returns milliseconds of a clock that cannot go back. A whole number takes no memory besides its
+ * field.
+ */
+export function ticks(): number {
+  return Math.floor(performance.now())
+}
+
 /** Returns a span of this length that begins now. */
 export function span(now: number, length: number): Span {
-  return { since: now, ticks: performance.now(), length }
+  return { since: now, ticks: ticks(), length }
 }
 
 /**

@@ -126,13 +126,13 @@ export class Updater {
     const { network, memory, now, recheckInterval } = this.#options
     const record = await lookupRecord(policyDomain, network)
     this.#options.requireOpen()
-    cached.checkedNow(now(), recheckInterval)
+    cached.checkedNow(now())
     if (record.kind === 'found') cached.recordSeenAt = now()
 
     const inMemory = memory.holds(policyDomain, cached)
     const isDue = (policy: CachedPolicy) => isFetchDue(policy, record, { occasion, now: now() })
     const synced =
-      inMemory && (isDue(cached) || cached.isSyncDue(now()))
+      inMemory && (isDue(cached) || cached.isSyncDue(now(), recheckInterval))
         ? await this.sync(policyDomain, cached)
         : { policy: cached, read }
     if (synced === undefined) return { kind: 'removed' }
@@ -171,7 +171,7 @@ export class Updater {
     id: string,
     replaced: Replaced = { inMemory: true },
   ): Promise<Fetch> {
-    const { network, backoff, now, recheckInterval } = this.#options
+    const { network, backoff, now } = this.#options
     const waiting = backoff.waiting(policyDomain, id, now())
     if (waiting) return { kind: 'failed', failure: waiting }
     const { before } = replaced
@@ -189,7 +189,7 @@ export class Updater {
       usedAt: before?.usedAt ?? end,
       recordSeenAt: before?.recordSeenAt ?? end,
     })
-    policy.checkedNow(end, recheckInterval)
+    policy.checkedNow(end)
     policy.refetched = before?.refetched
     return {
       kind: 'fetched',
@@ -205,7 +205,7 @@ export class Updater {
    * @throws MtaStsError `ECLOSED`
    */
   async sync(policyDomain: string, cached: CachedPolicy): Promise<Synced | undefined> {
-    const { store, memory, now, recheckInterval } = this.#options
+    const { store, memory, now } = this.#options
     if (!store.isPresent) return { policy: cached }
     const removedAt = await store.removedAt(policyDomain)
     this.#options.requireOpen()
@@ -217,7 +217,7 @@ export class Updater {
     this.#options.requireOpen()
     if (answer.kind === 'no-answer') return { policy: cached }
     const read = answer.stored
-    cached.synced = span(now(), recheckInterval)
+    cached.syncedNow(now())
     // The store has lost it: an operator's removal would have left its time
     if (answer.kind === 'nothing' && !read && store.tellsRemovals) cached.unsaved = true
     if (answer.kind === 'nothing' || answer.ahead > 0) return { policy: cached, read }
@@ -225,9 +225,7 @@ export class Updater {
     if (stored.startedAt <= cached.startedAt) return { policy: cached, read }
     stored.usedAt = Math.max(stored.usedAt, cached.usedAt)
     stored.recordSeenAt = Math.max(stored.recordSeenAt, cached.recordSeenAt)
-    stored.checked = cached.checked
-    stored.synced = cached.synced
-    stored.refetched = cached.refetched
+    stored.continueFrom(cached)
     this.take(policyDomain, stored)
     return { policy: stored, read }
   }
@@ -264,11 +262,11 @@ export class Updater {
     policy: CachedPolicy,
     { read, inMemory }: Replaced,
   ): Promise<CachedPolicy> {
-    const { store, now, recheckInterval } = this.#options
+    const { store, now } = this.#options
     const written = await store.set(policyDomain, policy, read)
     this.#options.requireOpen()
     policy.unsaved = written === 'failed'
-    if (written === 'stored') policy.synced = span(now(), recheckInterval)
+    if (written === 'stored') policy.syncedNow(now())
     if (inMemory) this.take(policyDomain, policy)
     if (written !== 'refused' || !inMemory) return policy
     // Another process began its fetch later, or an operator has removed the policy

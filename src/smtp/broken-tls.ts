@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LRUCache } from 'lru-cache'
+import { BoundedCache, CacheEntry } from '../bounded-cache.js'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 
 /** Failures of STARTTLS that are likely to occur again. */
@@ -25,18 +25,28 @@ const REMEMBERED = 600_000
 
 const MAX_ADDRESSES = 10_000
 
-interface Failed {
-  times: number
-  failure: TlsFailure
+class Failed extends CacheEntry {
+  readonly until = performance.now() + REMEMBERED
+  readonly times: number
+  readonly failure: TlsFailure
+
+  constructor(times: number, failure: TlsFailure) {
+    super()
+    this.times = times
+    this.failure = failure
+  }
 }
 
 /** Addresses, with ports, whose TLS has failed lately. */
 export class BrokenTls {
-  #addresses: LRUCache<string, Failed> | undefined
+  readonly #addresses = new BoundedCache<Failed>(
+    { max: MAX_ADDRESSES, maxBytes: MAX_ADDRESSES },
+    () => 1,
+  )
 
   /** Returns the failure of an address whose TLS is not tried at the moment. */
   failureOf(address: string, port: number): TlsFailure | undefined {
-    const failed = this.#addresses?.get(`${address} ${port}`)
+    const failed = this.#lately(`${address} ${port}`)
     return failed && failed.times >= FAILURES ? failed.failure : undefined
   }
 
@@ -44,13 +54,17 @@ export class BrokenTls {
   record(address: string, port: number, failure: TlsFailure | undefined): void {
     const key = `${address} ${port}`
     if (!failure || !BROKEN.has(failure.reason)) {
-      this.#addresses?.delete(key)
+      this.#addresses.delete(key)
       return
     }
-    this.#addresses ??= new LRUCache({ max: MAX_ADDRESSES, ttl: REMEMBERED })
-    const times = (this.#addresses.get(key)?.times ?? 0) + 1
+    const times = (this.#lately(key)?.times ?? 0) + 1
     const { resultType, reason } = failure
     const plain = reason === undefined ? { resultType } : { resultType, reason }
-    this.#addresses.set(key, { times, failure: plain })
+    this.#addresses.set(key, new Failed(times, plain))
+  }
+
+  #lately(key: string): Failed | undefined {
+    const failed = this.#addresses.get(key)
+    return failed && performance.now() < failed.until ? failed : undefined
   }
 }

@@ -11,6 +11,7 @@ import type { TlsFailure } from '../tls/failures.js'
 import type { Proved, Security } from '../tls/security.js'
 import type { Judgement } from '../tls/verdict.js'
 import type { BrokenTls } from './broken-tls.js'
+import type { StuffedMessage } from './stuffing.js'
 
 /** An SMTP host to connect to, with the proof that it must give; a `Candidate` of a plan is one. */
 export interface SmtpTarget {
@@ -163,7 +164,7 @@ export interface SmtpConnection {
    */
   send(
     envelope: SmtpEnvelope,
-    message: string | Uint8Array | Readable,
+    message: string | Uint8Array | Readable | StuffedMessage,
     options?: SendOptions,
   ): Promise<SendResult>
   /**

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { hostname } from 'node:os'
+import { builtins } from '../builtins.js'
 import { checkKnown, MAX_TIMER, namesOf, optionalNumber, optionError } from '../option-checks.js'
 import type { OpenOptions, OpenSettings } from './connection.js'
 import { SmtpDialogue } from './dialogue.js'
@@ -140,7 +140,7 @@ export function checkOpenOptions(options: OpenOptions): void {
 /** Returns the given name, the full name of this machine, or an address literal (RFC 5321 §4.1.4). */
 function ehloName(given: string | undefined): string {
   const name = checkEhloName(given)
-  const said = name ?? hostname()
+  const said = name ?? builtins.os.hostname()
   if (name === undefined && !/^[\w.-]*\.[\w.-]*$/.test(said)) return '[127.0.0.1]'
   return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(said) ? `[${said}]` : said
 }

@@ -11,6 +11,7 @@ import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './co
 import { isStream, type MessageSource } from './data.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, replyError } from './reply.js'
+import { StuffedMessage } from './stuffing.js'
 import { Transaction, type TransactionHost, watchStream } from './transaction.js'
 
 /** Limit of the reply to QUIT, in milliseconds. */
@@ -170,6 +171,7 @@ export class SmtpSession implements SmtpConnection {
 /** Returns the size of a message in bytes, if known; an estimate is enough (RFC 1870 §5). */
 function sizeOf({ size }: SmtpEnvelope, message: MessageSource): number | undefined {
   if (isStream(message)) return size
+  if (message instanceof StuffedMessage) return message.size
   return typeof message === 'string' ? Buffer.byteLength(message) : message.byteLength
 }
 

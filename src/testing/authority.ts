@@ -26,14 +26,17 @@ import {
   utcTime,
   utf8String,
 } from './der.js'
-import { checkFields, isFlag, isText, listOf, oneOf, shown } from './named.js'
+import { checkFields, isFilledText, isFlag, listOf, oneOf, shown } from './named.js'
 import { timers } from './timers.js'
 
 /** What a certificate says. What is left out is as it should be. */
 export interface CertificateSpec {
   /** The common name of the subject, which names no host (RFC 6125 §6.4.4); default: none */
   cn?: string
-  /** `DNS:mx.example.com`, `DNS:*.example.com`, `IP:192.0.2.1`; an empty list: no such extension */
+  /**
+   * `DNS:mx.example.com`, `DNS:*.example.com`, `IP:192.0.2.1`; an empty list: no such extension.
+   * Default: the name of the host; with a `cn`, an empty list
+   */
   san?: readonly string[]
   /** Counted from real time, which is what OpenSSL goes by; default `current` */
   validity?: 'current' | 'past' | 'future'
@@ -75,12 +78,12 @@ const DAY = 86_400_000
 const VALIDITY = { current: [-1, 30], past: [-30, -1], future: [1, 30] } as const
 
 const SPEC = {
-  cn: isText,
+  cn: isFilledText,
   san: listOf((_field, entry) => generalName(entry), "['DNS:mx.example.com']"),
   validity: oneOf(['current', 'past', 'future']),
   signedBy: oneOf(['intermediate', 'itself', 'stranger']),
   chain: isFlag,
-  key: isText,
+  key: isFilledText,
 }
 
 /** Throws a TypeError that names what is wrong with the spec of a certificate. */
@@ -256,7 +259,8 @@ function extension(id: string, value: Uint8Array, critical = false): Buffer {
 
 /** RFC 5280 §4.2.1.6: dNSName is 2, iPAddress is 7. */
 function generalName(san: unknown): Buffer {
-  const [, kind, value = ''] = /^(DNS|IP):(.+)$/.exec(String(san)) ?? []
+  const [, kind, value = ''] =
+    (typeof san === 'string' && /^(DNS|IP):([!-+\--~]+)$/.exec(san)) || []
   if (kind === 'DNS') return tagged(2, false, Buffer.from(value, 'latin1'))
   if (kind === 'IP' && isIP(value) > 0) return tagged(7, false, addressBytes(value))
   throw new TypeError(

@@ -36,6 +36,6 @@ export function certificateFor({ names, fault, good }: CertificateChoice): Certi
     case 'not-yet-valid':
       return { ...right, validity: 'future' }
     default:
-      return good ?? right
+      return { ...(good?.cn === undefined ? right : {}), ...good }
   }
 }

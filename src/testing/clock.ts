@@ -45,8 +45,8 @@ export class WorldClock {
 
   /** Lets time pass, at once. Timers do not fire for it. */
   advance(duration: Duration): void {
-    const ms = milliseconds('clock.advance()', duration)
-    this.#ahead += ms
+    isDuration('clock.advance()', duration)
+    this.#ahead += milliseconds('clock.advance()', duration)
     this.#tell()
   }
 
@@ -67,18 +67,30 @@ export class WorldClock {
   }
 }
 
-/** Returns a span of time in milliseconds; a number is that already. */
+/** Returns a span of time in milliseconds; a number is milliseconds. */
 export function milliseconds(field: string, duration: Duration | number): number {
   const ms = typeof duration === 'number' ? duration : sum(field, duration)
   if (Number.isFinite(ms) && ms >= 0) return ms
-  throw new RangeError(
+  throw new TypeError(
     `${field} must be a span of time that is not negative, but it is ${shown(duration)}`,
   )
 }
 
-/** Throws unless a value is a span of time. */
-export const isDuration: Check = (field, value) => {
+/** Throws unless a value is a span of time, or a number of milliseconds. */
+export const isDurationOrMs: Check = (field, value) => {
   milliseconds(field, value as Duration)
+}
+
+/** Throws unless a value is a span of time with its units. */
+export const isDuration: Check = (field, value) => {
+  isObject(field, value)
+  milliseconds(field, value as Duration)
+}
+
+/** Throws unless a value is a span of time with its units that is longer than zero. */
+export const isSomeDuration: Check = (field, value) => {
+  isDuration(field, value)
+  must('longer than zero', () => milliseconds(field, value as Duration) > 0)(field, value)
 }
 
 function sum(field: string, duration: Duration): number {

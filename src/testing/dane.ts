@@ -7,7 +7,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import type { TlsaRecord } from '../tls/security.js'
 import type { SecureFault } from './dnssec.js'
-import { type Check, checkFields, listOf, must, oneOf, wholeFrom } from './named.js'
+import { type Check, checkFields, listOf, must, oneOf, shown, wholeFrom } from './named.js'
 import type { Zone } from './zone.js'
 
 /** A TLSA record, by the certificate that it is made of. What is left out makes `3 1 1` of the host. */
@@ -88,6 +88,7 @@ export class DomainDane {
     if (options !== null) {
       const host = oneOf(hosts.map(({ name }) => name))
       checkFields('dane()', options, { ...DANE, host })
+      checkConflicts(options)
     }
     zone.dnssec.sign(domain, options !== null)
     zone.dnssec.fails(domain, 'MX', undefined)
@@ -188,6 +189,20 @@ const DIGESTS: ReadonlyMap<number, string> = new Map([
   [1, 'sha256'],
   [2, 'sha512'],
 ])
+
+/** Throws a TypeError for options that have no effect beside each other. */
+function checkConflicts({ records = [], fails, host }: DaneOptions): void {
+  if (host !== undefined && fails === undefined) {
+    throw new TypeError('dane(): host is where fails is played: it needs fails')
+  }
+  const replaces = fails !== undefined && (RECORDS.has(fails) || fails.includes('alias'))
+  if (records.length > 0 && replaces) {
+    throw new TypeError(`dane(): fails ${shown(fails)} has records of its own: leave out records`)
+  }
+  if (records.some(({ of, data }) => of !== undefined && data !== undefined)) {
+    throw new TypeError('dane(): records: an entry takes of or data, not both')
+  }
+}
 
 /** Which question of which type fails, and how. */
 const FAILING: ReadonlyMap<DaneFault, readonly ['MX' | 'A' | 'TLSA', SecureFault]> = new Map([

@@ -6,7 +6,7 @@
 import type { DnsFaultOptions, DomainDns } from './api.js'
 import type { LookupSource, Surroundings } from './endpoint.js'
 import type { DnsFault, DnsPlace, LookupFault } from './faults.js'
-import { checkName, shown } from './named.js'
+import { checkName, checkNoArguments, shown } from './named.js'
 import { checkBounds, type FaultHandle, Standing } from './standing.js'
 
 /** A host whose address lookups can fail. */
@@ -109,11 +109,16 @@ export function domainDns(faults: DomainFaults): DomainDns {
       fault: DnsFault,
       where?: DnsPlace | DnsFaultOptions,
       options?: DnsFaultOptions,
-    ): FaultHandle =>
-      typeof where === 'object' && where !== null
-        ? faults.add(fault, undefined, where)
-        : faults.add(fault, where, options),
-    works: () => faults.clear(),
+    ): FaultHandle => {
+      if (typeof where !== 'object' || where === null) return faults.add(fault, where, options)
+      const more = options === undefined ? [] : [options]
+      checkNoArguments('dns.fails(): behind the options it', more)
+      return faults.add(fault, undefined, where)
+    },
+    works: (...given: unknown[]) => {
+      checkNoArguments('dns.works()', given)
+      faults.clear()
+    },
   }
 }
 

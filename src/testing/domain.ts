@@ -15,7 +15,9 @@ import type { MxServer } from './mx-server.js'
 import {
   type Check,
   checkFields,
+  checkName,
   checkSome,
+  isFilledText,
   isText,
   listOf,
   must,
@@ -46,7 +48,7 @@ export interface DomainSetup {
 const DEFAULT_MAX_AGE = 604_800
 const POLICY = {
   mode: oneOf(['enforce', 'testing', 'none']),
-  patterns: listOf(isText, "['*.example.com']"),
+  patterns: listOf(isFilledText, "['*.example.com']"),
   maxAge: wholeFrom(0),
   body: isText,
   id: must(
@@ -115,11 +117,11 @@ export class Domain implements MailDomain {
         : mx.find(({ host }) =>
             [which, `${which}.${this.name}`].some((name) => canonicalName(name) === host.name),
           )
-    if (found === undefined) {
-      const names = mx.map(({ host }) => host.name).join(', ')
-      throw new RangeError(`${this.name} has no MX host ${which}, only: ${names}`)
-    }
-    return found.host
+    if (found !== undefined) return found.host
+    const names = mx.map(({ host }) => host.name)
+    const field = `mx(): the MX host of ${this.name}`
+    if (typeof which === 'string') checkName(field, which, names)
+    throw new TypeError(`${field} must be 0 to ${mx.length - 1}, but it is ${which}`)
   }
 
   /** Whether the host is one of the domain's own. */

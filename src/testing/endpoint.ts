@@ -20,6 +20,7 @@ import type { Host } from './host-api.js'
 import { checkLink, type LinkOptions, shaped } from './link.js'
 import type { WorldLog } from './log.js'
 import type { Accept, Loopback } from './loopback.js'
+import { checkNoArguments } from './named.js'
 import type { Peers } from './optional-packages.js'
 import type { Port } from './ports.js'
 import {
@@ -102,12 +103,14 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return this.addFault(fault, options)
   }
 
-  works(): void {
+  works(...given: unknown[]): void {
+    checkNoArguments('works()', given)
     this.faults.clear()
     this.restart()
   }
 
-  reset(): void {
+  reset(...given: unknown[]): void {
+    checkNoArguments('reset()', given)
     this.faults.clear()
     this.tlsSettings = {}
     this.#certificate = undefined

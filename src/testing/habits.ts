@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Duration, isDuration, milliseconds, type WorldClock } from './clock.js'
+import { type Duration, isSomeDuration, milliseconds, type WorldClock } from './clock.js'
 import { type Check, checkFields, checkKeys, checkSome, listOf, must, wholeFrom } from './named.js'
 import { isReply } from './replies.js'
 import { type AddressPattern, type Decide, isPattern, matchesAddress } from './rules.js'
@@ -53,7 +53,7 @@ const GREYLISTED = '451 4.7.1 Greylisted, try again later'
 
 /** Lets a pair of sender and recipient pass once it has waited long enough. */
 export function greylisting(options: GreylistOptions, clock: WorldClock): Decide {
-  checkFields('greylists()', options, { for: isDuration, reply: isReply })
+  checkFields('greylists()', options, { for: isSomeDuration, reply: isReply })
   const wait = milliseconds('greylists(): for', options.for ?? { minutes: 5 })
   const { reply = GREYLISTED } = options
   const first = new Map<string, number>()
@@ -88,7 +88,7 @@ const isCountOrRate: Check = (field, value) => {
   checkKeys(field, value, ['count', 'per'])
   const { count, per } = value as Partial<Rate>
   wholeFrom(1)(`${field}: count`, count)
-  isDuration(`${field}: per`, per)
+  isSomeDuration(`${field}: per`, per)
 }
 
 const LIMITS = {
@@ -101,7 +101,10 @@ const LIMITS = {
 
 const BOUNCE = {
   to: isPattern,
-  status: must('as in 5.1.1', (value) => /^[45]\.\d{1,3}\.\d{1,3}$/.test(String(value))),
+  status: must(
+    'as in 5.1.1',
+    (value) => typeof value === 'string' && /^[45]\.\d{1,3}\.\d{1,3}$/.test(value),
+  ),
   reply: isReply,
 }
 

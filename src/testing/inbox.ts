@@ -11,6 +11,7 @@ import {
   type Check,
   checkFields,
   checkKeys,
+  isOptions,
   isTextOrPattern,
   matchesText,
   must,
@@ -171,10 +172,7 @@ const MATCH: Readonly<Record<string, Check>> = {
   text: isTextOrPattern,
   html: isTextOrPattern,
   headers: (field, value) => {
-    must('an object of header fields', (one) => typeof one === 'object' && one !== null)(
-      field,
-      value,
-    )
+    must('an object of header fields', isOptions)(field, value)
     for (const [name, text] of Object.entries(Object(value))) {
       isTextOrPattern(`${field}: ${name}`, text)
     }
@@ -242,7 +240,8 @@ function fromOf(message: ReceivedMessage): string[] {
 
 function timeoutOf(field: string, options: WaitOptions): number {
   checkKeys(field, options, ['timeout'])
-  return milliseconds(`${field}: timeout`, options.timeout ?? TIMEOUT)
+  const { timeout = TIMEOUT } = options
+  return milliseconds(`${field}: timeout`, timeout)
 }
 
 /** Without postal-mime a message arrives all the same; what it says is asked for later, if at all. */

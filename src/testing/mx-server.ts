@@ -28,10 +28,13 @@ import {
   type Check,
   checkFields,
   checkName,
+  checkNoArguments,
   checkSome,
+  isFilledText,
   isFlag,
-  isText,
   listOf,
+  must,
+  shown,
   wholeFrom,
 } from './named.js'
 import { checkOffers } from './offers.js'
@@ -76,22 +79,31 @@ export interface MxServerSetup extends EndpointSetup {
 /** What `world.mx()` takes. */
 export const MX_OPTIONS = { requireTls: isFlag, ipv6: isFlag }
 
-const LOGIN = { user: isText, pass: isText, accessToken: isText }
+const LOGIN = { user: isFilledText, pass: isFilledText, accessToken: isFilledText }
 const isLogin: Check = (field, value) => {
   checkFields(field, value, LOGIN)
   checkSome(field, value, ['user'])
   checkSome(field, value, ['pass', 'accessToken'])
 }
 
+const WITHOUT_STARTTLS = 'a host with TLS from the first byte on does not have'
+
 const HOST = {
   ...MX_OPTIONS,
   port: wholeFrom(1, 65_535),
   secure: isFlag,
   auth: (field: string, value: unknown): void => {
-    if (Array.isArray(value)) listOf(isLogin, '[]')(field, value)
+    const isList = Array.isArray(value)
+    if (isList) listOf(isLogin, '[]')(field, value)
     else isLogin(field, value)
+    must('a login or more', () => !isList || value.length > 0)(field, value)
   },
   relays: isFlag,
+}
+
+/** Throws a TypeError that names what is wrong with the options of a smart host. */
+export function checkHostOptions(field: string, options: SmartHostOptions): void {
+  checkFields(field, options, HOST)
 }
 
 export class MxServer extends Endpoint<MxFault> implements MxHost {
@@ -106,7 +118,6 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   constructor(setup: MxServerSetup) {
     super(setup)
-    checkFields(`The options of ${setup.name}`, setup.options, HOST)
     this.#setup = setup
     this.options = setup.options
     this.#port = setup.options.port ?? 25
@@ -118,9 +129,14 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     checkFaultOptions('fails()', options)
     if (typeof fault !== 'object' || fault === null) {
       checkName('fails(): the fault', fault, MX_FAULTS)
+      if (this.#secure && placeOfMxFault(fault).slot === 'starttls') {
+        throw new TypeError(
+          `fails(): ${shown(fault)} is met at STARTTLS, which ${WITHOUT_STARTTLS}`,
+        )
+      }
       return this.addFault(fault, options)
     }
-    checkRule('fails()', fault)
+    this.#checkRule('fails()', fault)
     const rules = sequenceOf(fault)
     const standings: Standing[] = []
     // The newest fault of a place is played first: the first of a sequence is set last
@@ -133,7 +149,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   rule(rule: Rule): FaultHandle {
     this.surroundings.assertOpen('rule()')
-    checkRule('rule()', rule)
+    this.#checkRule('rule()', rule)
     const { clock, register } = this.surroundings
     const rules = sequenceOf(rule)
     const standings = rules.map((one) => {
@@ -173,7 +189,8 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return standing
   }
 
-  async listen(): Promise<ListeningPort> {
+  async listen(...given: unknown[]): Promise<ListeningPort> {
+    checkNoArguments('listen()', given)
     this.surroundings.assertOpen('listen()')
     const { ports, log, clock } = this.surroundings
     this.#listening ??= Port.open({
@@ -193,11 +210,11 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return this.#listening
   }
 
-  override reset(): void {
+  override reset(...given: unknown[]): void {
+    super.reset(...given)
     this.#rules.clear()
     this.#bounces = []
     this.#offers = []
-    super.reset()
   }
 
   get connections(): MxConnection[] {
@@ -271,6 +288,27 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     const inForce = this.#offers.filter(({ standing }) => !standing.over)
     for (const { standing } of inForce) standing.meet()
     return Object.assign({}, ...inForce.map(({ offers }) => offers))
+  }
+
+  get #secure(): boolean {
+    const { secure = this.#port === 465 } = this.options
+    return secure
+  }
+
+  /** Throws a TypeError for a rule that is wrong, or that no session with this host can meet. */
+  #checkRule(field: string, rule: Rule): void {
+    checkRule(field, rule)
+    for (const { at, user } of sequenceOf(rule)) {
+      if ((at === 'auth' || user !== undefined) && this.options.auth === undefined) {
+        const what = at === 'auth' ? 'at "auth"' : 'user'
+        throw new TypeError(
+          `${field}: ${what} is for hosts with logins: world.smartHost(name, { auth: { user, pass } })`,
+        )
+      }
+      if (at === 'starttls' && this.#secure) {
+        throw new TypeError(`${field}: at "starttls" is a stage that ${WITHOUT_STARTTLS}`)
+      }
+    }
   }
 
   /** Adds rules that take over from each other. */

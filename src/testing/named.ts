@@ -25,13 +25,30 @@ export function checkKeys(
   value: unknown,
   keys: readonly string[],
 ): asserts value is object {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isOptions(value)) {
     throw new TypeError(`${field} must be an object, but it is ${shown(value)}`)
   }
   for (const key of Object.keys(value)) {
     if (keys.includes(key)) continue
     throw new TypeError(`${field} has no option ${shown(key)}, ${unknownOf(key, keys)}`)
   }
+}
+
+/**
+ * Whether a value is an object with fields. A RegExp, a Date or a Map has none of its own: it would
+ * pass as an object without options.
+ */
+export function isOptions(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const parent: unknown = Object.getPrototypeOf(value)
+  const isPlain = parent === null || Object.getPrototypeOf(parent) === null
+  return isPlain || Object.keys(value).length > 0
+}
+
+/** Throws when a call that takes no arguments has one. */
+export function checkNoArguments(call: string, given: readonly unknown[]): void {
+  if (given.length === 0) return
+  throw new TypeError(`${call} takes no arguments, but it has ${given.map(shown).join(', ')}`)
 }
 
 /** Throws unless a value is what a field takes. */
@@ -88,10 +105,14 @@ export const wholeFrom = (least: number, most = Number.MAX_SAFE_INTEGER): Check 
   )
 
 export const isText = must('a string', (value) => typeof value === 'string')
+export const isFilledText = must(
+  'a string that is not empty',
+  (value) => typeof value === 'string' && value !== '',
+)
 export const isFlag = must('true or false', (value) => typeof value === 'boolean')
 export const isTextOrPattern = must(
-  'a string or a RegExp',
-  (value) => typeof value === 'string' || value instanceof RegExp,
+  'a string or a RegExp, and not empty',
+  (value) => (typeof value === 'string' && value !== '') || value instanceof RegExp,
 )
 
 /** Whether a text has a string in it, or matches. Where a RegExp is sticky or global, it is not. */
@@ -103,12 +124,18 @@ export function matchesText(wanted: string | RegExp, text: string): boolean {
 /** Returns the value for a message: JSON where it has one, cut. */
 export function shown(value: unknown): string {
   if (typeof value === 'function') return 'a function'
-  if (value instanceof RegExp) return String(value)
+  if (typeof value === 'number' || value instanceof RegExp) return String(value)
   try {
-    return escapeRemoteText(JSON.stringify(value) ?? String(value))
+    return escapeRemoteText(JSON.stringify(value, plainly) ?? String(value))
   } catch {
     return typeof value
   }
+}
+
+/** Replaces what JSON writes as null or as {}. */
+function plainly(_key: string, value: unknown): unknown {
+  const isOdd = typeof value === 'number' && !Number.isFinite(value)
+  return isOdd || value instanceof RegExp ? String(value) : value
 }
 
 function unknownOf(value: unknown, names: readonly string[]): string {

@@ -18,7 +18,7 @@ import type { PolicyHostFault } from './faults.js'
 import type { PolicyHost } from './host-api.js'
 import type { PolicyGet } from './log.js'
 import type { Accept } from './loopback.js'
-import { checkFields, checkName, checkSome, must, wholeFrom } from './named.js'
+import { checkFields, checkName, checkSome, isOptions, must, wholeFrom } from './named.js'
 import type { PolicyServer } from './policy-server.js'
 import type { FaultHandle, FaultOptions } from './standing.js'
 import { timers } from './timers.js'
@@ -53,7 +53,7 @@ function checkResponse(fault: object): void {
 }
 
 function areHeaders(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
+  if (!isOptions(value)) return false
   try {
     for (const [name, text] of Object.entries(value)) {
       validateHeaderName(name)

@@ -7,6 +7,7 @@ import dns, { promises as dnsPromises } from 'node:dns'
 import { syncBuiltinESMExports } from 'node:module'
 import net, { isIP } from 'node:net'
 import type { RemoteLink } from './remote-link.js'
+import { worldResolver } from './resolver.js'
 
 /** Addresses of documentation (RFC 5737, RFC 3849), which the hosts of a world have. */
 const ADDRESS = /^(?:192\.0\.2|198\.51\.100|203\.0\.113)\.\d+$|^2001:0?db8:/i
@@ -44,7 +45,7 @@ interface ConnectOptions {
 
 function leadConnections(link: RemoteLink): void {
   const original = net.Socket.prototype.connect
-  const resolver = new dnsPromises.Resolver({ timeout: 500, tries: 2 })
+  const resolver = worldResolver(link.invitation.dns)
   const lead = function (this: net.Socket, ...args: unknown[]): net.Socket {
     const { host = 'localhost', port, path } = optionsOf(args)
     const elsewhere = path !== undefined || port === undefined || isLocal(host)

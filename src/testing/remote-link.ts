@@ -137,7 +137,9 @@ type LookupDone = (error: Error | null, address: string, family: number) => void
 /** Reads the invitation from the environment. */
 export function invitationOf(text: string | undefined): Invitation {
   try {
-    return JSON.parse(text ?? '')
+    const invitation: Invitation = JSON.parse(text ?? '')
+    if (typeof invitation.ca !== 'string') throw new TypeError('It names no root')
+    return invitation
   } catch (cause) {
     throw new MtaStsError(
       'This process was not invited to a mail world: start it with the variables of `await world.env()`',

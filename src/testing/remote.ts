@@ -14,10 +14,11 @@
  *
  * @module mta-sts/testing/remote
  */
-import { promises as dns } from 'node:dns'
 import type { SenderOptions } from './api.js'
+import { isOptions, must } from './named.js'
 import { lead } from './remote-lead.js'
 import { invitationOf, RemoteLink } from './remote-link.js'
+import { worldResolver } from './resolver.js'
 
 /** Made by `joinMailWorld`. */
 export interface RemoteWorld extends Disposable {
@@ -46,10 +47,10 @@ export interface RemoteWorld extends Disposable {
 export async function joinMailWorld(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<RemoteWorld> {
+  must('an object of environment variables', isOptions)('joinMailWorld()', environment)
   const link = new RemoteLink(invitationOf(environment.MTA_STS_WORLD))
   await link.ready()
-  const resolver = new dns.Resolver({ timeout: 500, tries: 2 })
-  resolver.setServers([`127.0.0.1:${link.invitation.dns}`])
+  const resolver = worldResolver(link.invitation.dns)
   const { ca, connect, now } = link
   const close = (): void => {
     resolver.cancel()

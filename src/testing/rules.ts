@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { type Duration, isDuration, milliseconds } from './clock.js'
+import { type Duration, isDurationOrMs, milliseconds } from './clock.js'
 import {
   checkFields,
   checkName,
+  isTextOrPattern,
   matchesText,
   must,
   numberFrom,
@@ -77,20 +78,23 @@ export interface Rule {
 /** A rule that takes over from another. `at`, `to`, `from` and `user` are those of the other by default. */
 export type NextRule = Omit<Rule, 'at'> & { at?: Stage }
 
+/** An address, or `@` and a domain; without a name to be shown, which no envelope has. */
+const ADDRESS = /^(?:".*"|[^\s<>"]*)@[^\s<>@]+$/
+
 /** Throws unless a value is an address, `@` and a domain, or a RegExp. */
 export const isPattern = must(
-  'an address or a RegExp',
-  (value) => (typeof value === 'string' && value !== '') || value instanceof RegExp,
+  "an address or a RegExp; '@bob.example' is every address of a domain",
+  (value) => (typeof value === 'string' && ADDRESS.test(value)) || value instanceof RegExp,
 )
 
 const RULE = {
   at: oneOf(STAGES),
   to: isPattern,
   from: isPattern,
-  user: isPattern,
+  user: isTextOrPattern,
   reply: isReply,
   act: oneOf(ACTS),
-  delay: isDuration,
+  delay: isDurationOrMs,
   // biome-ignore lint/suspicious/noThenProperty: it is the name of a field, and nothing is awaited
   then: (field: string, value: unknown): void => {
     if (typeof value !== 'object') checkName(field, value, ACTS.slice(0, 3))
@@ -122,8 +126,8 @@ export function checkRule(field: string, rule: Rule): void {
   if (typeof then === 'string' && reply === undefined) {
     throw new TypeError(`${field}: then ${shown(then)} is for after a reply: use act without one`)
   }
-  if (at === 'connect' && reply !== undefined) {
-    throw new TypeError(`${field}: nothing is said at "connect": use act, or the stage "greeting"`)
+  if (at === 'connect' && (reply !== undefined || delay !== undefined)) {
+    throw new TypeError(`${field}: "connect" has no reply and no delay: use the stage "greeting"`)
   }
   if (act === 'refuse' && at !== 'connect') {
     throw new TypeError(`${field}: act "refuse" is for the stage "connect", not ${shown(at)}`)

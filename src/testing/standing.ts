@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { type Duration, isDuration, milliseconds, type WorldClock } from './clock.js'
-import { checkFields, must, wholeFrom } from './named.js'
+import { type Duration, isSomeDuration, milliseconds, type WorldClock } from './clock.js'
+import { type Check, checkFields, must, wholeFrom } from './named.js'
 
 /** Bounds of a fault: without them it lasts until it is ended. */
 export interface FaultOptions {
@@ -119,17 +119,21 @@ export function joined(handles: readonly FaultHandle[]): FaultHandle {
   }
 }
 
-const BOUNDS = { times: wholeFrom(1), during: isDuration }
+const BOUNDS = { times: wholeFrom(1), during: isSomeDuration }
 const FAULT_OPTIONS = { ...BOUNDS, family: must('4 or 6', (value) => value === 4 || value === 6) }
 
-/** Throws a TypeError or a RangeError that names what is wrong with the bounds of a fault. */
+/** Throws a TypeError that names what is wrong with the bounds of a fault. */
 export function checkFaultOptions(field: string, options: FaultOptions | undefined): void {
   if (options !== undefined) checkFields(field, options, FAULT_OPTIONS)
 }
 
-/** The same, for what has no family of addresses. */
-export function checkBounds(field: string, options: Omit<FaultOptions, 'family'>): void {
-  checkFields(field, options, BOUNDS)
+/** The same, for bounds without a family of addresses; `others`: further options. */
+export function checkBounds(
+  field: string,
+  options: Omit<FaultOptions, 'family'>,
+  others: Readonly<Record<string, Check>> = {},
+): void {
+  checkFields(field, options, { ...BOUNDS, ...others })
 }
 
 /** All that is in force in a world, for `verify()` and `reset()`. */

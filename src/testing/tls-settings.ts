@@ -45,7 +45,7 @@ export function checkTls(settings: TlsSettings): void {
 }
 
 function areCiphers(value: unknown): boolean {
-  if (typeof value !== 'string') return false
+  if (typeof value !== 'string' || value === '') return false
   try {
     return Boolean(createSecureContext({ ciphers: value }))
   } catch {

@@ -61,8 +61,8 @@ const isOctet = wholeFrom(0, 255)
 const isPair = wholeFrom(0, 65_535)
 
 const DATA: Readonly<Record<RecordType, Check>> = {
-  A: must('an IPv4 address', (datum) => isIPv4(String(datum))),
-  AAAA: must('an IPv6 address', (datum) => isIPv6(String(datum))),
+  A: must('an IPv4 address', (datum) => typeof datum === 'string' && isIPv4(datum)),
+  AAAA: must('an IPv6 address', (datum) => typeof datum === 'string' && isIPv6(datum)),
   CNAME: isHostName,
   PTR: isHostName,
   MX: objectOf(
@@ -82,14 +82,16 @@ const DATA: Readonly<Record<RecordType, Check>> = {
         'hexadecimal digits or bytes',
         (data) =>
           data instanceof Uint8Array ||
-          (typeof data === 'string' && /^(?:[\da-f]{2})*$/i.test(data)),
+          (typeof data === 'string' && /^(?:[\da-f]{2})+$/i.test(data)),
       ),
     },
     "{ usage: 3, selector: 1, matchingType: 1, data: 'a1b2' }",
   ),
   TXT: must(
     'a string, or a list of strings of up to 255 bytes',
-    (datum) => typeof datum === 'string' || (Array.isArray(datum) && datum.every(isShort)),
+    (datum) =>
+      typeof datum === 'string' ||
+      (Array.isArray(datum) && datum.length > 0 && datum.every(isShort)),
   ),
 }
 

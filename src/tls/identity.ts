@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import type { PeerCertificate } from 'node:tls'
+import { builtins } from '../builtins.js'
 import { isHostName, toALabels } from '../dns/domain-name.js'
 import { escapeRemoteText } from '../text.js'
 
@@ -38,7 +39,7 @@ const DNS_ID = {
 /** Whether one of the certificate's DNS names is the host. */
 function hasDnsId(raw: Buffer, name: string): boolean {
   try {
-    const certificate = new X509Certificate(raw)
+    const certificate = new builtins.crypto.X509Certificate(raw)
     // Needed besides checkHost: Deno's accepts a common name, whatever `subject` is
     return listsName(certificate, name) && certificate.checkHost(name, DNS_ID) !== undefined
   } catch {

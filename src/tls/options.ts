@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { X509Certificate } from 'node:crypto'
-import { isIP } from 'node:net'
-import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls'
+import type { ConnectionOptions, SecureContext } from 'node:tls'
+import { builtins } from '../builtins.js'
 import { checkServerIdentity } from './identity.js'
 import type { DaneProof, Proof, Security } from './security.js'
 
@@ -19,6 +18,7 @@ export type TrustedRoots = SecureContext
 export function trustedRoots(
   ca: string | Buffer | ReadonlyArray<string | Buffer> | undefined,
 ): TrustedRoots {
+  const { createSecureContext } = builtins.tls
   const minVersion = 'TLSv1.2' // RFC 8461 §7.2
   if (ca === undefined) return createSecureContext({ minVersion })
   const roots = Array.isArray(ca) ? [...ca] : [ca]
@@ -33,6 +33,7 @@ function checkPem(root: unknown): void {
   if (typeof text !== 'string' || !text.includes('-----BEGIN')) {
     throw new TypeError('it is not PEM: "-----BEGIN CERTIFICATE-----" is missing')
   }
+  const { X509Certificate } = builtins.crypto
   try {
     for (const block of text.split(/(?=-----BEGIN )/)) {
       if (block.startsWith('-----BEGIN')) new X509Certificate(block)
@@ -49,7 +50,7 @@ export function verifiedTls(host: string, roots: TrustedRoots): ConnectionOption
   return {
     host,
     // RFC 8461 §7.1; an address literal is not sent as SNI (RFC 6066 §3)
-    ...(isIP(host) ? {} : { servername: host }),
+    ...(builtins.net.isIP(host) ? {} : { servername: host }),
     secureContext: roots,
     // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment has no effect
     rejectUnauthorized: true,

@@ -66,7 +66,16 @@ function isSameProof(own: Proof, asked: Proof): boolean {
   if (own.by === 'sts' || asked.by === 'sts') return own.by === asked.by
   const isNamed = asked.tlsa.some(({ usage }) => usage !== DANE_EE)
   if (isNamed && !isDeepStrictEqual(own.names, asked.names)) return false
-  return own.base === asked.base && isDeepStrictEqual(own.tlsa, asked.tlsa)
+  if (own.base !== asked.base) return false
+  return own.tlsa === asked.tlsa || isDeepStrictEqual(own.tlsa, asked.tlsa)
 }
 
 const DANE_EE = 3
+
+/**
+ * Returns the reference identifiers for DANE-TA (RFC 7672 §3.2.2): the TLSA base domain, the next-hop
+ * domain and its alias target.
+ */
+export function referenceNames(base: string, domain: string, alias = domain): string[] {
+  return [...new Set([base, domain, alias])]
+}

@@ -30,7 +30,7 @@ export function judgeCheck(
   compare('host')
   // The sender also records failures without a policy, and after a new id, under the old policy
   const isSilent = predicted.failures.length === 0 && spec.policy?.mode !== 'enforce'
-  const isWarm = report.held?.source === 'store'
+  const isWarm = report.cached?.source === 'store'
   if (!isSilent && !isWarm) compare('failures')
   if (!isWarm && sent.reply.deliveries.length > 0) compare('policyFailure')
   return wrong

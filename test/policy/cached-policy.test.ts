@@ -151,7 +151,7 @@ describe('toStored and fromStored', () => {
     expect(ahead).toBe(0)
     expect(cached.toStored()).toEqual(stored)
     // This process has not looked its record up
-    expect(cached.checked).toBeUndefined()
+    expect(cached.checkedAt).toBeUndefined()
   })
 
   it('[STS-53] take the end of the fetch for its start in an entry without a start', () => {

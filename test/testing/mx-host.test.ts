@@ -177,6 +177,17 @@ describe('faults of the certificate', () => {
     domain.mx().certificate()
     expect(await tlsError(domain)).toBeUndefined()
   })
+
+  it.each([
+    [{ validity: 'past' }, 'CERT_HAS_EXPIRED'],
+    [{ signedBy: 'itself' }, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+    [{ cn: 'whatever' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    [{ san: [] }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ] as const)('a certificate with %o is otherwise the good one; without a name where cn takes its place: %s', async (spec, code) => {
+    const domain = fresh()
+    domain.mx().certificate(spec)
+    expect(await tlsError(domain)).toBe(code)
+  })
 })
 
 describe('faults of STARTTLS', () => {

@@ -4,87 +4,110 @@
  * @module
  */
 import { execFile } from 'node:child_process'
-import { rm } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { installedPackage } from '../../package/packed.js'
 import { atMost, type Benchmark, MANY_SHORT, pairedRow, planFor } from '../benchmark.js'
-import { alternate, spread } from '../pairs.js'
+import { alternate } from '../pairs.js'
+
+/** A package that holds nothing: what Node needs for the import of any package. */
+const NOTHING = 'nothing'
 
 export const start: Benchmark = async (mode) => {
   const folder = await installedPackage('nodemailer')
-  const plan = planFor(mode, MANY_SHORT)
-  const memory = { core: [] as number[], transport: [] as number[], nodemailer: [] as number[] }
-  const leg = (side: keyof typeof memory, modules: readonly string[]) => async () => {
-    const cost = await importing(modules, folder)
-    memory[side].push(cost.bytes / 1024)
-    return cost.ms
+  const nothing = join(folder, 'node_modules', NOTHING)
+  await mkdir(nothing)
+  const manifest = { name: NOTHING, type: 'module', exports: './index.js' }
+  await writeFile(join(nothing, 'package.json'), JSON.stringify(manifest))
+  await writeFile(join(nothing, 'index.js'), 'export const nothing = undefined\n')
+  await writeFile(join(folder, PROGRAM), SOURCE)
+
+  const transport = ['nodemailer', 'mta-sts/nodemailer']
+  const imports = { core: ['mta-sts'], nothing: [NOTHING], transport, nodemailer: ['nodemailer'] }
+  const legs = (field: keyof Cost) => {
+    const leg = (modules: readonly string[]) => async () =>
+      (await importing(modules, folder, field))[field]
+    return {
+      core: leg(imports.core),
+      nothing: leg(imports.nothing),
+      transport: leg(imports.transport),
+      nodemailer: leg(imports.nodemailer),
+    }
   }
-  const times = await alternate(
-    {
-      core: leg('core', ['mta-sts']),
-      transport: leg('transport', ['nodemailer', 'mta-sts/nodemailer']),
-      nodemailer: leg('nodemailer', ['nodemailer']),
-    },
-    plan,
-  )
+  const times = await alternate(legs('ms'), planFor(mode, MANY_SHORT))
+  const memory = await alternate(legs('kilobytes'), planFor(mode))
   await rm(folder, { recursive: true })
-  const counted = (values: readonly number[]) => ({ values: values.slice(plan.warmUps) })
-  const transport = 'of nodemailer and mta-sts/nodemailer into bare node'
-  const beside = 'import of nodemailer alone'
+  const what = 'of nodemailer and mta-sts/nodemailer into bare node'
+  const common = { name: 'start', by: 'difference' } as const
   return {
     rows: [
-      {
-        name: 'start',
-        what: 'time to import mta-sts into bare node',
-        unit: 'ms',
-        ours: spread(times.core.values),
-        target: atMost(8),
-      },
+      pairedRow(
+        { ours: times.core, theirs: times.nothing },
+        {
+          ...common,
+          what: 'time to import mta-sts into bare node',
+          beside: 'import of an empty package',
+          unit: 'ms',
+          target: atMost(8, 'compared'),
+        },
+      ),
       pairedRow(
         { ours: times.transport, theirs: times.nodemailer },
         {
-          name: 'start',
-          what: `time of the import ${transport}`,
-          beside,
+          ...common,
+          what: `time of the import ${what}`,
+          beside: 'import of nodemailer alone',
           unit: 'ms',
-          by: 'difference',
           target: atMost(10, 'compared'),
         },
       ),
       pairedRow(
-        { ours: counted(memory.transport), theirs: counted(memory.nodemailer) },
+        { ours: memory.transport, theirs: memory.nodemailer },
         {
-          name: 'start',
-          what: `heap after the import ${transport}`,
-          beside,
+          ...common,
+          what: `heap after the import ${what}`,
+          beside: 'import of nodemailer alone',
           unit: 'KB',
-          by: 'difference',
         },
       ),
     ],
   }
 }
 
-const PROGRAM = `
-  const [, ...modules] = process.argv
-  const use = () => (globalThis.gc(), process.memoryUsage())
+interface Cost {
+  ms: number
+  kilobytes: number
+}
+
+const PROGRAM = 'program.mjs'
+
+const SOURCE = `
+  const [, , ...modules] = process.argv
+  const use = () => (globalThis.gc?.(), process.memoryUsage())
   const before = use()
   const begin = performance.now()
   const held = []
   for (const module of modules) held.push(await import(module))
   const ms = performance.now() - begin
   const after = use()
-  const bytes = after.heapUsed + after.external - before.heapUsed - before.external
+  const kilobytes = (after.heapUsed + after.external - before.heapUsed - before.external) / 1024
   if (held.some((module) => Object.keys(module).length === 0)) throw new Error('Nothing was there')
-  process.stdout.write(JSON.stringify({ ms, bytes }))
+  process.stdout.write(JSON.stringify({ ms, kilobytes }))
 `
 
-/** In a separate process of a program with the installed package. */
+/**
+ * Imports into a program of its own. Only the program that is asked for its memory has a flag of V8:
+ * with any such flag Node refuses the compiled code of its own modules that it carries, and loading
+ * them takes twice as long.
+ */
 async function importing(
   modules: readonly string[],
   folder: string,
-): Promise<{ ms: number; bytes: number }> {
-  const args = ['--expose-gc', '--input-type=module', '--eval', PROGRAM, '--', ...modules]
+  field: keyof Cost,
+): Promise<Cost> {
+  const flags = field === 'kilobytes' ? ['--expose-gc'] : []
+  const args = [...flags, PROGRAM, ...modules]
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: folder })
-  return JSON.parse(stdout) as { ms: number; bytes: number }
+  return JSON.parse(stdout) as Cost
 }
