@@ -107,6 +107,16 @@ export class MtaStsError extends Error {
   }
 }
 
+const MISSING = ['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED']
+
+/** Returns the error for an optional package that is not installed; another error as it is. */
+export function missingPackage(user: string, name: string, cause: unknown): unknown {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  if (!MISSING.includes(code)) return cause
+  const message = `${user} needs the package ${name}: npm install ${name}`
+  return new MtaStsError(message, 'EPEER', { cause })
+}
+
 /** Returns the error of every call to a closed `MtaSts`. */
 export function closedError(): MtaStsError {
   return new MtaStsError('The MtaSts object was closed', 'ECLOSED')

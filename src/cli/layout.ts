@@ -1,12 +1,11 @@
 /**
- * Text within 80 columns: wrapped lines, labelled blocks, tables; and JSON that is fit for a
- * terminal.
+ * Text within the columns of a screen: wrapped lines, labelled blocks, tables; and JSON that is fit
+ * for a terminal.
  *
  * @module
  */
-import type { Colour, Paint } from './terminal.js'
-
-export const WIDTH = 80
+import { padEnd, padStart, shorten, splitAt, widthOf } from './columns.js'
+import type { Colour, Paint, Screen } from './terminal.js'
 
 export type Mark = 'good' | 'bad' | 'warning' | 'unknown' | 'untried' | 'plain'
 
@@ -35,35 +34,37 @@ export interface Block {
 const LABEL_WIDTH = 12
 
 /** `✓ label        text`, and the text in a column of its own. */
-export function formatBlock({ mark, label, lines }: Block, paint: Paint): string {
+export function formatBlock({ mark, label, lines }: Block, { paint, width }: Screen): string {
   const indent = ' '.repeat(2 + LABEL_WIDTH + 1)
-  const { sign, colour } = MARKS[mark]
-  const text = lines.flatMap((line) => wrap(line, WIDTH - indent.length))
-  const head = `${paint(colour, sign)} ${paint('bold', label.padEnd(LABEL_WIDTH))} `
+  const text = lines.flatMap((line) => wrap(line, width - indent.length))
+  const head = `${paintMark(mark, paint)} ${paint('bold', label.padEnd(LABEL_WIDTH))} `
   const [first = '', ...rest] = text
   return [`${head}${first}`.trimEnd(), ...rest.map((line) => `${indent}${line}`)].join('\n')
 }
 
 /** `✓ text`, wrapped under itself. */
-export function formatRemark(mark: Mark, text: string, paint: Paint): string {
-  const { sign, colour } = MARKS[mark]
-  const [first = '', ...rest] = wrap(text, WIDTH - 2)
-  return [`${paint(colour, sign)} ${first}`, ...rest.map((line) => `  ${line}`)].join('\n')
+export function formatRemark(mark: Mark, text: string, { paint, width }: Screen): string {
+  const [first = '', ...rest] = wrap(text, width - 2)
+  return [`${paintMark(mark, paint)} ${first}`, ...rest.map((line) => `  ${line}`)].join('\n')
 }
 
-/** Lines of at most `width` characters, broken at spaces, and within what is longer than a line. */
+/** Lines of at most `width` columns, broken at spaces, and within what is longer than a line. */
 export function wrap(text: string, width: number): string[] {
   const indent = /^ */.exec(text)?.[0] ?? ''
   const room = width - indent.length
   const lines: string[] = []
   let line = ''
   for (const word of text.slice(indent.length).split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > room) {
+    if (line !== '' && widthOf(line) + 1 + widthOf(word) > room) {
       lines.push(line)
       line = ''
     } else if (line !== '') line += ' '
     line += word
-    for (; line.length > room; line = line.slice(room)) lines.push(line.slice(0, room))
+    while (widthOf(line) > room) {
+      const [head, rest] = splitAt(line, room)
+      lines.push(head)
+      line = rest
+    }
   }
   return [...lines, line].map((content) => `${indent}${content}`.trimEnd())
 }
@@ -82,27 +83,21 @@ export interface Column {
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
+  width: number,
 ): string[] {
-  return [columns.map(({ title }) => title), ...rows].flatMap((row) => formatRow(columns, row))
-}
-
-function formatRow(columns: readonly Column[], row: readonly string[]): string[] {
-  const first = columns[0]?.width ?? 0
-  const [name = '', ...others] = row
-  if (name.length <= first) return [joinCells(columns, row)]
-  return [...wrap(name, WIDTH), joinCells(columns, ['', ...others])]
+  return [columns.map(({ title }) => title), ...rows].flatMap((row) => {
+    const [name = '', ...others] = row
+    if (widthOf(name) <= (columns[0]?.width ?? 0)) return [joinCells(columns, row)]
+    return [...wrap(name, width), joinCells(columns, ['', ...others])]
+  })
 }
 
 function joinCells(columns: readonly Column[], row: readonly string[]): string {
   const cells = columns.map(({ width, align }, index) => {
     const cell = shorten(row[index] ?? '', width)
-    return align === 'right' ? cell.padStart(width) : cell.padEnd(width)
+    return align === 'right' ? padStart(cell, width) : padEnd(cell, width)
   })
   return cells.join('  ').trimEnd()
-}
-
-export function shorten(text: string, width: number): string {
-  return text.length > width ? `${text.slice(0, width - 1)}…` : text
 }
 
 /** `a, b, c and 4 more` */

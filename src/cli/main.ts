@@ -13,7 +13,9 @@ const interrupted = new AbortController()
 
 // The first Ctrl-C prints the results so far; a second one ends the process as usual
 if (printsAtInterrupt(argv)) {
-  process.once('SIGINT', () => interrupted.abort(new Error('interrupted')))
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => interrupted.abort(new Error('interrupted')))
+  }
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -6,6 +6,7 @@
  */
 import type { Resolver } from '../dns/resolver.js'
 import { MtaStsError } from '../errors.js'
+import { withinTime } from '../net/deadline.js'
 
 /** The name servers did not answer. Its message names them. */
 export class NameServerError extends MtaStsError {}
@@ -19,19 +20,14 @@ interface SystemResolver extends Resolver {
 /** Returns a resolver whose error names the name servers that did not answer. */
 export function namingServers(resolver: SystemResolver, timeout: number): SystemResolver {
   const servers = resolver.getServers?.() ?? []
+  // It ends before that of the lookup, whose error names no name servers
+  const limit = { milliseconds: Math.max(1, timeout - 1), late: () => noAnswer(servers) }
   const naming = <T>(query: (name: string) => Promise<T>) => {
     return async (name: string) => {
-      let timer: NodeJS.Timeout | undefined
-      // This timer ends before that of the lookup, whose error names no name servers
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(noAnswer(servers)), Math.max(1, timeout - 1))
-      })
       try {
-        return await Promise.race([query(name), late])
+        return await withinTime(limit, () => query(name))
       } catch (error) {
         throw isSilence(error) ? noAnswer(servers, error) : error
-      } finally {
-        clearTimeout(timer)
       }
     }
   }

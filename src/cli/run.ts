@@ -8,6 +8,7 @@ import { escapeRemoteText, textOfThrown } from '../text.js'
 import { VERSION } from '../version.js'
 import { cache } from './cache/command.js'
 import { check } from './check/command.js'
+import { complain } from './complain.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from './context.js'
 import { generate } from './generate/command.js'
 import { report } from './report/command.js'
@@ -47,7 +48,7 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   try {
     return await dispatch(argv, context)
   } catch (error) {
-    context.stderr.write(describe(error, argv))
+    describe(error, argv, context)
     return error instanceof UsageError ? EXIT.usage : EXIT.unknown
   }
 }
@@ -98,12 +99,13 @@ function asksForHelp(argv: readonly string[]): boolean {
   return options.includes('--help') || options.includes('-h')
 }
 
-function describe(error: unknown, argv: readonly string[]): string {
-  const debug = argv.includes('--debug')
-  if (debug && error instanceof Error) return `mta-sts: ${error.stack}${causes(error)}\n`
-  const message = textOfThrown(error)
-  const hint = error instanceof UsageError ? `Try "${helpFor(argv)}".\n` : ''
-  return `mta-sts: ${message}\n${hint}`
+function describe(error: unknown, argv: readonly string[], context: CliContext): void {
+  if (argv.includes('--debug') && error instanceof Error) {
+    context.stderr.write(`mta-sts: ${error.stack}${causes(error)}\n`)
+    return
+  }
+  complain(textOfThrown(error), context)
+  if (error instanceof UsageError) context.stderr.write(`Try "${helpFor(argv)}".\n`)
 }
 
 function causes({ cause }: Error): string {

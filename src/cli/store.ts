@@ -4,7 +4,7 @@
  * @module
  */
 import { access, stat } from 'node:fs/promises'
-import { MtaStsError } from '../errors.js'
+import { MtaStsError, missingPackage } from '../errors.js'
 import type { PolicyStore } from '../policy/store.js'
 import { escapeRemoteText } from '../text.js'
 import { UsageError } from './context.js'
@@ -74,8 +74,7 @@ async function openRedis(url: string, prefix: string | undefined): Promise<OpenS
 /** @throws MtaStsError where there is no package redis, or no Redis */
 export async function connectRedis(url: string) {
   const { createClient } = await import('redis').catch((cause) => {
-    const message = 'A store in Redis needs the package redis: npm install redis.'
-    throw new MtaStsError(message, 'ESTOREOPEN', { cause })
+    throw missingPackage('A store in Redis', 'redis', cause)
   })
   const client = createClient({
     url,

@@ -4,6 +4,7 @@
  * @module
  */
 import { styleText } from 'node:util'
+import { shorten } from './columns.js'
 import type { CliContext, Output } from './context.js'
 
 export type Colour = 'green' | 'red' | 'yellow' | 'bold' | 'dim'
@@ -28,14 +29,31 @@ function hasColours(output: Output, env: CliContext['env']): boolean {
   return isScreen(output, env) && !none
 }
 
+/** The way in which text is laid out on an output. */
+export interface Screen {
+  paint: Paint
+  /** In columns */
+  width: number
+}
+
+/** Columns of an output that is no terminal, or does not say how many it has. */
+const COLUMNS = 80
+
+/** The narrowest and the widest text: tables need the first, and longer lines are hard to read. */
+const MIN_WIDTH = 60
+const MAX_WIDTH = 120
+
+export function screenOf(output: Output, env: CliContext['env']): Screen {
+  const columns = (output.isTTY && output.columns) || COLUMNS
+  const width = Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, columns))
+  return { paint: painter(output, env), width }
+}
+
 /** A line with the present step; it is cleared when the output comes. */
 export interface Progress {
   show(text: string): void
   clear(): void
 }
-
-/** Columns of a terminal that does not say how many it has. */
-const COLUMNS = 80
 
 export function progressOn({ stderr, env }: Pick<CliContext, 'stderr' | 'env'>): Progress {
   if (!isScreen(stderr, env)) return { show: () => undefined, clear: () => undefined }
@@ -45,7 +63,7 @@ export function progressOn({ stderr, env }: Pick<CliContext, 'stderr' | 'env'>):
       shown = true
       // A line that wraps could not be cleared
       const width = Math.min(stderr.columns || COLUMNS, COLUMNS) - 1
-      stderr.write(`\r\u{1b}[K${text.slice(0, width)}`)
+      stderr.write(`\r\u{1b}[K${shorten(text, width)}`)
     },
     clear() {
       if (shown) stderr.write('\r\u{1b}[K')
@@ -54,6 +72,7 @@ export function progressOn({ stderr, env }: Pick<CliContext, 'stderr' | 'env'>):
   }
 }
 
-function isScreen(output: Output, env: CliContext['env']): boolean {
+/** Tells whether an output is a terminal that can do more than print. */
+export function isScreen(output: Output, env: CliContext['env']): boolean {
   return output.isTTY === true && env.TERM !== 'dumb'
 }

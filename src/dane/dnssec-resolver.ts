@@ -8,6 +8,7 @@
 import { Gate } from '../net/gate.js'
 import { checkKnown, MAX_TIMER, number, optionError } from '../option-checks.js'
 import { DnsError, type DnsErrorCode } from './dns-error.js'
+import { dnsPacket } from './dns-packet.js'
 import { exchange } from './exchange.js'
 import { expandedName, recordsOf } from './records.js'
 import {
@@ -61,6 +62,8 @@ const MAX_SOCKETS = 256
  */
 export function dnssecResolver(options: DnssecResolverOptions = {}): DnssecResolver {
   checkKnown(options, ['servers', 'trustAd', 'timeout', 'tries'], { call: 'dnssecResolver()' })
+  // Now, and not with the first message
+  dnsPacket()
   const conf = options.servers === undefined ? systemResolvConf() : confOf(options.servers)
   const bounds = { min: 1, max: MAX_TIMER, default: conf.timeout ?? DEFAULT_TIMEOUT }
   const rounds = { min: 1, max: MAX_TRIES, default: conf.attempts ?? DEFAULT_TRIES }

@@ -7,7 +7,7 @@
 import { type AddressLookup, lookupAddresses } from '../dns/addresses.js'
 import type { MxRecord } from '../dns/shared-lookups.js'
 import type { TlsFailure } from '../tls/failures.js'
-import type { TlsaRecord } from '../tls/security.js'
+import { referenceNames, type TlsaRecord } from '../tls/security.js'
 import type { DaneDemand, DaneHost, DaneHostOptions } from './dane.js'
 import type { SecureAnswer } from './secure-answer.js'
 import { type AskSecure, recordsOrThrow } from './shared-queries.js'
@@ -91,7 +91,8 @@ async function demandOf(
     if (answer.kind === 'absent' || !answer.secure) continue
     const tlsa = inOrder(answer.records.filter(isUsable))
     if (tlsa.length > 0) {
-      return { kind: 'dane', proof: { by: 'dane', tlsa, base, names: namesOf(base, domain, mx) } }
+      const names = referenceNames(base, domain, aliasOf(mx))
+      return { kind: 'dane', proof: { by: 'dane', tlsa, base, names } }
     }
     const failure: TlsFailure = { resultType: 'tlsa-invalid', reason: 'tlsa-unusable', mxHost }
     return { kind: 'tls-required', base, tlsa: answer.records, failure }
@@ -106,17 +107,13 @@ function inOrder(tlsa: readonly TlsaRecord[]): TlsaRecord[] {
   return [...tlsa].sort((one, other) => (key(one) < key(other) ? -1 : 1))
 }
 
-/**
- * Returns the reference identifiers: the TLSA base domain, the next-hop domain and its alias target
- * (RFC 7672 §3.2.2).
- */
-function namesOf(base: string, domain: string, mx: SecureAnswer<MxRecord>): string[] {
-  return [...new Set([base, domain, ...(mx.kind === 'failed' ? [] : [mx.name])])]
-}
-
 /** Skips a host after a failed lookup, which says nothing about the records (RFC 7672 §2.2). */
 function skip(mxHost: string, answer: { error: Error; bogus: boolean }): DaneDemand {
   const reason = answer.bogus ? 'dnssec-bogus' : 'tlsa-lookup-failed'
   const failure: TlsFailure = { resultType: 'dnssec-invalid', reason, mxHost, cause: answer.error }
   return { kind: 'skip', failure }
+}
+
+function aliasOf(mx: SecureAnswer<MxRecord>): string | undefined {
+  return mx.kind === 'failed' ? undefined : mx.name
 }

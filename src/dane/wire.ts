@@ -3,15 +3,9 @@
  *
  * @module
  */
-import {
-  type Answer,
-  AUTHENTIC_DATA,
-  type DecodedPacket,
-  decode,
-  encode,
-  RECURSION_DESIRED,
-} from 'dns-packet'
+import type { Answer, DecodedPacket } from 'dns-packet'
 import { DnsError } from './dns-error.js'
+import { dnsPacket } from './dns-packet.js'
 import type { RecordData } from './secure-answer.js'
 
 export type QueryType = keyof RecordData | 'NS'
@@ -49,6 +43,7 @@ const EXTENDED_ERROR = 15
  */
 export function encodeQuery({ name, type }: Query, id: number): Buffer {
   if (!isName(name)) throw new DnsError('EBADNAME', { name, type })
+  const { AUTHENTIC_DATA, encode, RECURSION_DESIRED } = dnsPacket()
   return encode({
     type: 'query',
     id,
@@ -80,6 +75,7 @@ function isName(name: string): boolean {
  * question.
  */
 export function decodeReply(bytes: Buffer, id: number, query: Query): Reply | undefined {
+  const { decode } = dnsPacket()
   let packet: DecodedPacket
   try {
     packet = decode(bytes)

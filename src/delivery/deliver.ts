@@ -40,7 +40,8 @@ export interface DeliveryContext {
    * Records a connection that was opened for an earlier message as the one that this message is
    * sent on.
    *
-   * @throws as {@link assertCurrent} does
+   * @throws as {@link assertCurrent} does; MtaStsError `ECONNECTION` when the connection leads to
+   * another host than the candidate, or has not proved what it must: open a new one then
    */
   use(connection: SmtpConnection): void
   /**
@@ -88,9 +89,10 @@ export interface DeliverySteps {
     changes: CandidateChanges | undefined,
   ): Promise<SmtpConnection>
   /**
-   * Counts a session of an earlier delivery under this delivery's policy, if that is another one
+   * Counts a session of an earlier delivery under this delivery's policy, if that is another one.
+   * Throws unless the connection has proved what the candidate must
    */
-  reuse(connection: SmtpConnection, security: Candidate['security'] | undefined): void
+  reuse(connection: SmtpConnection, candidate: Candidate): void
   /** Ends the delivery between two steps */
   signal?: AbortSignal | undefined
 }
@@ -215,15 +217,22 @@ class CandidateLoop<T> implements DeliveryContext {
       connection.close()
       this.assertCurrent()
     }
-    this.#record.connected(connection)
-    return connection
+    return this.#take(connection)
   }
 
   use(connection: SmtpConnection): void {
+    if (!this.#candidate) throw new TypeError('use() belongs to an attempt that is under way')
     this.assertCurrent()
+    this.#steps.reuse(connection, this.#candidate)
     for (const failure of connection.failures) this.note(failure)
-    this.#steps.reuse(connection, this.#candidate?.security)
+    this.#take(connection)
+  }
+
+  /** The policy may change during each wait of a message that is sent on the connection. */
+  #take(connection: SmtpConnection): SmtpConnection {
+    connection.checkBy(() => this.assertCurrent())
     this.#record.connected(connection)
+    return connection
   }
 
   async run(attempt: Attempt<T>): Promise<LoopEnd<T>> {

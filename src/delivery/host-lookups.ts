@@ -8,6 +8,7 @@ import type { Dane, DaneHost } from '../dane/dane.js'
 import type { SecureAnswer } from '../dane/secure-answer.js'
 import type { Resolver } from '../dns/resolver.js'
 import { Answers, Lookups, type MxRecord, REUSE } from '../dns/shared-lookups.js'
+import { referenceNames } from '../tls/security.js'
 
 /** The answer to an MX lookup; only DANE sets `secure` and `name`. */
 export type MxAnswer = Awaited<ReturnType<Lookups['mx']>> | SecureAnswer<MxRecord>
@@ -72,9 +73,11 @@ export class HostLookups {
     // Even a sender that is always busy must see new TLSA records
     if (performance.now() - this.#daneSince > REUSE) this.#forgetDaneHosts()
     const hosts = this.#daneHosts
-    const key = `${mxHost} ${domain} ${port} ${mx.kind !== 'failed' && mx.secure}`
+    // Domains share the lookups of a host where they would be the same
+    const isSecure = mx.kind !== 'failed' && mx.secure
+    const key = [mxHost, port, isSecure, dane.required(domain), dane.excepted(domain)].join(' ')
     const known = hosts.get(key)
-    if (known) return known
+    if (known) return forDomain(await known, domain, mx)
     if (hosts.size === 0) this.#daneSince = performance.now()
     const asked = dane.host(mxHost, { domain, mx, port, dnsTimeout, blockedAddresses })
     hosts.set(key, asked)
@@ -114,4 +117,14 @@ function isConclusive({ addresses, demand }: DaneHost): boolean {
 
 function isSecureAnswer(answer: MxAnswer): answer is SecureAnswer<MxRecord> {
   return answer.kind === 'failed' ? 'bogus' in answer : 'secure' in answer
+}
+
+/** Returns what was looked up of a host for another domain of it: only the names differ. */
+function forDomain(host: DaneHost, domain: string, mx: SecureAnswer<MxRecord>): DaneHost {
+  const { demand } = host
+  if (demand.kind !== 'dane') return host
+  const { proof } = demand
+  const alias = mx.kind === 'failed' ? undefined : mx.name
+  const names = referenceNames(proof.base, domain, alias)
+  return { ...host, demand: { ...demand, proof: { ...proof, names } } }
 }

@@ -13,7 +13,7 @@ import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
 import { checkOpenOptions } from '../smtp/hello.js'
 import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
-import type { Security } from '../tls/security.js'
+import { includesProofs, type Security } from '../tls/security.js'
 import { assess, type DaneJudge, type Judgement } from '../tls/verdict.js'
 import type { CandidateChanges } from './deliver.js'
 import type { Candidate } from './plan.js'
@@ -28,15 +28,22 @@ export interface OpenerOptions {
   brokenTls: BrokenTls
   /** Judges proofs by DANE; undefined without the option `dane` */
   judgeDane?: DaneJudge | undefined
-  /** The policies under which each open connection's session was published */
-  counted: WeakMap<SmtpConnection, Set<string>>
+  opened: WeakMap<SmtpConnection, Opened>
+}
+
+/** What is known of an open connection. */
+export interface Opened {
+  /** The proofs that were demanded when it was opened */
+  security: Security
+  /** The policies under which its session was published */
+  policies: Set<string>
 }
 
 /** Opens connections for one delivery. */
 export class Opener {
   readonly #record: DeliveryRecord
   readonly #connect: Connect
-  readonly #counted: OpenerOptions['counted']
+  readonly #opened: OpenerOptions['opened']
   readonly #judgeDane: DaneJudge | undefined
   readonly #brokenTls: BrokenTls
   /** Remaining milliseconds; only connecting counts */
@@ -45,11 +52,11 @@ export class Opener {
   readonly #unreachable = new Set<string>()
 
   constructor(record: DeliveryRecord, options: OpenerOptions) {
-    const { connect, deliveryTimeout, counted, judgeDane, brokenTls } = options
+    const { connect, deliveryTimeout, opened, judgeDane, brokenTls } = options
     this.#brokenTls = brokenTls
     this.#record = record
     this.#connect = connect
-    this.#counted = counted
+    this.#opened = opened
     this.#judgeDane = judgeDane
     this.#left = deliveryTimeout
   }
@@ -102,7 +109,7 @@ export class Opener {
           onUnreachable: (address) => this.#unreachable.add(key(address)),
         },
       )
-      this.#counted.set(connection, new Set([this.#record.policyKey]))
+      this.#opened.set(connection, { security, policies: new Set([this.#record.policyKey]) })
       this.#noteOthers(refused, connection.failures[0])
       return connection
     } catch (error) {
@@ -120,11 +127,23 @@ export class Opener {
     for (const failure of failures) if (failure !== last) this.#record.note(failure)
   }
 
-  /** Publishes the session of a reused connection once for each policy. */
-  readonly reuse = (connection: SmtpConnection, security: Security | undefined): void => {
-    const { mxHost, address, socket, failures } = connection
+  /**
+   * Publishes the session of a reused connection once for each policy.
+   *
+   * @throws MtaStsError `ECONNECTION` unless it leads to the candidate, and has proved what it must
+   */
+  readonly reuse = (connection: SmtpConnection, { mxHost, security }: Candidate): void => {
+    const { address, socket, failures, tls } = connection
     const { policyKey } = this.#record
-    const policies = this.#counted.get(connection)
+    const { policies, security: own } = this.#opened.get(connection) ?? {}
+    const isProved =
+      security.level === 'authenticated'
+        ? includesProofs(own, security.proofs)
+        : security.level === 'opportunistic' || tls !== false
+    if (connection.mxHost !== mxHost || !isProved) {
+      const message = `The connection to ${connection.mxHost} has not proved what this delivery to ${mxHost} demands: open a new one`
+      throw new MtaStsError(message, 'ECONNECTION')
+    }
     if (policies?.has(policyKey)) return
     policies?.add(policyKey)
     const [failure] = failures

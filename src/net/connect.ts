@@ -82,8 +82,12 @@ export function connectFirst(
   options: ConnectOptions,
 ): Promise<Connected> {
   const failed: Array<{ target: ConnectTarget; error: Error }> = []
-  const giveUp = new AbortController()
-  const release = onAbort(options.signal, () => giveUp.abort(options.signal?.reason))
+  // One address alone needs no signal of its own
+  const giveUp = targets.length > 1 ? new AbortController() : undefined
+  const signal = giveUp?.signal ?? options.signal
+  const release = giveUp
+    ? onAbort(options.signal, () => giveUp.abort(options.signal?.reason))
+    : () => undefined
 
   return new Promise<Connected>((resolve, reject) => {
     let begun = 0
@@ -93,14 +97,14 @@ export function connectFirst(
       release()
       settle()
       // Where one address was tried, there is nothing to give up
-      if (begun > 1) giveUp.abort()
+      if (begun > 1) giveUp?.abort()
     }
     const beginNext = () => {
       clearTimeout(timer)
       const target = targets[begun++]
       if (!target) return
       if (begun < targets.length) timer = setTimeout(beginNext, ATTEMPT_DELAY)
-      connectOne(target, { ...options, signal: giveUp.signal }).then(
+      connectOne(target, { ...options, signal }).then(
         (socket) => {
           const dead = new Set(failed.map((entry) => entry.target))
           const remaining = targets.filter((other) => other !== target && !dead.has(other))

@@ -4,6 +4,7 @@
  * @module
  */
 import { createRequire } from 'node:module'
+import { missingPackage } from '../errors.js'
 
 /** The part of Nodemailer that is used. */
 export interface Nodemailer {
@@ -20,13 +21,24 @@ export type Logger = Record<
 
 /** Returns the Nodemailer that is installed beside this package. */
 export function loadNodemailer(): Nodemailer {
-  return isCommonJs() ? require('nodemailer') : required('nodemailer')
+  return loaded(() => (isCommonJs() ? require('nodemailer') : required('nodemailer')))
 }
 
 export function loadGetLogger(): GetLogger {
-  return isCommonJs()
-    ? require('nodemailer/lib/shared/index.js').getLogger
-    : required('nodemailer/lib/shared/index.js').getLogger
+  return loaded(() =>
+    isCommonJs()
+      ? require('nodemailer/lib/shared/index.js').getLogger
+      : required('nodemailer/lib/shared/index.js').getLogger,
+  )
+}
+
+/** @throws MtaStsError of code `EPEER` if Nodemailer is not installed */
+function loaded<T>(load: () => T): T {
+  try {
+    return load()
+  } catch (cause) {
+    throw missingPackage('mta-sts/nodemailer', 'nodemailer', cause)
+  }
 }
 
 /** The published program is CommonJS: a written-out `require` is seen by whoever bundles it. */

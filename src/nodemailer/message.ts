@@ -12,6 +12,9 @@ import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
 import { streamError } from '../smtp/data.js'
+import { dsnParameters } from '../smtp/envelope.js'
+import { StuffedMessage } from '../smtp/stuffing.js'
+import { composeAtOnce } from './compose.js'
 import type { MailNode, MailToSend } from './types.js'
 
 type MimeNode = MailNode
@@ -23,12 +26,16 @@ export class Message {
   readonly signal: AbortSignal | undefined
   /** With all recipients */
   readonly envelope: ReturnType<MimeNode['getEnvelope']>
-  readonly #mail: MailToSend
+  readonly #dsn: SmtpEnvelope['dsn']
   readonly #isRaw: boolean
   #release = () => {}
 
+  /** @throws SmtpError `EENVELOPE` for DSN options that no host can get */
   constructor(mail: MailToSend) {
-    this.#mail = mail
+    const { data } = mail
+    this.#dsn = dsnOf(data.dsn || ofEnvelope(data, 'dsn'))
+    // Before any connection
+    dsnParameters(this.#dsn)
     // Addresses are parsed for it: once, and not for every domain and attempt
     this.envelope = mail.message.getEnvelope()
     this.#isRaw = mail.data.raw !== undefined
@@ -50,16 +57,20 @@ export class Message {
 
   /** Returns the envelope for these recipients. */
   envelopeFor(recipients: readonly string[], { content, size }: Body): SmtpEnvelope {
-    const { dsn } = this.#mail.data
     return {
       from: this.envelope.from,
       to: recipients,
-      // A message that Nodemailer composes is 7-bit; one that comes whole may be anything
-      use8BitMime: content instanceof Readable ? this.#isRaw : !isAscii(content),
+      use8BitMime: this.#may8Bit(content),
       ...(size === undefined ? {} : { size }),
-      ...(dsn === undefined ? {} : { dsn: dsnOf(dsn) }),
+      ...(this.#dsn === undefined ? {} : { dsn: this.#dsn }),
       ...(this.demand === 'require' ? { requireTls: true } : {}),
     }
+  }
+
+  /** A message that Nodemailer composes is 7-bit; one that comes whole may be anything. */
+  #may8Bit(content: Body['content']): boolean {
+    if (content instanceof Readable) return this.#isRaw
+    return !(content instanceof StuffedMessage ? content.isAscii : isAscii(content))
   }
 
   /** Returns the body for one attempt; ends the delivery when it cannot be read any more. */
@@ -73,15 +84,18 @@ export class Message {
 }
 
 /** Returns delivery status options by their SMTP names (RFC 3461); Nodemailer has its own, too. */
-function dsnOf(dsn: object): NonNullable<SmtpEnvelope['dsn']> {
+function dsnOf(dsn: unknown): SmtpEnvelope['dsn'] {
+  if (!dsn) return undefined
+  // Anything wrong is refused by dsnParameters
+  if (typeof dsn !== 'object') return dsn as object
   const { ret, return: returned, envid, id, notify, orcpt, recipient } = dsn as DsnOptions
   const asked = String(ret ?? returned ?? '').toUpperCase()
-  // Anything else is refused where the envelope is written
   const part = asked === '' ? undefined : (RETURNED[asked] ?? (asked as 'FULL'))
   const original = recipient ?? orcpt
+  const name = envid ?? id
   return {
     ...(part === undefined ? {} : { ret: part }),
-    ...(envid === undefined && id === undefined ? {} : { envid: String(envid ?? id) }),
+    ...(name === undefined ? {} : { envid: typeof name === 'number' ? `${name}` : name }),
     ...(notify === undefined ? {} : { notify }),
     ...(original === undefined ? {} : { orcpt: original }),
   }
@@ -91,6 +105,11 @@ type DsnOptions = NonNullable<SmtpEnvelope['dsn']> & {
   return?: string
   id?: string
   recipient?: string
+}
+
+/** Returns a field that Nodemailer also takes in the envelope of a message. */
+function ofEnvelope({ envelope }: Pick<MailToSend['data'], 'envelope'>, field: string): unknown {
+  return envelope ? Reflect.get(Object(envelope), field) : undefined
 }
 
 const RETURNED: Record<string, 'HDRS' | 'FULL'> = {
@@ -111,20 +130,21 @@ const OWN_FAULTS = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM', 'EFILEACCESS', '
 
 /** The parts of a mail that say what it asks of TLS. */
 interface MailAsking {
-  data?: { requireTLSExtensionEnabled?: unknown }
+  data?: Pick<MailToSend['data'], 'requireTLSExtensionEnabled' | 'envelope'>
   message: { getHeader?(name: string): unknown }
 }
 
 /** Returns what a mail asks of TLS itself: RFC 8689 §2 and §3; REQUIRETLS wins where both are asked for. */
 export function demandOf({ data, message }: MailAsking): TlsDemand {
-  if (data?.requireTLSExtensionEnabled) return 'require'
+  const field = 'requireTLSExtensionEnabled'
+  if (data && (data[field] || ofEnvelope(data, field))) return 'require'
   const header: unknown = message.getHeader?.('TLS-Required')
   return typeof header === 'string' && /^\s*no\s*$/i.test(header) ? 'optional' : 'policy'
 }
 
 /** The body of a message for one attempt. */
 export interface Body {
-  content: Uint8Array | Readable
+  content: Uint8Array | Readable | StuffedMessage
   /** In bytes; undefined for a stream */
   size?: number
 }
@@ -142,7 +162,7 @@ export class MessageSource {
   readonly #message: MimeNode
   readonly #hasStream: boolean
   #reading: Promise<void> | undefined
-  #copy: Uint8Array | undefined
+  #copy: Body | undefined
   #error: Error | undefined
   #begun = false
 
@@ -153,18 +173,34 @@ export class MessageSource {
 
   /**
    * Reads the message into memory: the whole of it with `whole`, so that any number of deliveries
-   * can send it, else only a small one. Never rejects.
+   * can send it, else only a small one. Never rejects; undefined: there is nothing to wait for.
    */
-  prepare({ whole = false } = {}): Promise<void> {
-    this.#reading ??= this.#read(whole)
+  prepare({ whole = false } = {}): Promise<void> | undefined {
+    if (this.#copy) return undefined
+    if (!this.#reading) {
+      this.#copy = this.#composed(whole)
+      if (this.#copy) return undefined
+      this.#reading = this.#read(whole)
+    }
     return this.#reading
+  }
+
+  #composed(whole: boolean): Body | undefined {
+    try {
+      const bytes = composeAtOnce(this.#message, whole ? Number.POSITIVE_INFINITY : SMALL)
+      return bytes && bodyOf([bytes], whole)
+    } catch {
+      // The stream ends with the same error
+      return undefined
+    }
   }
 
   async #read(whole: boolean): Promise<void> {
     if (!whole && this.#hasStream) return
     try {
       const stream = this.#message.createReadStream()
-      this.#copy = await readUpTo(whole ? Number.POSITIVE_INFINITY : SMALL, stream)
+      const chunks = await readUpTo(whole ? Number.POSITIVE_INFINITY : SMALL, stream)
+      this.#copy = chunks && bodyOf(chunks, whole)
     } catch (error) {
       // Without a stream of the user's, the attempt reads it again and ends with the same error
       if (this.#hasStream) this.#error = streamError('API', error)
@@ -180,7 +216,7 @@ export class MessageSource {
    */
   open(): Body {
     if (this.#error) throw this.#error
-    if (this.#copy) return { content: this.#copy, size: this.#copy.length }
+    if (this.#copy) return this.#copy
     if (!this.#hasStream) return { content: this.#message.createReadStream() }
     if (this.#begun) {
       throw new MtaStsError(
@@ -197,13 +233,24 @@ export class MessageSource {
   }
 }
 
+/** Returns the body for one delivery, or with `shared` for any number of them. */
+function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
+  if (shared) {
+    const content = new StuffedMessage(chunks)
+    return { content, size: content.size }
+  }
+  const [only] = chunks
+  const content = only && chunks.length === 1 ? only : Buffer.concat(chunks)
+  return { content, size: content.length }
+}
+
 /** Reads a stream that ends within so many bytes; undefined for a longer one. */
-function readUpTo(max: number, stream: Readable): Promise<Uint8Array | undefined> {
+function readUpTo(max: number, stream: Readable): Promise<Uint8Array[] | undefined> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     stream.on('error', reject)
-    stream.once('end', () => resolve(size <= max ? Buffer.concat(chunks) : undefined))
+    stream.once('end', () => resolve(size <= max ? chunks : undefined))
     stream.once('close', () => reject(new Error('The message was closed before its end')))
     stream.on('data', (chunk: Buffer | string) => {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk

@@ -12,7 +12,7 @@ import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { isTooManyConnections } from '../smtp/reply.js'
-import type { Proof, Security } from '../tls/security.js'
+import { includesProofs, type Security } from '../tls/security.js'
 
 /** Bounds of a {@link SessionPool}. */
 export interface PoolLimits {
@@ -162,12 +162,9 @@ export class SessionPool {
     const host = this.#host(mxHost)
     this.#open++
     host.open++
-    const opening = new AbortController()
-    const end = () => opening.abort(this.forced.aborted ? closedError() : signal?.reason)
-    this.forced.addEventListener('abort', end, { once: true })
-    signal?.addEventListener('abort', end, { once: true })
+    const opening = signal && eitherOf(this.forced, signal)
     try {
-      const connection = await open(opening.signal)
+      const connection = await open(opening?.signal ?? this.forced)
       if (this.forced.aborted) {
         connection.close()
         throw closedError()
@@ -182,10 +179,10 @@ export class SessionPool {
         host.limit = others
         return undefined
       }
-      throw error
+      // Each message has an error of its own
+      throw this.forced.aborted && error === this.forced.reason ? closedError() : error
     } finally {
-      this.forced.removeEventListener('abort', end)
-      signal?.removeEventListener('abort', end)
+      opening?.release()
     }
   }
 
@@ -313,6 +310,18 @@ export class SessionPool {
   }
 }
 
+/** A signal that is aborted with either of two. */
+function eitherOf(one: AbortSignal, other: AbortSignal) {
+  const controller = new AbortController()
+  const releases = [one, other].map((signal) =>
+    onAbort(signal, () => controller.abort(signal.reason)),
+  )
+  const release = () => {
+    for (const each of releases) each()
+  }
+  return { signal: controller.signal, release }
+}
+
 /** A new error for each message. */
 export function closedError(): MtaStsError {
   return new MtaStsError('The transport was closed', 'ECONNECTION')
@@ -328,24 +337,13 @@ function fits({ connection, security }: Kept, candidate: Candidate): boolean {
   if (connection.closed || port !== connection.port) return false
   if (!addresses.includes(connection.address)) return false
   if (security === candidate.security) return true
-  if (isDeepStrictEqual(security, candidate.security)) return true
-  return connection.failures.length === 0 && provesEnough(security, candidate.security)
+  if (connection.failures.length === 0 && provesEnough(security, candidate.security)) return true
+  return isDeepStrictEqual(security, candidate.security)
 }
 
 /** Whether what one connection had to prove includes all that another would have to. */
 function provesEnough(own: Security, asked: Security): boolean {
-  if (own.level !== 'authenticated') return false
-  const given = (proof: Proof) => own.proofs.some((one) => isSameProof(one, proof))
-  if (asked.audit && !given(asked.audit)) return false
-  return asked.level !== 'authenticated' || asked.proofs.every(given)
+  const proofs = asked.level === 'authenticated' ? asked.proofs : []
+  const all = asked.audit ? [...proofs, asked.audit] : proofs
+  return own.level === 'authenticated' && includesProofs(own, all)
 }
-
-/** Whether two proofs are the same. DANE-EE ignores the names, which differ by domain (RFC 7672 §3.1.1). */
-function isSameProof(own: Proof, asked: Proof): boolean {
-  if (own.by === 'sts' || asked.by === 'sts') return own.by === asked.by
-  const isNamed = asked.tlsa.some(({ usage }) => usage !== DANE_EE)
-  if (isNamed && !isDeepStrictEqual(own.names, asked.names)) return false
-  return own.base === asked.base && isDeepStrictEqual(own.tlsa, asked.tlsa)
-}
-
-const DANE_EE = 3

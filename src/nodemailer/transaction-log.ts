@@ -6,6 +6,7 @@
  */
 import { Readable, Transform } from 'node:stream'
 import type { SmtpLog } from '../smtp/connection.js'
+import { StuffedMessage } from '../smtp/stuffing.js'
 import type { StsOptions } from './core.js'
 import { type Logger, loadGetLogger } from './load-nodemailer.js'
 
@@ -16,6 +17,8 @@ export interface TransactionLogOptions extends Pick<StsOptions, 'logger'> {
   /** Logs the dialogue: commands and replies */
   transactionLog?: boolean | undefined
 }
+
+type Content = Uint8Array | Readable | StuffedMessage
 
 /** Logs the sessions of one transport. */
 export class TransactionLogger {
@@ -40,13 +43,13 @@ export class TransactionLogger {
   }
 
   /** Returns the body; with `debug` it is logged while it is read. */
-  body(content: Uint8Array | Readable): Uint8Array | Readable {
+  body(content: Content): Content {
     const logger = this.#logger
     if (!this.#debug || !logger) return content
     const log = (chunk: Uint8Array) =>
       void logger.debug({ tnx: 'message' }, '%s', Buffer.from(chunk).toString('latin1'))
     if (!(content instanceof Readable)) {
-      log(content)
+      for (const block of content instanceof StuffedMessage ? content.blocks : [content]) log(block)
       return content
     }
     return content.pipe(

@@ -223,7 +223,8 @@ class MtaStsTransport extends EventEmitter {
     { group, message }: Share,
   ): Promise<SendResult> {
     const { signal } = message
-    await this.#prepare(message)
+    const preparing = this.#prepare(message)
+    if (preparing) await preparing
     for (let fresh = false; ; fresh = true) {
       const { connection, reused } = await this.#pool.acquire(candidate, {
         open: (ending) =>
@@ -253,9 +254,11 @@ class MtaStsTransport extends EventEmitter {
     }
   }
 
-  /** Waits for the content, which may come from a stream that stalls. */
-  #prepare({ source, signal }: Message): Promise<void> {
-    const ready = unlessAborted(source.prepare(), this.#pool.forced, closedError)
+  /** Waits for the content, which may come from a stream that stalls; undefined: it is there. */
+  #prepare({ source, signal }: Message): Promise<void> | undefined {
+    const preparing = source.prepare()
+    if (!preparing) return undefined
+    const ready = unlessAborted(preparing, this.#pool.forced, closedError)
     return signal ? unlessAborted(ready, signal, () => signal.reason) : ready
   }
 }

@@ -135,9 +135,7 @@ async function optionsOf(settings: PluginSettings, logger: Logger): Promise<MtaS
     const [{ dane: makeDane }, { dnssecResolver }] = await Promise.all([
       import('../dane/create.js'),
       import('../dane/dnssec-resolver.js'),
-    ]).catch((cause) => {
-      throw missing('DANE', 'dns-packet', cause)
-    })
+    ])
     options.dane = makeDane({ resolver: dnssecResolver(dane) })
   }
   return options

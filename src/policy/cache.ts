@@ -58,6 +58,9 @@ interface InFlight {
   result: Promise<PolicyLookup>
 }
 
+/** Runs work that uses the network, and returns its result. */
+type InPlace = <T>(work: () => Promise<T>) => Promise<T>
+
 /** Resolution of `usedAt`: updating it at every use would be slow. */
 const USE_PRECISION = 60_000
 
@@ -70,6 +73,8 @@ export class PolicyCache {
   readonly #slots: Slots
   /** At most one for each domain, for everything that takes time: store, TXT, GET */
   readonly #inFlight = new Map<string, InFlight>()
+  /** Domains whose recheck waits for a place */
+  readonly #rechecks = new Set<string>()
   /** Number of background tasks under way */
   #backgroundTasks = 0
   /** As the signal says: reading it for every answer takes longer */
@@ -180,22 +185,20 @@ export class PolicyCache {
    */
   async renew(policyDomain: string): Promise<Renewal> {
     let renewal: Renewal = 'kept'
-    for (let other = this.#inFlight.get(policyDomain); other; ) {
-      await this.#settled(other)
-      other = this.#inFlight.get(policyDomain)
-    }
     const work = async () => {
       const { network, store } = this.#options
       const ttl = 2 * (network.dnsTimeout + network.fetchTimeout)
-      await this.#slots.run('background', () =>
-        store.locked(`refresh:${policyDomain}`, ttl, async () => {
-          renewal = await this.#updater.renew(policyDomain)
-        }),
-      )
+      await store.locked(`refresh:${policyDomain}`, ttl, async () => {
+        renewal = await this.#updater.renew(policyDomain)
+      })
       return this.#memory.valid(policyDomain, this.#now())?.lookup ?? noPolicy('expired')
     }
     try {
-      if (!this.#closing.aborted) await this.#share(policyDomain, 'pass', work)
+      while (!this.#closing.aborted) {
+        const other = this.#inFlight.get(policyDomain)
+        if (other) await this.#settled(other)
+        else if (await this.#shareInBackground(policyDomain, 'pass', work)) break
+      }
     } catch {
       // Interrupted by closing
       return 'failed'
@@ -223,31 +226,57 @@ export class PolicyCache {
   }
 
   #recheckInBackground(policyDomain: string): void {
-    if (this.#inFlight.has(policyDomain)) return
-    this.#runInBackground(
-      this.#share(policyDomain, 'lookup', () => this.#look(policyDomain, 'recheck', 'background')),
-    )
+    if (this.#inFlight.has(policyDomain) || this.#rechecks.has(policyDomain)) return
+    this.#rechecks.add(policyDomain)
+    const look = () => this.#look(policyDomain, 'recheck', (work) => work())
+    this.#runInBackground(this.#shareInBackground(policyDomain, 'lookup', look))
   }
 
-  /** Looks a domain up: rechecks its policy, or discovers one when none is cached. */
+  /**
+   * Waits for a place, and only then begins the work on the domain: a delivery must not wait in
+   * line with it. Resolves to false when other work on the domain has begun meanwhile.
+   */
+  #shareInBackground(
+    policyDomain: string,
+    purpose: InFlight['purpose'],
+    work: () => Promise<PolicyLookup>,
+  ): Promise<boolean> {
+    return this.#slots.run('background', async () => {
+      this.#rechecks.delete(policyDomain)
+      if (this.#inFlight.has(policyDomain)) return false
+      await this.#share(policyDomain, purpose, work)
+      return true
+    })
+  }
+
+  /**
+   * Looks a domain up: rechecks its policy, or discovers one when none is cached.
+   *
+   * @param inPlace runs what uses the network, once there is a place for it
+   */
   async #look(
     policyDomain: string,
     occasion: Occasion,
-    urgency: 'delivery' | 'background' = 'delivery',
+    inPlace: InPlace = this.#inPlace,
   ): Promise<PolicyLookup> {
     const cached = this.#memory.valid(policyDomain, this.#now())
-    if (cached === undefined) return this.#learn(policyDomain)
-    const update = await this.#slots.run(urgency, () =>
-      this.#updater.update(policyDomain, cached, { occasion }),
-    )
+    if (cached === undefined) return this.#learn(policyDomain, inPlace)
+    const update = await inPlace(() => this.#updater.update(policyDomain, cached, { occasion }))
     if (update.kind === 'fetched') return { ...update.policy.lookup, source: 'network' }
     // The store may still hold a removed policy, if a clock was wrong
-    if (update.kind === 'removed') return this.#learn(policyDomain, { kind: 'nothing' })
-    return update.policy.isValid(this.#now()) ? update.policy.lookup : this.#learn(policyDomain)
+    if (update.kind === 'removed') return this.#learn(policyDomain, inPlace, { kind: 'nothing' })
+    const { policy } = update
+    return policy.isValid(this.#now()) ? policy.lookup : this.#learn(policyDomain, inPlace)
   }
 
+  readonly #inPlace: InPlace = (work) => this.#slots.run('delivery', work)
+
   /** Asks the store, then the domain, when memory has no unexpired policy. */
-  async #learn(policyDomain: string, answer?: StoreAnswer): Promise<PolicyLookup> {
+  async #learn(
+    policyDomain: string,
+    inPlace: InPlace,
+    answer?: StoreAnswer,
+  ): Promise<PolicyLookup> {
     const { store, requireStore } = this.#options
     const now = this.#now()
     const stored = answer ?? (await store.get(policyDomain))
@@ -259,7 +288,7 @@ export class PolicyCache {
       return stored.cached.lookup
     }
     const read = stored.kind === 'nothing' ? stored.stored : undefined
-    const { lookup, failure, ttl } = await this.#slots.run('delivery', () =>
+    const { lookup, failure, ttl } = await inPlace(() =>
       discover(policyDomain, {
         ...this.#options,
         updater: this.#updater,

@@ -1,12 +1,15 @@
 /**
- * A bound on concurrent work. Further work waits in order of arrival; deliveries go before
- * background work.
+ * A bound on concurrent work. Further work waits in order of arrival. Deliveries go before
+ * background work, but a flood of them does not stop it: policies would no longer be renewed.
  *
  * @module
  */
 import { onAbort } from '../net/deadline.js'
 
 export type Urgency = 'delivery' | 'background'
+
+/** While both wait, one place in so many goes to background work. */
+const BACKGROUND_TURN = 4
 
 interface Waiting {
   begin(): void
@@ -18,6 +21,8 @@ export class Slots {
   readonly #lines: Record<Urgency, Waiting[]> = { delivery: [], background: [] }
   readonly #closing: AbortSignal
   readonly #reason: () => Error
+  /** Places that deliveries got while background work waited */
+  #preferred = 0
 
   /** @param closing rejects the waiting work, each with its own error from `reason` */
   constructor(max: number, closing: AbortSignal, reason: () => Error) {
@@ -45,9 +50,16 @@ export class Slots {
   }
 
   #release(): void {
-    const next = this.#lines.delivery.shift() ?? this.#lines.background.shift()
+    const next = this.#next()
     if (next) next.begin()
     else this.#free++
+  }
+
+  #next(): Waiting | undefined {
+    const { delivery, background } = this.#lines
+    const isTurn = background.length === 0 || ++this.#preferred >= BACKGROUND_TURN
+    if (isTurn) this.#preferred = 0
+    return (isTurn ? background.shift() : undefined) ?? delivery.shift() ?? background.shift()
   }
 
   #giveUp(): void {

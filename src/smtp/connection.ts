@@ -11,6 +11,7 @@ import type { TlsFailure } from '../tls/failures.js'
 import type { Proved, Security } from '../tls/security.js'
 import type { Judgement } from '../tls/verdict.js'
 import type { BrokenTls } from './broken-tls.js'
+import type { StuffedMessage } from './stuffing.js'
 
 /** An SMTP host to connect to, with the proof that it must give; a `Candidate` of a plan is one. */
 export interface SmtpTarget {
@@ -122,8 +123,9 @@ export interface SendOptions {
   /** Aborts the sending and closes the connection */
   signal?: AbortSignal | undefined
   /**
-   * Called when the host waits for the message, before its first byte: pass
-   * `context.assertCurrent`. An error that it throws closes the connection and is thrown by `send`
+   * Called after each wait: before MAIL FROM, each group of RCPT, DATA, and the first byte of the
+   * message. An error that it throws closes the connection and is thrown by `send`. Default: the
+   * `assertCurrent` of the delivery that opened the connection, or used it last
    */
   check?: (() => void) | undefined
 }
@@ -162,7 +164,7 @@ export interface SmtpConnection {
    */
   send(
     envelope: SmtpEnvelope,
-    message: string | Uint8Array | Readable,
+    message: string | Uint8Array | Readable | StuffedMessage,
     options?: SendOptions,
   ): Promise<SendResult>
   /**
@@ -170,6 +172,8 @@ export interface SmtpConnection {
    * goes on inside TLS. This object must not be used afterwards.
    */
   handOver(): Socket
+  /** Sets the default of {@link SendOptions.check}. */
+  checkBy(check: () => void): void
   /** Calls back once when the connection has ended or this side starts to end it. */
   onClose(listener: () => void): void
   /** Keeps the process alive again after {@link unref}. */

@@ -1,6 +1,5 @@
 /**
- * The message after 354: dots stuffed (RFC 5321 §4.5.2), and every line end CRLF (§2.3.8). It is
- * read and sent in blocks.
+ * The message after 354, read and sent in blocks.
  *
  * @module
  */
@@ -9,100 +8,14 @@ import { startTimer } from '../net/deadline.js'
 import { textOfThrown } from '../text.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
+import { BLOCK, DotStuffing, FINAL_DOT, StuffedMessage } from './stuffing.js'
 import type { ReplyTimeouts } from './timeouts.js'
-
-const LF = 0x0a
-const CR = 0x0d
-const DOT = 0x2e
-
-/** Bytes collected before they are written: two TLS records. */
-const BLOCK = 32_768
 
 /** Longest wait of a slow stream's bytes for more, in milliseconds. */
 const COLLECTING_TIME = 500
 
-const NOTHING = Buffer.alloc(0)
-const CRLF = Buffer.from('\r\n')
-const FINAL_DOT = Buffer.from('.\r\n')
-
-/** Stuffs dots and converts every line end to CRLF, chunk by chunk. */
-export class DotStuffing {
-  #atLineStart = true
-  /** The last byte was a CR, for which a CRLF was written: a following LF belongs to it */
-  #afterCr = false
-
-  /** Returns the chunk as it must be sent; the same object if nothing changes. */
-  encode(chunk: Uint8Array): Uint8Array {
-    const length = this.#lengthIfChanged(chunk)
-    if (length !== undefined) return this.#copy(chunk, Buffer.allocUnsafe(length))
-    if (chunk.length > 0) {
-      this.#atLineStart = chunk[chunk.length - 1] === LF
-      this.#afterCr = false
-    }
-    return chunk
-  }
-
-  /** Returns the missing part of the last line end; nothing if the message ends with one. */
-  endOfLine(): Uint8Array {
-    return this.#atLineStart ? NOTHING : CRLF
-  }
-
-  /** Returns the length of the chunk as it must be sent; undefined if it does not change. */
-  #lengthIfChanged(chunk: Uint8Array): number | undefined {
-    const { length } = chunk
-    let added = 0
-    let changed = false
-    for (let index = 0; index < length; index++) {
-      const byte = chunk[index] ?? 0
-      // Most bytes are letters
-      if (byte > DOT) continue
-      if (byte === LF) {
-        const afterCr = index === 0 ? this.#afterCr : chunk[index - 1] === CR
-        // A CR that ended the previous chunk already has its LF
-        if (afterCr && index > 0) continue
-        changed = true
-        added += afterCr ? -1 : 1
-      } else if (byte === CR) {
-        if (chunk[index + 1] === LF) continue
-        changed = true
-        added++
-      } else if (byte === DOT && this.#isLineStart(chunk, index)) {
-        changed = true
-        added++
-      }
-    }
-    return changed ? length + added : undefined
-  }
-
-  #isLineStart(chunk: Uint8Array, index: number): boolean {
-    if (index === 0) return this.#atLineStart
-    const before = chunk[index - 1]
-    return before === LF || before === CR
-  }
-
-  #copy(chunk: Uint8Array, out: Buffer): Buffer {
-    let at = 0
-    for (const byte of chunk) {
-      if (byte === LF || byte === CR) {
-        if (byte === CR || !this.#afterCr) {
-          out[at++] = CR
-          out[at++] = LF
-        }
-        this.#afterCr = byte === CR
-        this.#atLineStart = true
-        continue
-      }
-      if (byte === DOT && this.#atLineStart) out[at++] = DOT
-      out[at++] = byte
-      this.#afterCr = false
-      this.#atLineStart = false
-    }
-    return out
-  }
-}
-
 /** A message: text and bytes are sent at once, a stream is read block by block. */
-export type MessageSource = string | Uint8Array | Readable
+export type MessageSource = string | Uint8Array | Readable | StuffedMessage
 
 type BodyTimeouts = Pick<ReplyTimeouts, 'block' | 'message'>
 
@@ -119,6 +32,7 @@ export function sendBody(
   message: MessageSource,
   timeouts: BodyTimeouts,
 ): number | Promise<number> {
+  if (message instanceof StuffedMessage) return sendStuffed(dialogue, message, timeouts.block)
   const body = new Body(dialogue)
   if (isStream(message)) return sendStream(body, message, timeouts)
   const bytes = typeof message === 'string' ? Buffer.from(message) : message
@@ -128,7 +42,33 @@ export function sendBody(
 
 /** Says whether a message is a stream. */
 export function isStream(message: MessageSource): message is Readable {
-  return typeof message !== 'string' && !(message instanceof Uint8Array)
+  return !(
+    typeof message === 'string' ||
+    message instanceof Uint8Array ||
+    message instanceof StuffedMessage
+  )
+}
+
+function sendStuffed(
+  dialogue: SmtpDialogue,
+  { blocks, size }: StuffedMessage,
+  timeout: number,
+): number | Promise<number> {
+  const [only] = blocks
+  if (blocks.length > 1 || !only) return sendEach(dialogue, blocks, timeout).then(() => size)
+  dialogue.writeLast(only, 'message')
+  return size
+}
+
+async function sendEach(
+  dialogue: SmtpDialogue,
+  blocks: readonly Uint8Array[],
+  timeout: number,
+): Promise<void> {
+  for (const [index, block] of blocks.entries()) {
+    if (index === blocks.length - 1) dialogue.writeLast(block, 'message')
+    else if (!dialogue.write(block, 'message')) await dialogue.drained('message', timeout)
+  }
 }
 
 async function sendBlocks(body: Body, bytes: Uint8Array, timeout: number): Promise<number> {

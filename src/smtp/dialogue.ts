@@ -65,8 +65,9 @@ export class SmtpDialogue {
   constructor(socket: Socket, log?: SmtpLog, options: { greeting?: boolean } = {}) {
     this.socket = socket
     this.#log = log
+    // Without a greeting it goes on inside TLS, on a connection for which this is set
     if (options.greeting === false) this.#owed = 0
-    socket.setNoDelay?.(true)
+    else socket.setNoDelay?.(true)
     socket
       .on('data', this.#onData)
       .on('drain', this.#onDrain)

@@ -5,12 +5,14 @@
  */
 import type { Socket } from 'node:net'
 import { onAbort } from '../net/deadline.js'
+import { argumentError } from '../option-checks.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved } from '../tls/security.js'
 import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
 import { isStream, type MessageSource } from './data.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { connectionError, replyError } from './reply.js'
+import { StuffedMessage } from './stuffing.js'
 import { Transaction, type TransactionHost, watchStream } from './transaction.js'
 
 /** Limit of the reply to QUIT, in milliseconds. */
@@ -39,6 +41,7 @@ export class SmtpSession implements SmtpConnection {
   readonly ehlo: readonly string[]
   readonly #dialogue: SmtpDialogue
   readonly #host: TransactionHost
+  #check: (() => void) | undefined
   #busy = false
   /** The last transaction is still open: RSET must precede the next MAIL */
   #mustReset = false
@@ -85,7 +88,7 @@ export class SmtpSession implements SmtpConnection {
       unwatch = watchStream(message, dialogue)
       release = onAbort(signal, () => dialogue.fail(() => abortedError(signal)))
       if (this.#mustReset) await this.#reset()
-      return await transaction.run(message, options.check)
+      return await transaction.run(message, options.check ?? this.#check)
     } finally {
       if (transaction?.open) this.#mustReset = true
       release?.()
@@ -104,6 +107,10 @@ export class SmtpSession implements SmtpConnection {
     socket.unshift(Buffer.from(`220 ${this.mxHost} ready\r\n`))
     this.#ended()
     return socket
+  }
+
+  checkBy(check: () => void): void {
+    this.#check = check
   }
 
   onClose(listener: () => void): void {
@@ -163,8 +170,16 @@ export class SmtpSession implements SmtpConnection {
 }
 
 /** Returns the size of a message in bytes, if known; an estimate is enough (RFC 1870 §5). */
-function sizeOf({ size }: SmtpEnvelope, message: MessageSource): number | undefined {
-  if (isStream(message)) return size
+function sizeOf(envelope: SmtpEnvelope, message: MessageSource): number | undefined {
+  const call = 'SmtpConnection.send()'
+  if (typeof envelope !== 'object' || envelope === null) {
+    throw argumentError([call, 'envelope'], 'must be an object', envelope)
+  }
+  if (isStream(message)) {
+    if (typeof message?.pipe === 'function') return envelope.size
+    throw argumentError([call, 'message'], 'must be a string, a Uint8Array or a stream', message)
+  }
+  if (message instanceof StuffedMessage) return message.size
   return typeof message === 'string' ? Buffer.byteLength(message) : message.byteLength
 }
 

@@ -65,20 +65,20 @@ export class Transaction {
   ) {
     this.#dialogue = dialogue
     this.#host = host
-    this.#to = [...envelope.to]
     this.#commands = envelopeCommands(envelope, size, host)
+    this.#to = [...envelope.to]
     this.#refusals = this.#commands.recipients.map(({ error }) => error)
   }
 
   /**
-   * @param check called before the first byte of the message; an error that it throws ends the
-   * connection
+   * @param check called before each group of commands, and before the first byte of the message; an
+   * error that it throws ends the connection
    * @throws SmtpError, with each recipient's outcome if the host replied
    */
   async run(message: MessageSource, check?: () => void): Promise<SendResult> {
     const begun = performance.now()
     try {
-      await this.#envelope()
+      await this.#envelope(check)
       this.#checkBefore(check)
       const sent = performance.now()
       const { timeouts } = this.#host
@@ -104,11 +104,12 @@ export class Transaction {
   }
 
   /** Sends the commands up to the reply 354. */
-  async #envelope(): Promise<void> {
+  async #envelope(check: (() => void) | undefined): Promise<void> {
     for (const group of this.#groups()) {
       const [first] = group
       // No recipient remains
       if (first?.step === 'DATA' && this.#accepted === 0) break
+      this.#checkBefore(check)
       this.#dialogue.send(
         group.map(({ text }) => text),
         first?.step ?? 'MAIL FROM',

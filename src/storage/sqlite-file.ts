@@ -224,7 +224,7 @@ function openError(error: unknown, path: string): MtaStsError {
       return cannotOpen(
         path,
         why,
-        'It must be a file, in a directory that exists, both writable by this process',
+        'It must be a file, in a directory that exists, both writable by this process, on a disk that is not full',
         error,
       )
   }

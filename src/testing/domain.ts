@@ -1,5 +1,5 @@
 /**
- * A recipient domain: its TXT record, its policy and policy host, its MX records, what arrived.
+ * A recipient domain: its TXT record, policy, policy host, MX records and inbox.
  *
  * @module
  */
@@ -15,7 +15,9 @@ import type { MxServer } from './mx-server.js'
 import {
   type Check,
   checkFields,
+  checkName,
   checkSome,
+  isFilledText,
   isText,
   listOf,
   must,
@@ -39,14 +41,14 @@ export interface DomainSetup {
   attacker: () => MxServer
   policyHost: (body: () => string | undefined) => PolicySite
   surroundings: Surroundings
-  /** Throws when mail has gone where it cannot arrive */
+  /** Throws for mail to a domain that was not made, in a strict world */
   check: () => void
 }
 
 const DEFAULT_MAX_AGE = 604_800
 const POLICY = {
   mode: oneOf(['enforce', 'testing', 'none']),
-  patterns: listOf(isText, "['*.example.com']"),
+  patterns: listOf(isFilledText, "['*.example.com']"),
   maxAge: wholeFrom(0),
   body: isText,
   id: must(
@@ -65,7 +67,7 @@ const isMx: Check = (field, value) => {
 }
 const DOMAIN = { ...POLICY, mx: listOf(isMx, "['mx1', 'mx2']") }
 
-/** Throws a TypeError that names what is wrong with the options of a domain. */
+/** Throws a TypeError for wrong options of a domain. */
 export function checkDomainOptions(options: DomainOptions): void {
   checkFields('domain()', options, DOMAIN)
 }
@@ -96,7 +98,7 @@ export class Domain implements MailDomain {
     this.#join()
   }
 
-  /** As it was made: its policy, its record, no faults, no messages. */
+  /** Restores policy and record, and removes faults and messages. */
   reset(): void {
     this.#faults.clear()
     this.#policy = undefined
@@ -115,11 +117,11 @@ export class Domain implements MailDomain {
         : mx.find(({ host }) =>
             [which, `${which}.${this.name}`].some((name) => canonicalName(name) === host.name),
           )
-    if (found === undefined) {
-      const names = mx.map(({ host }) => host.name).join(', ')
-      throw new RangeError(`${this.name} has no MX host ${which}, only: ${names}`)
-    }
-    return found.host
+    if (found !== undefined) return found.host
+    const names = mx.map(({ host }) => host.name)
+    const field = `mx(): the MX host of ${this.name}`
+    if (typeof which === 'string') checkName(field, which, names)
+    throw new TypeError(`${field} must be 0 to ${mx.length - 1}, but it is ${which}`)
   }
 
   /** Whether the host is one of the domain's own. */
@@ -146,7 +148,7 @@ export class Domain implements MailDomain {
       throw new TypeError(`${this.name} has no policy to change: say a mode, or a body`)
     }
     const { id = this.#nextId(), ...rest } = change
-    // A body stands for a whole file: the next change of a field is not one of that file
+    // A body is a whole file: a later change of a field does not keep it
     const { body: _replaced, ...before } = this.#policy ?? {}
     this.#policy = { ...before, ...rest, id }
     this.#records = [`v=STSv1; id=${id};`]
@@ -218,7 +220,7 @@ export class Domain implements MailDomain {
     if (fault === 'null-mx') return [mxRecord(0, '.')]
     if (fault === 'spoofed-mx') return [mxRecord(10, this.#setup.attacker().name)]
     const { mx } = this.#setup
-    // RFC 5321 §5.1: it is its own MX host, and says so by saying nothing
+    // RFC 5321 §5.1: without MX records, it is its own MX host
     if (mx.every(({ host }) => host.name === this.name)) return []
     return mx.map(({ preference, host }) => mxRecord(preference, host.name))
   }

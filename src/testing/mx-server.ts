@@ -1,5 +1,5 @@
 /**
- * An MX host: an SMTP server with STARTTLS on port 25, and whatever is wrong with it.
+ * An MX host: an SMTP server with STARTTLS on port 25, with its faults and rules.
  *
  * @module
  */
@@ -28,10 +28,13 @@ import {
   type Check,
   checkFields,
   checkName,
+  checkNoArguments,
   checkSome,
+  isFilledText,
   isFlag,
-  isText,
   listOf,
+  must,
+  shown,
   wholeFrom,
 } from './named.js'
 import { checkOffers } from './offers.js'
@@ -56,7 +59,7 @@ import {
   Standing,
 } from './standing.js'
 
-/** A recipient whose mail is taken and then bounced. */
+/** Recipients whose mail bounces. */
 export interface Bounce {
   standing: Standing
   options: BounceOptions
@@ -67,31 +70,40 @@ export interface MxServerSetup extends EndpointSetup {
   Session: new (setup: SmtpSessionSetup) => SmtpSession
   /** Rules of the whole world, asked after those of the host */
   worldRules: RuleBook
-  /** What becomes of a message that was taken; resolves before the client has its reply */
+  /** Takes an accepted message; resolves before the client gets its reply */
   onMessage: (message: ReceivedMessage, host: MxServer) => Promise<void>
-  /** Why no mail is taken for a recipient; undefined: it is */
+  /** Returns why mail for a recipient is refused; undefined if it is not */
   stray: (recipient: string) => string | undefined
 }
 
-/** What `world.mx()` takes. */
+/** Options of `world.mx()`. */
 export const MX_OPTIONS = { requireTls: isFlag, ipv6: isFlag }
 
-const LOGIN = { user: isText, pass: isText, accessToken: isText }
+const LOGIN = { user: isFilledText, pass: isFilledText, accessToken: isFilledText }
 const isLogin: Check = (field, value) => {
   checkFields(field, value, LOGIN)
   checkSome(field, value, ['user'])
   checkSome(field, value, ['pass', 'accessToken'])
 }
 
+const WITHOUT_STARTTLS = 'a host with TLS from the first byte on does not have'
+
 const HOST = {
   ...MX_OPTIONS,
   port: wholeFrom(1, 65_535),
   secure: isFlag,
   auth: (field: string, value: unknown): void => {
-    if (Array.isArray(value)) listOf(isLogin, '[]')(field, value)
+    const isList = Array.isArray(value)
+    if (isList) listOf(isLogin, '[]')(field, value)
     else isLogin(field, value)
+    must('a login or more', () => !isList || value.length > 0)(field, value)
   },
   relays: isFlag,
+}
+
+/** Throws a TypeError for wrong options of a smart host. */
+export function checkHostOptions(field: string, options: SmartHostOptions): void {
+  checkFields(field, options, HOST)
 }
 
 export class MxServer extends Endpoint<MxFault> implements MxHost {
@@ -106,7 +118,6 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   constructor(setup: MxServerSetup) {
     super(setup)
-    checkFields(`The options of ${setup.name}`, setup.options, HOST)
     this.#setup = setup
     this.options = setup.options
     this.#port = setup.options.port ?? 25
@@ -118,9 +129,14 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     checkFaultOptions('fails()', options)
     if (typeof fault !== 'object' || fault === null) {
       checkName('fails(): the fault', fault, MX_FAULTS)
+      if (this.#secure && placeOfMxFault(fault).slot === 'starttls') {
+        throw new TypeError(
+          `fails(): ${shown(fault)} is met at STARTTLS, which ${WITHOUT_STARTTLS}`,
+        )
+      }
       return this.addFault(fault, options)
     }
-    checkRule('fails()', fault)
+    this.#checkRule('fails()', fault)
     const rules = sequenceOf(fault)
     const standings: Standing[] = []
     // The newest fault of a place is played first: the first of a sequence is set last
@@ -133,7 +149,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
   rule(rule: Rule): FaultHandle {
     this.surroundings.assertOpen('rule()')
-    checkRule('rule()', rule)
+    this.#checkRule('rule()', rule)
     const { clock, register } = this.surroundings
     const rules = sequenceOf(rule)
     const standings = rules.map((one) => {
@@ -173,7 +189,8 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return standing
   }
 
-  async listen(): Promise<ListeningPort> {
+  async listen(...given: unknown[]): Promise<ListeningPort> {
+    checkNoArguments('listen()', given)
     this.surroundings.assertOpen('listen()')
     const { ports, log, clock } = this.surroundings
     this.#listening ??= Port.open({
@@ -193,11 +210,11 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return this.#listening
   }
 
-  override reset(): void {
+  override reset(...given: unknown[]): void {
+    super.reset(...given)
     this.#rules.clear()
     this.#bounces = []
     this.#offers = []
-    super.reset()
   }
 
   get connections(): MxConnection[] {
@@ -210,7 +227,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return { name, inbox, connections, strays: strays(), explain }
   }
 
-  /** The recipients of a message whose mail bounces, with what is said of them. */
+  /** Returns the options of the bounce of a recipient; undefined: it does not bounce. */
   bounced(recipient: string): BounceOptions | undefined {
     const found = this.#bounces.find(
       ({ standing, options }) => !standing.over && concerns(options.to, recipient),
@@ -273,12 +290,33 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return Object.assign({}, ...inForce.map(({ offers }) => offers))
   }
 
+  get #secure(): boolean {
+    const { secure = this.#port === 465 } = this.options
+    return secure
+  }
+
+  /** Throws a TypeError for a rule that is wrong, or that no session with this host can meet. */
+  #checkRule(field: string, rule: Rule): void {
+    checkRule(field, rule)
+    for (const { at, user } of sequenceOf(rule)) {
+      if ((at === 'auth' || user !== undefined) && this.options.auth === undefined) {
+        const what = at === 'auth' ? 'at "auth"' : 'user'
+        throw new TypeError(
+          `${field}: ${what} is for hosts with logins: world.smartHost(name, { auth: { user, pass } })`,
+        )
+      }
+      if (at === 'starttls' && this.#secure) {
+        throw new TypeError(`${field}: at "starttls" is a stage that ${WITHOUT_STARTTLS}`)
+      }
+    }
+  }
+
   /** Adds rules that take over from each other. */
   #follow(rules: readonly Rule[], standings: readonly Standing[]): FaultHandle {
     for (const [index, standing] of standings.entries()) {
       const rule = rules[index]
       if (rule === undefined) continue
-      // The last that is added is asked first: one that waits does not begin at the same moment
+      // The last one is asked first: a rule that waits must not begin at the same moment
       const begun = () => standings[index - 1]?.spent ?? true
       this.#rules.add(standing, deciding(rule, this.surroundings.random, begun))
     }
@@ -309,7 +347,7 @@ function atConnect(arrival: Arrival): Parameters<RuleBook['ask']>[0] {
   }
 }
 
-/** The bounds of a rule: those it is set with, and how often it is applied. */
+/** The bounds of a rule, with its own `times`. */
 function withTimes({ times }: Rule, options: FaultOptions = {}): FaultOptions {
   return { ...options, times: options.times ?? times }
 }

@@ -1,6 +1,6 @@
 /**
- * Checks of what a test gives. What is wrong is a TypeError that names the field, what it got and
- * what it takes; of a name that is unknown, the nearest one.
+ * Checks of arguments. Their TypeErrors name the field, its value and the accepted values; for an
+ * unknown name, the nearest one.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export function checkKeys(
   value: unknown,
   keys: readonly string[],
 ): asserts value is object {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isOptions(value)) {
     throw new TypeError(`${field} must be an object, but it is ${shown(value)}`)
   }
   for (const key of Object.keys(value)) {
@@ -34,10 +34,27 @@ export function checkKeys(
   }
 }
 
-/** Throws unless a value is what a field takes. */
+/**
+ * Whether a value is an object with fields. A RegExp, a Date or a Map has none of its own: it would
+ * pass as an object without options.
+ */
+export function isOptions(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const parent: unknown = Object.getPrototypeOf(value)
+  const isPlain = parent === null || Object.getPrototypeOf(parent) === null
+  return isPlain || Object.keys(value).length > 0
+}
+
+/** Throws when a call that takes no arguments has one. */
+export function checkNoArguments(call: string, given: readonly unknown[]): void {
+  if (given.length === 0) return
+  throw new TypeError(`${call} takes no arguments, but it has ${given.map(shown).join(', ')}`)
+}
+
+/** Throws unless a value is accepted for a field. */
 export type Check = (field: string, value: unknown) => void
 
-/** Throws unless `value` is an object whose keys are known, and each of its values what it must be. */
+/** Throws unless `value` is an object whose keys are known and whose values are accepted. */
 export function checkFields(
   field: string,
   value: unknown,
@@ -49,14 +66,14 @@ export function checkFields(
   }
 }
 
-/** Throws unless an object has one of these fields: without them it would do nothing. */
+/** Throws unless an object has one of these fields, without which it would have no effect. */
 export function checkSome(field: string, value: object, keys: readonly string[]): void {
   const some = Object.entries(value).some(([key, one]) => keys.includes(key) && one !== undefined)
   if (!some)
     throw new TypeError(`${field} needs one of ${keys.join(', ')}, but it is ${shown(value)}`)
 }
 
-/** Returns a check that says what a value must be. */
+/** Returns a check, with the words for accepted values. */
 export function must(words: string, is: (value: unknown) => boolean): Check {
   return (field, value) => {
     if (!is(value)) throw new TypeError(`${field} must be ${words}, but it is ${shown(value)}`)
@@ -88,27 +105,37 @@ export const wholeFrom = (least: number, most = Number.MAX_SAFE_INTEGER): Check 
   )
 
 export const isText = must('a string', (value) => typeof value === 'string')
+export const isFilledText = must(
+  'a string that is not empty',
+  (value) => typeof value === 'string' && value !== '',
+)
 export const isFlag = must('true or false', (value) => typeof value === 'boolean')
 export const isTextOrPattern = must(
-  'a string or a RegExp',
-  (value) => typeof value === 'string' || value instanceof RegExp,
+  'a string or a RegExp, and not empty',
+  (value) => (typeof value === 'string' && value !== '') || value instanceof RegExp,
 )
 
-/** Whether a text has a string in it, or matches. Where a RegExp is sticky or global, it is not. */
+/** Whether a text contains a string, or matches. Flags g and y of a RegExp are ignored. */
 export function matchesText(wanted: string | RegExp, text: string): boolean {
   if (typeof wanted === 'string') return text.includes(wanted)
   return new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, '')).test(text)
 }
 
-/** Returns the value for a message: JSON where it has one, cut. */
+/** Returns a value for an error: as JSON if possible, cut. */
 export function shown(value: unknown): string {
   if (typeof value === 'function') return 'a function'
-  if (value instanceof RegExp) return String(value)
+  if (typeof value === 'number' || value instanceof RegExp) return String(value)
   try {
-    return escapeRemoteText(JSON.stringify(value) ?? String(value))
+    return escapeRemoteText(JSON.stringify(value, plainly) ?? String(value))
   } catch {
     return typeof value
   }
+}
+
+/** Replaces what JSON writes as null or as {}. */
+function plainly(_key: string, value: unknown): unknown {
+  const isOdd = typeof value === 'number' && !Number.isFinite(value)
+  return isOdd || value instanceof RegExp ? String(value) : value
 }
 
 function unknownOf(value: unknown, names: readonly string[]): string {

@@ -1,13 +1,13 @@
 /**
- * What EHLO offers in place of the usual.
+ * Keywords of EHLO that a test sets.
  *
  * @module
  */
 import type { Offers } from './host-api.js'
-import { checkName, must } from './named.js'
+import { checkName, isOptions, must } from './named.js'
 
-/** The keywords that a host can offer by itself, and that can be taken away from it. */
-const USUAL = [
+/** Keywords of service extensions (IANA, SMTP Service Extensions). */
+const KEYWORDS = [
   'PIPELINING',
   '8BITMIME',
   'SMTPUTF8',
@@ -18,15 +18,31 @@ const USUAL = [
   'ENHANCEDSTATUSCODES',
   'DSN',
   'CHUNKING',
+  'BINARYMIME',
+  'BURL',
+  'DELIVERBY',
+  'FUTURERELEASE',
+  'HELP',
+  'LIMITS',
+  'MT-PRIORITY',
+  'NO-SOLICITING',
+  'RRVS',
+  'VRFY',
 ]
 
-const isParameter = (value: unknown): boolean => typeof value === 'string' || Number.isFinite(value)
+/** RFC 5321 §4.1.1.1: printable characters; several parameters in one string are let pass. */
+const isParameter = (value: unknown): boolean =>
+  typeof value === 'string' ? /^[!-~](?:[ -~]*[!-~])?$/.test(value) : Number.isFinite(value)
 
-/** Throws a TypeError that names what is wrong with the keywords. */
+const isSize = must('true, false, or parameters: a whole number of bytes', (size) =>
+  /^\d+$/.test(String(size)),
+)
+
+/** Throws a TypeError for wrong keywords. */
 export function checkOffers(offers: Offers): void {
   must(
     'an object of keywords, such as { PIPELINING: false }',
-    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    (value) => isOptions(value) && Object.keys(value).length > 0,
   )('offers()', offers)
   for (const [name, value] of Object.entries(offers)) {
     must('a keyword of letters, digits and hyphens', (one) =>
@@ -37,9 +53,13 @@ export function checkOffers(offers: Offers): void {
       (one) =>
         typeof one === 'boolean' ||
         isParameter(one) ||
-        (Array.isArray(one) && one.every(isParameter)),
+        (Array.isArray(one) && one.length > 0 && one.every(isParameter)),
     )(`offers(): ${name}`, value)
-    // What is never offered cannot be taken away
-    if (value === false) checkName('offers(): a keyword', name.toUpperCase(), USUAL)
+    const keyword = name.toUpperCase()
+    if (keyword === 'SIZE' && typeof value !== 'boolean') isSize(`offers(): ${name}`, value)
+    // RFC 5321 §2.2.2: a keyword of one's own begins with X. None is there to be taken away
+    if (value === false || !keyword.startsWith('X')) {
+      checkName('offers(): a keyword', keyword, KEYWORDS)
+    }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The DNS of a mail world in a test's own hands.
+ * The DNS of a mail world, as tests change it.
  *
  * @module
  */
@@ -19,14 +19,19 @@ export interface WorldDnsSetup {
   assertOpen: (what: string) => void
 }
 
+/** RFC 2181 §8 */
+const MAX_TTL = 2 ** 31 - 1
+
 export function worldDns({ assertOpen, zone, port, clock, register }: WorldDnsSetup): WorldDns {
-  return {
+  // Frozen: a misspelt property is an error
+  return Object.freeze({
     port,
     server: `127.0.0.1:${port}`,
     get validating() {
       return zone.dnssec.validating
     },
     set validating(on: boolean) {
+      assertOpen('dns.validating')
       isFlag('dns.validating', on)
       zone.dnssec.validating = on
     },
@@ -36,11 +41,10 @@ export function worldDns({ assertOpen, zone, port, clock, register }: WorldDnsSe
       data: readonly unknown[],
       options: RecordOptions = {},
     ) => {
-      const { ttl, ...bounds } = options
       assertOpen('dns.set()')
       isHostName('dns.set(): the name', name)
-      if (ttl !== undefined) wholeFrom(0)('dns.set(): ttl', ttl)
-      checkBounds('dns.set(): the options', bounds)
+      checkBounds('dns.set(): the options', options, { ttl: wholeFrom(0, MAX_TTL) })
+      const { ttl, ...bounds } = options
       const records = recordsOf(type, data, ttl)
       const standing = new Standing({ title: `${type} ${name}`, clock, options: bounds })
       if (standing.bounded) register.add('dns', standing)
@@ -49,9 +53,10 @@ export function worldDns({ assertOpen, zone, port, clock, register }: WorldDnsSe
       return standing
     },
     unset: (name, type) => {
+      assertOpen('dns.unset()')
       isHostName('dns.unset(): the name', name)
       checkName('dns.unset(): the type', type, RECORD_TYPES)
       zone.unset(plainName(name), type)
     },
-  }
+  } satisfies WorldDns)
 }

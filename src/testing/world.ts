@@ -1,10 +1,10 @@
 /**
- * A mail world: domains, MX hosts, policy hosts, DNS and an authority, all on loopback, and a
- * sender's options that lead there.
+ * A mail world: domains, MX hosts, policy hosts, DNS and an authority on loopback, and options for
+ * senders.
  *
  * @module
  */
-import { promises as dns } from 'node:dns'
+import type { promises as dns } from 'node:dns'
 import type {
   DomainOptions,
   ExposedWorld,
@@ -26,14 +26,15 @@ import type { MxHost, MxOptions, SmartHostOptions } from './host-api.js'
 import { type Inbox, newInbox } from './inbox.js'
 import type { Judged } from './judged.js'
 import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet } from './log.js'
-import { MX_OPTIONS, type MxServer } from './mx-server.js'
-import { checkFields, isFlag, isText, must, shown, wholeFrom } from './named.js'
+import { checkHostOptions, MX_OPTIONS, type MxServer } from './mx-server.js'
+import { checkFields, checkNoArguments, isFlag, must, shown, wholeFrom } from './named.js'
 import { canonicalName } from './names.js'
 import type { Network } from './network.js'
 import { type NodemailerOptions, nodemailerOptions } from './nodemailer-options.js'
 import { Population } from './population.js'
 import { Postman } from './postman.js'
 import { seeded } from './random.js'
+import { worldResolver } from './resolver.js'
 import { type FaultHandle, Standing } from './standing.js'
 import { Strays } from './strays.js'
 import { timers } from './timers.js'
@@ -48,10 +49,10 @@ export interface WorldParts {
   seed: (random: () => number) => void
 }
 
-/** The host that mail is submitted to when none is named. */
+/** The default host for submission. */
 const OWN_SMART_HOST = 'smtp.sender.example'
 
-/** How often it is looked whether a world is idle, in milliseconds. */
+/** Interval of checks whether a world is idle, in milliseconds. */
 const POLL = 5
 
 export class World implements MailWorld {
@@ -94,8 +95,7 @@ export class World implements MailWorld {
       check,
       stray: (recipient) => (parts.options.strict ? this.#strays.of(recipient) : undefined),
     })
-    this.#resolver = new dns.Resolver({ timeout: parts.options.dnsTimeout ?? 500, tries: 2 })
-    this.#resolver.setServers([`127.0.0.1:${dnsServer.port}`])
+    this.#resolver = worldResolver(dnsServer.port, parts.options.dnsTimeout)
   }
 
   domain(name: string, options?: DomainOptions): Domain {
@@ -112,6 +112,7 @@ export class World implements MailWorld {
 
   smartHost(name: string, options?: SmartHostOptions): MxServer {
     this.assertOpen('smartHost()')
+    if (options !== undefined) checkHostOptions('smartHost(): the options', options)
     return this.#population.host(canonicalName(name, 'smartHost(): the name'), options, {
       port: 587,
     })
@@ -202,7 +203,8 @@ export class World implements MailWorld {
     return standing
   }
 
-  verify(): void {
+  verify(...given: unknown[]): void {
+    checkNoArguments('verify()', given)
     const unmet = this.#parts.surroundings.register.unmet()
     const wrong = [
       ...unmet.map((what) => `was set and never met: ${what}`),
@@ -212,19 +214,22 @@ export class World implements MailWorld {
     throw new Error(`${wrong.join('\n')}\n${this.explain()}`)
   }
 
-  async idle(): Promise<void> {
+  async idle(...given: unknown[]): Promise<void> {
+    checkNoArguments('idle()', given)
     do await timers.wait(POLL)
     while (!this.#postman.idle || this.connections.some(isBusy))
   }
 
-  forget(): void {
+  forget(...given: unknown[]): void {
+    checkNoArguments('forget()', given)
     this.#log.entries.length = 0
     this.inbox.length = 0
     this.#population.forget()
   }
 
-  reset(): void {
+  reset(...given: unknown[]): void {
     this.assertOpen('reset()')
+    checkNoArguments('reset()', given)
     const { zone, register } = this.#parts.surroundings
     zone.reset()
     register.clear()
@@ -235,8 +240,9 @@ export class World implements MailWorld {
     this.forget()
   }
 
-  async expose(): Promise<ExposedWorld> {
+  async expose(...given: unknown[]): Promise<ExposedWorld> {
     this.assertOpen('expose()')
+    checkNoArguments('expose()', given)
     const { connect } = this.options()
     const exposed = await exposeWorld({ connect, dnsPort: this.dns.port })
     this.#exposed.add(exposed)
@@ -295,9 +301,17 @@ export class World implements MailWorld {
   }
 }
 
-const WORLD = { name: isText, dnsTimeout: wholeFrom(1), strict: isFlag }
+const WORLD = {
+  name: must('a name without spaces', isEhloName),
+  dnsTimeout: wholeFrom(1),
+  strict: isFlag,
+}
 
-/** Throws a TypeError that names what is wrong with the options of a world. */
+function isEhloName(value: unknown): boolean {
+  return typeof value === 'string' && /^[!-~]+$/.test(value)
+}
+
+/** Throws a TypeError for wrong options of a world. */
 export function checkWorldOptions(options: MailWorldOptions): void {
   checkFields('createMailWorld()', options, WORLD)
 }

@@ -4,26 +4,78 @@
  *
  * @module
  */
-import type { ConnectionOptions, TLSSocket } from 'node:tls'
+import type { ConnectionOptions, PeerCertificate, TLSSocket } from 'node:tls'
 import { builtins } from '../builtins.js'
 import { checkServerIdentity } from './identity.js'
 
 /** On a socket: the host that {@link checkServerIdentity} has found in its certificate. */
 const NAMED = Symbol('host that the certificate names')
 
+/** On trusted roots: the certificates that were found to name a host, by the host. */
+const FOUND = Symbol('certificates that name a host')
+
+/** Hosts whose certificate is remembered. */
+const MAX_HOSTS = 1000
+
 /** Begins a handshake with options of `tlsOptions` or `verifiedTls`. */
 export function connectTls(options: ConnectionOptions): TLSSocket {
-  if (options.checkServerIdentity !== checkServerIdentity) return builtins.tls.connect(options)
   let named: string | undefined
-  const socket = builtins.tls.connect({
+  const socket: TLSSocket = builtins.tls.connect({
     ...options,
     checkServerIdentity(host, cert) {
-      const error = checkServerIdentity(host, cert)
-      named = error === undefined ? host : undefined
-      return error
+      stopReadingOwnOnly(socket)
+      const compare = options.checkServerIdentity ?? checkServerIdentity
+      if (compare !== checkServerIdentity) return compare(host, socket.getPeerCertificate(true))
+      if (!isFound(options.secureContext, host, cert)) {
+        const error = compare(host, cert)
+        // With the chain, as Node has it
+        if (error) return compare(host, socket.getPeerCertificate(true))
+        remember(options.secureContext, host, cert)
+      }
+      named = host
+      return undefined
     },
   })
+  readOwnOnly(socket)
   return Object.defineProperty(socket, NAMED, { get: () => named })
+}
+
+/**
+ * Has Node read the certificate of the peer, and not each one of its chain, to compare the name:
+ * it takes every certificate apart, which costs as much as a third of the handshake.
+ */
+function readOwnOnly(socket: TLSSocket): void {
+  const read = socket.getPeerCertificate
+  Object.defineProperty(socket, 'getPeerCertificate', {
+    value: () => read.call(socket, false),
+    configurable: true,
+  })
+  // Node's listener, which compares, comes first
+  socket.once('secure', () => stopReadingOwnOnly(socket))
+}
+
+function stopReadingOwnOnly(socket: TLSSocket): void {
+  Reflect.deleteProperty(socket, 'getPeerCertificate')
+}
+
+type Found = Map<string, string>
+
+/** Whether a host has shown this certificate before. Its chain and dates are verified each time. */
+function isFound(roots: object | undefined, host: string, cert: PeerCertificate): boolean {
+  const found: Found | undefined = roots && Reflect.get(roots, FOUND)
+  return (
+    found !== undefined &&
+    cert.fingerprint256 !== undefined &&
+    found.get(host) === cert.fingerprint256
+  )
+}
+
+function remember(roots: object | undefined, host: string, cert: PeerCertificate): void {
+  if (!roots || cert.fingerprint256 === undefined) return
+  const found: Found = Reflect.get(roots, FOUND) ?? new Map()
+  if (found.size >= MAX_HOSTS) found.clear()
+  found.set(host, cert.fingerprint256)
+  Object.defineProperty(roots, FOUND, { value: found })
 }
 
 /** Whether the certificate of a finished handshake was found to name this host, and no other was asked for. */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { isDeepStrictEqual } from 'node:util'
 
 /** A TLSA record (RFC 6698 §2.1). */
 export interface TlsaRecord {
@@ -53,3 +54,28 @@ export type DaneProof = Extract<Proof, { by: 'dane' }>
 
 /** The names of the proofs that a connection gave. */
 export type Proved = readonly Proof['by'][]
+
+/** Whether the proofs that a connection had to give include all of these. */
+export function includesProofs(own: Security | undefined, asked: readonly Proof[]): boolean {
+  const given = own?.level === 'authenticated' ? own.proofs : []
+  return asked.every((proof) => given.some((one) => isSameProof(one, proof)))
+}
+
+/** Whether two proofs are the same. DANE-EE ignores the names, which differ by domain (RFC 7672 §3.1.1). */
+function isSameProof(own: Proof, asked: Proof): boolean {
+  if (own.by === 'sts' || asked.by === 'sts') return own.by === asked.by
+  const isNamed = asked.tlsa.some(({ usage }) => usage !== DANE_EE)
+  if (isNamed && !isDeepStrictEqual(own.names, asked.names)) return false
+  if (own.base !== asked.base) return false
+  return own.tlsa === asked.tlsa || isDeepStrictEqual(own.tlsa, asked.tlsa)
+}
+
+const DANE_EE = 3
+
+/**
+ * Returns the reference identifiers for DANE-TA (RFC 7672 §3.2.2): the TLSA base domain, the next-hop
+ * domain and its alias target.
+ */
+export function referenceNames(base: string, domain: string, alias = domain): string[] {
+  return [...new Set([base, domain, alias])]
+}

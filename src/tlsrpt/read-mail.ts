@@ -9,7 +9,7 @@
  */
 import { createRequire } from 'node:module'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import { MtaStsError } from '../errors.js'
+import { missingPackage } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 import { ReportSyntaxError } from './read-error.js'
 
@@ -217,10 +217,6 @@ function pathOfPostalMime(): string {
   try {
     return createRequire(import.meta.url).resolve(MAIL_PACKAGE)
   } catch (cause) {
-    throw new MtaStsError(
-      `Reading reports from mails needs the package ${MAIL_PACKAGE}: npm install ${MAIL_PACKAGE}`,
-      'EPEER',
-      { cause },
-    )
+    throw missingPackage('Reading reports from mails', MAIL_PACKAGE, cause)
   }
 }

@@ -361,7 +361,7 @@ const SCENARIOS: readonly Scenario[] = [
     follows: (domain) => domain.policy({ mode: 'enforce' }),
   },
   {
-    code: 'record-gone-policy-held',
+    code: 'record-gone-policy-cached',
     breaks: (domain) => domain.record(null),
     follows: (domain) => domain.policy({ mode: 'none' }),
     remaining: ['mode-none'],

@@ -114,7 +114,7 @@ describe('mta-sts check --json', () => {
             mode: 'enforce',
             text: `enforce: mail would be delivered to mx.${name}`,
           },
-          held: null,
+          cached: null,
           advice: [
             {
               code: 'mx-ipv6-missing',

@@ -77,7 +77,7 @@ describe('mta-sts check, as text', () => {
                it is "strict" (did you mean "enforce"?)
                max_age: 86400
 `)
-    expect(stdout).toContain('✗ the policy cannot be had: sts-policy-invalid; mail would be')
+    expect(stdout).toContain('✗ no usable policy: sts-policy-invalid; mail would be')
   })
 
   it('keeps within 80 columns with long names', async () => {
@@ -157,7 +157,7 @@ describe('colours and progress', () => {
     const domain = stage.domain({ mode: 'enforce' })
     domain.record(null)
     const { stdout } = await stage.cli(['check', domain.name])
-    expect(stdout).toMatch(/^· senders that hold the policy go by it/m)
+    expect(stdout).toMatch(/^· senders with the policy cached apply it/m)
   })
 
   it('uses neither colours nor progress without a terminal', async () => {

@@ -30,7 +30,7 @@ describe('formatTable', () => {
       ['much-too-long', '22'],
       ['b', '1234567'],
     ]
-    expect(formatTable(columns, rows)).toEqual([
+    expect(formatTable(columns, rows, 80)).toEqual([
       'Name    Count',
       'a           1',
       'much-too-long',

@@ -3,8 +3,8 @@
  * preference, each with the problems that the report shows, until one takes the message.
  */
 import type {
+  CachedVerdict,
   CheckReport,
-  HeldVerdict,
   MxHostCheck,
   MxSession,
   Problem,
@@ -36,11 +36,11 @@ export interface Prediction extends Outcome {
  * @param stores the `mx` patterns of the policy in the store
  */
 export function predictedBy(report: CheckReport, stores: readonly string[] = []): Prediction {
-  const { held, verdict, policy, mx } = report
+  const { cached, verdict, policy, mx } = report
   // Another id leads a sender to the present policy, if that can be had
-  const isSuperseded = report.record.status === 'found' && report.record.id !== held?.id
-  const goesBy = held?.source === 'store' && !(isSuperseded && policy?.valid)
-  const stored = goesBy ? held : undefined
+  const isSuperseded = report.record.status === 'found' && report.record.id !== cached?.id
+  const goesBy = cached?.source === 'store' && !(isSuperseded && policy?.valid)
+  const stored = goesBy ? cached : undefined
   const { status, mode, text } = stored ?? verdict
   const policyFailure = stored ? reportedBy(stored) : policyProblem(report)
   const nowhere = { status, text, host: undefined, failures: [], policyFailure }
@@ -155,7 +155,7 @@ function policyProblem({ record, policyHost }: CheckReport): string | undefined 
   return problem ? words(problem) : undefined
 }
 
-function reportedBy({ problem }: HeldVerdict): string | undefined {
+function reportedBy({ problem }: CachedVerdict): string | undefined {
   return problem ? words(problem) : undefined
 }
 

@@ -1,12 +1,13 @@
 /** The real process, with its own resolver and the name server of the mail world. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { runCommand } from '../../src/cli/watch/run-command.js'
 import { type CliResult, useWorld } from './support.js'
 
 const stage = useWorld()
@@ -117,7 +118,10 @@ it('ends with the worst status where `head` closes the pipe', async () => {
   expect({ status, stderr }).toEqual({ status: 1, stderr: '' })
 })
 
-it('prints the results so far at Ctrl-C, and ends with status 3', async () => {
+it.each([
+  ['Ctrl-C', 'SIGINT'],
+  ['SIGTERM', 'SIGTERM'],
+] as const)('prints the results so far at %s, and ends with status 3', async (_, signal) => {
   const domain = stage.domain({ mode: 'enforce' })
   for (const where of ['record', 'mx', 'policy-host'] as const) domain.dns.fails('timeout', where)
   const child = spawn(
@@ -128,7 +132,7 @@ it('prints the results so far at Ctrl-C, and ends with status 3', async () => {
   const result = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk) => {
     // A second one would end the process
-    if (result.stdout === '') child.kill('SIGINT')
+    if (result.stdout === '') child.kill(signal)
     result.stdout += chunk
   })
   child.stderr.on('data', (chunk) => {
@@ -153,3 +157,37 @@ it('writes a setup with generate', async () => {
   expect(status).toBe(0)
   expect(JSON.parse(stdout)).toMatchObject({ format: 1, domain: 'example.com' })
 })
+
+describe('the command of watch --run', () => {
+  it('ends a command that hangs, and what it has started', async () => {
+    const { output, run } = commandRunner()
+    await run('sleep 60 & echo $!; wait', 400)
+    expect(output.stderr).toBe(
+      'mta-sts: --run: the command did not end within 0.4 seconds, and was ended\n',
+    )
+    // Gone, or a zombie that the system has not taken away yet
+    const state = () =>
+      spawnSync('ps', ['-o', 'stat=', '-p', output.stdout.trim()]).stdout.toString()
+    await vi.waitFor(() => expect(state()).toMatch(/^(?:Z|$)/))
+  })
+
+  it('does not wait for a process that the command leaves in the background', async () => {
+    const { output, run } = commandRunner()
+    await run('sleep 60 & echo $$', 30_000)
+    expect(output.stderr).toBe('')
+    process.kill(-Number(output.stdout), 'SIGKILL')
+  })
+})
+
+function commandRunner() {
+  const output = { stdout: '', stderr: '' }
+  const into = (name: keyof typeof output) => ({
+    write: (text: string) => {
+      output[name] += text
+    },
+  })
+  const context = { stdout: into('stdout'), stderr: into('stderr'), env: process.env }
+  const run = (command: string, limit: number) =>
+    runCommand(command, { context, env: process.env, output: context.stdout, limit })
+  return { output, run }
+}

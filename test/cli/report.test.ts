@@ -240,10 +240,8 @@ describe('files', () => {
     expect(status).toBe(0)
     expect(reports.map((one: TlsReport) => one.organizationName)).toEqual(['B', 'A', 'C', 'D'])
     expect(totals).toEqual({ reports: 4, sessions: 4800, failed: 0 })
-    expect(unread).toMatchObject([
-      { file: join(path, 'notes.txt'), named: false, passedOver: true },
-    ])
-    expect(stderr).toBe(`mta-sts: passed over: ${join(path, 'notes.txt')}\n`)
+    expect(unread).toMatchObject([{ file: join(path, 'notes.txt'), named: false, skipped: true }])
+    expect(stderr).toBe(`mta-sts: skipped: ${join(path, 'notes.txt')}\n`)
   })
 
   it('reads an mbox, also one that is larger than a report may be', async () => {
@@ -255,9 +253,9 @@ describe('files', () => {
     const { status, reports, unread } = await json(join(large, 'mbox'))
     expect(reports).toHaveLength(3)
     expect(unread).toMatchObject([
-      { file: `${join(large, 'mbox')} (mail 2)`, passedOver: true },
-      { file: `${join(large, 'mbox')} (mail 4)`, passedOver: true },
-      { file: `${join(large, 'mbox')} (mail 6)`, passedOver: true },
+      { file: `${join(large, 'mbox')} (mail 2)`, skipped: true },
+      { file: `${join(large, 'mbox')} (mail 4)`, skipped: true },
+      { file: `${join(large, 'mbox')} (mail 6)`, skipped: true },
     ])
     expect(status).toBe(0)
   })
@@ -318,7 +316,7 @@ describe('files', () => {
     expect(reports).toHaveLength(1)
     expect(status).toBe(3)
     expect(unread).toContainEqual(
-      expect.objectContaining({ file: join(path, 'b'), passedOver: false }),
+      expect.objectContaining({ file: join(path, 'b'), skipped: false }),
     )
     expect(stderr).toContain(`${join(path, 'b')}: ENOENT`)
     // Nothing is closed to root
@@ -339,7 +337,7 @@ describe('files', () => {
     expect(stderr).toContain('mta-sts: 3 look like reports but cannot be read:\n')
     expect(stderr).toContain(`half.json: This is not a TLS report: its JSON is damaged`)
     expect(stderr).toContain(`half.json.gz: This is not a TLS report: its gzip is damaged`)
-    expect(stderr).toContain(`passed over: ${join(path, 'package.json')}\n`)
+    expect(stderr).toContain(`skipped: ${join(path, 'package.json')}\n`)
   })
 
   it.each([

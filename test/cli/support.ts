@@ -24,6 +24,8 @@ export interface CliOptions {
   env?: CliContext['env']
   /** Both of them are terminals */
   isTTY?: boolean
+  /** Of the terminals */
+  columns?: number
   connect?: CliContext['connect']
   now?: () => number
   stdin?: CliContext['stdin']
@@ -41,14 +43,21 @@ export async function cli(argv: readonly string[], options: Partial<CliContext> 
   return capture(argv, options, { isTTY: false })
 }
 
+interface CaptureOptions {
+  isTTY: boolean
+  columns?: number | undefined
+  onOutput?: ((text: string) => void) | undefined
+}
+
 async function capture(
   argv: readonly string[],
   options: Partial<CliContext>,
-  { isTTY, onOutput }: { isTTY: boolean; onOutput?: ((text: string) => void) | undefined },
+  { isTTY, columns, onOutput }: CaptureOptions,
 ): Promise<CliResult> {
   const result = { status: -1, stdout: '', stderr: '' }
   const output = (name: 'stdout' | 'stderr') => ({
     isTTY,
+    columns,
     write: (text: string) => {
       result[name] += text
       if (name === 'stdout') onOutput?.(text)
@@ -104,7 +113,17 @@ export function useWorld(options?: MailWorldOptions): Stage {
       stage.world.dns.set(`_smtp._tls.${name}`, 'TXT', [`v=TLSRPTv1; rua=mailto:tls@${name}`])
       return stage.world.domain(name, options)
     },
-    cli(argv, { isTTY = false, env = {}, connect, now, patience, onOutput, ...rest } = {}) {
+    cli(argv, options = {}) {
+      const {
+        isTTY = false,
+        columns,
+        env = {},
+        connect,
+        now,
+        patience,
+        onOutput,
+        ...rest
+      } = options
       const { resolver, ...sender } = stage.world.options()
       const timeouts = { fetch: patience, connection: patience, reply: patience }
       const context = {
@@ -114,7 +133,7 @@ export function useWorld(options?: MailWorldOptions): Stage {
       }
       const connects = argv[0] === 'check' || argv[0] === 'watch'
       const trusting = connects ? [...argv, '--ca', join(folder, 'ca.pem')] : argv
-      return capture(trusting, context, { isTTY, onOutput })
+      return capture(trusting, context, { isTTY, columns, onOutput })
     },
     check(domain, ...argv) {
       return look(domain, argv, {})

@@ -1,4 +1,5 @@
 /** `mta-sts watch`: what is printed, when it ends, the command that it runs. */
+import { renameSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { MailDomain } from '../../src/testing/index.js'
 import { cli, longestLine, useWorld } from './support.js'
@@ -68,6 +69,42 @@ describe('changes that watch prints', () => {
     expect(stdout).toMatch(/ certificate: mta-sts\.\S+ ends on \d{4}-\d\d-\d\d, mx\./)
   })
 
+  it('warns of a certificate once, though a look in between did not see it', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const now = () => Date.now() + 20 * DAY
+    const acts = [() => domain.mx().fails('unreachable'), () => domain.mx().works()]
+    const sleep = async () => acts.shift()?.()
+    const argv = ['watch', '--connect', '--rounds', '3', domain.name]
+    const { stdout } = await stage.cli(argv, { now, sleep })
+    expect(lines(stdout).filter((line) => line.includes(' certificate: '))).toHaveLength(1)
+    expect(lines(stdout)).toHaveLength(3)
+  })
+
+  it('goes on where a later look fails as a whole', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const away = `${stage.caFile}.away`
+    const acts = [
+      () => renameSync(stage.caFile, away),
+      () => {
+        renameSync(away, stage.caFile)
+        domain.record(null)
+      },
+    ]
+    const argv = ['watch', '--rounds', '3', domain.name]
+    const result = await stage.cli(argv, { sleep: async () => acts.shift()?.() })
+    expect(result.stderr).toMatch(/^mta-sts: the look failed: --ca: the file cannot be read/)
+    expect(result.stdout).toContain('is "none"')
+  })
+
+  it.each([80, 120])('wraps a change on a terminal of %d columns', async (columns) => {
+    const domain = stage.domain({ body: 'version: STSv1\nmode: live\nmax_age: 86400\n' })
+    const argv = ['watch', '--rounds', '1', domain.name]
+    const { stdout } = await stage.cli(argv, { isTTY: true, columns, env: { NO_COLOR: '1' } })
+    expect(longestLine(stdout)).toBeLessThanOrEqual(columns)
+    const whole = await stage.cli(argv)
+    expect(stdout.replace(/\n {2}/g, ' ').slice(16)).toBe(whole.stdout.slice(16))
+  })
+
   it('prints a domain that is not fine at the first look', async () => {
     const domain = stage.domain({ mode: 'testing' })
     const { status, stdout } = await stage.cli(['watch', '--rounds', '1', domain.name])
@@ -97,6 +134,23 @@ describe('actions after a change', () => {
     expect({ status, rounds }).toEqual({ status: 1, rounds: 2 })
   })
 
+  it('goes on under --exit-on-change while DNS fails, and where it answers again', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const acts = [
+      () => domain.dns.fails('servfail'),
+      () => domain.dns.works(),
+      () => domain.dns.fails('timeout'),
+      () => domain.record(null),
+      () => domain.dns.works(),
+    ]
+    let rounds = 0
+    const sleep = async () => acts[rounds++]?.()
+    const argv = ['watch', '--exit-on-change', '--rounds', '9', domain.name]
+    const { status, stdout } = await stage.cli(argv, { sleep })
+    expect({ status, rounds }).toEqual({ status: 1, rounds: 5 })
+    expect(stdout.match(/is "none"/g)).toHaveLength(1)
+  })
+
   it('runs the command of --run with the change in its environment', async () => {
     const { stdout, domain } = await twice(
       (one) => one.record(null),
@@ -108,6 +162,17 @@ describe('actions after a change', () => {
   it('reports that the command of --run failed', async () => {
     const { stderr } = await twice((one) => one.record(null), '--run', 'exit 7')
     expect(stderr).toContain('mta-sts: --run: the command failed (status 7)')
+  })
+
+  it('prints the output of the command beside --json on standard error', async () => {
+    const { stdout, stderr } = await twice(
+      (one) => one.record(null),
+      '--json',
+      '--run',
+      'echo hello',
+    )
+    for (const line of lines(stdout)) expect(JSON.parse(line)).toMatchObject({ format: 1 })
+    expect(stderr).toBe('hello\nhello\n')
   })
 
   it('ends at Ctrl-C while the command of --run runs, and ends the command', async () => {

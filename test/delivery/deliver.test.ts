@@ -9,7 +9,7 @@ import {
   type Resolver,
   TlsFailureError,
 } from '../../src/index.js'
-import { errorOf, told } from '../e2e/support.js'
+import { errorOf, failureTexts } from '../e2e/support.js'
 
 const DOMAIN = 'bob.example'
 
@@ -162,7 +162,7 @@ describe('a refusal', () => {
     )
 
     const { error } = outcome
-    expect(error instanceof DeliveryRefusedError && told(error.failures)).toEqual([
+    expect(error instanceof DeliveryRefusedError && failureTexts(error.failures)).toEqual([
       'a.bob.example certificate-expired',
       'c.bob.example starttls-not-supported refused',
     ])
@@ -215,7 +215,7 @@ describe('the context of an attempt', () => {
 
     await sts.deliver(DOMAIN, async ({ mxHost }, context) => {
       expect(context.plan.policyDomain).toBe(DOMAIN)
-      seen.push(told(context.failures))
+      seen.push(failureTexts(context.failures))
       if (mxHost === 'b.bob.example') throw unproved
     })
 

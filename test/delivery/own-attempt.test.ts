@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { DeliveryRefusedError, RoutingError } from '../../src/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
-import { errorOf, expectReachedWithoutLeak, only, told, useWorld } from '../e2e/support.js'
+import { errorOf, expectReachedWithoutLeak, failureTexts, only, useWorld } from '../e2e/support.js'
 import { ownAttempt } from './own-sender.js'
 
 const stage = useWorld()
@@ -56,7 +56,7 @@ describe('plan', () => {
     const plan = await stage.sts().plan(name)
 
     expect(plan.candidates.map(({ mxHost }) => mxHost)).toEqual([domain.mx('mx2').name])
-    expect(told(plan.refused)).toEqual([`mx1.${name} validation-failure mx-mismatch`])
+    expect(failureTexts(plan.refused)).toEqual([`mx1.${name} validation-failure mx-mismatch`])
   })
 
   test.each([
@@ -132,7 +132,7 @@ describe("deliver, with the caller's own attempt", () => {
         mode: 'enforce',
         policyId: domain.id,
       })
-      expect(error instanceof DeliveryRefusedError && told(error.failures)).toEqual([
+      expect(error instanceof DeliveryRefusedError && failureTexts(error.failures)).toEqual([
         `${domain.mx().name} ${failure}`,
       ])
       expectReachedWithoutLeak(domain.mx())
@@ -150,7 +150,7 @@ describe("deliver, with the caller's own attempt", () => {
       return context.failures
     })
 
-    expect(told(failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+    expect(failureTexts(failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
     expect(domain.inbox).toHaveLength(1)
   })
 

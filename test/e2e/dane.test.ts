@@ -9,10 +9,10 @@ import {
   errorOf,
   expectNoLeak,
   expectReachedWithoutLeak,
+  failureTexts,
   messageTo,
   only,
   refusal,
-  told,
   useWorld,
 } from './support.js'
 
@@ -94,7 +94,7 @@ describe('DANE alone', () => {
     domain.mx().certificate({ san: ['DNS:other.example'] })
     domain.dane({ records: [{ usage: 2, of: 'intermediate' }] })
     const error = await refusal(sender(), domain)
-    expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
     expectReachedWithoutLeak(domain.mx())
   })
 
@@ -131,7 +131,9 @@ describe('DANE alone', () => {
   test('[DANE-11] of two digests only the stronger counts', async () => {
     const domain = daneDomain({ records: [{ matchingType: 2, of: 'other' }, {}] })
     const error = await refusal(sender(), domain)
-    expect(told(error.failures)).toEqual([`${domain.mx().name} validation-failure tlsa-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([
+      `${domain.mx().name} validation-failure tlsa-mismatch`,
+    ])
   })
 
   test('[DANE-15] a rollover works with the records of the old key and the new one', async () => {
@@ -175,7 +177,9 @@ describe('DANE alone', () => {
     domain.dane({ fails: 'old-key', host: first.name })
     const delivery = await deliver(sender(), domain)
     expect(delivery).toMatchObject({ mxHost: second.name, proved: 'dane' })
-    expect(told(delivery.failures)).toEqual([`${first.name} validation-failure tlsa-mismatch`])
+    expect(failureTexts(delivery.failures)).toEqual([
+      `${first.name} validation-failure tlsa-mismatch`,
+    ])
     expectReachedWithoutLeak(first)
   })
 
@@ -211,7 +215,7 @@ describe('faults without a policy', () => {
     const expected = failuresOf(fault, mx.name)
     if (fault.outcome === 'refused') {
       const error = await refusal(sender(), domain)
-      expect(told(error.failures)).toEqual(expected)
+      expect(failureTexts(error.failures)).toEqual(expected)
       expectNoLeak(mx)
       return
     }
@@ -223,7 +227,7 @@ describe('faults without a policy', () => {
       return
     }
     const delivery = await deliver(sender(), domain)
-    expect(told(delivery.failures)).toEqual(expected)
+    expect(failureTexts(delivery.failures)).toEqual(expected)
     expect(delivery.proved).toBe(fault.outcome === 'authenticated' ? 'dane' : 'nothing')
     // Opportunistic delivery goes on in plaintext; a demand for TLS does not
     mx.fails('no-starttls')
@@ -274,7 +278,7 @@ describe('DANE and MTA-STS', () => {
     showUntrusted(domain)
     domain.dane()
     const delivery = await deliver(sender(), domain)
-    expect(told(delivery.failures)).toEqual([
+    expect(failureTexts(delivery.failures)).toEqual([
       `${domain.mx().name} certificate-not-trusted unknown-authority`,
     ])
   })
@@ -283,7 +287,9 @@ describe('DANE and MTA-STS', () => {
     const domain = stage.domain({ mode: 'enforce', patterns: ['mx.elsewhere.example'] })
     domain.dane()
     const error = await refusal(sender(), domain)
-    expect(told(error.failures)).toEqual([`${domain.mx().name} validation-failure mx-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([
+      `${domain.mx().name} validation-failure mx-mismatch`,
+    ])
   })
 })
 

@@ -8,11 +8,11 @@ import {
   errorOf,
   expectNoLeak,
   expectReachedWithoutLeak,
+  failureTexts,
   messageTo,
   only,
   refusal,
   SENDER,
-  told,
   useWorld,
 } from './support.js'
 
@@ -312,7 +312,7 @@ describe("the operator's overrides", () => {
     const error = await refusal(sender, domain)
 
     expect(error).toMatchObject({ mode: 'enforce', policyId: 'override' })
-    expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-expired`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.mx().name} certificate-expired`])
     expect(txtQueries(domain)).toBe(0)
     expectReachedWithoutLeak(domain.mx())
   })
@@ -328,7 +328,9 @@ describe("the operator's overrides", () => {
 
     const error = await refusal(stage.sender({ overrides: { [domain.name]: pinned } }), domain)
 
-    expect(told(error.failures)).toEqual([`${domain.mx().name} validation-failure mx-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([
+      `${domain.mx().name} validation-failure mx-mismatch`,
+    ])
     expectNoLeak(domain.mx())
     expect(domain.mx().connections).toEqual([])
     expect(txtQueries(domain)).toBe(0)

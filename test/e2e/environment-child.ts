@@ -10,7 +10,7 @@ import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import { createMailWorld, type MailWorld, type MxHost } from '../../src/testing/index.js'
 
 /** The results of a child. */
-export interface Told {
+export interface Results {
   /** The result of Node's own TLS with hosts of that fault: a version, or the failure */
   node: Record<string, string>
   /** By fault of the MX host, the outcome of a message, and whether its MAIL FROM was seen */
@@ -24,10 +24,10 @@ export interface Told {
 const MX_FAULTS = ['self-signed', 'wrong-name', 'expired', 'tls-1.1'] as const
 const POLICY_HOST_FAULTS = ['self-signed', 'wrong-name', 'expired'] as const
 
-async function main(): Promise<Told> {
+async function main(): Promise<Results> {
   await using world = await createMailWorld()
   const transporter = nodemailer.createTransport(mtaStsTransport(world.options()))
-  const told: Told = { node: {}, sent: {}, oldTls: [], policies: {} }
+  const results: Results = { node: {}, sent: {}, oldTls: [], policies: {} }
   const to = (name: string) => ({ from: 'me@sender.example', to: `you@${name}`, text: 'Hello!' })
 
   for (const fault of MX_FAULTS) {
@@ -38,20 +38,20 @@ async function main(): Promise<Told> {
       (error) => `${error.code} ${error.failures?.[0]?.resultType}`,
     )
     const leaked = domain.mx().connections.some(({ mailFrom }) => mailFrom !== undefined)
-    told.sent[fault] = { outcome, leaked }
+    results.sent[fault] = { outcome, leaked }
     if (fault === 'tls-1.1') {
-      told.oldTls.push(...domain.mx().connections.flatMap(({ tls }) => tls?.version ?? []))
+      results.oldTls.push(...domain.mx().connections.flatMap(({ tls }) => tls?.version ?? []))
     }
-    told.node[fault] = await plainNode(world, domain.mx())
+    results.node[fault] = await plainNode(world, domain.mx())
   }
   for (const fault of POLICY_HOST_FAULTS) {
     const domain = world.domain(`${fault}.policy.example`, { mode: 'enforce' })
     domain.policyHost.fails(fault)
     const { deliveries } = await transporter.sendMail(to(domain.name))
-    told.policies[fault] = deliveries[0]?.mode ?? ''
+    results.policies[fault] = deliveries[0]?.mode ?? ''
   }
   transporter.close()
-  return told
+  return results
 }
 
 /** A handshake of a program that leaves everything to Node, and so to the environment. */

@@ -3,11 +3,11 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import type { Told } from './environment-child.js'
+import type { Results } from './environment-child.js'
 
 const CHILD = fileURLToPath(new URL('./environment-child.ts', import.meta.url))
 
-async function inEnvironment(change: Record<string, string>): Promise<Told> {
+async function inEnvironment(change: Record<string, string>): Promise<Results> {
   const { NODE_OPTIONS: _, ...env } = process.env
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', CHILD], {
     env: { ...env, ...change },
@@ -26,22 +26,22 @@ const REFUSED = {
 const NO_POLICY = { 'self-signed': 'none', 'wrong-name': 'none', expired: 'none' }
 
 test.concurrent('[STS-11] [STS-36] [STS-37] [STS-49] NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
-  const told = await inEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+  const results = await inEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })
 
-  expect(told.sent).toEqual(REFUSED)
-  expect(told.policies).toEqual(NO_POLICY)
+  expect(results.sent).toEqual(REFUSED)
+  expect(results.policies).toEqual(NO_POLICY)
   // Node by itself connects to all but the one without a current TLS version
-  const { 'self-signed': selfSigned, 'wrong-name': wrongName, expired } = told.node
+  const { 'self-signed': selfSigned, 'wrong-name': wrongName, expired } = results.node
   expect([selfSigned, wrongName, expired]).toEqual(['TLSv1.3', 'TLSv1.3', 'TLSv1.3'])
 })
 
 test.concurrent('[STS-40] --tls-min-v1.0 in NODE_OPTIONS has no effect', async () => {
-  const told = await inEnvironment({
+  const results = await inEnvironment({
     NODE_OPTIONS: '--tls-min-v1.0 --tls-cipher-list=DEFAULT@SECLEVEL=0',
   })
 
-  expect(told.sent).toEqual(REFUSED)
-  expect(told.policies).toEqual(NO_POLICY)
-  expect(told.oldTls).toEqual([])
-  expect(told.node['tls-1.1']).toBe('TLSv1.1')
+  expect(results.sent).toEqual(REFUSED)
+  expect(results.policies).toEqual(NO_POLICY)
+  expect(results.oldTls).toEqual([])
+  expect(results.node['tls-1.1']).toBe('TLSv1.1')
 })

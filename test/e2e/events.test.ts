@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { EventMap, EventName } from '../../src/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
-import { deliver, errorOf, messageTo, only, refusal, told, useWorld } from './support.js'
+import { deliver, errorOf, failureTexts, messageTo, only, refusal, useWorld } from './support.js'
 
 const stage = useWorld()
 
@@ -171,7 +171,7 @@ describe('mta-sts:delivery', () => {
 
     const event = only(events)
     expect(event).toMatchObject({ outcome: 'delivered', mxHost: domain.mx('mx2').name })
-    expect(told(event.failures)).toEqual([`${domain.mx('mx1').name} certificate-expired`])
+    expect(failureTexts(event.failures)).toEqual([`${domain.mx('mx1').name} certificate-expired`])
   })
 
   test('[STS-43] publishes a delivery under testing, with the tolerated failures', async () => {
@@ -182,7 +182,7 @@ describe('mta-sts:delivery', () => {
     await deliver(stage.sender(), domain)
 
     expect(only(events)).toMatchObject({ outcome: 'delivered', policy: { mode: 'testing' } })
-    expect(told(only(events).failures)).toEqual([`${domain.mx().name} certificate-expired`])
+    expect(failureTexts(only(events).failures)).toEqual([`${domain.mx().name} certificate-expired`])
   })
 
   test('publishes a refusal with the failures of the error', async () => {
@@ -196,7 +196,7 @@ describe('mta-sts:delivery', () => {
     const event = only(events)
     expect(event.outcome).toBe('refused')
     expect(error.failures).toHaveLength(2)
-    expect(told(event.failures)).toEqual(told(error.failures))
+    expect(failureTexts(event.failures)).toEqual(failureTexts(error.failures))
   })
 
   test('publishes a refusal without a host to try, with its failures', async () => {
@@ -207,7 +207,7 @@ describe('mta-sts:delivery', () => {
     const error = await refusal(stage.sender(), domain)
 
     expect(only(events)).toMatchObject({ outcome: 'refused' })
-    expect(told(only(events).failures)).toEqual(told(error.failures))
+    expect(failureTexts(only(events).failures)).toEqual(failureTexts(error.failures))
   })
 
   test('publishes a failure for a reason other than security', async () => {

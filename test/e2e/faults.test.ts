@@ -14,10 +14,10 @@ import {
   deliver,
   errorOf,
   expectReachedWithoutLeak,
+  failureTexts,
   messageTo,
   only,
   refusal,
-  told,
   useWorld,
 } from './support.js'
 
@@ -76,13 +76,13 @@ describe.concurrent.each(MODES)('an MX host under the mode %s', (mode) => {
       expect(domain.inbox).toEqual([])
     } else if (fault.outcome === 'refused' && mode === 'enforce') {
       const error = await refusal(sender, domain)
-      expect(told(error.failures)).toEqual(failures)
+      expect(failureTexts(error.failures)).toEqual(failures)
       expect(mx.connections).toHaveLength(1)
       expectReachedWithoutLeak(mx)
     } else {
       const delivery = await deliver(sender, domain)
       expect(delivery).toMatchObject({ status: 'delivered', mode: mode ?? 'none' })
-      expect(told(delivery.failures)).toEqual(failures)
+      expect(failureTexts(delivery.failures)).toEqual(failures)
       expect(delivery.proved).toBe(mode === 'enforce' ? 'sts' : 'nothing')
       expect(domain.inbox).toHaveLength(1)
       // In TLS where possible; in plaintext on a connection without TLS
@@ -126,7 +126,9 @@ describe.concurrent('a policy host that fails', () => {
       domain.mx().fails('wrong-name')
       const error = await refusal(sender, domain)
 
-      expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+      expect(failureTexts(error.failures)).toEqual([
+        `${domain.mx().name} certificate-host-mismatch`,
+      ])
       expect(error).toMatchObject({ mode: 'enforce', policyId: id })
       expect(domain.mx().connections.map(({ mailFrom }) => mailFrom !== undefined)).toEqual([
         true,
@@ -166,7 +168,7 @@ describe.concurrent('a TXT record that fails', () => {
     domain.mx().fails('wrong-name')
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
     expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
   })
 

@@ -6,9 +6,9 @@ import {
   deliver,
   expectNoLeak,
   expectReachedWithoutLeak,
+  failureTexts,
   only,
   refusal,
-  told,
   useWorld,
 } from './support.js'
 
@@ -50,7 +50,9 @@ describe('testing', () => {
 
     const delivery = await deliver(stage.sender(), domain)
 
-    expect(told(delivery.failures)).toEqual(['mx.attacker.example validation-failure mx-mismatch'])
+    expect(failureTexts(delivery.failures)).toEqual([
+      'mx.attacker.example validation-failure mx-mismatch',
+    ])
     expect(attacker.inbox).toHaveLength(before + 1)
   })
 
@@ -61,7 +63,7 @@ describe('testing', () => {
 
     const delivery = await deliver(stage.sender(), domain)
 
-    expect(told(delivery.failures)).toEqual([
+    expect(failureTexts(delivery.failures)).toEqual([
       `${mx.name} validation-failure mx-mismatch`,
       `${mx.name} certificate-expired`,
     ])
@@ -75,7 +77,7 @@ describe('testing', () => {
     const delivery = await deliver(stage.sender(), domain)
 
     expect(delivery.mxHost).toBe(domain.mx('mx2').name)
-    expect(told(delivery.failures)).toEqual([
+    expect(failureTexts(delivery.failures)).toEqual([
       `${domain.mx('mx2').name} certificate-not-trusted self-signed`,
     ])
   })
@@ -117,7 +119,7 @@ describe('minimumSecurity', () => {
     const error = await refusal(stage.sender({ minimumSecurity: 'encrypted' }), domain)
 
     expect(error).toMatchObject({ mode: 'none', policyId: undefined })
-    expect(told(error.failures)).toEqual([`${domain.mx().name} ${failure}`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.mx().name} ${failure}`])
     expect(domain.mx().connections).toHaveLength(1)
     expectNoLeak(domain.mx())
   })
@@ -141,7 +143,7 @@ describe('minimumSecurity', () => {
 
     const delivery = await deliver(stage.sender({ minimumSecurity: 'encrypted' }), domain)
 
-    expect(told(delivery.failures)).toEqual([`${domain.mx().name} certificate-expired`])
+    expect(failureTexts(delivery.failures)).toEqual([`${domain.mx().name} certificate-expired`])
     expect(only(domain.inbox).tls).not.toBe(false)
   })
 
@@ -167,7 +169,7 @@ describe('minimumSecurity', () => {
     const error = await refusal(stage.sender({ minimumSecurity: 'authenticated' }), domain)
 
     expect(error).toMatchObject({ mode: 'none', policyId: undefined })
-    expect(told(error.failures)).toEqual([`${domain.mx().name} ${failure}`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.mx().name} ${failure}`])
     expectReachedWithoutLeak(domain.mx())
   })
 
@@ -263,7 +265,7 @@ describe('a refusal', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures).sort()).toEqual([
+    expect(failureTexts(error.failures).sort()).toEqual([
       `${mx.name} certificate-host-mismatch`,
       `${mx.name} starttls-not-supported refused`,
     ])

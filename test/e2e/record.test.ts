@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { DeliverySummary, EventMap } from '../../src/index.js'
 import type { DomainDelivery } from '../../src/nodemailer/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
-import { errorOf, messageTo, only, told, useWorld } from './support.js'
+import { errorOf, failureTexts, messageTo, only, useWorld } from './support.js'
 
 const stage = useWorld()
 
@@ -29,7 +29,7 @@ function account(from: {
   mxHost: string | undefined
   failures: DomainDelivery['failures']
 }) {
-  return { ...from, failures: told(from.failures) }
+  return { ...from, failures: failureTexts(from.failures) }
 }
 
 const ofEvent = ({ policy, outcome, mxHost, failures }: EventMap['mta-sts:delivery']) =>
@@ -83,7 +83,7 @@ describe('[STS-60] the record of a delivery is the same everywhere', () => {
     domain.dns.fails('servfail', 'mx-hosts')
     const { status, mode, failures } = await accountOf(domain)
     expect({ status, mode }).toEqual({ status: 'failed', mode: 'enforce' })
-    expect(told(failures)).toEqual([`${domain.mx().name} validation-failure dns-failure`])
+    expect(failureTexts(failures)).toEqual([`${domain.mx().name} validation-failure dns-failure`])
   })
 
   test('MX lookup that fails under enforce: failed, under its policy', async () => {

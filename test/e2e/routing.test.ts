@@ -7,10 +7,10 @@ import {
   errorOf,
   expectNoLeak,
   expectReachedWithoutLeak,
+  failureTexts,
   messageTo,
   only,
   refusal,
-  told,
   useWorld,
 } from './support.js'
 
@@ -33,7 +33,7 @@ describe('the order of MX hosts', () => {
 
     const [first, second, third] = ['first', 'second', 'third'].map((name) => domain.mx(name))
     expect(delivery).toMatchObject({ mxHost: third?.name, proved: 'sts', status: 'delivered' })
-    expect(told(delivery.failures)).toEqual([
+    expect(failureTexts(delivery.failures)).toEqual([
       `${first?.name} certificate-expired`,
       `${second?.name} starttls-not-supported refused`,
     ])
@@ -66,7 +66,7 @@ describe('the order of MX hosts', () => {
     const delivery = await deliver(stage.sender(), domain)
 
     expect(delivery).toMatchObject({ mxHost: domain.mx('mx2').name, proved: 'sts' })
-    expect(told(delivery.failures)).toEqual([
+    expect(failureTexts(delivery.failures)).toEqual([
       `${domain.mx('mx1').name} validation-failure mx-mismatch`,
     ])
     expect(domain.mx('mx1').connections).toEqual([])
@@ -80,7 +80,7 @@ describe('the order of MX hosts', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual([
+    expect(failureTexts(error.failures)).toEqual([
       `${domain.mx('mx1').name} certificate-host-mismatch`,
       `${domain.mx('mx2').name} starttls-not-supported not-offered`,
       `${domain.mx('mx3').name} certificate-not-trusted self-signed`,
@@ -180,7 +180,7 @@ describe('replies to MAIL, RCPT and DATA', () => {
     const error = await errorOf(stage.sender().sendMail(messageTo(domain)))
 
     expect(error).toMatchObject({ permanent: true, responseCode: 550 })
-    expect(told(only(error.deliveries ?? []).failures)).toEqual([
+    expect(failureTexts(only(error.deliveries ?? []).failures)).toEqual([
       `${domain.mx('mx1').name} certificate-expired`,
     ])
     expect(domain.mx('mx3').connections).toEqual([])
@@ -193,7 +193,7 @@ describe('replies to MAIL, RCPT and DATA', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual([`${domain.mx('mx1').name} certificate-expired`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.mx('mx1').name} certificate-expired`])
     expect(error.cause).toMatchObject({ responseCode: 451 })
   })
 })
@@ -318,7 +318,7 @@ describe('a policy that the domain has changed', () => {
     const error = await refusal(sender, domain)
 
     expect(error.policyId).toBe(domain.id)
-    expect(told(error.failures)).toContain(`${mx.name} certificate-expired`)
+    expect(failureTexts(error.failures)).toContain(`${mx.name} certificate-expired`)
     // The previous message, and one under each of the policies
     expect(mx.connections.map(({ mailFrom }) => mailFrom !== undefined)).toEqual([
       true,

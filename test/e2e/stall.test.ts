@@ -2,7 +2,14 @@
 import type { Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { expectReachedWithoutLeak, messageTo, only, refusal, told, useWorld } from './support.js'
+import {
+  expectReachedWithoutLeak,
+  failureTexts,
+  messageTo,
+  only,
+  refusal,
+  useWorld,
+} from './support.js'
 
 const stage = useWorld()
 
@@ -44,7 +51,7 @@ test('[STS-42] refuses an MX host that stalls in the handshake under enforce', a
   const refused = refusal(sender, domain)
   await letTheHandshakeTimeOut()
 
-  expect(told((await refused).failures)).toEqual([
+  expect(failureTexts((await refused).failures)).toEqual([
     `${domain.mx().name} validation-failure handshake-timeout`,
   ])
   expectReachedWithoutLeak(domain.mx())
@@ -64,7 +71,7 @@ test.each([
 
   const delivery = only((await delivered).deliveries)
   expect(delivery).toMatchObject({ status: 'delivered', tls: false, proved: 'nothing' })
-  expect(told(delivery.failures)).toEqual([
+  expect(failureTexts(delivery.failures)).toEqual([
     `${domain.mx().name} validation-failure handshake-timeout`,
   ])
   expect(only(domain.inbox).tls).toBe(false)

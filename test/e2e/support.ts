@@ -135,8 +135,8 @@ export async function refusal(
   return error
 }
 
-/** Failures without Node's errors. */
-export function told(failures: readonly TlsFailure[]): string[] {
+/** Returns failures as text: MX host, type and reason. */
+export function failureTexts(failures: readonly TlsFailure[]): string[] {
   return failures.map(({ resultType, reason, mxHost }) =>
     [mxHost, resultType, reason].filter(Boolean).join(' '),
   )

@@ -5,10 +5,10 @@ import {
   deliver,
   expectNoLeak,
   expectReachedWithoutLeak,
+  failureTexts,
   last,
   only,
   refusal,
-  told,
   useWorld,
 } from './support.js'
 
@@ -26,7 +26,7 @@ async function expectRefused(fault: NamedMxFault, failure: string): Promise<Mail
   const mx = domain.mx()
   mx.fails(fault)
   const error = await refusal(stage.sender(), domain)
-  expect(told(error.failures)).toEqual([`${mx.name} ${failure}`])
+  expect(failureTexts(error.failures)).toEqual([`${mx.name} ${failure}`])
   expect(only(error.failures).address).toBe(mx.ipv4)
   expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
   expectReachedWithoutLeak(mx)
@@ -42,7 +42,9 @@ describe('the name of the MX host', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual(['mx.attacker.example validation-failure mx-mismatch'])
+    expect(failureTexts(error.failures)).toEqual([
+      'mx.attacker.example validation-failure mx-mismatch',
+    ])
     expect(error).toMatchObject({ mode: 'enforce', policyId: domain.id })
     expect(attacker.connections).toEqual([])
     // It has a valid certificate for its own name, and accepts everything
@@ -82,7 +84,7 @@ describe('the name of the MX host', () => {
       return
     }
     const error = await refusal(stage.sender(), domain)
-    expect(told(error.failures)).toEqual([`${inDomain(mx)} validation-failure mx-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([`${inDomain(mx)} validation-failure mx-mismatch`])
     expect(domain.mx().connections).toEqual([])
     await wouldTakeIt(domain)
   })
@@ -118,7 +120,9 @@ describe('the name of the MX host', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual([`${domain.mx().name} validation-failure mx-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([
+      `${domain.mx().name} validation-failure mx-mismatch`,
+    ])
     expect(fleet.connections).toEqual([])
   })
 
@@ -129,7 +133,7 @@ describe('the name of the MX host', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
     expectReachedWithoutLeak(fleet)
   })
 
@@ -151,7 +155,7 @@ describe('the name of the MX host', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual([`${domain.name} validation-failure mx-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.name} validation-failure mx-mismatch`])
     expect(domain.mx().connections).toEqual([])
     await wouldTakeIt(domain)
   })
@@ -197,7 +201,7 @@ describe('the certificate', () => {
       return
     }
     const error = await refusal(stage.sender(), domain)
-    expect(told(error.failures)).toEqual([`${mx.name} certificate-host-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([`${mx.name} certificate-host-mismatch`])
     expectReachedWithoutLeak(mx)
     await wouldTakeIt(domain)
   })
@@ -208,7 +212,7 @@ describe('the certificate', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
+    expect(failureTexts(error.failures)).toEqual([`${domain.mx().name} certificate-host-mismatch`])
     expectReachedWithoutLeak(domain.mx())
   })
 })
@@ -233,7 +237,7 @@ describe('STARTTLS', () => {
 
     const error = await refusal(stage.sender({ connectionTimeout: 1000 }), domain)
 
-    expect(told(error.failures)).toEqual([
+    expect(failureTexts(error.failures)).toEqual([
       `${domain.mx().name} validation-failure handshake-timeout`,
     ])
     expect(domain.mx().connections).toHaveLength(1)
@@ -265,7 +269,9 @@ describe('STARTTLS', () => {
 
     const error = await refusal(stage.sender(), domain)
 
-    expect(told(error.failures)).toEqual([`${domain.mx().name} starttls-not-supported early-data`])
+    expect(failureTexts(error.failures)).toEqual([
+      `${domain.mx().name} starttls-not-supported early-data`,
+    ])
     expectReachedWithoutLeak(domain.mx())
   })
 })
@@ -303,7 +309,7 @@ describe('a domain without faults', () => {
     const messages = domain.inbox.splice(0)
     const error = await refusal(sender, domain)
 
-    expect(told(error.failures)).toEqual([`${mx.name} certificate-not-trusted self-signed`])
+    expect(failureTexts(error.failures)).toEqual([`${mx.name} certificate-not-trusted self-signed`])
     expect(messages).toHaveLength(1)
     expect(mx.inbox).toHaveLength(1)
     expect(mx.connections.map(({ mailFrom }) => mailFrom !== undefined)).toEqual([true, false])

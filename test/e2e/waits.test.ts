@@ -5,7 +5,15 @@ import { describe, expect, test } from 'vitest'
 import type { ConnectTarget } from '../../src/index.js'
 import { type MtaStsTransportOptions, mtaStsTransport } from '../../src/nodemailer/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
-import { deliver, errorOf, expectNoLeak, messageTo, only, told, useWorld } from './support.js'
+import {
+  deliver,
+  errorOf,
+  expectNoLeak,
+  failureTexts,
+  messageTo,
+  only,
+  useWorld,
+} from './support.js'
 
 const stage = useWorld()
 
@@ -165,6 +173,8 @@ describe('a policy found while a message waits', () => {
 
     const { mode, failures } = only((await sending).deliveries)
     expect(mode).toBe('testing')
-    expect(told(failures)).toEqual([`${domain.mx().name} certificate-not-trusted self-signed`])
+    expect(failureTexts(failures)).toEqual([
+      `${domain.mx().name} certificate-not-trusted self-signed`,
+    ])
   })
 })

@@ -1,8 +1,9 @@
 /** Kept connections, places and deadlines against scripted hosts; and which replies are final. */
 import nodemailer from 'nodemailer'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { MtaSts, type Policy } from '../../src/index.js'
+import { type Candidate, MtaSts, type Policy, type SmtpConnection } from '../../src/index.js'
 import { mtaStsTransport } from '../../src/nodemailer/index.js'
+import { SessionPool } from '../../src/nodemailer/session-pool.js'
 import {
   type Peer,
   type Script,
@@ -107,21 +108,25 @@ describe('places', () => {
   })
 
   test('messages to two hosts through one place: by age, not by host', async () => {
+    const pool = new SessionPool({
+      maxConnections: 1,
+      maxConnectionsPerHost: 5,
+      maxMessages: 1,
+      idleTimeout: 60_000,
+    })
     const order: string[] = []
-    const script: Script = async (peer) => {
-      await untilSecured(peer)
-      await takeMessages(peer)
-    }
-    const { sender } = await against(script, { maxConnections: 1, maxMessages: 1 })
-    const send = async (domain: string, name: string) => {
-      await sender.sendMail(messageTo(domain))
+    const send = async (mxHost: string, name: string) => {
+      const candidate = { mxHost, addresses: ['192.0.2.1'], port: 25 } as unknown as Candidate
+      const open = async () => emptyConnection(mxHost)
+      const { connection } = await pool.acquire(candidate, { open, check: () => {} })
       order.push(name)
+      pool.release(connection)
     }
 
-    const sent = ['a.example', 'b.example', 'a.example', 'a.example', 'b.example', 'a.example']
-    await Promise.all(sent.map((domain, index) => send(domain, String(index))))
+    const sent = ['mx.a.example', 'mx.b.example', 'mx.a.example', 'mx.a.example', 'mx.b.example']
+    await Promise.all(sent.map((mxHost, index) => send(mxHost, String(index))))
 
-    expect(order).toEqual(['0', '1', '2', '3', '4', '5'])
+    expect(order).toEqual(['0', '1', '2', '3', '4'])
   })
 
   test('isIdle() counts what was handed over and is not sent yet; idle comes at the start', async () => {
@@ -431,3 +436,13 @@ describe('[STS-56] what is final', () => {
     }
   })
 })
+
+/** A connection that ends as soon as it is asked to. */
+function emptyConnection(mxHost: string): SmtpConnection {
+  const listeners: Array<() => void> = []
+  const quit = async () => {
+    for (const listener of listeners) listener()
+  }
+  const onClose = (listener: () => void) => void listeners.push(listener)
+  return { mxHost, closed: false, quit, close: quit, onClose } as unknown as SmtpConnection
+}

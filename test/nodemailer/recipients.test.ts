@@ -3,10 +3,10 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   errorOf,
   expectReachedWithoutLeak,
+  failureTexts,
   messageTo,
   only,
   SENDER,
-  told,
   useWorld,
 } from '../e2e/support.js'
 
@@ -68,7 +68,7 @@ describe('several domains in one message', () => {
       'none',
       'testing',
     ])
-    expect(told(info.deliveries[1]?.failures ?? [])).toEqual([
+    expect(failureTexts(info.deliveries[1]?.failures ?? [])).toEqual([
       `${refused.mx().name} certificate-not-trusted self-signed`,
     ])
     expect(info.deliveries[1]?.error).toMatchObject({ code: 'EMTASTS' })

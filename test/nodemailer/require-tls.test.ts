@@ -7,10 +7,10 @@ import {
   deliver,
   errorOf,
   expectNoLeak,
+  failureTexts,
   messageTo,
   only,
   refusal,
-  told,
   useWorld,
 } from '../e2e/support.js'
 
@@ -37,6 +37,15 @@ describe('REQUIRETLS', () => {
     },
   )
 
+  it('is asked for in the envelope of a message, too, as Nodemailer takes it [RTLS-1]', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const to = `you@${domain.name}`
+    const envelope = { from: 'me@sender.example', to, ...REQUIRE }
+    const { failures } = await refusal(stage.sender(), domain, { envelope })
+    expect(only(failures)).toMatchObject({ reason: 'requiretls-not-offered' })
+    expectNoLeak(domain.mx())
+  })
+
   it.each(['none', undefined] as const)(
     'is refused without a policy (mode %s): no host is asked [RTLS-1]',
     async (mode) => {
@@ -53,7 +62,7 @@ describe('REQUIRETLS', () => {
     const domain = stage.world.domain(name, { mode: 'enforce', mx: ['mx1', 'mx2'] })
     const delivery = await deliver(stage.sender(), domain, REQUIRE)
     expect(delivery.mxHost).toBe(`mx2.${name}`)
-    expect(told(delivery.failures)).toEqual([
+    expect(failureTexts(delivery.failures)).toEqual([
       `mx1.${name} validation-failure requiretls-not-offered`,
     ])
     expectNoLeak(domain.mx('mx1'))
@@ -104,7 +113,7 @@ describe('TLS-Required: No', () => {
   async function goesThrough(sender: Transporter<SentInfo>, domain: MailDomain) {
     const delivery = await deliver(sender, domain, OPTIONAL)
     expect(delivery).toMatchObject({ status: 'delivered', mode: 'enforce', proved: 'nothing' })
-    return told(delivery.failures)
+    return failureTexts(delivery.failures)
   }
 
   it.each<[MxFault, string]>([

@@ -13,7 +13,7 @@ import {
   takeMessages,
   untilSecured,
 } from '../e2e/scripted-mx.js'
-import { EVENTUALLY, errorOf, messageTo, only, SENDER, told } from '../e2e/support.js'
+import { EVENTUALLY, errorOf, failureTexts, messageTo, only, SENDER } from '../e2e/support.js'
 import { type AgainstOptions, against as againstHost, DOMAIN, HOST, policy } from './against.js'
 
 /** One message for each connection, under a policy of mode `enforce`. */
@@ -268,7 +268,7 @@ describe('hosts that misbehave', () => {
     const error = await errorOf(sender.sendMail(messageTo(DOMAIN)))
 
     expect(error.permanent).toBe(false)
-    expect(told(only(error.deliveries ?? []).failures)).toEqual([])
+    expect(failureTexts(only(error.deliveries ?? []).failures)).toEqual([])
   })
 
   test('a host that never answers QUIT keeps no message waiting, and no connection', async () => {

@@ -123,6 +123,24 @@ await createMailWorld().catch(({ code, message }) => console.log(code, message))
   )
 
   it.each(FORMATS)(
+    'mta-sts/dane and mta-sts/nodemailer say what to install, as %s',
+    async (format) => {
+      const code = `
+import { dnssecResolver } from 'mta-sts/dane'
+import { withMtaSts } from 'mta-sts/nodemailer'
+for (const call of [() => dnssecResolver(), () => withMtaSts('smtp://mx.example')]) {
+  try { call() } catch ({ code, message }) { console.log(code, message) }
+}
+`
+      expect(await play(folder, format, code)).toBe(
+        'EPEER mta-sts/dane needs the package dns-packet: npm install dns-packet\n' +
+          'EPEER mta-sts/nodemailer needs the package nodemailer: npm install nodemailer\n',
+      )
+    },
+    60_000,
+  )
+
+  it.each(FORMATS)(
     'the core needs none of it, as %s',
     async (format) => {
       const code = `

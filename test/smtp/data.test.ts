@@ -2,8 +2,9 @@ import type { Socket } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DotStuffing, sendBody } from '../../src/smtp/data.js'
+import { sendBody } from '../../src/smtp/data.js'
 import { SmtpDialogue } from '../../src/smtp/dialogue.js'
+import { DotStuffing, StuffedMessage } from '../../src/smtp/stuffing.js'
 import { smtpRejection } from './support.js'
 
 /** The bytes before the final dot, computed as plainly as possible. */
@@ -67,6 +68,41 @@ describe('[SMTP-4] dots and line ends', () => {
   test('that need no change are not copied', () => {
     const chunk = Buffer.from('Subject: x\r\n\r\ntext\r\n')
     expect(new DotStuffing().encode(chunk)).toBe(chunk)
+  })
+})
+
+describe('[SMTP-4] a message for several hosts', () => {
+  const DOT = Buffer.from('.\r\n')
+
+  test('is stuffed once, in any chunks, as by the plain reference', () => {
+    fc.assert(
+      fc.property(messages, fc.array(fc.nat(), { maxLength: 12 }), (message, cuts) => {
+        const stuffed = new StuffedMessage(cut(message, cuts))
+        expect(Buffer.concat(stuffed.blocks)).toEqual(Buffer.concat([reference(message), DOT]))
+        expect(stuffed.size).toBe(reference(message).length)
+        expect(stuffed.isAscii).toBe(!message.includes(0xc3))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('is cut into blocks without a copy, and each host gets all of them', async () => {
+    const line = Buffer.from(`${'x'.repeat(62)}\r\n`)
+    const chunks = [Buffer.alloc(100_032, line), Buffer.alloc(64_000, line), Buffer.from('.end')]
+    const message = new StuffedMessage(chunks)
+    expect(message.blocks[0]?.buffer).toBe(chunks[0]?.buffer)
+    expect(Math.max(...message.blocks.map(({ length }) => length))).toBeLessThan(33_000)
+    const timeouts = { block: 60_000, message: 60_000 }
+    for (const _ of ['one host', 'another']) {
+      const wire = new PassThrough({ highWaterMark: 1000 })
+      const heard: Buffer[] = []
+      const dialogue = new SmtpDialogue(wire as unknown as Socket, undefined, { greeting: false })
+      wire.removeAllListeners('data').on('data', (chunk: Buffer) => heard.push(chunk))
+      expect(await sendBody(dialogue, message, timeouts)).toBe(message.size)
+      await expect.poll(() => Buffer.concat(heard).length).toBe(message.size + DOT.length)
+      expect(Buffer.concat(heard).equals(Buffer.concat([encode(chunks), DOT]))).toBe(true)
+      dialogue.close()
+    }
   })
 })
 

@@ -585,6 +585,33 @@ describe('a handshake remembers the host that its certificate names', () => {
     socket.destroy()
   })
 
+  test('[STS-36] a remembered certificate counts for its host and no other one, and no other certificate counts', async () => {
+    const mine = await servers.tls(await authority.issue(named))
+    const others = await servers.tls(await authority.issue({ san: [`DNS:${OTHER}`] }))
+    for (const port of [mine, mine]) {
+      const socket = socketOf(await handshake(port, verifiedTls(HOST, roots), connectTls))
+      expect(judge(socket, HOST, STS)).toBeUndefined()
+      socket.destroy()
+    }
+    for (const [port, options] of [
+      [mine, verifiedTls(OTHER, roots)],
+      [others, verifiedTls(HOST, roots)],
+    ] as const) {
+      const error = errorOf(await handshake(port, options, connectTls))
+      expect(failedHandshake(error)).toMatchObject(MISMATCH)
+    }
+  })
+
+  test('the whole chain can be read afterwards, also of a host that is refused', async () => {
+    const port = await servers.tls(await authority.issue(named))
+    const socket = socketOf(await handshake(port, verifiedTls(HOST, roots), connectTls))
+    expect(socket.getPeerCertificate(true).issuerCertificate.raw).toBeInstanceOf(Buffer)
+    expect(Object.hasOwn(socket, 'getPeerCertificate')).toBe(false)
+    socket.destroy()
+    const refused = errorOf(await handshake(port, verifiedTls(OTHER, roots), connectTls))
+    expect(refused).toHaveProperty('cert.issuerCertificate.raw')
+  })
+
   test('another host that the certificate names too is found by a look at it', async () => {
     const port = await servers.tls(await authority.issue(both))
     const socket = socketOf(await handshake(port, verifiedTls(HOST, roots), connectTls))

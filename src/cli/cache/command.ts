@@ -14,9 +14,11 @@ import {
   NETWORK_OPTIONS,
   parseArguments,
 } from '../arguments.js'
+import { complain } from '../complain.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from '../context.js'
 import { toJson } from '../layout.js'
 import { openStore, STORE_HELP } from '../store.js'
+import { screenOf } from '../terminal.js'
 import { copy } from './copy.js'
 import { type CacheOutput, entriesOf, entryOf } from './entries.js'
 import { refresh } from './refresh.js'
@@ -56,7 +58,7 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
   remove   { "format": 1, "domain", "removed" }
   refresh  { "format": 1, "checked", "renewed", "changed", "failed", "dropped",
              "failures": [ text ] }
-  copy     { "format": 1, "copied", "kept" }
+  copy     { "format": 1, "copied", "skipped" }
   "mode" is null where "body" is no policy file.
 `
 
@@ -125,7 +127,9 @@ function readAction(positionals: readonly string[]): [Action, string] {
 
 async function list(store: PolicyStore, { context, json }: CacheOutput): Promise<ExitStatus> {
   const { entries, error } = await entriesOf(store, nowIn(context))
-  const text = json ? toJson({ format: 1, policies: entries }) : renderList(entries)
+  const text = json
+    ? toJson({ format: 1, policies: entries })
+    : renderList(entries, screenOf(context.stdout, context.env).width)
   context.stdout.write(text)
   if (error !== undefined) throw error
   return EXIT.fine
@@ -139,7 +143,7 @@ async function show(
   const now = nowIn(context)
   const policy = await entryOf(store, domain, now)
   if (json) context.stdout.write(toJson({ format: 1, policy: policy ?? null }))
-  else if (policy === undefined) nothingHeld(domain, context)
+  else if (policy === undefined) nothingCached(domain, context)
   else context.stdout.write(renderEntry(policy, now))
   return policy === undefined ? EXIT.unprotected : EXIT.fine
 }
@@ -149,16 +153,16 @@ async function remove(
   domain: string,
   { context, json }: CacheOutput,
 ): Promise<ExitStatus> {
-  const removed = await isHeld(store, domain, nowIn(context))
+  const removed = await isCached(store, domain, nowIn(context))
   await store.delete(domain)
   if (json) context.stdout.write(toJson({ format: 1, domain, removed }))
   else if (removed) context.stdout.write(`Removed ${domain}\n${consequenceOf(store)}`)
-  else nothingHeld(domain, context)
+  else nothingCached(domain, context)
   return removed ? EXIT.fine : EXIT.unprotected
 }
 
 /** Tells whether there is an entry; one that cannot be read can be removed, too. */
-async function isHeld(store: PolicyStore, domain: string, now: number): Promise<boolean> {
+async function isCached(store: PolicyStore, domain: string, now: number): Promise<boolean> {
   try {
     return (await entryOf(store, domain, now)) !== undefined
   } catch (error) {
@@ -180,8 +184,8 @@ Senders that run now go on under the policy until they are started anew.
 `
 }
 
-function nothingHeld(domain: string, { stderr }: CliContext): void {
-  stderr.write(`mta-sts: No policy of ${domain} is cached.\n`)
+function nothingCached(domain: string, context: CliContext): void {
+  complain(`No policy of ${domain} is cached.`, context)
 }
 
 function nowIn({ now = Date.now }: CliContext): number {

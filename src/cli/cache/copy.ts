@@ -23,9 +23,9 @@ export async function copy(
   try {
     const target = await openTarget(to, prefix)
     try {
-      const { copied, kept } = await copyAll(source, target)
-      const text = `${copied} copied, ${kept} left as they are: the other store has a later fetch\n`
-      context.stdout.write(json ? toJson({ format: 1, copied, kept }) : text)
+      const { copied, skipped } = await copyAll(source, target)
+      const text = `${copied} copied, ${skipped} left as they are: the other store has a later fetch\n`
+      context.stdout.write(json ? toJson({ format: 1, copied, skipped }) : text)
       return EXIT.fine
     } finally {
       await target.close()
@@ -38,12 +38,12 @@ export async function copy(
 async function copyAll(
   { store: source }: OpenStore,
   { store: target }: OpenStore,
-): Promise<{ copied: number; kept: number }> {
+): Promise<{ copied: number; skipped: number }> {
   if (source.list === undefined) throw new MtaStsError('This store cannot be listed.', 'ESTORE')
-  const result = { copied: 0, kept: 0 }
+  const result = { copied: 0, skipped: 0 }
   for await (const [domain, entry] of source.list()) {
     const taken = await target.set(domain, entry)
-    result[taken === false ? 'kept' : 'copied']++
+    result[taken === false ? 'skipped' : 'copied']++
   }
   return result
 }

@@ -7,6 +7,7 @@ import { format } from 'node:util'
 import type { Logger } from '../../logger.js'
 import { MtaSts } from '../../mta-sts.js'
 import type { PolicyStore } from '../../policy/store.js'
+import { complain } from '../complain.js'
 import { EXIT, type ExitStatus } from '../context.js'
 import { toJson } from '../layout.js'
 import { type NetworkArguments, openNetwork } from '../network.js'
@@ -41,8 +42,7 @@ export async function refresh(
     } else {
       const counts = `${renewed} renewed, ${changed} changed, ${failed} failed, ${dropped} dropped`
       context.stdout.write(`${checked} looked at: ${counts}\n`)
-      for (const failure of [...failures, ...storeFailures])
-        context.stderr.write(`mta-sts: ${failure}\n`)
+      for (const failure of [...failures, ...storeFailures]) complain(failure, context)
     }
     // A policy that could not be stored is lost when this process ends
     if (storeFailures.length > 0) return EXIT.unknown

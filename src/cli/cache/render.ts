@@ -9,13 +9,15 @@ import { minute, span } from '../time.js'
 import type { Entry } from './entries.js'
 
 const COLUMNS: readonly Column[] = [
-  { title: 'Domain', width: 34 },
   { title: 'Mode', width: 7 },
   { title: 'Since (UTC)', width: 16 },
   { title: 'Until', width: 16 },
 ]
 
-export function renderList(entries: readonly Entry[]): string {
+/** Columns of the others, with the space between them. */
+const OTHERS = 45
+
+export function renderList(entries: readonly Entry[], width: number): string {
   if (entries.length === 0) return 'No policy is cached.\n'
   const rows = entries.map(({ domain, mode, fetchedAt, expiresAt, expired }) => [
     escapeRemoteText(domain),
@@ -23,7 +25,8 @@ export function renderList(entries: readonly Entry[]): string {
     minute(new Date(fetchedAt)),
     expired ? 'expired' : minute(new Date(expiresAt)),
   ])
-  return `${formatTable(COLUMNS, rows).join('\n')}\n`
+  const columns = [{ title: 'Domain', width: width - OTHERS }, ...COLUMNS]
+  return `${formatTable(columns, rows, width).join('\n')}\n`
 }
 
 export function renderEntry(entry: Entry, now: number): string {

@@ -59,7 +59,7 @@ Exit status
      all of them are bound to TLSA records. Or the domain takes no mail at all
      (RFC 7505)
   1  a sender would refuse an MX host, or would deliver without protection:
-     there is no policy that can be had, or its mode is testing or none
+     there is no usable policy, or its mode is testing or none
   2  wrong usage
   3  could not find out: DNS fails, an MX host cannot be connected to, or the
      time of --timeout or --deadline was over
@@ -84,13 +84,13 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
           "noRoute", "milliseconds" } ] } ] },
       "tlsrpt": { "name", "status", "texts", "rua", "problem" },
       "verdict": { "status", "exitStatus", "mode", "text" },
-      "held": null or { "source", "mode", "id", "until", "status",
+      "cached": null or { "source", "mode", "id", "until", "status",
         "exitStatus", "problem", "text" },
       "advice": [ { "code", "urgency", "host", "resultType", "reason",
         "text" } ] } ] }
   With --ndjson, each line is one of "domains", and has "format" as well.
-  "verdict" is that of senders that have no policy of the domain cached, "held"
-  of those that have one; "held.source" is store, policy or unknown.
+  "verdict" is that of senders that have no policy of the domain cached,
+  "cached" of those that have one; "cached.source" is store, policy or unknown.
   "verdict.status" is fine, refused, unprotected or unknown. A "problem" is
   null, a text, or { "resultType", "reason", "detail" } in the terms of RFC 8460
   4.3. A "certificate" is null or { "names", "commonName", "issuer",

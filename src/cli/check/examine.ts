@@ -15,15 +15,21 @@ import { policyHost, recordName, tlsRptName } from '../../policy/names.js'
 import type { PolicyStore } from '../../policy/store.js'
 import type { remembering } from '../name-servers.js'
 import { adviceOn } from './advice/advice.js'
-import type { CheckReport, HeldVerdict, PolicyHostCheck, RecordCheck, Verdict } from './findings.js'
 import {
-  heldIn,
-  type StoredHold,
+  type CachedInStore,
+  cachedIn,
   type StoreFailure,
-  verdictOfHolder,
-  verdictOnHolders,
+  verdictOfCaches,
+  verdictWithCached,
   verdictWithoutStore,
-} from './held.js'
+} from './cached.js'
+import type {
+  CachedVerdict,
+  CheckReport,
+  PolicyHostCheck,
+  RecordCheck,
+  Verdict,
+} from './findings.js'
 import { checkMx } from './mx.js'
 import { checkPolicyFile } from './policy-file.js'
 import { inspectPolicyHost, type PolicyHostInspection } from './policy-host.js'
@@ -40,7 +46,7 @@ export interface Run {
   sessions: Sessions | undefined
   /** undefined: TLSA records are not asked for */
   dane: Dane | undefined
-  /** A sender's policies, to see what those do that hold one */
+  /** A sender's store, to see what it does with the policy that it has cached */
   store: PolicyStore | undefined
   /** The timeouts are shorter than a sender's own */
   shortened: boolean
@@ -93,15 +99,15 @@ export async function examine(
   }
   signal?.throwIfAborted()
   const verdict = verdictOn(findings, run)
-  const stored = run.store && (await heldIn(run.store, policyDomain, now))
-  const heldDiffers = isHeldOtherwise(stored, lookup)
+  const stored = run.store && (await cachedIn(run.store, policyDomain, now))
+  const cachedDiffers = isCachedOtherwise(stored, lookup)
   return {
     ...findings,
     verdict,
-    held: heldVerdict({ findings, lookup, verdict, stored, now }),
+    cached: cachedVerdict({ findings, lookup, verdict, stored, now }),
     advice: adviceOn(findings, {
       now,
-      heldDiffers,
+      cachedDiffers,
       assessment: run.assessments.get(policyDomain),
     }),
   }
@@ -147,8 +153,8 @@ function lookupFrom(
   return new CachedPolicy({ id, policy, body, fetchedAt: now }, now).lookup
 }
 
-function isHeldOtherwise(
-  stored: StoredHold | StoreFailure | undefined,
+function isCachedOtherwise(
+  stored: CachedInStore | StoreFailure | undefined,
   lookup: PolicyLookup,
 ): boolean {
   if (stored === undefined || 'failure' in stored) return false
@@ -156,16 +162,16 @@ function isHeldOtherwise(
   return !isDeepStrictEqual(stored.policy, lookup.policy)
 }
 
-function heldVerdict(facts: {
-  findings: Omit<CheckReport, 'verdict' | 'held' | 'advice'>
+function cachedVerdict(facts: {
+  findings: Omit<CheckReport, 'verdict' | 'cached' | 'advice'>
   lookup: PolicyLookup
   verdict: Verdict
-  stored: StoredHold | StoreFailure | undefined
+  stored: CachedInStore | StoreFailure | undefined
   now: number
-}): HeldVerdict | null {
+}): CachedVerdict | null {
   const { findings, lookup, verdict, stored, now } = facts
   if (stored !== undefined && 'failure' in stored) return verdictWithoutStore(stored, now)
   if (findings.mx.status === 'null-mx') return null
-  if (stored === undefined) return verdictOnHolders(findings, lookup, now)
-  return verdictOfHolder(findings, lookup, { held: stored, verdict })
+  if (stored === undefined) return verdictOfCaches(findings, lookup, now)
+  return verdictWithCached(findings, lookup, { cached: stored, verdict })
 }

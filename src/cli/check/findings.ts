@@ -37,7 +37,7 @@ export interface CheckReport {
   /** The verdict of senders that have no policy of the domain cached */
   verdict: Verdict
   /** The verdict of senders that have one; `null`: the same, or nothing is known of them */
-  held: HeldVerdict | null
+  cached: CachedVerdict | null
   /** The advice, the most urgent first; often empty */
   advice: Advice[]
 }
@@ -242,7 +242,7 @@ export interface Verdict {
 }
 
 /** The verdict of senders that have a policy of the domain cached (RFC 8461 §5.1). */
-export interface HeldVerdict {
+export interface CachedVerdict {
   /**
    * - `store`: the policy in the store of `--store`
    * - `policy`: the policy that the domain serves now, fetched by a sender at the latest now

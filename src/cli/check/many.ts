@@ -6,6 +6,7 @@
 import { Deadline, onAbort, unlessAborted } from '../../net/deadline.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { noDomain } from '../arguments.js'
+import { complain } from '../complain.js'
 import { type CliContext, EXIT, type ExitStatus, worstOf } from '../context.js'
 import { progressOn } from '../terminal.js'
 import { span } from '../time.js'
@@ -83,7 +84,7 @@ class Many {
       this.#done++
       this.#counts[report.verdict.status]++
       this.#statuses.add(report.verdict.exitStatus)
-      if (report.held !== null) this.#statuses.add(report.held.exitStatus)
+      if (report.cached !== null) this.#statuses.add(report.cached.exitStatus)
       this.#ordered.add(number, report)
       this.#show()
     }
@@ -140,7 +141,7 @@ class Many {
     if (this.#done === total) return
     this.#statuses.add(EXIT.unknown)
     const text = `Interrupted: ${grouped(this.#done)} of ${grouped(total)} were looked at.`
-    this.#options.context.stderr.write(`mta-sts: ${text}\n`)
+    complain(text, this.#options.context)
   }
 
   #show(): void {

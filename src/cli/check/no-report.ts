@@ -25,7 +25,7 @@ export function noReport(domain: string, text: string): CheckReport {
     mx: { status: 'unknown', problem: null, hosts: [] },
     tlsrpt: { name: '', status: 'unknown', texts: [], rua: [], problem: null },
     verdict: { status: 'unknown', exitStatus: EXIT.unknown, mode: null, text },
-    held: null,
+    cached: null,
     advice: [],
   }
 }

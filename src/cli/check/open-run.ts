@@ -10,6 +10,7 @@ import { Gate } from '../../net/gate.js'
 import type { PolicyStore } from '../../policy/store.js'
 import { escapeRemoteText } from '../../text.js'
 import { COMMON_OPTIONS, NETWORK_OPTIONS } from '../arguments.js'
+import { complain } from '../complain.js'
 import { type CliContext, UsageError } from '../context.js'
 import { remembering } from '../name-servers.js'
 import { type NetworkArguments, nameServer, openNetwork } from '../network.js'
@@ -58,14 +59,12 @@ export async function openRun(
     ? new Sessions({ settings, smtp, name, shortened }, slots)
     : undefined
   const dane = values.dane ? await openDane(values.resolver, context) : undefined
-  if (dane !== undefined && !(await dane.probe())) context.stderr.write(NO_VALIDATION)
+  if (dane !== undefined && !(await dane.probe())) complain(NO_VALIDATION, context)
   return { settings, slots, sessions, dane, store, shortened, assessments: new Map() }
 }
 
-const NO_VALIDATION = `\
-mta-sts: --dane: the name server does not validate DNSSEC, or does not answer,
-and no TLSA record counts. Name one that does: --resolver H[:P]
-`
+const NO_VALIDATION =
+  '--dane: the name server does not validate DNSSEC, or does not answer, and no TLSA record counts. Name one that does: --resolver H[:P]'
 
 /** Most users of the command have no use for this part of the package. */
 async function openDane(resolver: string | undefined, context: CliContext): Promise<Dane> {

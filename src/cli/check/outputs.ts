@@ -5,7 +5,7 @@
  */
 import type { CliContext } from '../context.js'
 import { toJson } from '../layout.js'
-import { painter } from '../terminal.js'
+import { painter, screenOf } from '../terminal.js'
 import type { CheckReport, Verdict } from './findings.js'
 import { renderBrief, renderReport } from './render.js'
 
@@ -45,11 +45,11 @@ export function printerOf(form: Form, context: CliContext, now: () => number): C
 }
 
 function textPrinter(context: CliContext, now: () => number): CheckPrinter {
-  const paint = painter(context.stdout, context.env)
+  const screen = screenOf(context.stdout, context.env)
   let gap = ''
   return {
     add(report) {
-      context.stdout.write(`${gap}${renderReport(report, paint, now())}`)
+      context.stdout.write(`${gap}${renderReport(report, screen, now())}`)
       gap = '\n'
     },
     end(summary) {

@@ -1,5 +1,5 @@
 /**
- * A {@link CheckReport} as text, within 80 columns.
+ * A {@link CheckReport} as text, within the columns of a screen.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { matchesMx } from '../../policy/mx-pattern.js'
 import { escapeRemoteText } from '../../text.js'
 import { type Block, formatBlock, formatRemark, listed, type Mark, paintMark } from '../layout.js'
-import type { Paint } from '../terminal.js'
+import type { Paint, Screen } from '../terminal.js'
 import { span } from '../time.js'
 import type {
   CertificateFacts,
@@ -25,9 +25,9 @@ import type {
 import { describeProblem } from './problem.js'
 
 /** Ends with a line break. */
-export function renderReport(report: CheckReport, paint: Paint, now: number): string {
-  const { domain, unicodeDomain, policyHost, verdict, held, advice } = report
-  if (report.record.name === '') return withoutLook(report, paint)
+export function renderReport(report: CheckReport, screen: Screen, now: number): string {
+  const { domain, unicodeDomain, policyHost, verdict, cached, advice } = report
+  if (report.record.name === '') return withoutLook(report, screen)
   const blocks: Block[] = [
     recordBlock(report.record),
     ...(policyHost === null ? [] : [policyHostBlock(policyHost, now)]),
@@ -36,23 +36,25 @@ export function renderReport(report: CheckReport, paint: Paint, now: number): st
     tlsRptBlock(report.tlsrpt),
   ]
   return [
-    headOf(domain, unicodeDomain, paint),
+    headOf(domain, unicodeDomain, screen.paint),
     '',
     ...blocks.map((block) =>
-      formatBlock(report.mx.status === 'null-mx' ? calm(block) : block, paint),
+      formatBlock(report.mx.status === 'null-mx' ? calm(block) : block, screen),
     ),
     '',
-    formatRemark(verdictMark(verdict.status, report), verdict.text, paint),
-    ...(held === null ? [] : [formatRemark(verdictMark(held.status, report), held.text, paint)]),
-    ...advice.map(({ text }) => formatRemark('warning', text, paint)),
+    formatRemark(verdictMark(verdict.status, report), verdict.text, screen),
+    ...(cached === null
+      ? []
+      : [formatRemark(verdictMark(cached.status, report), cached.text, screen)]),
+    ...advice.map(({ text }) => formatRemark('warning', text, screen)),
     '',
   ].join('\n')
 }
 
 /** Renders a domain that was not looked at. */
-function withoutLook({ domain, verdict }: CheckReport, paint: Paint): string {
-  const head = paint('bold', escapeRemoteText(domain))
-  return `${head}\n\n${formatRemark('unknown', verdict.text, paint)}\n`
+function withoutLook({ domain, verdict }: CheckReport, screen: Screen): string {
+  const head = screen.paint('bold', escapeRemoteText(domain))
+  return `${head}\n\n${formatRemark('unknown', verdict.text, screen)}\n`
 }
 
 /** Takes the red mark from a block: a domain that takes no mail lacks nothing. */
@@ -67,10 +69,10 @@ function headOf(domain: string, unicode: string | null, paint: Paint): string {
 
 /** `bob.example fine: enforce: mail would be delivered to mx.bob.example`, on one line. */
 export function renderBrief(report: CheckReport, paint: Paint): string {
-  const { domain, verdict, held } = report
+  const { domain, verdict, cached } = report
   const mark = paintMark(verdictMark(verdict.status, report), paint)
   const head = `${mark} ${paint('bold', escapeRemoteText(domain))} ${verdict.status}`
-  const other = held !== null && held.exitStatus > verdict.exitStatus ? `; ${held.text}` : ''
+  const other = cached !== null && cached.exitStatus > verdict.exitStatus ? `; ${cached.text}` : ''
   return `${head}: ${verdict.text}${other}\n`
 }
 
@@ -189,7 +191,8 @@ function policyBlocks({ policy, mx }: CheckReport): Block[] {
 function policyLine({ text, problem }: PolicyLine, maxAge: number | null): string[] {
   const isMaxAge = maxAge !== null && /^max_age:/.test(text)
   const note = isMaxAge ? `  (${span(maxAge * 1000)})` : ''
-  const line = `${escapeRemoteText(text)}${note}`
+  const [, field = '', rest = text] = /^(mx: *)(.*)$/.exec(text) ?? []
+  const line = `${field}${escapeRemoteText(rest)}${note}`
   return problem === null ? [line] : [line, `^ ${problem}`]
 }
 

@@ -102,7 +102,7 @@ function withoutPolicy(
     case 'malformed':
       return {
         status: 'unprotected',
-        cause: 'the TXT record is of no use',
+        cause: 'the TXT record cannot be used',
         consequence: `: ${UNPROTECTED}`,
       }
     case 'found':
@@ -123,7 +123,7 @@ function brokenPolicy(
     const cause = `the policy host could not be reached from here${why}`
     return { status: 'unknown', cause, consequence: '' }
   }
-  const cause = `the policy cannot be had${why}`
+  const cause = `no usable policy${why}`
   return { status: 'unprotected', cause, consequence: AND_UNPROTECTED }
 }
 

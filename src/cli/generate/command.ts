@@ -18,7 +18,7 @@ import {
 import { type CliContext, type Command, EXIT, UsageError } from '../context.js'
 import { formatRemark, toJson } from '../layout.js'
 import { openNetwork } from '../network.js'
-import { painter, progressOn } from '../terminal.js'
+import { progressOn, screenOf } from '../terminal.js'
 import { compareWithLive, type LiveMx, lookupLiveMx } from './live.js'
 import { idOf, makeSetup, type Setup } from './setup.js'
 import { caddySnippet, nginxSnippet, zoneLines } from './snippets.js'
@@ -101,8 +101,8 @@ export const generate: Command = {
     } else {
       context.stdout.write(render(setup))
     }
-    const paint = painter(context.stderr, context.env)
-    for (const text of warnings) context.stderr.write(`${formatRemark('warning', text, paint)}\n`)
+    const screen = screenOf(context.stderr, context.env)
+    for (const text of warnings) context.stderr.write(`${formatRemark('warning', text, screen)}\n`)
     return compared?.exitStatus ?? EXIT.fine
   },
 }

@@ -53,12 +53,12 @@ JSON (--json), stable while "format" is 1: fields are added, never changed
           "failedSessionCount", "additionalInformation",
           "failureReasonCode" } ] } ],
       "notes": [ { "code", "text" } ] } ],
-    "unread": [ { "file", "error", "code", "named", "passedOver" } ],
+    "unread": [ { "file", "error", "code", "named", "skipped" } ],
     "totals": { "reports", "sessions", "failed" } }
   "answer": ready, not-yet, would-defer. "weight": refused, dane, not-refused.
   Fields of reports as in RFC 8460 4.4, in camel case; what a report does not
   say is left out. "named": the file was named on the command line.
-  "passedOver": it was not, and looks like no report.
+  "skipped": it was not, and looks like no report.
 `
 
 export const report: Command = {

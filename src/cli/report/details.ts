@@ -11,9 +11,9 @@ import { modeOf } from '../../tlsrpt/assess-tally.js'
 import { counted, thousands } from '../../tlsrpt/assess-verdict.js'
 import type { FailureDetails, ReportedPolicy } from '../../tlsrpt/report.js'
 import { type Column, formatTable, wrap } from '../layout.js'
+import type { Screen } from '../terminal.js'
 import type { FoundReport } from './collect.js'
 import { domainName, policyName } from './names.js'
-import type { Screen } from './screen.js'
 
 /** For each domain; the rest is counted. */
 const MAX_ROWS = 1000
@@ -54,7 +54,11 @@ function renderDomain(domain: string, rows: Row[], screen: Screen): string[] {
     a.day === b.day ? compare(a.sender, b.sender) : compare(a.day, b.day),
   )
   const shown = sorted.slice(0, MAX_ROWS)
-  const [head = '', ...table] = formatTable(columnsFor(screen.width), shown.map(cells))
+  const [head = '', ...table] = formatTable(
+    columnsFor(screen.width),
+    shown.map(cells),
+    screen.width,
+  )
   const rest = sorted.length - shown.length
   return [
     ...wrap(domainName(domain), screen.width).map((line) => screen.paint('bold', line)),

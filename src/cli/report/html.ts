@@ -30,7 +30,7 @@ export interface PageFacts {
 export function htmlPage(domains: readonly DomainAssessment[], facts: PageFacts): string {
   const shown = domains.slice(0, MAX_DOMAINS)
   const hidden = domains.length - shown.length
-  const lost = facts.unread.filter(({ passedOver }) => !passedOver)
+  const lost = facts.unread.filter(({ skipped }) => !skipped)
   return [
     '<!doctype html>',
     '<html lang="en">',

@@ -20,7 +20,7 @@ export interface UnreadFile {
   /** It was named on the command line */
   named: boolean
   /** It does not look like a report, and was found in a directory: nothing is lost */
-  passedOver: boolean
+  skipped: boolean
 }
 
 export interface Outcome {
@@ -96,7 +96,7 @@ class Reader {
       error: escapeRemoteText(textOfThrown(error)),
       code: codeOf(error),
       named,
-      passedOver: unrelated && !named,
+      skipped: unrelated && !named,
     })
   }
 

@@ -9,14 +9,14 @@ import type { DomainAssessment } from '../../tlsrpt/assess-types.js'
 import { counted } from '../../tlsrpt/assess-verdict.js'
 import { type CliContext, EXIT, type ExitStatus } from '../context.js'
 import { toJson } from '../layout.js'
-import { painter, progressOn } from '../terminal.js'
+import { progressOn, type Screen, screenOf } from '../terminal.js'
 import { Collection } from './collect.js'
 import { csvLines } from './csv.js'
 import { renderDetails } from './details.js'
 import { STDIN } from './files.js'
 import { htmlPage } from './html.js'
 import { type Outcome, readFiles } from './read-files.js'
-import { marked, renderDomains, type Screen } from './screen.js'
+import { marked, renderDomains } from './screen.js'
 import { type SelectionOptions, selectionOf } from './select.js'
 import { tellOfUnread } from './unread.js'
 
@@ -27,10 +27,6 @@ export interface ReportOptions extends SelectionOptions {
   csv?: boolean | undefined
   json?: boolean | undefined
 }
-
-/** The narrowest and the widest screen that is made use of. */
-const MIN_WIDTH = 80
-const MAX_WIDTH = 120
 
 /** Interval of showing progress, in milliseconds. */
 const PROGRESS_INTERVAL = 100
@@ -58,7 +54,7 @@ export async function runReport(
     else await writeFile(options.html, page)
   }
   if (options.html !== STDIN) print(result, options, context)
-  tellOfUnread(outcome.unread, context.stderr)
+  tellOfUnread(outcome.unread, context)
   return statusOf(result)
 }
 
@@ -100,9 +96,7 @@ function print(result: Result, options: ReportOptions, { stdout, env }: CliConte
     for (const line of csvLines(collection.reports, onlyFailures)) stdout.write(line)
     return
   }
-  const paint = painter(stdout, env)
-  const width = stdout.isTTY ? (stdout.columns ?? MIN_WIDTH) : MIN_WIDTH
-  const screen = { paint, width: Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, width)) }
+  const screen = screenOf(stdout, env)
   const lines = options.details
     ? renderDetails(collection.reports, onlyFailures, screen)
     : renderDomains(domains, screen)
@@ -136,5 +130,5 @@ function renderEnd(collection: Collection, screen: Screen): string[] {
 function statusOf({ domains, outcome }: Result): ExitStatus {
   const refused = domains.some(({ policies }) => policies.some((policy) => policy.refused > 0))
   if (refused) return EXIT.unprotected
-  return outcome.unread.some(({ passedOver }) => !passedOver) ? EXIT.unknown : EXIT.fine
+  return outcome.unread.some(({ skipped }) => !skipped) ? EXIT.unknown : EXIT.fine
 }

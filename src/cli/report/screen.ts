@@ -6,8 +6,9 @@
 import { escapeRemoteText } from '../../text.js'
 import type { DomainAssessment, FailureGroup, PolicyAssessment } from '../../tlsrpt/assess-types.js'
 import { counted, percent, thousands } from '../../tlsrpt/assess-verdict.js'
-import { type Column, formatTable, listed, type Mark, paintMark, shorten, wrap } from '../layout.js'
-import type { Paint } from '../terminal.js'
+import { padEnd, shorten, widthOf } from '../columns.js'
+import { type Column, formatTable, listed, type Mark, paintMark, wrap } from '../layout.js'
+import type { Screen } from '../terminal.js'
 import {
   ANSWER_MARKS,
   domainName,
@@ -17,13 +18,6 @@ import {
   WEIGHT_MARKS,
   WEIGHT_WORDS,
 } from './names.js'
-
-/** How text is laid out on this terminal. */
-export interface Screen {
-  paint: Paint
-  /** In characters */
-  width: number
-}
 
 /** A wider cell would have a line of its own. */
 const POLICY_WIDTH = 14
@@ -75,7 +69,7 @@ export function renderDomains(domains: readonly DomainAssessment[], screen: Scre
 /** `✓ example.com  ready: ...`, the verdicts in a column of their own. */
 function renderVerdicts(domains: readonly DomainAssessment[], screen: Screen): string[] {
   const shown = domains.slice(0, MAX_VERDICTS)
-  const longest = Math.max(...shown.map(({ domain }) => domainName(domain).length))
+  const longest = Math.max(...shown.map(({ domain }) => widthOf(domainName(domain))))
   const column = Math.min(MAX_NAME, longest) + 2
   const lines = shown.flatMap((domain) => renderVerdict(domain, column, screen))
   const hidden = domains.length - shown.length
@@ -92,8 +86,8 @@ function renderVerdict(
   const indent = ' '.repeat(column)
   const [first = '', ...rest] = wrap(verdict.text, screen.width - 2 - column)
   const others = rest.map((line) => `  ${indent}${line}`)
-  if (name.length + 2 <= column) {
-    const label = screen.paint('bold', name) + ' '.repeat(column - name.length)
+  if (widthOf(name) + 2 <= column) {
+    const label = screen.paint('bold', padEnd(name, column))
     return [`${paintMark(mark, screen.paint)} ${label}${first}`, ...others]
   }
   return [...marked(mark, name, screen), `  ${indent}${first}`, ...others]
@@ -104,7 +98,9 @@ function renderDomain({ domain, verdict, policies }: DomainAssessment, screen: S
     ...wrap(domainName(domain), screen.width).map((line) => screen.paint('bold', line)),
     ...marked(ANSWER_MARKS[verdict.answer], verdict.text, screen),
     '',
-    ...formatTable(COLUMNS, policies.slice(0, MAX_POLICIES).map(cells)).map((line) => `  ${line}`),
+    ...formatTable(COLUMNS, policies.slice(0, MAX_POLICIES).map(cells), screen.width).map(
+      (line) => `  ${line}`,
+    ),
     ...(policies.length > MAX_POLICIES
       ? [`  and ${counted(policies.length - MAX_POLICIES, 'more policy type')}: --json`]
       : []),

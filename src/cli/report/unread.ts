@@ -5,6 +5,7 @@
  */
 import { escapeRemoteText } from '../../text.js'
 import { counted } from '../../tlsrpt/assess-verdict.js'
+import { complain, writeLines } from '../complain.js'
 import type { CliContext } from '../context.js'
 import { listed } from '../layout.js'
 import type { UnreadFile } from './read-files.js'
@@ -13,23 +14,29 @@ import type { UnreadFile } from './read-files.js'
 const MAX_LISTED = 20
 
 /** The package is looked for beside this one, wherever that is. */
-const NPX_HINT = 'Or with npx: npx -p mta-sts -p postal-mime mta-sts report FILE...\n'
+const NPX_HINT = 'Or with npx: npx -p mta-sts -p postal-mime mta-sts report FILE...'
 
-export function tellOfUnread(unread: readonly UnreadFile[], stderr: CliContext['stderr']): void {
+export function tellOfUnread(
+  unread: readonly UnreadFile[],
+  context: Pick<CliContext, 'stderr' | 'env'>,
+): void {
   const mails = unread.filter(({ code }) => code === 'EPEER')
   const named = unread.filter((file) => file.named && file.code !== 'EPEER')
-  const lost = unread.filter((file) => !file.named && !file.passedOver && file.code !== 'EPEER')
-  const others = unread.filter((file) => file.passedOver)
-  for (const line of listedWithReasons(named)) stderr.write(`mta-sts: ${line}\n`)
-  for (const line of listedWithReasons(mails)) stderr.write(`mta-sts: ${line}\n${NPX_HINT}`)
+  const lost = unread.filter((file) => !file.named && !file.skipped && file.code !== 'EPEER')
+  const others = unread.filter((file) => file.skipped)
+  for (const line of listedWithReasons(named)) complain(line, context)
+  for (const line of listedWithReasons(mails)) {
+    complain(line, context)
+    writeLines(NPX_HINT, context)
+  }
   if (lost.length > 0) {
     const looks = lost.length === 1 ? '1 looks like a report' : `${lost.length} look like reports`
-    stderr.write(`mta-sts: ${looks} but cannot be read:\n`)
-    for (const line of listedWithReasons(lost)) stderr.write(`  ${line}\n`)
+    complain(`${looks} but cannot be read:`, context)
+    for (const line of listedWithReasons(lost)) writeLines(`  ${line}`, context)
   }
   if (others.length > 0) {
     const files = others.map(({ file }) => escapeRemoteText(file))
-    stderr.write(`mta-sts: passed over: ${listed(files, 3)}\n`)
+    complain(`skipped: ${listed(files, 3)}`, context)
   }
 }
 

@@ -6,9 +6,12 @@
 import { escapeRemoteText } from '../../text.js'
 import type { ReportStore, StoredReport } from '../../tlsrpt/store.js'
 import { COMMON_HELP, COMMON_OPTIONS, parseArguments } from '../arguments.js'
+import { widthOf } from '../columns.js'
+import { complain } from '../complain.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, UsageError } from '../context.js'
-import { type Column, formatTable, toJson } from '../layout.js'
+import { type Column, formatTable, toJson, wrap } from '../layout.js'
 import { STORE_HELP } from '../store.js'
+import { type Screen, screenOf } from '../terminal.js'
 import { minute } from '../time.js'
 import { openReportStore } from './store.js'
 
@@ -80,7 +83,9 @@ async function list(store: ReportStore, { context, json }: Output): Promise<Exit
   if (store.list) for await (const report of store.list()) found.push(report)
   found.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
   context.stdout.write(
-    json ? toJson({ format: 1, reports: found.map(toEntry) }) : renderReports(found),
+    json
+      ? toJson({ format: 1, reports: found.map(toEntry) })
+      : renderReports(found, screenOf(context.stdout, context.env)),
   )
   return EXIT.fine
 }
@@ -98,7 +103,7 @@ async function makeDue(
   const due = (await store.makeDue?.(id, now())) === true
   if (json) context.stdout.write(toJson({ format: 1, id, due }))
   else if (due) context.stdout.write(`${escapeRemoteText(id)} is due\n`)
-  else context.stderr.write(`mta-sts: ${noSuch(id)}, or it is being sent.\n`)
+  else complain(`${noSuch(id)}, or it is being sent.`, context)
   return due ? EXIT.fine : EXIT.unprotected
 }
 
@@ -110,7 +115,7 @@ async function remove(
   const dropped = (await store.drop?.(id)) === true
   if (json) context.stdout.write(toJson({ format: 1, id, dropped }))
   else if (dropped) context.stdout.write(`Dropped ${escapeRemoteText(id)}\n`)
-  else context.stderr.write(`mta-sts: ${noSuch(id)}.\n`)
+  else complain(`${noSuch(id)}.`, context)
   return dropped ? EXIT.fine : EXIT.unprotected
 }
 
@@ -137,23 +142,30 @@ function isoTime(time: number): string {
   return Number.isNaN(date.getTime()) ? String(time) : date.toISOString()
 }
 
-const COLUMNS: readonly Column[] = [
+/** The other columns, with the space between them, take the rest. */
+const domainWidth = (width: number): number => width - 48
+
+const columnsFor = (width: number): readonly Column[] => [
   { title: 'Day', width: 10 },
-  { title: 'Domain', width: 32 },
+  { title: 'Domain', width: domainWidth(width) },
   { title: 'State', width: 8 },
   { title: 'From (UTC)', width: 16 },
   { title: 'Tries', width: 5 },
 ]
 
-function renderReports(found: readonly StoredReport[]): string {
+function renderReports(found: readonly StoredReport[], { width }: Screen): string {
   if (found.length === 0) return 'Nothing is counted, and no report waits.\n'
-  const [head = '', ...rows] = formatTable(COLUMNS, found.map(toRow))
+  const [head = '', ...rows] = formatTable(columnsFor(width), found.map(toRow), width)
   const lines = [head]
   for (const [index, row] of rows.entries()) {
-    const { id, progress } = found[index] ?? {}
+    const { id, progress, domain = '' } = found[index] ?? {}
     lines.push(row)
-    if (id !== undefined) lines.push(`  ${escapeRemoteText(id)}`)
-    if (progress?.problem !== undefined) lines.push(`  ${escapeRemoteText(progress.problem)}`)
+    // The cell has the beginning of a long name
+    if (widthOf(domain) > domainWidth(width)) lines.push(...wrap(`  ${domain}`, width))
+    if (id !== undefined) lines.push(...wrap(`  ${escapeRemoteText(id)}`, width))
+    if (progress?.problem !== undefined) {
+      lines.push(...wrap(`  ${escapeRemoteText(progress.problem)}`, width))
+    }
   }
   return `${lines.join('\n')}\n`
 }

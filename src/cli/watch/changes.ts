@@ -11,14 +11,24 @@ import { DAY, day } from '../time.js'
 /** The part of a report that is compared with the next one. */
 export interface Snapshot {
   status: Verdict['status']
+  /** The status of the last look that found one out */
+  known: Verdict['status']
   verdict: string
   /** The TXT record; `undefined`: it could not be looked up */
   record: string | undefined
   /** The policy; `undefined`: it could not be fetched for a reason that may pass */
   policy: string | undefined
   mx: string | undefined
-  /** Hosts whose certificate ends within 14 days, with the date */
-  ending: readonly string[]
+  /** Hosts that showed a certificate */
+  seen: ReadonlySet<string>
+  /** Those whose certificate ends within 14 days */
+  ending: readonly Ending[]
+}
+
+interface Ending {
+  host: string
+  /** `mx.example.com ends on 2026-08-01` */
+  text: string
 }
 
 export interface Change {
@@ -33,6 +43,7 @@ export function snapshotOf(report: CheckReport, now: number): Snapshot {
   const lines = policy?.lines.map(({ text }) => text.trim()).filter((text) => text !== '')
   return {
     status: verdict.status,
+    known: verdict.status,
     verdict: verdict.text,
     record: record.status === 'unknown' ? undefined : record.texts.join(' | ') || 'none',
     policy: lines === undefined ? undefined : lines.join('; '),
@@ -40,27 +51,27 @@ export function snapshotOf(report: CheckReport, now: number): Snapshot {
       mx.status === 'unknown'
         ? undefined
         : mx.hosts.map(({ host, preference }) => `${preference} ${host}`).join(', ') || mx.status,
-    ending: endingSoon(report, now),
+    ...certificatesOf(report, now),
   }
 }
 
-function endingSoon({ policyHost, mx }: CheckReport, now: number): string[] {
+function certificatesOf({ policyHost, mx }: CheckReport, now: number) {
   const hosts = [
-    ...(policyHost?.addresses ?? []).map(({ certificate }) => ({
-      host: policyHost?.host,
-      certificate,
-    })),
-    ...mx.hosts.flatMap(({ host, sessions }) =>
-      (sessions ?? []).map(({ certificate }) => ({ host, certificate })),
-    ),
+    { host: policyHost?.host ?? '', looks: policyHost?.addresses ?? [] },
+    ...mx.hosts.map(({ host, sessions }) => ({ host, looks: sessions ?? [] })),
   ]
-  const ending = hosts.flatMap(({ host, certificate }) => {
-    const end = certificate === null ? Number.NaN : Date.parse(certificate.notAfter)
-    return end - now < RENEWAL
-      ? [`${escapeRemoteText(host ?? '')} ends on ${day(new Date(end))}`]
-      : []
-  })
-  return [...new Set(ending)].sort()
+  const ends = hosts.flatMap(({ host, looks }) =>
+    looks.flatMap(({ certificate }) =>
+      certificate === null ? [] : [{ host, end: Date.parse(certificate.notAfter) }],
+    ),
+  )
+  const ending = ends
+    .filter(({ end }) => end - now < RENEWAL)
+    .map(({ host, end }) => ({
+      host,
+      text: `${escapeRemoteText(host)} ends on ${day(new Date(end))}`,
+    }))
+  return { seen: new Set(ends.map(({ host }) => host)), ending }
 }
 
 /** @param before undefined: at the first look, what is wrong already is a change */
@@ -76,15 +87,26 @@ export function changesBetween(before: Snapshot | undefined, after: Snapshot): C
     if (old === undefined || now === undefined || old === now) continue
     changes.push({ code, text: `was ${shown(old)}; is ${shown(now)}` })
   }
-  const fresh = after.ending.filter((one) => before?.ending.includes(one) !== true)
-  if (fresh.length > 0) changes.push({ code: 'certificate', text: listed(fresh) })
+  const known = new Set(before?.ending.map(({ text }) => text))
+  const fresh = after.ending.map(({ text }) => text).filter((text) => !known.has(text))
+  if (fresh.length > 0) {
+    changes.push({ code: 'certificate', text: listed([...new Set(fresh)].sort()) })
+  }
   return changes
+}
+
+/** Tells whether a change is one of the domain: a look that failed, and the next one, are none. */
+export function isOfDomain({ code }: Change, before: Snapshot, after: Snapshot): boolean {
+  return code !== 'verdict' || (after.status !== 'unknown' && after.status !== before.known)
 }
 
 /** Returns what the next look is compared with: what could not be looked up now is as it was. */
 export function remembered(before: Snapshot | undefined, after: Snapshot): Snapshot {
+  const unseen = before?.ending.filter(({ host }) => !after.seen.has(host)) ?? []
   return {
     ...after,
+    known: after.status === 'unknown' ? (before?.known ?? 'unknown') : after.status,
+    ending: [...after.ending, ...unseen],
     record: after.record ?? before?.record,
     policy: after.policy ?? before?.policy,
     mx: after.mx ?? before?.mx,

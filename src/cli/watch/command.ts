@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { unlessAborted } from '../../net/deadline.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
@@ -12,11 +11,20 @@ import { type Listed, listDomains } from '../check/domains.js'
 import type { CheckReport } from '../check/findings.js'
 import { checkMany } from '../check/many.js'
 import { LIMITS, openRun, RUN_OPTIONS, type RunArguments } from '../check/open-run.js'
+import { complain } from '../complain.js'
 import { type CliContext, type Command, EXIT, type ExitStatus, worstOf } from '../context.js'
-import { toJson } from '../layout.js'
-import { painter } from '../terminal.js'
+import { toJson, wrap } from '../layout.js'
+import { isScreen, progressOn, screenOf } from '../terminal.js'
 import { minute } from '../time.js'
-import { type Change, changesBetween, remembered, type Snapshot, snapshotOf } from './changes.js'
+import {
+  type Change,
+  changesBetween,
+  isOfDomain,
+  remembered,
+  type Snapshot,
+  snapshotOf,
+} from './changes.js'
+import { runCommand } from './run-command.js'
 
 const OPTIONS = {
   ...RUN_OPTIONS,
@@ -35,9 +43,11 @@ is wrong already at the first look is printed, too.
 
   --interval S      seconds from one look to the next; default 3600, an hour
   --rounds N        end after so many looks; default: go on until Ctrl-C
-  --exit-on-change  end with status 1 at the first change
+  --exit-on-change  end with status 1 at the first change; a look that finds
+                    nothing out is none
   --run COMMAND     run by the shell for each change, with MTA_STS_DOMAIN,
-                    MTA_STS_CHANGE (a code) and MTA_STS_TEXT in its environment
+                    MTA_STS_CHANGE (a code) and MTA_STS_TEXT in its environment;
+                    ended after a minute
   --connect         connect to each MX host; without it there is nothing to be
                     said of their certificates
   --dane            look at DNSSEC and TLSA records as well (RFC 7672)
@@ -93,17 +103,17 @@ async function watchAll(list: readonly Listed[], options: WatchOptions): Promise
   const known = new Map<string, Snapshot>()
   let status: ExitStatus = EXIT.fine
   for (let round = 1; ; round++) {
-    const reports = await look(list, options)
+    const reports = await look(list, options, round)
     // A round that Ctrl-C has cut short says nothing about the domains that it did not reach
     if (context.signal?.aborted) return status
-    status = worstOf(reports.map(({ verdict }) => verdict.exitStatus))
+    status = worstOf(reports?.map(({ verdict }) => verdict.exitStatus) ?? [EXIT.unknown])
     let changed = false
-    for (const report of reports) {
+    for (const report of reports ?? []) {
       const snapshot = snapshotOf(report, (context.now ?? Date.now)())
       const before = known.get(report.domain)
       known.set(report.domain, remembered(before, snapshot))
       for (const change of changesBetween(before, snapshot)) {
-        changed ||= before !== undefined
+        changed ||= before !== undefined && isOfDomain(change, before, snapshot)
         await tell(report.domain, change, options)
       }
     }
@@ -114,22 +124,39 @@ async function watchAll(list: readonly Listed[], options: WatchOptions): Promise
   }
 }
 
-/** Looks at all domains; DNS answers and sessions of the last round are not used again. */
-async function look(list: readonly Listed[], options: WatchOptions): Promise<CheckReport[]> {
-  const { context, values } = options
+/**
+ * Looks at all domains; DNS answers and sessions of the last round are not used again. Resolves to
+ * undefined where a later look failed as a whole, since the next one may succeed: the name server of
+ * `--resolver` was not found, say.
+ */
+async function look(
+  list: readonly Listed[],
+  { context, values }: WatchOptions,
+  round: number,
+): Promise<CheckReport[] | undefined> {
   const reports: CheckReport[] = []
-  const run = await unlessAborted(openRun(values, context, undefined), context.signal)
   const printer = { add: (report: CheckReport) => void reports.push(report) }
   const { concurrency, deadlineOfMany: deadline } = LIMITS
-  await checkMany(list, { run, context, printer, concurrency, deadline })
-  return reports
+  try {
+    const run = await unlessAborted(openRun(values, context, undefined), context.signal)
+    await checkMany(list, { run, context, printer, concurrency, deadline })
+    return reports
+  } catch (error) {
+    if (round === 1 || context.signal?.aborted) throw error
+    complain(`the look failed: ${textOfThrown(error)}`, context)
+    return undefined
+  }
 }
 
-async function pause(milliseconds: number, { sleep: own, signal }: CliContext): Promise<void> {
+async function pause(milliseconds: number, context: CliContext): Promise<void> {
+  const { sleep: own, signal, now = Date.now } = context
   if (own !== undefined) return own(milliseconds, signal)
+  const progress = progressOn(context)
+  progress.show(`next look at ${minute(new Date(now() + milliseconds))} UTC; Ctrl-C ends`)
   await sleep(milliseconds, undefined, signal === undefined ? {} : { signal }).catch(
     () => undefined,
   )
+  progress.clear()
 }
 
 async function tell(domain: string, change: Change, options: WatchOptions): Promise<void> {
@@ -139,38 +166,22 @@ async function tell(domain: string, change: Change, options: WatchOptions): Prom
     const line = { format: 1, time: time.toISOString(), domain, ...change }
     context.stdout.write(toJson(line, 0))
   } else {
-    const paint = painter(context.stdout, context.env)
-    const head = `${minute(time)} ${paint('bold', escapeRemoteText(domain))}`
-    context.stdout.write(`${head} ${change.code}: ${change.text}\n`)
+    const { stdout, env } = context
+    const { paint, width } = screenOf(stdout, env)
+    const name = escapeRemoteText(domain)
+    const line = `${minute(time)} ${name} ${change.code}: ${change.text}`
+    // A log has one line for a change
+    const lines = isScreen(stdout, env) ? wrap(line, width - 2) : [line]
+    stdout.write(`${lines.join('\n  ').replace(name, paint('bold', name))}\n`)
   }
-  if (command !== undefined) await runCommand(command, { domain, change, context })
-}
-
-/** Runs the command of `--run`; its output goes to that of `watch`. */
-function runCommand(
-  command: string,
-  { domain, change, context }: { domain: string; change: Change; context: CliContext },
-): Promise<void> {
+  if (command === undefined) return
   const env = {
     ...context.env,
     MTA_STS_DOMAIN: domain,
     MTA_STS_CHANGE: change.code,
     MTA_STS_TEXT: change.text,
   }
-  return new Promise((resolve) => {
-    const { signal } = context
-    if (signal?.aborted) return resolve()
-    const child = spawn(command, { shell: true, env, signal, stdio: ['ignore', 'pipe', 'pipe'] })
-    child.stdout.on('data', (chunk: Buffer) => context.stdout.write(chunk.toString()))
-    child.stderr.on('data', (chunk: Buffer) => context.stderr.write(chunk.toString()))
-    const failed = (why: string) => {
-      context.stderr.write(`mta-sts: --run: the command failed (${why})\n`)
-      resolve()
-    }
-    child.once('error', (error) => (signal?.aborted ? resolve() : failed(textOfThrown(error))))
-    child.once('close', (code) => {
-      if (code === 0) resolve()
-      else failed(`status ${code}`)
-    })
-  })
+  // Standard output has lines of JSON only
+  const output = json ? context.stderr : context.stdout
+  await runCommand(command, { env, output, context })
 }

@@ -12,6 +12,7 @@ import { cold } from './cold.js'
 import { connect } from './connect.js'
 import { dane } from './dane.js'
 import { domains } from './domains.js'
+import { kit } from './kit.js'
 import { link } from './link.js'
 import { list } from './list.js'
 import { make } from './make.js'
@@ -45,4 +46,5 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   start,
   make,
   world,
+  kit,
 }

@@ -3,21 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PolicyStore, StoredPolicy } from '../../../src/policy/store.js'
 
-export const HOUR = 3_600_000
-export const DAY = 24 * HOUR
-
-/** An entry that expires in a week. */
-export function entry(overrides: Partial<StoredPolicy> = {}): StoredPolicy {
-  const fetchedAt = overrides.fetchedAt ?? Date.now()
-  return {
-    id: '20260131T000000',
-    body: 'version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmax_age: 604800\r\n',
-    fetchedAt,
-    expiresAt: fetchedAt + 7 * DAY,
-    usedAt: fetchedAt,
-    ...overrides,
-  }
-}
+export { DAY, HOUR } from '../../../src/testing/conformance-cases.js'
+export { entry } from '../../../src/testing/conformance-policy-entry.js'
 
 /** Everything that `list` gives, in the order of the domains. */
 export async function listed(store: PolicyStore): Promise<[string, StoredPolicy][]> {

@@ -12,12 +12,12 @@ import type { Facts } from './row.js'
 import type { AdviceCode } from './table.js'
 
 /** The facts about a domain, without verdict and advice. */
-export type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
+export type Findings = Omit<CheckReport, 'verdict' | 'cached' | 'advice'>
 
 export interface AdviceContext {
   now: number
-  /** The store that was given holds another policy file under the id of the record */
-  heldDiffers: boolean
+  /** The store that was given has another policy file under the id of the record */
+  cachedDiffers: boolean
   /** The assessment of the domain by the reports of `--reports` */
   assessment: DomainAssessment['verdict'] | undefined
 }

@@ -7,8 +7,8 @@ import { isIP, isIPv6 } from 'node:net'
 import { escapeRemoteText } from '../../../text.js'
 import { listed } from '../../layout.js'
 import { day, span } from '../../time.js'
+import { lastCachedUntil } from '../cached.js'
 import type { MxHostCheck, MxSession, Problem } from '../findings.js'
-import { lastHolderUntil } from '../held.js'
 import { briefly } from '../problem.js'
 import { type AdviceContext, endsSoon, type Finding, type Findings } from './finding.js'
 import type { AdviceCode } from './table.js'
@@ -76,7 +76,7 @@ function onProblem(
     const facts = {
       value: `"mx: ${name}"`,
       detail: policy?.mode === 'enforce' ? 'is delivered' : 'would be delivered under enforce',
-      until: day(new Date(lastHolderUntil(policy, now))),
+      until: day(new Date(lastCachedUntil(policy, now))),
     }
     return [{ code: 'mx-not-in-policy', host: name, fault: problem, facts }]
   }

@@ -6,7 +6,7 @@
 import { escapeRemoteText } from '../../../text.js'
 import { explainPattern, oddPatterns } from '../../patterns.js'
 import { day, span } from '../../time.js'
-import { lastHolderUntil } from '../held.js'
+import { lastCachedUntil } from '../cached.js'
 import { latestTimeOf } from '../id-time.js'
 import type { AdviceContext, Finding, Findings } from './finding.js'
 
@@ -23,9 +23,9 @@ export function onPolicy(findings: Findings, context: AdviceContext): Finding[] 
 }
 
 function onMode({ record, policy }: Findings, { now, assessment }: AdviceContext): Finding[] {
-  const until = day(new Date(lastHolderUntil(policy, now)))
+  const until = day(new Date(lastCachedUntil(policy, now)))
   if (record.status === 'none') {
-    return policy?.mode === 'none' ? [] : [{ code: 'record-gone-policy-held', facts: { until } }]
+    return policy?.mode === 'none' ? [] : [{ code: 'record-gone-policy-cached', facts: { until } }]
   }
   if (policy?.mode === 'none') return [{ code: 'mode-none', facts: { until } }]
   if (record.status !== 'found' || policy?.mode !== 'testing') return []
@@ -51,12 +51,12 @@ function onMaxAge({ policy }: Findings): Finding[] {
 /** A policy that was changed under its old id: seen in a store, or guessed from the file's date. */
 function onId(
   { record, policyHost: check }: Findings,
-  { now, heldDiffers }: AdviceContext,
+  { now, cachedDiffers }: AdviceContext,
 ): Finding[] {
   const { id } = record
   if (id === null) return []
   const rule = 'senders that know a policy fetch it anew at once only for another id'
-  if (heldDiffers) {
+  if (cachedDiffers) {
     const detail = `The policy has changed, but its id is still ${id}: change the id, for ${rule}.`
     return [{ code: 'id-not-changed', facts: { detail } }]
   }

@@ -67,7 +67,7 @@ export const MX = {
   ),
   'mx-not-in-policy': now(
     ({ host, value, detail, until }) =>
-      `The policy does not name ${host}, and no mail ${detail} there: add ${value} and change the id, or take the MX record away. Senders that hold the present policy may need until ${until}: a new MX host should not be the only one before.`,
+      `The policy does not name ${host}, and no mail ${detail} there: add ${value} and change the id, or take the MX record away. Senders with the present policy cached may need until ${until}: a new MX host should not be the only one before.`,
   ),
   'mx-is-address': now(
     ({ host, domain }) =>

@@ -100,11 +100,11 @@ const PROTECTION = {
   ),
   'mode-none': now(
     ({ until }) =>
-      `Mode none asks senders for nothing. To withdraw a policy for good, keep this one, with an id of its own, until ${until}, when no sender holds an older one; then take the TXT record away, and the policy host last. To protect mail, publish mode testing, and enforce after it.`,
+      `Mode none asks senders for nothing. To withdraw a policy for good, keep this one, with an id of its own, until ${until}, when no sender has an older one cached; then take the TXT record away, and the policy host last. To protect mail, publish mode testing, and enforce after it.`,
   ),
-  'record-gone-policy-held': now(
+  'record-gone-policy-cached': now(
     ({ until }) =>
-      `Senders that hold the policy keep it until ${until}, and refuse what it does not allow. To withdraw it safely, publish the TXT record again, with a new id, and a policy of mode none until then.`,
+      `Senders with the policy cached apply it until ${until}, and refuse what it does not allow. To withdraw it safely, publish the TXT record again, with a new id, and a policy of mode none until then.`,
   ),
   'max-age-zero': now(
     () =>

@@ -1,4 +1,4 @@
-/** The second verdict of `mta-sts check`: what senders do that hold a policy of the domain. */
+/** The second verdict of `mta-sts check`: what senders do that have a policy of the domain cached. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { examine } from '../../src/cli/check/examine.js'
@@ -18,8 +18,8 @@ const dayOf = (milliseconds: number) =>
 describe('senders with a cached policy, without a store', () => {
   it.each<[string, (domain: MailDomain) => void, string]>([
     ['the record is gone', (domain) => domain.record(null), 'no policy: mail would be'],
-    ['two records', (domain) => domain.dns.fails('two-records'), 'the TXT record is of no use'],
-    ['a malformed record', (domain) => domain.dns.fails('malformed-record'), 'is of no use'],
+    ['two records', (domain) => domain.dns.fails('two-records'), 'the TXT record cannot be used'],
+    ['a malformed record', (domain) => domain.dns.fails('malformed-record'), 'cannot be used'],
     ['a record that cannot be looked up', (domain) => domain.dns.fails('servfail'), 'is not known'],
   ])('%s: the policy of now, for its max_age', async (_, breaks, verdict) => {
     const domain = stage.domain({ mode: 'enforce', maxAge: 604_800 })
@@ -27,9 +27,9 @@ describe('senders with a cached policy, without a store', () => {
     domain.mx().fails('expired')
     const report = await stage.check(domain, '--connect')
     expect(report.verdict.text).toContain(verdict)
-    expect(report.held).toMatchObject({ source: 'policy', mode: 'enforce', status: 'refused' })
-    expect(report.held?.text).toContain(`go by it until ${dayOf(WEEK)}; enforce: mail would not`)
-    expect(report.held?.text).toContain(`refuses ${domain.mx().name}: certificate-expired`)
+    expect(report.cached).toMatchObject({ source: 'policy', mode: 'enforce', status: 'refused' })
+    expect(report.cached?.text).toContain(`apply it until ${dayOf(WEEK)}; enforce: mail would not`)
+    expect(report.cached?.text).toContain(`refuses ${domain.mx().name}: certificate-expired`)
     expect(report.exit).toBe(1)
   })
 
@@ -38,30 +38,30 @@ describe('senders with a cached policy, without a store', () => {
     async (fault) => {
       const domain = stage.domain({ mode: 'enforce' })
       domain.policyHost.fails(fault)
-      const { held } = await stage.check(domain)
-      expect(held).toMatchObject({ source: 'unknown', mode: null, status: 'unknown' })
-      expect(held?.text).toContain(`${dayOf(31_557_600_000)} at the latest`)
+      const { cached } = await stage.check(domain)
+      expect(cached).toMatchObject({ source: 'unknown', mode: null, status: 'unknown' })
+      expect(cached?.text).toContain(`${dayOf(31_557_600_000)} at the latest`)
     },
   )
 
   it('says that the id decides under mode none', async () => {
     const domain = stage.domain({ mode: 'none' })
-    const { held } = await stage.check(domain)
-    expect(held?.text).toContain(`take this one if its id, ${domain.id}, is new to them`)
+    const { cached } = await stage.check(domain)
+    expect(cached?.text).toContain(`fetch this one if its id, ${domain.id}, is new to them`)
   })
 
   it('says nothing where all senders do the same', async () => {
     for (const mode of ['enforce', 'testing'] as const) {
-      expect((await stage.check(stage.domain({ mode }))).held).toBeNull()
+      expect((await stage.check(stage.domain({ mode }))).cached).toBeNull()
     }
-    expect((await stage.check('nothing-there.example')).held).toBeNull()
+    expect((await stage.check('nothing-there.example')).cached).toBeNull()
   })
 
   it('advises how to withdraw a policy, and when mail may go to a new MX host', async () => {
     const gone = stage.domain({ mode: 'enforce' })
     gone.record(null)
     const advice = (await stage.check(gone)).advice.map(({ text }) => text).join('\n')
-    expect(advice).toContain(`keep it until ${dayOf(WEEK)}`)
+    expect(advice).toContain(`apply it until ${dayOf(WEEK)}`)
     expect(advice).toContain('with a new id, and a policy of mode none until then')
     const moving = stage.domain({ mode: 'enforce', mx: ['old', 'new'] })
     moving.policy({ patterns: [`old.${moving.name}`] })
@@ -80,10 +80,10 @@ describe('a sender with the policy of a store', () => {
       set: async () => undefined,
       delete: async () => undefined,
     }
-    const { verdict, held } = await lookWith(domain, {}, store)
+    const { verdict, cached } = await lookWith(domain, {}, store)
     expect(verdict).toMatchObject({ status: 'fine', exitStatus: 0 })
-    expect(held).toMatchObject({ status: 'unknown', exitStatus: 3, source: 'unknown' })
-    expect(held?.text).toContain('the store does not answer (disk I/O error)')
+    expect(cached).toMatchObject({ status: 'unknown', exitStatus: 3, source: 'unknown' })
+    expect(cached?.text).toContain('the store does not answer (disk I/O error)')
   })
 
   async function lookWith(
@@ -116,9 +116,9 @@ describe('a sender with the policy of a store', () => {
   it('refuses an MX host outside the policy after the record is gone', async () => {
     const domain = stage.domain()
     domain.mx().fails('self-signed')
-    const { verdict, held } = await lookWith(domain, {})
+    const { verdict, cached } = await lookWith(domain, {})
     expect(verdict.status).toBe('unprotected')
-    expect(held).toMatchObject({
+    expect(cached).toMatchObject({
       source: 'store',
       id: 'held1',
       mode: 'enforce',
@@ -126,31 +126,31 @@ describe('a sender with the policy of a store', () => {
       exitStatus: 1,
       problem: { resultType: 'sts-policy-fetch-error', reason: 'record-gone' },
     })
-    expect(held?.text).toContain(`goes by it until ${dayOf(WEEK - DAY)}`)
+    expect(cached?.text).toContain(`applies it until ${dayOf(WEEK - DAY)}`)
   })
 
   it('refuses an MX host that only the new policy names, while the id is the old one', async () => {
     const domain = stage.domain({ mode: 'enforce', id: 'held1' })
     const body = 'version: STSv1\nmode: enforce\nmx: mx.old.example\nmax_age: 604800\n'
-    const { verdict, held, advice } = await lookWith(domain, { body })
+    const { verdict, cached, advice } = await lookWith(domain, { body })
     expect(verdict.status).toBe('fine')
-    expect(held).toMatchObject({ status: 'refused' })
-    expect(held?.text).toContain('validation-failure (mx-mismatch)')
+    expect(cached).toMatchObject({ status: 'refused' })
+    expect(cached?.text).toContain('validation-failure (mx-mismatch)')
     expect(advice.map(({ code }) => code)).toContain('id-not-changed')
   })
 
   it('follows a policy with a new id', async () => {
     const domain = stage.domain({ mode: 'enforce' })
-    const { held } = await lookWith(domain, {
+    const { cached } = await lookWith(domain, {
       body: 'version: STSv1\nmode: none\nmax_age: 604800\n',
     })
-    expect(held).toMatchObject({ source: 'store', status: 'fine' })
-    expect(held?.text).toContain('takes this one at its next look at the record')
+    expect(cached).toMatchObject({ source: 'store', status: 'fine' })
+    expect(cached?.text).toContain('fetches this one at its next look at the record')
   })
 
   it('ignores a policy that has expired', async () => {
     const domain = stage.domain({ mode: 'enforce' })
-    const { held } = await lookWith(domain, { fetchedAt: stage.world.clock.now() - 2 * WEEK })
-    expect(held).toBeNull()
+    const { cached } = await lookWith(domain, { fetchedAt: stage.world.clock.now() - 2 * WEEK })
+    expect(cached).toBeNull()
   })
 })

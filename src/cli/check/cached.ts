@@ -13,8 +13,8 @@ import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { EXIT } from '../context.js'
 import { day } from '../time.js'
 import type {
+  CachedVerdict,
   CheckReport,
-  HeldVerdict,
   MxHostCheck,
   PolicyCheck,
   Problem,
@@ -23,16 +23,16 @@ import type {
 import { isOfPolicy, outcomeUnderEnforce } from './outcome.js'
 import { hostProblem, underPolicy } from './verdict.js'
 
-type Findings = Omit<CheckReport, 'verdict' | 'held' | 'advice'>
+type Findings = Omit<CheckReport, 'verdict' | 'cached' | 'advice'>
 
-/** Returns when the last sender drops a policy that it fetches now, or that it has held before. */
-export function lastHolderUntil(policy: PolicyCheck | null, now: number): number {
+/** Returns when the last sender drops a policy that it fetches now, or has cached already. */
+export function lastCachedUntil(policy: PolicyCheck | null, now: number): number {
   const seconds = policy?.valid && policy.maxAge !== null ? policy.maxAge : MAX_AGE_LIMIT
   return now + seconds * 1000
 }
 
-/** A policy that a store holds. */
-export interface StoredHold {
+/** The policy in a store. */
+export interface CachedInStore {
   policy: Policy
   id: string
   expiresAt: number
@@ -44,11 +44,11 @@ export interface StoreFailure {
 }
 
 /** Returns the unexpired policy of a store; undefined where it has none that can be read. */
-export async function heldIn(
+export async function cachedIn(
   store: PolicyStore,
   policyDomain: string,
   now: number,
-): Promise<StoredHold | StoreFailure | undefined> {
+): Promise<CachedInStore | StoreFailure | undefined> {
   let stored: StoredPolicy | undefined
   try {
     stored = await store.get(policyDomain)
@@ -67,12 +67,12 @@ export async function heldIn(
 }
 
 /** Returns the verdict of a sender that has the policy of a store cached. */
-export function verdictOfHolder(
+export function verdictWithCached(
   findings: Findings,
   lookup: PolicyLookup,
-  { held, verdict }: { held: StoredHold; verdict: Verdict },
-): HeldVerdict {
-  const { policy, id, expiresAt } = held
+  { cached, verdict }: { cached: CachedInStore; verdict: Verdict },
+): CachedVerdict {
+  const { policy, id, expiresAt } = cached
   const until = new Date(expiresAt)
   const common = {
     source: 'store' as const,
@@ -82,39 +82,39 @@ export function verdictOfHolder(
     problem: reportedBy(findings, id),
   }
   if (lookup.status === 'found' && lookup.id !== id) {
-    const text = `a sender that holds the policy ${id} takes this one at its next look at the record`
+    const text = `a sender with the policy ${id} cached fetches this one at its next look at the record`
     return { ...common, status: verdict.status, exitStatus: verdict.exitStatus, text }
   }
   const judged = judgeUnder(policy, findings)
-  const text = `a sender that holds the policy ${id} goes by it until ${day(until)}; ${judged.text}`
+  const text = `a sender with the policy ${id} cached applies it until ${day(until)}; ${judged.text}`
   return { ...common, ...judged, text }
 }
 
 /** Returns the verdict where the store did not answer: any policy may be cached. */
-export function verdictWithoutStore({ failure }: StoreFailure, now: number): HeldVerdict {
+export function verdictWithoutStore({ failure }: StoreFailure, now: number): CachedVerdict {
   const until = new Date(now + MAX_AGE_LIMIT * 1000)
   const text = `the store does not answer (${failure}): whether a policy is cached is not known`
   return { ...earlier(until), exitStatus: EXIT.unknown, problem: null, text }
 }
 
 /** Returns the verdict of senders that have the present policy cached, or an earlier one. */
-export function verdictOnHolders(
+export function verdictOfCaches(
   findings: Findings,
   lookup: PolicyLookup,
   now: number,
-): HeldVerdict | null {
+): CachedVerdict | null {
   const { record, policy, policyHost, domain } = findings
   if (findings.mx.status === 'null-mx' || findings.mx.status === 'no-domain') return null
-  const until = new Date(lastHolderUntil(policy, now))
+  const until = new Date(lastCachedUntil(policy, now))
   const date = day(until)
   if (lookup.status === 'found') {
     if (lookup.policy.mode !== 'none') return null
-    const text = `senders that hold an earlier policy of ${domain} take this one if its id, ${lookup.id}, is new to them; under the same id they may go by the earlier one until ${day(new Date(now + MAX_AGE_LIMIT * 1000))}`
+    const text = `senders with an earlier policy of ${domain} cached fetch this one if its id, ${lookup.id}, is new to them; under the same id they may apply the earlier one until ${day(new Date(now + MAX_AGE_LIMIT * 1000))}`
     return { ...earlier(until), problem: null, text }
   }
   if (policy?.valid && policy.mode !== null && policy.mode !== 'none') {
     const judged = judgeUnder({ mode: policy.mode, mx: policy.mx }, findings)
-    const text = `senders that hold the policy go by it until ${date}; ${judged.text}`
+    const text = `senders with the policy cached apply it until ${date}; ${judged.text}`
     return {
       source: 'policy',
       mode: policy.mode,
@@ -127,7 +127,7 @@ export function verdictOnHolders(
   }
   // Nothing speaks for it that there ever was a policy
   if (record.status === 'none' && record.texts.length === 0 && policyHost === null) return null
-  const text = `senders that hold an earlier policy go by it, and refuse what it does not allow, until its max_age is over: ${date} at the latest`
+  const text = `senders with an earlier policy cached apply it, and refuse what it does not allow, until its max_age is over: ${date} at the latest`
   return { ...earlier(until), problem: reportedBy(findings, undefined), text }
 }
 
@@ -142,7 +142,7 @@ function reportedBy({ record, policyHost }: Findings, id: string | undefined): P
   return hostProblem(policyHost) ?? null
 }
 
-function earlier(until: Date): Omit<HeldVerdict, 'text' | 'problem'> {
+function earlier(until: Date): Omit<CachedVerdict, 'text' | 'problem'> {
   return {
     source: 'unknown',
     mode: null,

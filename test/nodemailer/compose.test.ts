@@ -1,0 +1,122 @@
+/** Messages that are composed at once have the bytes of Nodemailer's own stream. */
+import { createRequire } from 'node:module'
+import { PassThrough, Readable, Transform } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import type { SendMailOptions } from 'nodemailer'
+import { describe, expect, it } from 'vitest'
+import { composeAtOnce } from '../../src/nodemailer/compose.js'
+import type { MailNode } from '../../src/nodemailer/types.js'
+
+const load = createRequire(import.meta.url)
+
+interface Compiled extends MailNode {
+  content?: unknown
+  newline?: string
+  transform(stage: unknown): void
+  processFunc(stage: (input: Readable) => Readable): void
+  createChild(type: string): Compiled
+  setContent(content: unknown): Compiled
+}
+
+type Composer = new (mail: SendMailOptions) => { compile(): Compiled }
+
+const COMMON: SendMailOptions = {
+  from: 'Größe <sender@sender.example>',
+  to: ['one@domain.example', 'Zwölf <two@domain.example>'],
+  bcc: 'hidden@domain.example',
+  subject: 'A message',
+  messageId: '<1@sender.example>',
+  date: new Date(0),
+}
+
+const PLAIN: Record<string, SendMailOptions> = {
+  'a text': { text: 'one\r\n.two\r\n' },
+  'a text without a line end': { text: 'one\ntwo' },
+  'a text that ends with CR': { text: 'one\r' },
+  'no content at all': {},
+  'a text and HTML': { text: 'one\n', html: '<p>one</p>' },
+  'an attachment of 7 bits': {
+    text: 'one\n',
+    attachments: [{ filename: 'a.txt', content: 'two\n', contentTransferEncoding: '7bit' }],
+  },
+  'a calendar event': {
+    text: 'one',
+    alternatives: [{ contentType: 'text/calendar', content: 'BEGIN:VCALENDAR' }],
+  },
+  'a raw text': { raw: 'Subject: raw\n\n.Größe\n' },
+  'raw bytes': { raw: Buffer.from([0x41, 0xff, 0x0d]) },
+}
+
+const OTHER: Record<string, SendMailOptions> = {
+  'a text that is not ASCII': { text: 'Größe\n' },
+  'a long line': { text: 'x'.repeat(1000) },
+  'an attachment': { text: 'one\n', attachments: [{ filename: 'a.bin', content: 'two' }] },
+  'a stream as text': { text: Readable.from(['one']) },
+  'a file as text': { text: { path: '/etc/hostname' } },
+  'a raw stream': { raw: Readable.from(['one']) },
+  'a newline of its own': { text: 'one\r\ntwo\r\n', newline: 'unix' },
+}
+
+const PLUGINS: Record<string, (message: Compiled) => void> = {
+  'a transform': (message) => message.transform(() => new PassThrough()),
+  'a process function': (message) => message.processFunc((input) => input.pipe(upperCase())),
+  'a method of its own': (message) => {
+    message.createReadStream = () => Readable.from(['other'])
+  },
+  'a part with a method of its own': (message) => {
+    const part = message.createChild('text/plain').setContent('x')
+    Object.assign(part, { stream: () => {} })
+  },
+  'an own class': (message) => {
+    const own = Object.create(Object.getPrototypeOf(message))
+    Object.setPrototypeOf(message, own)
+  },
+}
+
+describe.each([
+  ['8', 'nodemailer-8/lib/mail-composer/index.js'],
+  ['9', 'nodemailer-9/lib/mail-composer/index.js'],
+  ['10', 'nodemailer/lib/mail-composer/index.js'],
+])('with Nodemailer %s', (_, path) => {
+  const module = load(path)
+  const MailComposer: Composer = module.default ?? module
+  const compile = (mail: SendMailOptions) =>
+    new MailComposer({ baseBoundary: 'x', ...COMMON, ...mail } as SendMailOptions).compile()
+
+  it.each(Object.entries(PLAIN))('composes %s as the stream has it', async (_name, mail) => {
+    const composed = composeAtOnce(compile(mail), 1000)
+    const streamed = await buffer(compile(mail).createReadStream())
+    expect(Buffer.from(composed ?? []).toString('latin1')).toBe(streamed.toString('latin1'))
+  })
+
+  it.each(Object.entries(OTHER))('leaves %s to the stream', (_name, mail) => {
+    expect(composeAtOnce(compile(mail), 10_000)).toBeUndefined()
+  })
+
+  it.each(Object.entries(PLUGINS))(
+    'leaves a message to the stream if a plugin adds %s',
+    (_name, add) => {
+      const message = compile({ text: 'one\n' })
+      add(message)
+      expect(composeAtOnce(message, 1000)).toBeUndefined()
+    },
+  )
+
+  it('leaves a message over the limit to the stream, counted in bytes', () => {
+    const message = () => compile({ raw: 'ö'.repeat(50) })
+    expect(composeAtOnce(message(), 99)).toBeUndefined()
+    expect(composeAtOnce(message(), 100)).toHaveLength(102)
+  })
+})
+
+it('leaves a message of another class to its stream', () => {
+  const createReadStream = () => Readable.from(['one'])
+  const message = { createReadStream, _transforms: [], _processFuncs: [] } as unknown as MailNode
+  expect(composeAtOnce(message, 1000)).toBeUndefined()
+})
+
+function upperCase(): Transform {
+  return new Transform({
+    transform: (chunk, _encoding, done) => done(null, String(chunk).toUpperCase()),
+  })
+}
