@@ -193,7 +193,8 @@ interface Contents {
 /** Returns a certificate (RFC 5280 §4.1), signed, as PEM. */
 function makeCertificate({ subject, issuer, keys, days, extensions }: Contents): string {
   const [notBefore, notAfter] = days.map((day) => timers.date(timers.now() + day * DAY))
-  if (notBefore === undefined || notAfter === undefined) throw new RangeError('A certificate needs two dates')
+  if (notBefore === undefined || notAfter === undefined)
+    throw new RangeError('A certificate needs two dates')
   const serial = randomBytes(16)
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40
   const contents = sequence(
