@@ -365,6 +365,7 @@ export class MtaSts implements AsyncDisposable {
 function overridden(override: 'off' | Policy, { now }: Settings): PolicyLookup {
   if (override === 'off') return noPolicy('override')
   const fetchedAt = now()
-  const pinned = { id: 'override', policy: override, body: formatPolicy(override), fetchedAt }
+  const policy = { ...override, mx: [...override.mx] }
+  const pinned = { id: 'override', policy, body: formatPolicy(policy), fetchedAt }
   return new CachedPolicy(pinned, fetchedAt).lookup
 }

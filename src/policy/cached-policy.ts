@@ -115,11 +115,11 @@ export class CachedPolicy extends CacheEntry {
     const fields = policy.mx.length + (policy.extensions?.length ?? 0)
     if (body.length <= KEPT_PARSED && fields <= KEPT_FIELDS) {
       this.#body = body
-      this.#policy = policy
+      this.#policy = frozen(policy)
       this.size = ENTRY_SIZE + 2 * body.length + fields * FIELD_SIZE
     } else {
       const bytes = Buffer.from(body)
-      this.#rare = { bytes, policy: new WeakRef(policy) }
+      this.#rare = { bytes, policy: new WeakRef(frozen(policy)) }
       this.size = ENTRY_SIZE + bytes.length
     }
   }
@@ -300,10 +300,16 @@ export class CachedPolicy extends CacheEntry {
   #largePolicy(body: string): Policy {
     const parsed = this.#rare?.policy?.deref()
     if (parsed !== undefined) return parsed
-    const policy = parsePolicy(body)
+    const policy = frozen(parsePolicy(body))
     this.#rare = { ...this.#rare, policy: new WeakRef(policy) }
     return policy
   }
+}
+
+/** Freezes a policy: every delivery gets the same object. */
+function frozen(policy: Policy): Policy {
+  Object.freeze(policy.mx)
+  return Object.freeze(policy)
 }
 
 /** A store entry that was validated like remote input. */

@@ -35,6 +35,21 @@ describe('CachedPolicy', () => {
     })
   })
 
+  it.each([
+    ['small', policyText()],
+    [
+      'large',
+      policyText({
+        mx: Array.from({ length: 100 }, (_, n) => `mx${n}.bob.example`).join('\r\nmx: '),
+      }),
+    ],
+  ])('[STS-42] a caller cannot change a %s policy that other deliveries get', (_, body) => {
+    const { policy } = cachedPolicy(body).lookup
+    expect(() => Object.assign(policy, { mode: 'none' })).toThrow(TypeError)
+    expect(() => Object.assign(policy.mx, ['evil.example'])).toThrow(TypeError)
+    expect(policy).toEqual(parsePolicy(body))
+  })
+
   it('expires after a year when its max_age is longer', () => {
     const policy = cachedPolicy(policyText({ maxAge: 9_999_999_999 }))
     expect(policy.expiresAt).toBe(now + 31_557_600_000)

@@ -97,6 +97,14 @@ describe('[STS-50] a pinned policy', () => {
     expect(stage.traffic(bob)).toEqual({ txt: 0, gets: 0 })
   })
 
+  it('is copied: what becomes of the given object has no effect', async () => {
+    const given = { ...PINNED, mx: [...PINNED.mx] }
+    const { sts } = open({ 'bob.example': given })
+    given.mode = 'none'
+    given.mx.push('evil.example')
+    expect(await sts.getPolicy('bob.example')).toMatchObject({ policy: PINNED })
+  })
+
   it.each(['testing', 'none'] as const)('may be of mode %s', async (mode) => {
     const { sts } = open({ 'bob.example': { ...PINNED, mode } })
     expect(said(await sts.getPolicy('bob.example'))).toBe(`${mode} override`)
