@@ -4,7 +4,7 @@
  * @module
  */
 import type { X509Certificate } from 'node:crypto'
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { builtins } from '../builtins.js'
@@ -135,8 +135,7 @@ export class Conversation {
       signal.throwIfAborted()
       release = onAbort(signal, () => (secured ?? socket).destroy(errorOfThrown(signal.reason)))
       secured = connectTls({ socket, ...handshakeOptions(request.host, options) })
-      await this.#handshake(secured, request.host, options.inspect ?? false)
-      const response = await this.#ask(secured, request)
+      const response = await this.#ask(secured, request, options.inspect ?? false)
       const { statusCode: status = 0, headers } = response
       const body = await this.#read(response, request)
       this.#reached('ended')
@@ -150,8 +149,8 @@ export class Conversation {
     }
   }
 
-  async #handshake(socket: TLSSocket, host: string, inspect: boolean): Promise<void> {
-    await secureConnected(socket)
+  /** Throws unless the host of a finished handshake has proved its name. */
+  #judge(socket: TLSSocket, host: string, inspect: boolean): void {
     this.#reached('secured')
     // Judged before the certificate is read: Node may return it only once
     const failure = judge(socket, host, AUDITED)
@@ -159,21 +158,26 @@ export class Conversation {
     if (failure) throw new TlsFailureError(failure)
   }
 
-  #ask(socket: TLSSocket, request: HttpsRequest): Promise<IncomingMessage> {
-    const { host, port = HTTPS_PORT, method, path, body } = request
+  /**
+   * Sends the request at the end of the handshake, in the same packet: it is prepared before, and
+   * ended in the event itself, once the host has proved its name.
+   */
+  #ask(socket: TLSSocket, request: HttpsRequest, inspect: boolean): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const outgoing = builtins.http.request({
-        // No agent: no connection is kept, nothing is read from the environment
-        createConnection: () => socket,
-        method,
-        host,
-        path,
-        headers: {
-          host: port === HTTPS_PORT ? host : `${host}:${port}`,
-          ...request.headers,
-          ...(body === undefined ? {} : { 'content-length': body.byteLength }),
-        },
-        maxHeaderSize: MAX_HEAD_BYTES,
+      // Before the request's own listeners, which would name the error otherwise
+      socket.once('error', reject)
+      socket.once('close', () => {
+        if (!this.#seen.sent) reject(new Error('The connection was closed in the handshake'))
+      })
+      const outgoing = prepare(socket, request)
+      socket.once('secureConnect', () => {
+        try {
+          this.#judge(socket, request.host, inspect)
+          this.#seen.sent = true
+          outgoing.end(request.body)
+        } catch (error) {
+          reject(error)
+        }
       })
       let interim = 0
       outgoing.on('information', () => {
@@ -183,6 +187,8 @@ export class Conversation {
         reject(new UnusableResponse('too-large', 'The host sent too many interim responses'))
       })
       outgoing.once('response', (response) => {
+        // From a host that was asked nothing, since it did not prove its name
+        if (!this.#seen.sent) return
         this.#reached('answered')
         this.#seen.status = response.statusCode ?? 0
         this.#seen.headers = response.headers
@@ -192,8 +198,6 @@ export class Conversation {
       outgoing.on('error', reject)
       // A switch to another protocol is not emitted as a response
       outgoing.once('close', () => reject(new Error('The host sent no response')))
-      this.#seen.sent = true
-      outgoing.end(body)
     })
   }
 
@@ -228,11 +232,21 @@ function handshakeOptions(host: string, { roots, inspect }: ConversationOptions)
   return { ...tls, ALPNProtocols: ['http/1.1'] }
 }
 
-function secureConnected(socket: TLSSocket): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('secureConnect', resolve)
-    socket.once('error', reject)
-    socket.once('close', () => reject(new Error('The connection was closed in the handshake')))
+/** Returns the request, of which nothing is sent before `end()`. */
+function prepare(socket: TLSSocket, request: HttpsRequest): ClientRequest {
+  const { host, port = HTTPS_PORT, method, path, body } = request
+  return builtins.http.request({
+    // No agent: no connection is kept, nothing is read from the environment
+    createConnection: () => socket,
+    method,
+    host,
+    path,
+    headers: {
+      host: port === HTTPS_PORT ? host : `${host}:${port}`,
+      ...request.headers,
+      ...(body === undefined ? {} : { 'content-length': body.byteLength }),
+    },
+    maxHeaderSize: MAX_HEAD_BYTES,
   })
 }
 
