@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 import base from './vitest.config.js'
 
@@ -37,10 +38,35 @@ export const SLOW: readonly string[] = [
   'tlsrpt/stores',
 ]
 
+const exclude = [...(base.test?.exclude ?? []), ...SLOW.map((start) => `test/${start}**`)]
+
+/** Tests that replace modules: what they import must not be that of another file. */
+const mocking = readdirSync(new URL('./test', import.meta.url), {
+  recursive: true,
+  encoding: 'utf8',
+})
+  .filter((name) => name.endsWith('.test.ts'))
+  .map((name) => `test/${name}`)
+  .filter((path) => readFileSync(new URL(path, import.meta.url), 'utf8').includes('vi.mock('))
+
+/** Half of the time of an isolated run is spent in importing the same sources for each file. */
 export default defineConfig({
   ...base,
   test: {
     ...base.test,
-    exclude: [...(base.test?.exclude ?? []), ...SLOW.map((start) => `test/${start}**`)],
+    // Lists of a project are added to those that it extends
+    include: [],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'quick',
+          isolate: false,
+          include: base.test?.include ?? [],
+          exclude: [...exclude, ...mocking],
+        },
+      },
+      { extends: true, test: { name: 'quick, mocking', include: mocking, exclude } },
+    ],
   },
 })

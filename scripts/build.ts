@@ -1,7 +1,7 @@
 /**
  * Builds `dist/`: one CommonJS program that every entry shares, thin ES modules around it, and the
- * declarations. The emitted code is TypeScript's output for each file, with its comments; it is
- * neither minified nor rewritten, so that it is readable and stack traces point into it.
+ * declarations. The emitted code is TypeScript's output for each file, with the comments of what is
+ * in it; it is neither minified nor rewritten, so that it is readable and stack traces point into it.
  *
  * The program exists once, so that a class is the same for `import` and for `require`.
  */
@@ -27,8 +27,8 @@ const compile: Plugin = {
     if (!importer || !id.startsWith('.')) return null
     return join(dirname(importer), id.replace(/\.js$/, '.ts'))
   },
-  transform(code, fileName) {
-    const { outputText, sourceMapText } = typescript.transpileModule(code, {
+  transform(source, fileName) {
+    const { outputText, sourceMapText } = typescript.transpileModule(withoutFileComment(source), {
       fileName,
       compilerOptions: {
         target: typescript.ScriptTarget.ES2022,
@@ -122,13 +122,16 @@ async function buildModules(): Promise<void> {
 }
 
 /**
- * Leaves out what the comments on top of files say: declarations of many files are one, in which the
- * comments would stand between types that they are not about.
+ * Leaves out the comment on top of a source file. Many files are one in `dist/`, where these comments
+ * would stand between functions and types that they are not about.
  */
+function withoutFileComment(code: string): string {
+  return code.replace(/\/\*\*(?:(?!\*\/)[\s\S])*@module\b(?:(?!\*\/)[\s\S])*\*\/\n+/g, '')
+}
+
 const withoutFileComments: Plugin = {
   name: 'without-file-comments',
-  renderChunk: (code) =>
-    code.replace(/\/\*\*(?:(?!\*\/)[\s\S])*@module\b(?:(?!\*\/)[\s\S])*\*\/\n+/g, ''),
+  renderChunk: withoutFileComment,
 }
 
 async function buildDeclarations(): Promise<void> {

@@ -63,8 +63,12 @@ const DELIVER_NAMES = namesOf<keyof DeliverOptions>({
 /** @throws TypeError that names the option which is wrong */
 function checkDelivery(options: DeliverOptions, call: string) {
   checkKnown(options, DELIVER_NAMES, { call })
-  const demand = oneOf(options, 'demand', ['policy', 'require', 'optional'])
-  return { ...options, demand, route: oneOf(options, 'route', ['mx', 'smart-host']) }
+  return {
+    demand: oneOf(options, 'demand', ['policy', 'require', 'optional']),
+    route: oneOf(options, 'route', ['mx', 'smart-host']),
+    signal: options.signal,
+    onEnd: options.onEnd,
+  }
 }
 
 /**

@@ -51,8 +51,8 @@ export function checkKnown(
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw optionError('options', `must be an object in ${call}`, options)
   }
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || names.includes(name)) continue
+  for (const name of Object.keys(options)) {
+    if (names.includes(name) || Reflect.get(options, name) === undefined) continue
     throw configError(`The option ${quoted(name)} of ${call} is unknown${hint(name)}`)
   }
 

@@ -12,6 +12,7 @@ import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
 import { streamError } from '../smtp/data.js'
+import { dsnParameters } from '../smtp/envelope.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
 import { composeAtOnce } from './compose.js'
 import type { MailNode, MailToSend } from './types.js'
@@ -25,12 +26,16 @@ export class Message {
   readonly signal: AbortSignal | undefined
   /** With all recipients */
   readonly envelope: ReturnType<MimeNode['getEnvelope']>
-  readonly #mail: MailToSend
+  readonly #dsn: SmtpEnvelope['dsn']
   readonly #isRaw: boolean
   #release = () => {}
 
+  /** @throws SmtpError `EENVELOPE` for DSN options that no host can get */
   constructor(mail: MailToSend) {
-    this.#mail = mail
+    const { data } = mail
+    this.#dsn = dsnOf(data.dsn || ofEnvelope(data, 'dsn'))
+    // Before any connection
+    dsnParameters(this.#dsn)
     // Addresses are parsed for it: once, and not for every domain and attempt
     this.envelope = mail.message.getEnvelope()
     this.#isRaw = mail.data.raw !== undefined
@@ -52,13 +57,12 @@ export class Message {
 
   /** Returns the envelope for these recipients. */
   envelopeFor(recipients: readonly string[], { content, size }: Body): SmtpEnvelope {
-    const { dsn } = this.#mail.data
     return {
       from: this.envelope.from,
       to: recipients,
       use8BitMime: this.#may8Bit(content),
       ...(size === undefined ? {} : { size }),
-      ...(dsn === undefined ? {} : { dsn: dsnOf(dsn) }),
+      ...(this.#dsn === undefined ? {} : { dsn: this.#dsn }),
       ...(this.demand === 'require' ? { requireTls: true } : {}),
     }
   }
@@ -80,15 +84,18 @@ export class Message {
 }
 
 /** Returns delivery status options by their SMTP names (RFC 3461); Nodemailer has its own, too. */
-function dsnOf(dsn: object): NonNullable<SmtpEnvelope['dsn']> {
+function dsnOf(dsn: unknown): SmtpEnvelope['dsn'] {
+  if (!dsn) return undefined
+  // Anything wrong is refused by dsnParameters
+  if (typeof dsn !== 'object') return dsn as object
   const { ret, return: returned, envid, id, notify, orcpt, recipient } = dsn as DsnOptions
   const asked = String(ret ?? returned ?? '').toUpperCase()
-  // Anything else is refused where the envelope is written
   const part = asked === '' ? undefined : (RETURNED[asked] ?? (asked as 'FULL'))
   const original = recipient ?? orcpt
+  const name = envid ?? id
   return {
     ...(part === undefined ? {} : { ret: part }),
-    ...(envid === undefined && id === undefined ? {} : { envid: String(envid ?? id) }),
+    ...(name === undefined ? {} : { envid: typeof name === 'number' ? `${name}` : name }),
     ...(notify === undefined ? {} : { notify }),
     ...(original === undefined ? {} : { orcpt: original }),
   }
@@ -98,6 +105,11 @@ type DsnOptions = NonNullable<SmtpEnvelope['dsn']> & {
   return?: string
   id?: string
   recipient?: string
+}
+
+/** Returns a field that Nodemailer also takes in the envelope of a message. */
+function ofEnvelope({ envelope }: Pick<MailToSend['data'], 'envelope'>, field: string): unknown {
+  return envelope ? Reflect.get(Object(envelope), field) : undefined
 }
 
 const RETURNED: Record<string, 'HDRS' | 'FULL'> = {
@@ -118,13 +130,14 @@ const OWN_FAULTS = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM', 'EFILEACCESS', '
 
 /** The parts of a mail that say what it asks of TLS. */
 interface MailAsking {
-  data?: { requireTLSExtensionEnabled?: unknown }
+  data?: Pick<MailToSend['data'], 'requireTLSExtensionEnabled' | 'envelope'>
   message: { getHeader?(name: string): unknown }
 }
 
 /** Returns what a mail asks of TLS itself: RFC 8689 §2 and §3; REQUIRETLS wins where both are asked for. */
 export function demandOf({ data, message }: MailAsking): TlsDemand {
-  if (data?.requireTLSExtensionEnabled) return 'require'
+  const field = 'requireTLSExtensionEnabled'
+  if (data && (data[field] || ofEnvelope(data, field))) return 'require'
   const header: unknown = message.getHeader?.('TLS-Required')
   return typeof header === 'string' && /^\s*no\s*$/i.test(header) ? 'optional' : 'policy'
 }

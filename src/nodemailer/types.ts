@@ -78,6 +78,7 @@ export interface MailToSend {
     raw?: unknown
     dsn?: object | undefined
     requireTLSExtensionEnabled?: unknown
+    envelope?: object | undefined
     signal?: AbortSignal | undefined
   }
   /** The composed message */

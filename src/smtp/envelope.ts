@@ -53,7 +53,9 @@ export function envelopeCommands(
   size: number | undefined,
   host: HostFacts,
 ): EnvelopeCommands {
-  if (envelope.to.length === 0) throw envelopeError('The message has no recipients')
+  const { to }: { to: unknown } = envelope
+  if (!Array.isArray(to)) throw envelopeError(`The recipients are ${shown(to)}, and no array`)
+  if (to.length === 0) throw envelopeError('The message has no recipients')
   const sender = envelope.from === false || envelope.from === '' ? '' : path(envelope.from)
   const paths = envelope.to.map((recipient) => ({ recipient, path: path(recipient, recipient) }))
   const dsn = dsnParameters(envelope.dsn)
@@ -155,45 +157,72 @@ function requireTls({ requireTls }: SmtpEnvelope, host: HostFacts): string[] {
 
 const NOTIFY_WORDS: ReadonlySet<string> = new Set(['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'])
 
-/** Returns the parameters of RFC 3461 §4 for MAIL and for each RCPT. */
-function dsnParameters(dsn: SmtpEnvelope['dsn']): { mail: string[]; recipient: string[] } {
+/** The longest values that a host must take (RFC 3461 §4.2, §4.4). */
+const MAX_ENVID = 100
+const MAX_ORCPT = 500
+
+/**
+ * Returns the parameters of RFC 3461 §4 for MAIL and for each RCPT.
+ *
+ * @throws SmtpError `EENVELOPE` for values that no host can get
+ */
+export function dsnParameters(dsn: SmtpEnvelope['dsn']): { mail: string[]; recipient: string[] } {
+  if (typeof dsn !== 'object' && dsn !== undefined) {
+    throw envelopeError(`DSN: the options must be an object, and are ${shown(dsn)}`)
+  }
   const { ret, envid, notify, orcpt } = dsn ?? {}
-  const words = (typeof notify === 'string' ? notify.split(',') : (notify ?? [])).map((word) =>
-    String(word).trim().toUpperCase(),
-  )
-  if (
-    words.some((word) => !NOTIFY_WORDS.has(word)) ||
-    (words.length > 1 && words.includes('NEVER'))
-  )
-    throw envelopeError(`DSN: notify is ${escapeRemoteText(JSON.stringify(words.join(',')))}`)
+  const words = notifyWords(notify)
   if (ret !== undefined && ret !== 'FULL' && ret !== 'HDRS')
-    throw envelopeError(`DSN: ret is ${escapeRemoteText(JSON.stringify(ret))}`)
+    throw envelopeError(`DSN: ret is ${shown(ret)}`)
   return {
     mail: [
       ...(ret === undefined ? [] : [`RET=${ret}`]),
-      ...(envid ? [`ENVID=${xtext(envid, 'envid')}`] : []),
+      ...(envid === undefined || envid === '' ? [] : [`ENVID=${xtext(envid, 'envid', MAX_ENVID)}`]),
     ],
     recipient: [
       ...(words.length > 0 ? [`NOTIFY=${words.join(',')}`] : []),
-      ...(orcpt ? [`ORCPT=${originalRecipient(orcpt)}`] : []),
+      ...(orcpt === undefined || orcpt === '' ? [] : [`ORCPT=${originalRecipient(orcpt)}`]),
     ],
   }
 }
 
+function notifyWords(notify: unknown): string[] {
+  const list: unknown = typeof notify === 'string' ? notify.split(',') : (notify ?? [])
+  if (notify === '') return []
+  if (!Array.isArray(list)) throw envelopeError(`DSN: notify is ${shown(notify)}`)
+  const words = list.map((word: unknown) =>
+    typeof word === 'string' ? word.trim().toUpperCase() : shown(word),
+  )
+  const isKnown = words.every((word) => NOTIFY_WORDS.has(word))
+  if (isKnown && !(words.length > 1 && words.includes('NEVER'))) return words
+  throw envelopeError(`DSN: notify is ${shown(words.join(','))}`)
+}
+
 /** Returns `rfc822;user@example.com` (RFC 3461 §4.2); a plain address gets that type. */
-function originalRecipient(orcpt: string): string {
-  const [, type = 'rfc822', address = ''] = /^(?:([\w-]+);)?(.*)$/s.exec(orcpt) ?? []
-  return `${type};${xtext(address, 'orcpt')}`
+function originalRecipient(orcpt: unknown): string {
+  const typed = typeof orcpt === 'string' ? /^([\w-]+;)(.*)$/s.exec(orcpt) : null
+  const [, type = 'rfc822;', address = orcpt] = typed ?? []
+  return `${type}${xtext(address, 'orcpt', MAX_ORCPT - type.length)}`
 }
 
 /**
  * Encodes xtext (RFC 3461 §4): printable ASCII is unchanged, except `+` and `=`, which are escaped,
  * as spaces are.
  */
-function xtext(text: string, field: string): string {
-  if (!/^[ -~]*$/.test(text)) {
-    const shown = escapeRemoteText(JSON.stringify(text))
-    throw envelopeError(`DSN: ${field} must be printable ASCII, and is ${shown}`)
+function xtext(text: unknown, field: string, max: number): string {
+  if (typeof text !== 'string' || !/^[ -~]*$/.test(text)) {
+    throw envelopeError(`DSN: ${field} must be printable ASCII, and is ${shown(text)}`)
   }
-  return text.replace(/[ +=]/g, (char) => `+${char.charCodeAt(0).toString(16).toUpperCase()}`)
+  const hex = (char: string) => `+${char.charCodeAt(0).toString(16).toUpperCase()}`
+  const encoded = text.replace(/[ +=]/g, hex)
+  if (encoded.length <= max) return encoded
+  throw envelopeError(
+    `DSN: ${field} has ${encoded.length} characters as it is sent, and may have ${max} (RFC 3461)`,
+  )
+}
+
+/** Returns a value of the caller's for a message. */
+function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return escapeRemoteText(typeof value === 'string' ? JSON.stringify(value) : String(value))
 }

@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import { onAbort } from '../net/deadline.js'
+import { argumentError } from '../option-checks.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { Proved } from '../tls/security.js'
 import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
@@ -169,8 +170,15 @@ export class SmtpSession implements SmtpConnection {
 }
 
 /** Returns the size of a message in bytes, if known; an estimate is enough (RFC 1870 §5). */
-function sizeOf({ size }: SmtpEnvelope, message: MessageSource): number | undefined {
-  if (isStream(message)) return size
+function sizeOf(envelope: SmtpEnvelope, message: MessageSource): number | undefined {
+  const call = 'SmtpConnection.send()'
+  if (typeof envelope !== 'object' || envelope === null) {
+    throw argumentError([call, 'envelope'], 'must be an object', envelope)
+  }
+  if (isStream(message)) {
+    if (typeof message?.pipe === 'function') return envelope.size
+    throw argumentError([call, 'message'], 'must be a string, a Uint8Array or a stream', message)
+  }
   if (message instanceof StuffedMessage) return message.size
   return typeof message === 'string' ? Buffer.byteLength(message) : message.byteLength
 }

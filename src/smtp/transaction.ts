@@ -65,8 +65,8 @@ export class Transaction {
   ) {
     this.#dialogue = dialogue
     this.#host = host
-    this.#to = [...envelope.to]
     this.#commands = envelopeCommands(envelope, size, host)
+    this.#to = [...envelope.to]
     this.#refusals = this.#commands.recipients.map(({ error }) => error)
   }
 

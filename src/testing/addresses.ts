@@ -1,5 +1,6 @@
 /**
- * Logical addresses: those of documentation, which nobody routes (RFC 5737, RFC 3849).
+ * Addresses of the world, from the ranges for documentation, which are not routed (RFC 5737, RFC
+ * 3849).
  *
  * @module
  */
@@ -14,7 +15,7 @@ export interface AddressPair {
 
 /**
  * Hands out addresses. There are 762 of IPv4; after that hosts share them, as hosts do, and are
- * told apart by the name that was dialled. Those of IPv6 do not run out.
+ * found by the name that was dialled. IPv6 addresses do not run out.
  */
 export class AddressPlan {
   #taken = 0
@@ -27,7 +28,7 @@ export class AddressPlan {
   }
 }
 
-/** One spelling for one address, so that it can be looked up. */
+/** Returns the one spelling of an address by which it is looked up. */
 export function canonicalAddress(address: string): string {
   return isIPv6(address) ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address
 }

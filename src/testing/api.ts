@@ -1,5 +1,5 @@
 /**
- * What a test holds in its hands: the world, its domains, its hosts.
+ * Interfaces of a mail world, its domains and its DNS.
  *
  * @module
  */
@@ -19,96 +19,101 @@ import type { RecordType, SrvData, TlsaData } from './zone-records.js'
 
 /** Options of `createMailWorld`. */
 export interface MailWorldOptions {
-  /** The name the sender says in EHLO; default `sender.example` */
+  /** Name of senders in EHLO; default `sender.example` */
   name?: string | undefined
-  /** How long the sender's resolver waits for an answer, asking twice; default 500 ms */
+  /** Timeout of senders' DNS queries, which are sent twice; default 500 ms */
   dnsTimeout?: number | undefined
   /**
-   * Mail to a domain that nobody made is an error: `550 5.1.2` to RCPT TO, and `verify()`,
-   * `inbox.none()` and `close()` say so. Default false; the matchers of the runner entries are strict
+   * Whether mail to a domain that was not made is an error: `550 5.1.2` to RCPT TO, and `verify()`,
+   * `inbox.none()` and `close()` throw. Default false; the matchers of the runner entries are
+   * strict
    */
   strict?: boolean | undefined
 }
 
-/** Made by `createMailWorld`. */
+/** A mail world. */
 export interface MailWorld extends AsyncDisposable {
   /**
-   * A domain: record, policy, policy host, MX records and MX hosts, each as it should be. Without
-   * options: the one that is there already, or a new one without a policy.
+   * Makes a domain without faults: record, policy, policy host, MX records, MX hosts. Without
+   * options, returns the domain of that name, or makes one without a policy.
    *
    * @example
    * world.domain('bob.example', { mode: 'enforce', mx: ['mx1', 'mx2', 'mx.fleet.example'] })
    */
   domain(name: string, options?: DomainOptions): MailDomain
-  /** An MX host by name, whether domains share it or none has it yet. */
+  /** Returns the MX host of that name, or makes it. */
   mx(name: string, options?: MxOptions): MxHost
   /**
-   * A host to submit mail to (RFC 8461 §3.4). Its policy is that of a domain of the same name:
-   * `world.domain(name, { mode: 'enforce', mx: [] })`.
+   * Makes a host for submission (RFC 8461 §3.4), or returns it. Its policy is that of a domain of
+   * the same name: `world.domain(name, { mode: 'enforce', mx: [] })`.
    */
   smartHost(name: string, options?: SmartHostOptions): MxHost
-  /** What a sender needs to live in this world: `{ ...world.options(), fetchTimeout: 500 }`. */
+  /**
+   * Returns options for senders that use the library: `{ ...world.options(), fetchTimeout: 500 }`.
+   */
   options(): SenderOptions
   /**
-   * Options for plain Nodemailer, to submit mail to a host of the world. Without `host`: one that
-   * relays to the domains of the world.
+   * Returns options for plain Nodemailer, to submit mail to a host of the world. Default: a host
+   * that relays to the domains of the world.
    *
    * @example
    * const transporter = nodemailer.createTransport(world.nodemailer())
    */
   nodemailer(host?: MxHost): NodemailerOptions
   /**
-   * Environment variables for another process, in any language: `SMTP_HOST`, `SMTP_PORT`, `SMTP_URL`
-   * and the like lead to a port of the host; `NODE_EXTRA_CA_CERTS` and `SSL_CERT_FILE` to the root.
-   * Without `host`: one that relays to the domains of the world.
+   * Resolves to environment variables for another process, in any language: `SMTP_HOST`,
+   * `SMTP_PORT`, `SMTP_URL` and the like lead to a port of the host; `NODE_EXTRA_CA_CERTS` and
+   * `SSL_CERT_FILE` to the root. Default: a host that relays to the domains of the world.
    *
    * @example
    * spawn('python3', ['app.py'], { env: { ...process.env, ...(await world.env()) } })
    */
   env(host?: MxHost): Promise<ProcessEnvironment>
-  /** The root that senders trust, PEM. */
+  /** Root certificate that senders trust, PEM. */
   readonly ca: string
-  /** The time of the world, which a test lets pass. */
+  /** Clock of the world; a test can advance it. */
   readonly clock: WorldClock
-  /** Records of your own making. */
+  /** DNS records that a test sets. */
   readonly dns: WorldDns
-  /** Everything that happened, in order. */
+  /** All events, in order. */
   readonly log: readonly LogEntry[]
-  /** Questions that reached the DNS server. */
+  /** Queries that reached the DNS server. */
   readonly queries: DnsQuery[]
   /** Requests that reached a policy host. */
   readonly gets: PolicyGet[]
   /** SMTP connections, of all MX hosts. */
   readonly connections: MxConnection[]
-  /** TCP connections that were tried, those that were refused among them. */
+  /** Attempts of TCP connections, refused ones included. */
   readonly dials: Dial[]
-  /** What any host took and did not relay, oldest first. */
+  /** Messages that any host accepted and did not relay, oldest first. */
   readonly inbox: Inbox
-  /** What went to domains that nobody made, in words. */
+  /** Descriptions of mail to domains that were not made. */
   readonly strays: string[]
-  /** What happened, in about ten lines: what senders asked, dialled, were answered. */
+  /**
+   * Describes the events in about ten lines: DNS queries, connections, SMTP commands and replies.
+   */
   explain(): string
-  /** Trouble at random at all MX hosts, the same in each run. */
+  /** Makes all MX hosts fail at random, in the same way in each run. */
   chaos(options: ChaosOptions): FaultHandle
   /**
-   * Throws unless every fault, rule and record that was set to be met was met.
+   * Throws if a fault, a rule or a record with bounds was set and never met.
    *
-   * @throws Error that lists them, with what happened
+   * @throws Error that lists them, with `explain()`
    */
   verify(): void
   /** Resolves when no message is under way. */
   idle(): Promise<void>
-  /** Empties the log and all inboxes: what comes after is what a test looks at. */
+  /** Empties the log and all inboxes. */
   forget(): void
   /**
-   * Ends all faults, rules, habits and records that were set, puts policies and the clock back, and
-   * forgets: the domains and hosts are as they were made.
+   * Ends all faults, rules, habits and records, resets policies and clock, and calls `forget()`:
+   * domains and hosts are as they were made.
    */
   reset(): void
   /**
    * Opens the world to programs that take no `connect` option: MX hosts on port 25 of their own
-   * addresses, policy hosts on port 443, DNS at 127.0.0.1 port 53. Needs root and a network
-   * namespace of its own: `unshare --net`. `close()` ends it, and so does the world's.
+   * addresses, policy hosts on port 443, DNS at 127.0.0.1 port 53. Needs root and a separate
+   * network namespace: `unshare --net`. Ends with its `close()` or that of the world.
    */
   expose(): Promise<ExposedWorld>
   /** Ends every connection and frees every port. A second call waits for the first. */
@@ -119,25 +124,25 @@ export interface MailWorld extends AsyncDisposable {
 export interface ExposedWorld extends AsyncDisposable {
   /** The address of the name server, for `/etc/resolv.conf` */
   readonly dns: string
-  /** Frees the ports, and leaves the world as it is. */
+  /** Frees the ports; the world stays open. */
   close(): Promise<void>
 }
 
-/** Options of a sender: for `mtaStsTransport`, `withMtaSts` and `new MtaSts` alike. */
+/** Options for `mtaStsTransport`, `withMtaSts` and `new MtaSts`. */
 export interface SenderOptions {
-  /** What the sender says in EHLO */
+  /** Name in EHLO */
   name: string
-  /** Asks the world's DNS server */
+  /** Resolver of the world's DNS server */
   resolver: dns.Resolver
-  /** The root of the world's authority, PEM */
+  /** Root certificate of the world, PEM */
   ca: string
-  /** Leads from the addresses of the world to loopback */
+  /** Connects addresses of the world to loopback */
   connect: (target: WorldTarget) => Socket
   /** The clock of the world, epoch milliseconds */
   now: () => number
 }
 
-/** What a sender opens a connection to: names, addresses and ports of the world, not of loopback. */
+/** Target of a connection: name, address and port in the world, not on loopback. */
 export interface WorldTarget {
   /** `policy` or `smtp` */
   purpose: string
@@ -145,11 +150,11 @@ export interface WorldTarget {
   host: string
   /** An address of the world, as text */
   address: string
-  /** The port as a sender knows it: 443, 25, 587 */
+  /** Port in the world: 443, 25, 587 */
   port: number
 }
 
-/** What the policy file says. */
+/** Contents of a policy. */
 export interface PolicyOptions {
   /** Of the policy (RFC 8461 §5) */
   mode?: 'enforce' | 'testing' | 'none'
@@ -157,9 +162,9 @@ export interface PolicyOptions {
   patterns?: readonly string[]
   /** Seconds; default 604800, a week */
   maxAge?: number
-  /** The policy file as it is, in place of the above */
+  /** The whole policy file, in place of the fields above */
   body?: string
-  /** The id of the TXT record; default: one that was never used */
+  /** Id of the TXT record; default: a new one */
   id?: string
 }
 
@@ -167,8 +172,9 @@ export interface DomainOptions extends PolicyOptions {
   /** Without one, and without `body`, the domain has neither record nor policy */
   mode?: 'enforce' | 'testing' | 'none'
   /**
-   * MX hosts, the most preferred first; default `['mx.<domain>']`. A name without a dot stands
-   * below the domain. An empty list: no MX record, the domain is its own MX host (RFC 5321 §5.1).
+   * MX hosts, the most preferred first; default `['mx.<domain>']`. A name without a dot is below
+   * the domain. With an empty list, there is no MX record: the domain is its own MX host
+   * (RFC 5321 §5.1).
    */
   mx?: ReadonlyArray<string | { host: string; preference?: number }>
 }
@@ -177,29 +183,29 @@ export interface DomainOptions extends PolicyOptions {
 export interface MailDomain {
   /** As A-labels, lower case */
   readonly name: string
-  /** Messages for the domain that one of its own MX hosts took, oldest first. */
+  /** Messages for the domain that its own MX hosts accepted, oldest first. */
   readonly inbox: Inbox
   /** `mta-sts.` + the domain */
   readonly policyHost: PolicyHost
-  /** What can be wrong with its DNS */
+  /** Faults of its DNS */
   readonly dns: DomainDns
-  /** The id that goes with the policy. */
+  /** Id of the policy. */
   readonly id: string | undefined
-  /** The policy file as the policy host serves it; undefined: there is none. */
+  /** The policy file of the policy host; undefined without a policy. */
   readonly policyFile: string | undefined
-  /** An MX host by name, or by its place in the order of preference; default: the first. */
+  /** Returns an MX host by name, or by its index in the order of preference; default: the first. */
   mx(which?: string | number): MxHost
   /**
-   * Changes the policy; what is left out stays as it is. A new id goes with it, unless one is
-   * given. `null`: record and policy are gone.
+   * Changes fields of the policy; missing ones stay as they are. The policy gets a new id, unless
+   * one is given. `null` removes record and policy.
    */
   policy(change: PolicyOptions | null): void
-  /** Sets the TXT record as it is, or several, or none, and leaves the policy alone. */
+  /** Sets the TXT record, or several, or none (`null`). The policy stays as it is. */
   record(text: string | readonly string[] | null): void
   /**
-   * Signs the domain and its MX hosts, and publishes their TLSA records (RFC 7672); with `fails`,
-   * not as it should be. Each call begins anew; `null` takes all of it back. A sender looks at it
-   * with `dane: dane({ resolver: dnssecResolver({ servers: [world.dns.server] }) })`.
+   * Signs the domain and its MX hosts, and publishes their TLSA records (RFC 7672), with a fault if
+   * `fails` is given. Each call replaces the one before; `null` removes all of it. A sender takes
+   * part with `dane: dane({ resolver: dnssecResolver({ servers: [world.dns.server] }) })`.
    */
   dane(options?: DaneOptions | null): void
 }
@@ -207,62 +213,64 @@ export interface MailDomain {
 /** The DNS of one domain. */
 export interface DomainDns {
   /**
-   * From the next question on. Faults at different places go together. Without `where`, a fault
-   * that fits in several is played on the TXT record.
+   * Sets a fault, from the next query on. Faults at different places combine. The default place of
+   * a fault that fits several is the TXT record.
    */
   fails(fault: DnsFault, options?: DnsFaultOptions): FaultHandle
-  /** The same, at a place that is named. */
+  /** Sets a fault at a place. */
   fails(fault: LookupFault | 'cname-chain', where: DnsPlace, options?: DnsFaultOptions): FaultHandle
   /** Ends every fault. */
   works(): void
 }
 
-/** Bounds of a fault of the DNS: how many questions it answers, for how long. */
+/** Bounds of a fault of the DNS: number of queries, duration. */
 export type DnsFaultOptions = Pick<FaultOptions, 'times' | 'during'>
 
-/** How long records may be kept, and how long they are there. */
+/** TTL and bounds of records. */
 export interface RecordOptions {
   /** Seconds; default 0 */
   ttl?: number
-  /** How many questions they answer; then what was there before is back */
+  /** Number of queries that they answer; then the earlier records are back */
   times?: number
-  /** How long they are there, in world time; then what was there before is back */
+  /** Duration in world time; then the earlier records are back */
   during?: Duration
 }
 
-/** Records of one's own making, for any name. */
+/** DNS records that a test sets, for any name. */
 export interface WorldDns {
   /** On 127.0.0.1, UDP and TCP */
   readonly port: number
-  /** The same, as `dnssecResolver({ servers })` takes it: `127.0.0.1:5353` */
+  /** Address and port, for `dnssecResolver({ servers })`: `127.0.0.1:5353` */
   readonly server: string
-  /** Whether the world's resolver validates, and gives an AD bit; default true */
+  /** Whether the world's resolver validates and sets the AD bit; default true */
   validating: boolean
-  /** In place of what the world would say for this name and type; an empty list: there are none */
+  /**
+   * Sets the records of a name and type, in place of those of the world; an empty list sets none
+   */
   set(
     name: string,
     type: 'A' | 'AAAA' | 'CNAME' | 'PTR',
     data: readonly string[],
     options?: RecordOptions,
   ): FaultHandle
-  /** The same, for MX records; `.` is the null MX (RFC 7505) */
+  /** Sets MX records; `.` is the null MX (RFC 7505) */
   set(
     name: string,
     type: 'MX',
     data: ReadonlyArray<{ preference: number; exchange: string }>,
     options?: RecordOptions,
   ): FaultHandle
-  /** An array within the list is one record in several strings */
+  /** Sets TXT records; an array in the list is one record of several strings */
   set(
     name: string,
     type: 'TXT',
     data: ReadonlyArray<string | readonly string[]>,
     options?: RecordOptions,
   ): FaultHandle
-  /** The same, for SRV records (RFC 2782) */
+  /** Sets SRV records (RFC 2782) */
   set(name: string, type: 'SRV', data: readonly SrvData[], options?: RecordOptions): FaultHandle
-  /** The same, for TLSA records (RFC 6698) */
+  /** Sets TLSA records (RFC 6698) */
   set(name: string, type: 'TLSA', data: readonly TlsaData[], options?: RecordOptions): FaultHandle
-  /** What the world would say, again */
+  /** Removes the records that were set for a name and type */
   unset(name: string, type: RecordType): void
 }

@@ -1,6 +1,6 @@
 /**
  * The certificate authority of a mail world: a root that senders trust, an intermediate that signs,
- * and every way in which a certificate can be wrong.
+ * and faulty certificates.
  *
  * @module
  */
@@ -29,32 +29,31 @@ import {
 import { checkFields, isFilledText, isFlag, listOf, oneOf, shown } from './named.js'
 import { timers } from './timers.js'
 
-/** What a certificate says. What is left out is as it should be. */
+/** Contents of a certificate. Default of each field: that of the good certificate. */
 export interface CertificateSpec {
-  /** The common name of the subject, which names no host (RFC 6125 §6.4.4); default: none */
+  /** Common name of the subject, which names no host (RFC 6125 §6.4.4); default: none */
   cn?: string
   /**
    * `DNS:mx.example.com`, `DNS:*.example.com`, `IP:192.0.2.1`; an empty list: no such extension.
    * Default: the name of the host; with a `cn`, an empty list
    */
   san?: readonly string[]
-  /** Counted from real time, which is what OpenSSL goes by; default `current` */
+  /** In real time, which OpenSSL uses; default `current` */
   validity?: 'current' | 'past' | 'future'
-  /** `stranger`: an authority that nobody trusts; default `intermediate` */
+  /** `stranger`: an authority that is not trusted; default `intermediate` */
   signedBy?: 'intermediate' | 'itself' | 'stranger'
   /** Whether the server sends the intermediate with it; default true */
   chain?: boolean
   /**
-   * `world`: the key that all hosts of a world share, which is made once. `other`: a second one.
-   * Any other word names a key of its own. Default `world`
+   * Name of a key: hosts with the same name share it. Default `world`
    */
   key?: string
 }
 
-/** What a TLS server needs, in PEM. */
+/** Key and certificates of a TLS server, PEM. */
 export interface Credentials {
   key: string
-  /** The certificate, and what is sent along with it */
+  /** The certificate and the rest of its chain */
   cert: string
 }
 
@@ -86,7 +85,7 @@ const SPEC = {
   key: isFilledText,
 }
 
-/** Throws a TypeError that names what is wrong with the spec of a certificate. */
+/** Throws a TypeError for a wrong spec of a certificate. */
 export function checkCertificateSpec(spec: CertificateSpec): void {
   checkFields('certificate()', spec, SPEC)
 }
@@ -105,17 +104,17 @@ export class CertificateAuthority {
     this.root = root.pem
   }
 
-  /** Makes the root; everything else is made when it is first needed. */
+  /** Makes the root; the rest is made when it is needed. */
   static async create(): Promise<CertificateAuthority> {
     return new CertificateAuthority(makeAuthority('Mail World Root', undefined))
   }
 
-  /** Returns the certificate of a spec; the same spec brings the same certificate. */
+  /** Returns the certificate of a spec; the same one for the same spec. */
   async issue(spec: CertificateSpec): Promise<Credentials> {
     return this.credentials(spec)
   }
 
-  /** The same, at once. */
+  /** Returns it synchronously. */
   credentials(spec: CertificateSpec): Credentials {
     const id = JSON.stringify(spec, Object.keys(spec).sort())
     let credentials = this.#issued.get(id)
@@ -194,7 +193,8 @@ interface Contents {
 /** Returns a certificate (RFC 5280 §4.1), signed, as PEM. */
 function makeCertificate({ subject, issuer, keys, days, extensions }: Contents): string {
   const [notBefore, notAfter] = days.map((day) => timers.date(timers.now() + day * DAY))
-  if (notBefore === undefined || notAfter === undefined) throw new RangeError('Two dates, please')
+  if (notBefore === undefined || notAfter === undefined)
+    throw new RangeError('A certificate needs two dates')
   const serial = randomBytes(16)
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40
   const contents = sequence(

@@ -1,19 +1,19 @@
 /**
- * The certificate a host shows, right or wrong.
+ * The certificates of hosts, right or wrong.
  *
  * @module
  */
 import type { CertificateSpec } from './authority.js'
 
 export interface CertificateChoice {
-  /** The host's own first, and what else it is reached by */
+  /** The name of the host, then its other names */
   names: readonly string[]
   fault: unknown
-  /** For a fault that is not about the certificate; default: the one that names the host */
+  /** The certificate that a test has set */
   good: CertificateSpec | undefined
 }
 
-/** Returns what a certificate has to say. */
+/** Returns the contents of a certificate. */
 export function certificateFor({ names, fault, good }: CertificateChoice): CertificateSpec {
   const [host = '', ...others] = names
   const loopback = others.length > 0 ? ['IP:127.0.0.1', 'IP:::1'] : []

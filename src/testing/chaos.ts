@@ -1,20 +1,20 @@
 /**
- * Trouble at random, the same in each run: temporary replies, dropped connections, delays.
+ * Random faults, the same in each run: temporary replies, dropped connections, delays.
  *
  * @module
  */
 import { checkFields, checkSome, numberFrom, wholeFrom } from './named.js'
 import type { Decide, Stage } from './rules.js'
 
-/** What `chaos()` takes. */
+/** Options of `chaos()`. */
 export interface ChaosOptions {
-  /** The same seed brings the same trouble; default 1 */
+  /** The same seed has the same faults; default 1 */
   seed?: number
-  /** 0 to 1: how many commands and messages get a temporary reply */
+  /** 0 to 1: share of commands and messages that get a temporary reply */
   replies?: number
-  /** 0 to 1: how many of them end the connection */
+  /** 0 to 1: share of them that ends the connection */
   drops?: number
-  /** Up to how many milliseconds of real time each of them takes */
+  /** Longest delay of each, in milliseconds of real time */
   latency?: number
 }
 
@@ -34,7 +34,7 @@ const CHAOS = {
   latency: wholeFrom(0),
 }
 
-/** Throws a TypeError that names what is wrong. */
+/** Throws a TypeError for wrong options. */
 export function checkChaos(options: ChaosOptions): void {
   checkFields('chaos()', options, CHAOS)
   checkSome('chaos()', options, ['replies', 'drops', 'latency'])

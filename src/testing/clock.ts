@@ -1,12 +1,12 @@
 /**
- * The time of a mail world: real time, plus what a test has let pass.
+ * The clock of a mail world: real time, plus the time that a test has added.
  *
  * @module
  */
 import { type Check, checkFields, checkSome, must, shown } from './named.js'
 import { timers } from './timers.js'
 
-/** A span of time; what is given adds up. */
+/** A span of time: the sum of its fields. */
 export interface Duration {
   /** Of 24 hours */
   days?: number
@@ -28,8 +28,8 @@ const isObject = must(
 const UNITS = { days: ANY, hours: ANY, minutes: ANY, seconds: ANY, ms: ANY }
 
 /**
- * Hand `world.options().now` to a sender and its policies age by this clock. Certificates do not:
- * OpenSSL looks at the real time.
+ * The clock of a mail world. Senders with `world.options().now` use it for policies. Certificates
+ * go by real time, which OpenSSL uses.
  */
 export class WorldClock {
   #ahead = 0
@@ -38,12 +38,12 @@ export class WorldClock {
   /** Milliseconds since the epoch, in the world. */
   readonly now = (): number => timers.now() + this.#ahead
 
-  /** How far the world is ahead of real time, in milliseconds. */
+  /** Milliseconds that the world is ahead of real time. */
   get ahead(): number {
     return this.#ahead
   }
 
-  /** Lets time pass, at once. Timers do not fire for it. */
+  /** Advances the clock at once. No timer fires for it. */
   advance(duration: Duration): void {
     isDuration('clock.advance()', duration)
     this.#ahead += milliseconds('clock.advance()', duration)
@@ -56,7 +56,7 @@ export class WorldClock {
     this.#tell()
   }
 
-  /** Calls `listener` whenever time has passed at once; returns a function that ends it. */
+  /** Calls `listener` whenever the clock has changed; returns a function that ends it. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

@@ -1,11 +1,13 @@
 /**
- * What the conformance suites have in common.
+ * The common part of the conformance suites.
  *
  * @module
  */
 import { must } from './named.js'
 
-/** One rule as a test of any test runner: `for (const { title, run } of cases) test(title, run)`. */
+/**
+ * One rule as a test of any test runner: `for (const { title, run } of cases) test(title, run)`.
+ */
 export interface ConformanceCase {
   /** Title of the case */
   title: string

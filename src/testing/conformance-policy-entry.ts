@@ -6,7 +6,7 @@
 import type { PolicyStore, StoredPolicy } from '../policy/store.js'
 import { DAY } from './conformance-cases.js'
 
-/** A policy store that nothing is stored in yet. */
+/** An empty policy store. */
 export interface PolicyStoreUnderTest {
   /** The store */
   store: PolicyStore

@@ -1,5 +1,5 @@
 /**
- * The rules of a policy store, as tests for stores of others.
+ * The rules of a policy store, as test cases.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export type { PolicyStoreUnderTest } from './conformance-policy-entry.js'
  * Returns the rules of a policy store as test cases. Rules about a method that is optional pass
  * where the store lacks it.
  *
- * @param open makes an empty store, with nothing left over from another case
+ * @param open makes an empty store
  *
  * @example
  * import { test } from 'node:test'

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import type { CountLimits, DomainCounts } from '../tlsrpt/counts.js'
 import type { ClaimedReport, ReportStore } from '../tlsrpt/store.js'
 
-/** A report store that nothing is stored in yet. */
+/** An empty report store. */
 export interface ReportStoreUnderTest {
   /** The store */
   store: ReportStore

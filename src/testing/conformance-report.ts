@@ -1,5 +1,5 @@
 /**
- * The rules of a report store, as tests for stores of others.
+ * The rules of a report store, as test cases.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export type { ReportStoreUnderTest } from './conformance-report-samples.js'
  * Returns the rules of a report store as test cases. Rules about a method that is optional pass
  * where the store lacks it.
  *
- * @param open makes an empty store, with nothing left over from another case
+ * @param open makes an empty store
  *
  * @example
  * import { test } from 'node:test'

@@ -1,5 +1,5 @@
 /**
- * Making a mail world.
+ * Creates mail worlds.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { Register } from './standing.js'
 import { checkWorldOptions, World } from './world.js'
 import { Zone } from './zone.js'
 
-/** Begun at import, so that it is done when the first world is made, which reports what failed. */
+/** Begun at import, to be done when the first world is made; that call reports failures. */
 const loading = Promise.all([loadPeers(), checkRuntime()])
 loading.catch(() => undefined)
 

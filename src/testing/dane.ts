@@ -1,6 +1,5 @@
 /**
- * DANE of a domain in a mail world: signed answers, TLSA records of its MX hosts, and whatever is
- * wrong with them.
+ * DANE of a domain in a mail world: signed answers, TLSA records of its MX hosts, and faults.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import type { SecureFault } from './dnssec.js'
 import { type Check, checkFields, listOf, must, oneOf, shown, wholeFrom } from './named.js'
 import type { Zone } from './zone.js'
 
-/** A TLSA record, by the certificate that it is made of. What is left out makes `3 1 1` of the host. */
+/** A TLSA record of a certificate. Default: `3 1 1` of the host. */
 export interface TlsaSpec {
   /** Default 3, DANE-EE */
   usage?: number
@@ -19,15 +18,15 @@ export interface TlsaSpec {
   /** Default 1, SHA-256 */
   matchingType?: number
   /**
-   * `host`: the certificate of the MX host when `dane()` is called; `intermediate` and `root`: those
-   * of the world's authority; `other`: one with a key that no host has. Default `host`
+   * `host`: the certificate of the MX host when `dane()` is called; `intermediate` and `root`:
+   * those of the world's authority; `other`: one with a key that no host has. Default `host`
    */
   of?: 'host' | 'intermediate' | 'root' | 'other'
   /** The bytes themselves, in place of `of` */
   data?: Uint8Array
 }
 
-/** What can be wrong with DANE, by name; {@link DANE_FAULTS} says what each plays. */
+/** Faults of DANE; {@link DANE_FAULTS} describes them. */
 export type DaneFault =
   | 'insecure-mx'
   | 'bogus-mx'
@@ -47,7 +46,7 @@ export type DaneFault =
   | 'insecure-alias'
   | 'insecure-alias-target'
 
-/** What `MailDomain.dane()` takes. */
+/** Options of `MailDomain.dane()`. */
 export interface DaneOptions {
   /** The TLSA records of each MX host; default: one, `3 1 1` of its certificate */
   records?: readonly TlsaSpec[]
@@ -57,11 +56,11 @@ export interface DaneOptions {
   host?: string
 }
 
-/** An MX host, as DANE needs to know it. */
+/** The part of an MX host that DANE uses. */
 export interface DaneHost {
   readonly name: string
   readonly ipv4: string
-  /** The certificate that it shows while nothing is wrong with it, and what it sends along, PEM */
+  /** Returns the certificate without faults, and its chain, PEM */
   published(): string
 }
 
@@ -82,7 +81,7 @@ export class DomainDane {
     this.#setup = setup
   }
 
-  /** Signs the domain and publishes records; `null` takes all of it back. */
+  /** Signs the domain and publishes records; `null` removes all of it. */
   set(options: DaneOptions | null): void {
     const { domain, zone, hosts } = this.#setup
     if (options !== null) {
@@ -137,7 +136,7 @@ export class DomainDane {
     if (fault.includes('alias')) this.#alias(host, fault)
   }
 
-  /** Makes the host an alias, with its TLSA records at the name that its proof is to be found at. */
+  /** Makes the host an alias, with TLSA records at the name that senders must query. */
   #alias(host: DaneHost, fault: DaneFault): void {
     const { zone } = this.#setup
     const alias = aliasOf(host.name)
@@ -147,7 +146,7 @@ export class DomainDane {
     for (const name of [alias, tlsaName(alias)]) zone.dnssec.sign(name, fault === 'alias')
     if (fault !== 'alias') return
     this.#setRecords(alias, [{}], host)
-    // What stands at the alias itself must not be asked for
+    // Senders must not use the records of the alias itself
     this.#setRecords(host.name, [{ of: 'other' }], host)
   }
 
@@ -204,7 +203,7 @@ function checkConflicts({ records = [], fails, host }: DaneOptions): void {
   }
 }
 
-/** Which question of which type fails, and how. */
+/** Type and failure of a query, by fault. */
 const FAILING: ReadonlyMap<DaneFault, readonly ['MX' | 'A' | 'TLSA', SecureFault]> = new Map([
   ['bogus-mx', ['MX', 'bogus']],
   ['bogus-address', ['A', 'bogus']],
@@ -213,7 +212,7 @@ const FAILING: ReadonlyMap<DaneFault, readonly ['MX' | 'A' | 'TLSA', SecureFault
   ['tlsa-timeout', ['TLSA', 'timeout']],
 ])
 
-/** Which records stand in place of the good ones. */
+/** Records in place of the good ones, by fault. */
 const RECORDS: ReadonlyMap<DaneFault, readonly TlsaSpec[]> = new Map([
   ['no-tlsa', []],
   ['opt-out', []],
@@ -225,18 +224,18 @@ const RECORDS: ReadonlyMap<DaneFault, readonly TlsaSpec[]> = new Map([
 
 /** A row of {@link DANE_FAULTS}. */
 export interface DaneFaultDescription {
-  /** What `MailDomain.dane()` is given */
+  /** Value of `fails` */
   name: DaneFault
-  /** What the DNS says */
+  /** Contents of the DNS */
   plays: string
   /**
-   * What becomes of a message without an MTA-STS policy: `authenticated` by DANE, `encrypted` (TLS
-   * is a must), `opportunistic`, `refused` or `deferred`
+   * Result of a message without an MTA-STS policy: `authenticated` by DANE, `encrypted` (TLS
+   * required), `opportunistic`, `refused` or `deferred`
    */
   outcome: 'authenticated' | 'encrypted' | 'opportunistic' | 'refused' | 'deferred'
-  /** Of the failure that is recorded; absent where there is none */
+  /** Type of the recorded failure, if there is one */
   resultType?: string
-  /** Says more than the type */
+  /** Reason of the failure */
   reason?: string
 }
 

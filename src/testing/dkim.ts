@@ -6,7 +6,7 @@
 import { MtaStsError } from '../errors.js'
 import type { Zone } from './zone.js'
 
-/** What a DKIM signature came to. */
+/** Result of a DKIM signature. */
 export interface DkimResult {
   /** The domain that signed: the tag `d` */
   domain: string
@@ -14,7 +14,7 @@ export interface DkimResult {
   selector: string
   /** `pass`, `fail`, `neutral`, `permerror` and so on (RFC 8601 §2.7.1) */
   result: string
-  /** What is wrong, where something is */
+  /** Description of the fault, if there is one */
   comment: string | undefined
 }
 

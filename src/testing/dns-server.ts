@@ -62,7 +62,7 @@ export class DnsServer {
     if (reply === undefined) return
     const bytes = this.#setup.dnsPacket.encode(reply)
     const fits = bytes.length <= payloadSize(query)
-    // RFC 1035 §4.2.1: what does not fit is asked for again over TCP
+    // RFC 1035 §4.2.1: the client asks again over TCP
     const sent = fits ? bytes : this.#setup.dnsPacket.encode(this.#truncated(reply))
     this.#udp.send(sent, peer.port, peer.address, () => undefined)
   }
@@ -98,7 +98,7 @@ export class DnsServer {
     }
   }
 
-  /** Undefined: no answer, ever. */
+  /** Undefined: no answer is sent. */
   #reply(query: DecodedPacket, over: Over): Packet | undefined {
     const question = query.questions?.[0]
     if (query.flag_qr || question === undefined) return undefined
@@ -121,7 +121,7 @@ export class DnsServer {
       flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | desired | authentic | rcode,
       questions: [question],
       answers: answer.records.map(({ name, record }) => wireRecord(name, record)),
-      // RFC 2308 §3: that there is none is said with an SOA record
+      // RFC 2308 §3: negative answers have an SOA record
       authorities: answer.outcome === 'nodata' || answer.outcome === 'nxdomain' ? [SOA] : [],
       additionals: edns.map((record) => ({ ...record, options: extendedErrors(answer.outcome) })),
     }
@@ -134,7 +134,7 @@ function extendedErrors(outcome: ZoneAnswer['outcome']): never[] {
   return outcome === 'bogus' ? [bogus as never] : []
 }
 
-/** TTL 0 unless a test says another: what it changes is to be seen at once. */
+/** TTL 0, so that changes are seen at once. */
 const SOA: Answer = {
   type: 'SOA',
   name: '.',
@@ -177,7 +177,7 @@ function payloadSize(query: DecodedPacket | undefined): number {
   return Math.max(UDP_LIMIT, edns?.type === 'OPT' ? edns.udpPayloadSize : 0)
 }
 
-/** A resolver knows one port, for UDP and for TCP; a free one of both takes a try or two. */
+/** A resolver has one port, for UDP and TCP: tries until it is free for both. */
 async function samePort(): Promise<{ udp: UdpSocket; tcp: Server }> {
   for (let attempt = 1; ; attempt++) {
     const udp = createSocket('udp4')

@@ -1,14 +1,14 @@
 /**
- * What DNSSEC says of the names in a mail world: which are signed, and which questions fail.
+ * DNSSEC of a mail world: signed names, and queries that fail.
  *
  * @module
  */
 import type { LookupFault } from './faults.js'
 
-/** How a question fails for DNSSEC's sake: `bogus` is SERVFAIL with the reason (RFC 8914). */
+/** Failures of a query: `bogus` is SERVFAIL with its reason (RFC 8914). */
 export type SecureFault = LookupFault | 'bogus'
 
-/** The root, by which a sender finds out whether its resolver validates. */
+/** The root: a sender queries it to learn whether its resolver validates. */
 const ROOT = ''
 
 export class Dnssec {
@@ -28,7 +28,7 @@ export class Dnssec {
     else this.#faults.set(`${type} ${name}`, fault)
   }
 
-  /** Nothing is signed but the root, and nothing fails. */
+  /** Removes all signatures except the root's, and all failures. */
   clear(): void {
     this.#signed.clear()
     this.#signed.set(ROOT, true)

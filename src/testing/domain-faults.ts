@@ -1,5 +1,5 @@
 /**
- * What is wrong with the DNS of a domain, at which of its names.
+ * DNS faults of a domain, by place.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface DomainFaultsSetup {
 const LOOKUP_FAULTS = ['nxdomain', 'servfail', 'timeout', 'refused'] as const
 const PLACES = ['record', 'mx', 'policy-host', 'mx-hosts'] as const
 
-/** Where each fault fits; the first places are where it is played when none is named. */
+/** The places of each fault. */
 const FITS: Record<DnsFault, readonly DnsPlace[]> = {
   nxdomain: PLACES,
   servfail: PLACES,
@@ -74,7 +74,7 @@ export class DomainFaults {
     return standing
   }
 
-  /** The fault in force at a place; `counts`: because of a question, which it answers. */
+  /** Returns the fault in force at a place; `counts`: it answers a query. */
   at(place: DnsPlace, counts: boolean): DnsFault | undefined {
     const found = this.#faults.get(place)?.find(({ standing }) => !standing.over)
     if (counts) found?.standing.meet()
@@ -102,7 +102,7 @@ export class DomainFaults {
   }
 }
 
-/** Returns what a test has of it. */
+/** Returns the interface for tests. */
 export function domainDns(faults: DomainFaults): DomainDns {
   return {
     fails: (

@@ -1,5 +1,5 @@
 /**
- * A recipient domain: its TXT record, its policy and policy host, its MX records, what arrived.
+ * A recipient domain: its TXT record, policy, policy host, MX records and inbox.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export interface DomainSetup {
   attacker: () => MxServer
   policyHost: (body: () => string | undefined) => PolicySite
   surroundings: Surroundings
-  /** Throws when mail has gone where it cannot arrive */
+  /** Throws for mail to a domain that was not made, in a strict world */
   check: () => void
 }
 
@@ -67,7 +67,7 @@ const isMx: Check = (field, value) => {
 }
 const DOMAIN = { ...POLICY, mx: listOf(isMx, "['mx1', 'mx2']") }
 
-/** Throws a TypeError that names what is wrong with the options of a domain. */
+/** Throws a TypeError for wrong options of a domain. */
 export function checkDomainOptions(options: DomainOptions): void {
   checkFields('domain()', options, DOMAIN)
 }
@@ -98,7 +98,7 @@ export class Domain implements MailDomain {
     this.#join()
   }
 
-  /** As it was made: its policy, its record, no faults, no messages. */
+  /** Restores policy and record, and removes faults and messages. */
   reset(): void {
     this.#faults.clear()
     this.#policy = undefined
@@ -148,7 +148,7 @@ export class Domain implements MailDomain {
       throw new TypeError(`${this.name} has no policy to change: say a mode, or a body`)
     }
     const { id = this.#nextId(), ...rest } = change
-    // A body stands for a whole file: the next change of a field is not one of that file
+    // A body is a whole file: a later change of a field does not keep it
     const { body: _replaced, ...before } = this.#policy ?? {}
     this.#policy = { ...before, ...rest, id }
     this.#records = [`v=STSv1; id=${id};`]
@@ -220,7 +220,7 @@ export class Domain implements MailDomain {
     if (fault === 'null-mx') return [mxRecord(0, '.')]
     if (fault === 'spoofed-mx') return [mxRecord(10, this.#setup.attacker().name)]
     const { mx } = this.#setup
-    // RFC 5321 §5.1: it is its own MX host, and says so by saying nothing
+    // RFC 5321 §5.1: without MX records, it is its own MX host
     if (mx.every(({ host }) => host.name === this.name)) return []
     return mx.map(({ preference, host }) => mxRecord(preference, host.name))
   }

@@ -1,6 +1,5 @@
 /**
- * Delivery status notifications (RFC 3464): what a host sends the sender of a message that it could
- * not deliver.
+ * Delivery status notifications (RFC 3464), for the sender of a message that was not delivered.
  *
  * @module
  */
@@ -11,14 +10,14 @@ export interface FailedRecipient {
   address: string
   /** The enhanced status code */
   status: string
-  /** What was said, `550 5.1.1 No such user` */
+  /** The reply, `550 5.1.1 No such user` */
   reply: string
 }
 
 export interface Notification {
   /** The host that sends it */
   host: string
-  /** The sender of the message, whom it goes to */
+  /** The sender of the message, its recipient */
   to: string
   recipients: readonly FailedRecipient[]
   /** The message itself, whose header is returned */

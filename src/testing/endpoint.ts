@@ -1,6 +1,5 @@
 /**
- * What MX hosts and policy hosts have in common: a name, addresses, faults, and how the DNS names
- * them.
+ * The common part of MX hosts and policy hosts: name, addresses, faults, DNS records.
  *
  * @module
  */
@@ -33,7 +32,7 @@ import {
 import { checkTls, type TlsSettings } from './tls-settings.js'
 import type { Zone } from './zone.js'
 
-/** What every part of a world is made with. */
+/** The parts of a world that its hosts and domains use. */
 export interface Surroundings {
   peers: Peers
   authority: CertificateAuthority
@@ -46,11 +45,11 @@ export interface Surroundings {
   ports: Set<Port>
   /** 0 to 1, by the seed of the world */
   random: () => number
-  /** What happened, in words */
+  /** Description of the events */
   explain: () => string
-  /** Mail to domains that nobody made, in words */
+  /** Descriptions of mail to domains that were not made */
   strays: () => string[]
-  /** Throws when the world is closed: what a test sets then is never met */
+  /** Throws when the world is closed: no sender would meet what is set then */
   assertOpen: (what: string) => void
 }
 
@@ -60,7 +59,7 @@ export interface EndpointSetup {
   surroundings: Surroundings
 }
 
-/** A connection that reached an endpoint, with what the sender dialled. */
+/** A connection that reached an endpoint, with its address and port in the world. */
 export interface Arrival {
   address: string
   port: number
@@ -71,13 +70,13 @@ export interface Arrival {
 /** An endpoint that a sender can dial. */
 export interface Reachable extends AddressPair {
   readonly name: string
-  /** Returns what takes a connection to this port; undefined: it is refused. */
+  /** Returns the function that takes a connection to this port; undefined refuses it. */
   reception(arrival: Arrival): Accept | undefined
-  /** Takes its place in the DNS. */
+  /** Adds its records to the DNS. */
   join(zone: Zone): void
 }
 
-/** How address lookups fail at the moment; `counts`: because of a question. */
+/** Returns the fault of address lookups; `counts`: it answers a query. */
 export type LookupSource = (counts: boolean) => LookupFault | 'ipv6-only' | undefined
 
 export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
@@ -149,7 +148,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return standing
   }
 
-  /** Returns the certificate that it shows at the moment at this address. */
+  /** Returns its present certificate at this address. */
   credentials(arrival: Arrival): Promise<Credentials> {
     const played = inSlot(this.faults.of(familyOf(arrival)), 'certificate')
     const names = [this.name, ...(arrival.real ? ['localhost'] : [])]
@@ -205,7 +204,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return undefined
   }
 
-  /** How many connections are open. */
+  /** The number of open connections. */
   protected get open(): number {
     return this.#open.size
   }
@@ -215,7 +214,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return false
   }
 
-  /** Returns what takes a connection at the moment; undefined: it is refused. */
+  /** Returns the function that takes a connection now; undefined refuses it. */
   protected abstract accepts(arrival: Arrival): Accept | undefined
 
   protected abstract placeOf(fault: Fault): Place
@@ -235,13 +234,13 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return this.faults.of(familyOf(arrival))
   }
 
-  /** Something that is in force at the host and need not be met. */
+  /** Makes the handle of a setting, which `verify()` does not expect to be met. */
   protected standing(title: string, onStop: () => void): Standing {
     this.surroundings.assertOpen(title)
     return new Standing({ title, clock: this.surroundings.clock, onStop })
   }
 
-  /** Ends what is open: a sender that pools connections would otherwise go on with those of before. */
+  /** Ends open connections: a sender that pools them would go on as before. */
   protected restart(): void {
     for (const socket of this.#open) socket.destroy()
   }

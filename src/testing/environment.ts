@@ -1,5 +1,5 @@
 /**
- * Environment variables that lead another process into a mail world.
+ * Environment variables for another process in a mail world.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ListeningPort, SmartHostOptions } from './host-api.js'
 
-/** What `world.env()` resolves to. */
+/** Result of `world.env()`. */
 export interface ProcessEnvironment extends Record<string, string> {
   /** `127.0.0.1` */
   SMTP_HOST: string
@@ -16,17 +16,17 @@ export interface ProcessEnvironment extends Record<string, string> {
   SMTP_PORT: string
   /** `smtp://user:pass@127.0.0.1:49152` */
   SMTP_URL: string
-  /** `true` when TLS is spoken from the first byte on */
+  /** `true` if TLS begins with the first byte */
   SMTP_SECURE: string
-  /** The root of the world in a file, for Node; it is read when a process starts */
+  /** File with the root certificate of the world, for Node, which reads it at its start */
   NODE_EXTRA_CA_CERTS: string
   /** The same file, for programs that use OpenSSL: Python, Ruby, PHP, curl */
   SSL_CERT_FILE: string
-  /** What `mta-sts/testing/remote` needs */
+  /** Data for `mta-sts/testing/remote` */
   MTA_STS_WORLD: string
 }
 
-/** The root of the world in a file, as long as the world is open. */
+/** The file with the root certificate, until the world is closed. */
 export class RootFile {
   #folder: string | undefined
 
@@ -47,7 +47,7 @@ export interface EnvironmentParts {
   port: ListeningPort
   options: SmartHostOptions
   rootFile: string
-  /** What a process needs to join the world */
+  /** Data for a process that joins the world */
   invitation: object
 }
 

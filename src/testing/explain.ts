@@ -1,6 +1,6 @@
 /**
- * What happened in a mail world, in about ten lines: what senders asked the DNS, whom they dialled,
- * what they said and were answered.
+ * Describes the events of a mail world in about ten lines: DNS queries, connections, SMTP commands
+ * and replies.
  *
  * @module
  */
@@ -9,22 +9,22 @@ import { titleOf } from './inbox.js'
 import type { DnsQuery, LogEntry, MxConnection } from './log.js'
 import type { ReceivedMessage } from './message.js'
 
-/** What there is to tell. */
+/** The events to describe. */
 export interface Story {
   log: readonly LogEntry[]
   inbox: readonly ReceivedMessage[]
-  /** What was set and is in force */
+  /** Faults and rules in force */
   inForce: readonly string[]
-  /** Mail to domains that nobody made */
+  /** Descriptions of mail to domains that were not made */
   strays: readonly string[]
 }
 
 const LINES = 10
 const WIDTH = 200
 
-/** Returns the story, the latest of it when there is more than fits. */
+/** Returns the description; the latest events if there are too many. */
 export function explained({ log, inbox, inForce, strays }: Story): string {
-  const events = told(log)
+  const events = linesOf(log)
   const ends = [
     ...strays,
     ...(inForce.length === 0 ? [] : [`in force: ${inForce.join('; ')}`]),
@@ -39,7 +39,7 @@ export function explained({ log, inbox, inForce, strays }: Story): string {
     .join('\n')
 }
 
-function told(log: readonly LogEntry[]): string[] {
+function linesOf(log: readonly LogEntry[]): string[] {
   const lines: string[] = []
   let queries: DnsQuery[] = []
   const flush = (): void => {
@@ -76,7 +76,7 @@ function asked(queries: readonly DnsQuery[]): string {
   return `asked the DNS for ${words.join(', ')}`
 }
 
-/** Returns a connection in words: client, TLS, each command with its reply. */
+/** Describes a connection: client, TLS, each command with its reply. */
 function conversation({ mx, port, lines, tls, error, closed, servername }: MxConnection): string {
   const client = lines.find(({ from, text }) => from === 'client' && /^(?:EHLO|HELO) /i.test(text))
   const who = client?.text.slice(5) ?? 'a client'

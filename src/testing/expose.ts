@@ -1,7 +1,7 @@
 /**
  * The real ports of a mail world: every MX host at its own address on port 25, every policy host on
- * port 443, the DNS server at 127.0.0.1 port 53. For programs that cannot be given a `connect`
- * option: they run, unchanged, in the same network namespace.
+ * port 443, the DNS server at 127.0.0.1 port 53. For unchanged programs in the same network
+ * namespace.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { ExposedWorld, WorldTarget } from './api.js'
 
 /** The parts of a world that the ports lead to. */
 export interface ExposeSetup {
-  /** The world's own way to an address and port */
+  /** Connects to an address and port of the world */
   connect: (target: WorldTarget) => Socket
   /** The port of the world's DNS server, on 127.0.0.1 */
   dnsPort: number
@@ -142,14 +142,14 @@ async function listening(server: Server | UdpSocket): Promise<void> {
 const ADVICE =
   'world.expose() belongs into a network namespace of its own, as root: unshare --net node program.js'
 
-/** In an empty namespace, routes are added so that every address of a world is one of this host's. */
+/** In an empty namespace, adds routes that make every address of a world local. */
 async function makeAddressesLocal(): Promise<void> {
   if (await isLocal(SAMPLE)) return
   const commands = [
     ['link', 'set', 'lo', 'up'],
     ...RANGES.map((range) => ['route', 'replace', 'local', range, 'dev', 'lo']),
   ]
-  // In a namespace with a way out, these routes could cut off what somebody else uses
+  // In a namespace with other networks, these routes could cut off their hosts
   const others = Object.keys(networkInterfaces()).filter((name) => name !== 'lo')
   if (others.length > 0) {
     const list = commands.map((args) => `ip ${args.join(' ')}`).join('; ')

@@ -37,7 +37,7 @@ export function linksIn({
   return [...links.values()]
 }
 
-/** Returns the code that a reader would type: near a word for it, or else of six digits. */
+/** Returns a code near a word such as "code", or else one of six digits. */
 export function codeIn(texts: readonly (string | undefined)[]): string | undefined {
   const lines = texts.flatMap((text) => (text ?? '').replace(URL_IN_TEXT, '').split('\n'))
   const near = lines.flatMap((line, index) =>
@@ -56,7 +56,7 @@ function firstCode(lines: readonly string[], pattern: RegExp): string | undefine
   return undefined
 }
 
-/** A sentence that ends with a link has its full stop behind it. */
+/** Removes the punctuation behind a link. */
 function withoutEnd(url: string): string {
   const end = url.replace(/[.,;:!?]+$/, '')
   return end.endsWith(')') && !end.includes('(') ? end.slice(0, -1) : end

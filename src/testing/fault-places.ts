@@ -1,5 +1,5 @@
 /**
- * Where in a connection each fault is met.
+ * The place of each fault in a connection.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The faults of a host. They combine where one connection can meet all of them; a fault that would
- * keep a newer one from being met ends when that is set.
+ * The faults of a host. They combine if one connection can meet all of them; a newer fault ends an
+ * older one that would come first.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import type { WorldClock } from './clock.js'
 import { shown } from './named.js'
 import { type FaultOptions, Standing } from './standing.js'
 
-/** Where in a connection a fault is met. */
+/** The place of a fault in a connection. */
 export interface Place {
   /** Faults of one slot exclude each other: the newest is played */
   slot: string
   /** The order of slots in a connection */
   stage: number
-  /** Whether a connection that meets it goes no further */
+  /** Whether it ends the connection */
   ends: boolean
 }
 
@@ -25,7 +25,7 @@ export interface Played<Fault> {
   standing: Standing
 }
 
-/** What a fault is set with. */
+/** Parts of a new fault. */
 export interface FaultSetup<Fault> {
   fault: Fault
   place: Place
@@ -67,7 +67,7 @@ export class FaultStack<Fault> {
     this.#faults = []
   }
 
-  /** Ends what a fault without bounds takes the place of. */
+  /** Ends faults that a fault without bounds replaces. */
   #makeRoom(place: Place): void {
     this.#faults = this.#faults.filter(({ place: other, standing }) => {
       if (standing.over) return false

@@ -12,7 +12,7 @@ import {
 import type { DnsFault, NamedMxFault, NamedPolicyHostFault } from './faults.js'
 
 /**
- * What becomes of a message to a domain in mode `enforce` with this one fault, when its sender has
+ * The result of a message to a domain in mode `enforce` with this one fault, when its sender has
  * no policy of the domain cached and knows no other MX host. `deferred`: temporary, but not on
  * account of the policy; `bounced`: the receiver's own permanent answer.
  */
@@ -20,17 +20,17 @@ export type Outcome = 'delivered' | 'refused' | 'deferred' | 'bounced'
 
 /** A row of {@link FAULTS}. */
 export interface FaultDescription<Name extends string = string> {
-  /** What `fails()` is given */
+  /** Value for `fails()` */
   name: Name
-  /** Whose fault it is */
+  /** Place of the fault */
   where: 'mx' | 'policy-host' | 'dns'
-  /** What happens on the wire */
+  /** Description of the fault */
   plays: string
-  /** What becomes of the message */
+  /** Result of the message */
   outcome: Outcome
   /** The failure that is recorded, RFC 8460 §4.3; absent when none is */
   resultType?: ResultType
-  /** What `mta-sts` says beside it, where the type alone does not say it */
+  /** `reason` of the failure, if it has one */
   reason?: string
   /** The three above, in words */
   verdict: string
@@ -42,7 +42,7 @@ interface Row {
   plays: string
   outcome: Outcome
   failure?: Failure
-  /** Where outcome and failure alone do not say it */
+  /** Explanation of the outcome */
   verdict?: string
 }
 

@@ -1,17 +1,17 @@
 /**
- * What can be wrong with an MX host, a policy host and the DNS, by name.
+ * Names of faults of MX hosts, policy hosts and the DNS.
  *
  * @module
  */
 import type { Rule } from './rules.js'
 
-/** A certificate that does not prove what it should; for MX hosts and policy hosts alike. */
+/** Faults of the certificate, of MX hosts and policy hosts. */
 export type CertificateFault = 'wrong-name' | 'cn-only' | 'expired' | 'self-signed'
 
-/** A reply or an act of the receiver's own, in place of the usual: a rule, set as a fault. */
+/** A rule that is set as a fault. */
 export type ReplyFault = Rule
 
-/** What can be wrong with an MX host, by name; {@link FAULTS} says what each plays. */
+/** Named faults of an MX host; {@link FAULTS} describes them. */
 export type NamedMxFault =
   | CertificateFault
   | 'no-starttls'
@@ -32,20 +32,20 @@ export type NamedMxFault =
   | 'slow'
   | 'drops-after-data'
 
-/** What can be wrong with an MX host: by name, or a reply of its own. */
+/** A fault of an MX host: a name or a rule. */
 export type MxFault = NamedMxFault | ReplyFault
 
-/** A response of one's own making. What is left out is as in the good one. */
+/** A response of the policy host. Missing fields are those of the good response. */
 export interface ResponseFault {
-  /** Of HTTP; in the good one 200 */
+  /** HTTP status; default 200 */
   status?: number
-  /** Beside those of the good one, or in their place */
+  /** Header fields, in place of those of the good response */
   headers?: Readonly<Record<string, string>>
-  /** In place of the policy file */
+  /** Body; default: the policy file */
   body?: string | Buffer
 }
 
-/** What can be wrong with a policy host, by name; {@link FAULTS} says what each plays. */
+/** Named faults of a policy host; {@link FAULTS} describes them. */
 export type NamedPolicyHostFault =
   | CertificateFault
   | 'down'
@@ -59,13 +59,13 @@ export type NamedPolicyHostFault =
   | 'gzip'
   | 'invalid-policy'
 
-/** What can be wrong with a policy host: by name, or a response of its own. */
+/** A fault of a policy host: a name or a response. */
 export type PolicyHostFault = NamedPolicyHostFault | ResponseFault
 
-/** A question that gets no useful answer. */
+/** Failures of a DNS query. */
 export type LookupFault = 'nxdomain' | 'servfail' | 'timeout' | 'refused'
 
-/** What can be wrong with the DNS of a domain; {@link FAULTS} says what each plays. */
+/** Faults of the DNS of a domain; {@link FAULTS} describes them. */
 export type DnsFault =
   | LookupFault
   | 'cname-chain'
@@ -77,7 +77,7 @@ export type DnsFault =
   | 'ipv6-only'
 
 /**
- * Which of a domain's questions a fault answers: the TXT record, the MX records, the addresses of
- * the policy host, the addresses of the MX hosts.
+ * Places of a DNS fault: the TXT record, the MX records, the addresses of the policy host, the
+ * addresses of the MX hosts.
  */
 export type DnsPlace = 'record' | 'mx' | 'policy-host' | 'mx-hosts'

@@ -1,6 +1,6 @@
 /**
- * Where other processes enter a mail world: they ask whether they may dial, connect to a port, and
- * say which connection is theirs.
+ * The entrance of other processes to a mail world: they ask for a connection, connect to a port,
+ * and claim their connection.
  *
  * @module
  */
@@ -15,26 +15,26 @@ import type { Accept } from './loopback.js'
 export interface Invitation {
   /** Of the world's DNS server */
   dns: number
-  /** Where questions are asked, one JSON object a line */
+  /** Port for questions, one JSON object a line */
   control: number
-  /** Where connections are made */
+  /** Port for connections */
   data: number
-  /** What the sender says in EHLO */
+  /** Name in EHLO */
   name: string
   /** The root of the world, in a file */
   ca: string
-  /** How far the world is ahead of real time when the process starts, in milliseconds */
+  /** Milliseconds that the world is ahead of real time when the process starts */
   ahead: number
 }
 
-/** What a process asks; each line has the number of its question. */
+/** A question of a process, with its number. */
 export interface Question {
   id: number
   dial?: WorldTarget
   claim?: { port: number; dialled: number }
 }
 
-/** An answer, or the time of the world, which is sent without a question. */
+/** An answer, or the time of the world, which needs no question. */
 export interface Reply {
   id?: number
   outcome?: 'connected' | 'refused'

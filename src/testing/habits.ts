@@ -1,6 +1,5 @@
 /**
- * Habits of receivers, each as a decision at a stage of a session: greylisting, known recipients,
- * limits.
+ * Habits of receivers, as decisions at stages of a session: greylisting, known recipients, limits.
  *
  * @module
  */
@@ -9,23 +8,23 @@ import { type Check, checkFields, checkKeys, checkSome, listOf, must, wholeFrom 
 import { isReply } from './replies.js'
 import { type AddressPattern, type Decide, isPattern, matchesAddress } from './rules.js'
 
-/** What `greylists()` takes. */
+/** Options of `greylists()`. */
 export interface GreylistOptions {
-  /** How long a sender has to wait, in world time, from its first attempt; default 5 minutes */
+  /** Time between first attempt and acceptance, in world time; default 5 minutes */
   for?: Duration
   /** Default `451 4.7.1 Greylisted, try again later` */
   reply?: string
 }
 
-/** So many in a span of world time. */
+/** A rate. */
 export interface Rate {
-  /** How many pass */
+  /** Number that passes */
   count: number
-  /** In which span of world time */
+  /** The span of world time */
   per: Duration
 }
 
-/** What `limits()` takes. What is left out is not limited. */
+/** Options of `limits()`. A missing option is no limit. */
 export interface LimitOptions {
   /** Open connections at a time: `421` instead of a greeting */
   connections?: number | Rate
@@ -35,23 +34,23 @@ export interface LimitOptions {
   recipients?: number | Rate
   /** Bytes of one message; SIZE (RFC 1870) is then offered. `552` to MAIL FROM or to the message */
   size?: number
-  /** In place of the reply of each limit */
+  /** Reply of every limit; default: that of each */
   reply?: string
 }
 
-/** What `bounces()` takes. */
+/** Options of `bounces()`. */
 export interface BounceOptions {
-  /** Whose messages are taken and then bounced; default: everybody's */
+  /** Recipients whose messages bounce; default: all */
   to?: AddressPattern
   /** The enhanced status code (RFC 3463); default `5.1.1` */
   status?: string
-  /** What the other server is said to have replied; default: by the status */
+  /** The reply in the notification; default: by the status */
   reply?: string
 }
 
 const GREYLISTED = '451 4.7.1 Greylisted, try again later'
 
-/** Lets a pair of sender and recipient pass once it has waited long enough. */
+/** Defers a pair of sender and recipient until it has waited long enough. */
 export function greylisting(options: GreylistOptions, clock: WorldClock): Decide {
   checkFields('greylists()', options, { for: isSomeDuration, reply: isReply })
   const wait = milliseconds('greylists(): for', options.for ?? { minutes: 5 })
@@ -76,7 +75,7 @@ export function knowing(addresses: readonly AddressPattern[]): Decide {
   }
 }
 
-/** What a limit looks at beside the moment. */
+/** The surroundings of a limit. */
 export interface LimitSurroundings {
   clock: WorldClock
   /** Connections to the host that are open now */
@@ -108,7 +107,7 @@ const BOUNCE = {
   reply: isReply,
 }
 
-/** Throws a TypeError that names what is wrong with the options of `bounces()`. */
+/** Throws a TypeError for wrong options of `bounces()`. */
 export function checkBounce(options: BounceOptions): void {
   checkFields('bounces()', options, BOUNCE)
 }
@@ -158,7 +157,7 @@ function ratio(
   return { ...LIMITED[name], isOver: rate(limit.count, milliseconds('per', limit.per), clock) }
 }
 
-/** Counts what passes in a span of world time that moves along. */
+/** Counts events in a moving span of world time. */
 function rate(count: number, per: number, clock: WorldClock): () => boolean {
   let passed: number[] = []
   return () => {

@@ -1,5 +1,5 @@
 /**
- * What a test holds in its hands of a host: faults, rules, habits, what arrived.
+ * Interfaces of the hosts of a mail world, and their options.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { AddressPattern, Rule } from './rules.js'
 import type { FaultHandle, FaultOptions } from './standing.js'
 import type { TlsSettings } from './tls-settings.js'
 
-/** What MX hosts and policy hosts have in common. */
+/** Methods and fields of MX hosts and policy hosts. */
 export interface Host<Fault> {
   /** As A-labels, lower case */
   readonly name: string
@@ -22,65 +22,65 @@ export interface Host<Fault> {
   /** The logical address of its AAAA record, RFC 3849; see `MxOptions.ipv6` */
   readonly ipv6: string
   /**
-   * From the next connection on, as with a server that is started anew: connections that are open
-   * end. Faults combine where one connection can meet both; one that would keep the new one from
-   * being met ends. A fault with bounds ends by itself, and what was there before is back.
+   * Sets a fault, from the next connection on; open connections end. Faults combine if one
+   * connection can meet both; otherwise the newer one ends the older one. A fault with bounds ends
+   * by itself, and the earlier one is back.
    *
    * @example
    * using outage = bob.mx().fails('unreachable', { times: 2 })
    */
   fails(fault: Fault, options?: FaultOptions): FaultHandle
-  /** Ends all faults. Connections that are open end, too. */
+  /** Ends all faults and open connections. */
   works(): void
-  /** Shows another certificate than the one that names the host; without `spec`, that one again. */
+  /** Replaces the certificate; without `spec`, the good one is back. */
   certificate(spec?: CertificateSpec): void
-  /** Sets versions, ciphers and client certificates; without `settings`, as Node has them. */
+  /** Sets versions, ciphers and client certificates; without `settings`, Node's defaults. */
   tls(settings?: TlsSettings): FaultHandle
-  /** Puts a slow, uneven or lossy link before the host. */
+  /** Makes connections to the host slow, uneven or lossy. */
   link(options: LinkOptions): FaultHandle
-  /** Ends everything that was set: faults, rules, habits, certificate, TLS, link. */
+  /** Ends faults, rules, habits and link; certificate and TLS are the defaults. */
   reset(): void
 }
 
-/** What EHLO offers: keywords that are absent, present, or have parameters. */
+/** Keywords of EHLO: absent, present, or with parameters. */
 export type Offers = Readonly<Record<string, boolean | string | number | readonly string[]>>
 
-/** An MX host, or a host that mail is submitted to. */
+/** An MX host or a smart host. */
 export interface MxHost extends Host<MxFault> {
-  /** What it took, whoever it was for. */
+  /** Messages that it accepted, for any recipient. */
   readonly inbox: Inbox
-  /** The connections that reached it, oldest first. Of refused ones there is `world.dials`. */
+  /** Connections that reached it, oldest first. `world.dials` has refused ones too. */
   readonly connections: MxConnection[]
   /**
-   * Adds a rule; it is asked before those that were there.
+   * Adds a rule, which comes before earlier ones.
    *
    * @example
    * bob.mx().rule({ at: 'rcpt', to: /^full/, reply: '452 4.2.2 Full' })
    */
   rule(rule: Rule): FaultHandle
-  /** Lets a pair of sender and recipient wait, in world time, before it takes mail of it. */
+  /** Defers a pair of sender and recipient until it has waited, in world time. */
   greylists(options?: GreylistOptions): FaultHandle
-  /** Refuses all recipients but these. */
+  /** Refuses all other recipients. */
   knows(addresses: readonly AddressPattern[]): FaultHandle
   /** Limits connections, messages, recipients and size. */
   limits(options: LimitOptions): FaultHandle
-  /** Takes messages, and sends the sender's domain a delivery status notification (RFC 3464). */
+  /** Accepts messages, and sends their sender a delivery status notification (RFC 3464). */
   bounces(options?: BounceOptions): FaultHandle
   /** Changes what EHLO offers: `{ PIPELINING: false, SIZE: 1000, 'X-TEST': true }`. */
   offers(offers: Offers): FaultHandle
-  /** Opens a port on loopback, for clients of any kind; a second call resolves to the same one. */
+  /** Opens a port on loopback, for any client; a second call resolves to the same one. */
   listen(): Promise<ListeningPort>
 }
 
-/** A port on loopback that leads to a host. */
+/** A port on loopback of a host. */
 export interface ListeningPort extends AsyncDisposable {
-  /** `127.0.0.1`; the certificate of the host names it, and `localhost`, besides its own name */
+  /** `127.0.0.1`; the host's certificate names it and `localhost` too */
   readonly host: string
   /** The number of the port */
   readonly port: number
   /** `smtp://user:pass@127.0.0.1:49152` */
   readonly url: string
-  /** Ends it; the world ends it as well */
+  /** Closes the port; `world.close()` does too */
   close(): Promise<void>
 }
 
@@ -90,7 +90,7 @@ export interface PolicyHost extends Host<PolicyHostFault> {
   readonly gets: PolicyGet[]
 }
 
-/** What an MX host is besides its name. */
+/** Options of an MX host. */
 export interface MxOptions {
   /** Offer REQUIRETLS (RFC 8689) inside TLS; default false */
   requireTls?: boolean
@@ -102,14 +102,14 @@ export interface MxOptions {
 export interface SmartHostOptions extends MxOptions {
   /** Default 587 */
   port?: number
-  /** TLS from the first byte on; default: with port 465 */
+  /** Whether TLS begins with the first byte; default: with port 465 */
   secure?: boolean
-  /** Logins that may submit mail; default: no login is needed */
+  /** Accepted logins; default: no login is needed */
   auth?: Login | readonly Login[]
   /**
-   * Hands mail for domains of the world to their MX hosts, before it answers; what they defer, it
-   * tries again whenever the clock of the world is put forward; what they refuse, it bounces.
-   * Default false: it keeps all mail in its inbox
+   * Whether it delivers mail for domains of the world to their MX hosts, before it replies. It
+   * retries deferred mail when the clock of the world advances, and bounces refused mail. Default
+   * false: all mail stays in its inbox
    */
   relays?: boolean
 }

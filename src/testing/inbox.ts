@@ -1,5 +1,5 @@
 /**
- * What arrived somewhere: an array, which can be waited on.
+ * Inboxes: arrays of messages, with methods that wait.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import {
 import { type AddressPattern, isPattern, matchesAddress } from './rules.js'
 import { timers } from './timers.js'
 
-/** Which messages are meant; a string is looked for in a text, and is an address in `from` and `to`. */
+/** Filter of messages. A string is a part of the text; in `from` and `to`, an address. */
 export interface MailMatch {
   /** The address of MAIL FROM, or one of the header field From */
   from?: AddressPattern
@@ -37,28 +37,30 @@ export interface MailMatch {
   headers?: Readonly<Record<string, string | RegExp>>
 }
 
-/** Which messages are meant, in words or by a function. */
+/** Filter of messages: fields or a function. */
 export type MailFilter = MailMatch | ((message: ReceivedMessage) => boolean)
 
-/** How long is waited, in real time; a number is milliseconds. */
+/** Options of waiting, in real time; a number is milliseconds. */
 export interface WaitOptions {
   /** Default 3 seconds */
   timeout?: Duration | number
 }
 
-/** What an inbox can do beside being an array. */
+/** Methods of an inbox. */
 export interface Waiting {
   /**
-   * Resolves to the oldest message that fits and that no `next()` has returned before; waits for
-   * one when there is none. Rejects after the timeout, with what happened in the world.
+   * Resolves to the oldest message that fits and that no `next()` has returned yet, or waits for
+   * one. Rejects after the timeout, with `explain()` of the world.
    *
    * @example
    * const mail = await bob.inbox.next({ subject: /reset/i })
    */
   next(filter?: MailFilter, options?: WaitOptions): Promise<ReceivedMessage>
-  /** Resolves to all messages that fit, once there are as many as that. */
+  /** Resolves to all messages that fit, as soon as there are `count` of them. */
   waitFor(count: number, filter?: MailFilter, options?: WaitOptions): Promise<ReceivedMessage[]>
-  /** Rejects when a message that fits, and that no `next()` has returned, is there or arrives within that time. */
+  /**
+   * Rejects if a message that fits, and that no `next()` has returned, is there or arrives in time.
+   */
   none(options?: { within?: Duration | number; filter?: MailFilter }): Promise<void>
 }
 
@@ -67,12 +69,12 @@ export type Inbox = ReceivedMessage[] & Waiting
 
 const TIMEOUT = 3000
 
-/** What an inbox belongs to. */
+/** The owner of an inbox. */
 export interface InboxOwner {
   name: string
   log: WorldLog
   explain: () => string
-  /** Throws when mail has gone where it cannot arrive */
+  /** Throws for mail to a domain that was not made, in a strict world */
   check?: () => void
 }
 
@@ -140,7 +142,7 @@ class Waiter {
     this.#owner.check?.()
   }
 
-  /** Resolves to what is looked for as soon as it is there; to undefined after the timeout. */
+  /** Resolves to the result of `find` as soon as there is one; to undefined after the timeout. */
   #until<T>(find: () => T | undefined, timeout: number): Promise<T | undefined> {
     const found = find()
     if (found !== undefined || timeout === 0) return Promise.resolve(found)
@@ -179,7 +181,7 @@ const MATCH: Readonly<Record<string, Check>> = {
   },
 }
 
-/** Throws a TypeError that names what is wrong with what is looked for. */
+/** Throws a TypeError for a wrong filter. */
 export function checkMatch(
   field: string,
   match: MailMatch,
@@ -188,7 +190,7 @@ export function checkMatch(
   checkFields(field, match, { ...MATCH, ...others })
 }
 
-/** Returns whether a message fits. Throws a TypeError that names what is wrong with the filter. */
+/** Returns whether a message fits. Throws a TypeError for a wrong filter. */
 export function filterOf(field: string, filter: MailFilter): (message: ReceivedMessage) => boolean {
   if (typeof filter === 'function') return filter
   checkMatch(field, filter)
@@ -208,7 +210,7 @@ export function filterOf(field: string, filter: MailFilter): (message: ReceivedM
   }
 }
 
-/** Returns a filter in words, with a space before them. */
+/** Describes a filter, with a space before. */
 export function described(filter: MailFilter): string {
   if (typeof filter === 'function') return ' that fits'
   const words = Object.entries(filter)
@@ -217,7 +219,7 @@ export function described(filter: MailFilter): string {
   return words.length === 0 ? '' : ` with ${words.join(', ')}`
 }
 
-/** Returns a message in words. */
+/** Describes a message. */
 export function titleOf({ envelope, raw }: ReceivedMessage): string {
   const [, subject = '(no subject)'] = /^Subject:[ \t]*(.*)$/im.exec(raw) ?? []
   return `${shown(subject.trim())} from ${envelope.from || '<>'} to ${envelope.to.join(', ')}`
@@ -228,7 +230,7 @@ function inText(wanted: string | RegExp | undefined, text: () => string | undefi
   return matchesText(wanted, text() ?? '')
 }
 
-/** The addresses of the header, which without postal-mime are not known. */
+/** The addresses of the header; none without postal-mime. */
 function fromOf(message: ReceivedMessage): string[] {
   try {
     return message.from
@@ -244,7 +246,7 @@ function timeoutOf(field: string, options: WaitOptions): number {
   return milliseconds(`${field}: timeout`, timeout)
 }
 
-/** Without postal-mime a message arrives all the same; what it says is asked for later, if at all. */
+/** Messages arrive without postal-mime too; reading their contents throws then. */
 function ignoreMissingParser(error: unknown): void {
   if (!(error instanceof MtaStsError && error.code === 'EPEER')) throw error
 }

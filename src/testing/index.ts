@@ -15,8 +15,8 @@
  * await world.close()
  * ```
  *
- * - {@link MailWorld} and {@link MailDomain} are what a test works with, {@link Inbox} what arrived.
- * - {@link FAULTS} lists what can go wrong, by name: `bob.mx().fails('expired')`.
+ * - {@link MailWorld} and {@link MailDomain} are the interfaces of tests, {@link Inbox} has messages.
+ * - {@link FAULTS} lists faults by name: `bob.mx().fails('expired')`.
  * - {@link policyStoreConformance} and {@link reportStoreConformance} test stores of your own.
  *
  * It needs the packages `smtp-server` and `dns-packet`, and `postal-mime` to read messages.

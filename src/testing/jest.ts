@@ -28,7 +28,7 @@ export type { MailWorld, MailWorldOptions } from './api.js'
 export { createMailWorld } from './create.js'
 export type { Received, Refused } from './matchers.js'
 
-/** The part of the runner's globals that is used. */
+/** The used globals of the runner. */
 interface Runner {
   expect: { extend(all: typeof matchers): void }
   beforeEach(hook: () => Promise<void>): void
@@ -38,8 +38,8 @@ interface Runner {
 runner().expect.extend(matchers)
 
 /**
- * A world for each test of the file, made before it and closed after it. When a test fails, what
- * happened in its world is printed.
+ * Makes a world for each test of the file, and closes it afterwards. When a test fails, the events
+ * of its world are printed.
  */
 export function useMailWorld(options?: MailWorldOptions): MailWorld {
   const worlds = new WorldForEachTest(options)
@@ -59,7 +59,7 @@ function runner(): Runner {
   throw new Error('mta-sts/testing/jest is for test files of Jest, with its globals')
 }
 
-/** jest-circus says nothing of a test's end to its hooks, but keeps its state in a global. */
+/** jest-circus does not pass the result to hooks, but keeps its state in a global. */
 function hasFailed(): boolean {
   const symbol = Object.getOwnPropertySymbols(globalThis).find(
     ({ description }) => description === 'JEST_STATE_SYMBOL',
@@ -78,11 +78,11 @@ declare global {
   namespace jest {
     // biome-ignore lint/complexity/noBannedTypes: as @types/jest declares it
     interface Matchers<R, T = {}> {
-      /** Asked of a domain, an MX host or a world: whether messages that fit were taken. */
+      /** Of a domain, an MX host or a world: messages that fit were accepted. */
       toHaveReceived(expected?: Received): R
-      /** Asked of a domain, an MX host or a world: whether no message that fits was taken. */
+      /** Of a domain, an MX host or a world: no message that fits was accepted. */
       toHaveReceivedNothing(expected?: Omit<Received, 'times'>): R
-      /** Asked of a domain, an MX host or a world: whether a recipient or a message was refused. */
+      /** Of a domain, an MX host or a world: a recipient or a message was refused. */
       toHaveRefused(expected?: Refused): R
     }
   }

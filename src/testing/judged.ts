@@ -1,5 +1,5 @@
 /**
- * What a domain, a host or a world is judged by: what arrived, what was said, what went astray.
+ * The facts that matchers judge: messages, connections, mail to unknown domains.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import type { MxConnection } from './log.js'
 import type { ReceivedMessage } from './message.js'
 import { shown } from './named.js'
 
-/** What there is to judge. */
+/** The facts of a domain, a host or a world. */
 export interface Judged {
   name: string
   inbox: readonly ReceivedMessage[]
   connections: readonly MxConnection[]
-  /** Mail to domains that nobody made, in words */
+  /** Descriptions of mail to domains that were not made */
   strays: readonly string[]
   explain: () => string
 }
 
-/** Something that a matcher can be asked of. */
+/** A subject of a matcher. */
 export interface Judgeable {
   judged(): Judged
 }
 
-/** Returns what is judged. Throws a TypeError for what is no domain, no host and no world. */
+/** Returns the facts of a subject. Throws a TypeError for any other value. */
 export function judgedOf(matcher: string, received: unknown): Judged {
   if (isJudgeable(received)) return received.judged()
   throw new TypeError(

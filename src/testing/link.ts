@@ -1,6 +1,5 @@
 /**
- * A link that is slow, uneven or loses packets: what comes in at one socket goes out at the other
- * when its time has come.
+ * A slow, uneven or lossy link between two sockets.
  *
  * @module
  */
@@ -8,15 +7,15 @@ import type { Socket } from 'node:net'
 import { checkFields, checkSome, numberFrom } from './named.js'
 import { timers } from './timers.js'
 
-/** What `link()` takes. Times are milliseconds of real time. */
+/** Options of `link()`. Times are milliseconds of real time. */
 export interface LinkOptions {
-  /** How long everything takes, each way */
+  /** Delay, each way */
   latency?: number
-  /** Up to how much longer some of it takes */
+  /** Longest additional delay */
   jitter?: number
   /** Bytes a second, each way */
   bandwidth?: number
-  /** 0 to 1: how much is lost, and comes a retransmission later (200 ms) */
+  /** 0 to 1: share that is lost, and arrives 200 ms later, by a retransmission */
   loss?: number
 }
 
@@ -29,7 +28,7 @@ const LINK = {
   loss: numberFrom(0, 1),
 }
 
-/** Throws a TypeError that names what is wrong. */
+/** Throws a TypeError for wrong options. */
 export function checkLink(options: LinkOptions): void {
   checkFields('link()', options, LINK)
   checkSome('link()', options, Object.keys(LINK))
@@ -67,7 +66,7 @@ function oneWay(from: Socket, to: Socket, { options, random }: Shape): void {
   from.on('data', (chunk: Buffer) => {
     inTurn(chunk.length, () => to.writable && to.write(chunk))
     if (bandwidth === undefined) return
-    // A sender must not be ahead of the link by more than it carries in a second
+    // A sender is at most a second ahead of the link
     from.pause()
     timers.setTimeout(() => from.resume(), Math.max(0, free - performance.now() - 1000)).unref()
   })

@@ -1,12 +1,12 @@
 /**
- * What happened in a mail world, in order, as data.
+ * The events of a mail world, as data.
  *
  * @module
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { MxFault } from './faults.js'
 
-/** What a TLS session came to, as the server saw it. */
+/** Facts of a TLS session, as seen by the server. */
 export interface TlsFacts {
   /** `TLSv1.3` */
   version: string
@@ -16,17 +16,17 @@ export interface TlsFacts {
   servername: string | undefined
 }
 
-/** A question that reached the DNS server. */
+/** A query that reached the DNS server. */
 export interface DnsQuery {
-  /** Tells it from the other entries */
+  /** Kind of the entry */
   kind: 'query'
   /** In lower case, without the root dot */
   name: string
   /** `TXT`, `MX`, `A`, `AAAA` and so on */
   type: string
-  /** The transport it came by */
+  /** Its transport */
   over: 'udp' | 'tcp'
-  /** The answer; `timeout`: none was sent */
+  /** The answer; `timeout`: no answer was sent */
   outcome: 'answered' | 'nodata' | 'nxdomain' | 'servfail' | 'refused' | 'timeout' | 'bogus'
   /** World time, epoch milliseconds; so everywhere */
   at: number
@@ -34,7 +34,7 @@ export interface DnsQuery {
 
 /** A TCP connection that a sender tried to open. */
 export interface Dial {
-  /** Tells it from the other entries */
+  /** Kind of the entry */
   kind: 'dial'
   /** `policy` or `smtp` */
   purpose: string
@@ -44,47 +44,49 @@ export interface Dial {
   address: string
   /** The port as the sender knows it */
   port: number
-  /** `refused`: nothing listens there, or the host is `unreachable` */
+  /** `refused`: no host of the world has that port, or the host is `unreachable` */
   outcome: 'connected' | 'refused'
   /** World time, epoch milliseconds */
   at: number
 }
 
-/** A request that reached the policy host. A handshake that failed leaves none. */
+/** A request that reached the policy host. A failed handshake leaves none. */
 export interface PolicyGet {
-  /** Tells it from the other entries */
+  /** Kind of the entry */
   kind: 'get'
-  /** SNI, which is what the policy host goes by */
+  /** SNI, by which the policy host is chosen */
   host: string
-  /** `GET`, as it should be */
+  /** `GET` of a correct sender */
   method: string
-  /** `/.well-known/mta-sts.txt`, as it should be */
+  /** `/.well-known/mta-sts.txt` of a correct sender */
   path: string
   /** Of the request, names in lower case */
   headers: IncomingHttpHeaders
   /** Of the response */
   status: number
-  /** Whether the TLS session was resumed; it must not be, Node skips the name check then */
+  /**
+   * Whether the TLS session was resumed, which a sender must not do: Node skips the name check then
+   */
   resumed: boolean
-  /** Of the connection it came by */
+  /** Facts of its connection */
   tls: TlsFacts
   /** World time, epoch milliseconds */
   at: number
 }
 
-/** One line that was said, without its line break. */
+/** A line of a session, without its line break. */
 export interface Line {
-  /** The side that said it */
+  /** The side that sent it */
   from: 'client' | 'server'
   /** The line itself */
   text: string
-  /** Whether it was said inside TLS */
+  /** Whether it was sent inside TLS */
   tls: boolean
 }
 
-/** One SMTP connection, kept up while it lasts. */
+/** An SMTP connection; its fields change while it lasts. */
 export interface MxConnection {
-  /** Tells it from the other entries */
+  /** Kind of the entry */
   kind: 'smtp'
   /** The MX host that was reached */
   mx: string
@@ -92,19 +94,19 @@ export interface MxConnection {
   address: string
   /** The port as the sender knows it */
   port: number
-  /** The fault that was played on it, the newest of them */
+  /** The newest fault in force when it began */
   fault: MxFault | undefined
   /** All faults that were in force when it began */
   faults: MxFault[]
-  /** Both sides, in order. Of a message only its size */
+  /** Lines of both sides, in order; a message is one line with its size */
   lines: Line[]
-  /** Of a handshake that was completed; a client that then refuses the certificate has done so */
+  /** Facts of a completed handshake, also if the client then refused the certificate */
   tls: TlsFacts | undefined
   /** SNI of the ClientHello, also of a handshake that failed */
   servername: string | undefined
-  /** The address of the first MAIL FROM; undefined when the client never said one */
+  /** The address of the first MAIL FROM; undefined without one */
   mailFrom: string | undefined
-  /** What went wrong with the connection, if anything did: a failed handshake, a reset */
+  /** Error of the connection: a failed handshake, a reset */
   error: Error | undefined
   /** Whether it has ended */
   closed: boolean
@@ -112,10 +114,10 @@ export interface MxConnection {
   at: number
 }
 
-/** What happened; `kind` tells one from the other. */
+/** An event; `kind` says which. */
 export type LogEntry = DnsQuery | Dial | PolicyGet | MxConnection
 
-/** The record of a world. Entries of all kinds stand in the order in which they began. */
+/** The log of a world: entries of all kinds, in the order in which they began. */
 export class WorldLog {
   readonly entries: LogEntry[] = []
   readonly #listeners = new Set<() => void>()
@@ -131,12 +133,12 @@ export class WorldLog {
     )
   }
 
-  /** Calls the listeners: something has happened. */
+  /** Calls the listeners. */
   changed(): void {
     for (const listener of this.#listeners) listener()
   }
 
-  /** Calls `listener` whenever something has happened; returns a function that ends it. */
+  /** Calls `listener` after each event; returns a function that ends it. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

@@ -40,7 +40,7 @@ export class Loopback {
     const server = createServer({ noDelay: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    // A world that nobody closes must not keep the process alive
+    // A world that is not closed must not keep the process alive
     server.unref()
     return new Loopback(server)
   }
@@ -78,7 +78,7 @@ export class Loopback {
   }
 
   #arrive(socket: Socket): void {
-    // Clients that break off are what this is for
+    // Clients that end connections are expected
     socket.on('error', () => undefined)
     socket.unref()
     this.#sockets.add(socket)
@@ -91,7 +91,7 @@ export class Loopback {
     else socket.destroy()
   }
 
-  /** The sender's ends see the connection end, and are the sender's to close. */
+  /** Ends the connections of the hosts; senders close their own ends. */
   async close(): Promise<void> {
     const closed = once(this.#server, 'close')
     this.#server.close()
@@ -100,7 +100,7 @@ export class Loopback {
   }
 }
 
-/** The error of a port where nobody listens, as `net.connect` has it. */
+/** Returns the error of `net.connect` for a closed port. */
 export function refusedError({ address, port }: { address: string; port: number }): Error {
   return Object.assign(new Error(`connect ECONNREFUSED ${address}:${port}`), {
     code: 'ECONNREFUSED',
@@ -110,13 +110,13 @@ export function refusedError({ address, port }: { address: string; port: number 
   })
 }
 
-/** A socket to a port where nobody listens: it fails as `net.connect` does. */
+/** Returns a socket that fails like one to a closed port. */
 export function refusedSocket(address: string, port: number): Socket {
   const error = refusedError({ address, port })
   return netConnect({
     host: 'refused.invalid',
     port,
-    // The one way into net.connect's own course of failing that needs no closed port
+    // Makes net.connect fail as usual, without a closed port
     lookup: (_host, _options, done) => done(error, '', 4),
   })
 }

@@ -1,5 +1,5 @@
 /**
- * Matchers for what a domain, a host or a world has received and refused.
+ * Matchers for received and refused mail of a domain, a host or a world.
  *
  * @module
  */
@@ -9,40 +9,40 @@ import type { Line } from './log.js'
 import { checkFields, isFlag, isTextOrPattern, matchesText, wholeFrom } from './named.js'
 import { type AddressPattern, isPattern, matchesAddress } from './rules.js'
 
-/** Which messages, how many, and whether mail that went astray is let pass. */
+/** Filter of messages, their number, and whether mail to unknown domains is an error. */
 export interface Received extends MailMatch {
-  /** Exactly so many; default: one at least */
+  /** The exact number; default: one or more */
   times?: number
-  /** False: mail to domains that nobody made is let pass; default true */
+  /** Whether mail to domains that were not made is an error; default true */
   strict?: boolean
 }
 
-/** Which refusals, and how many. */
+/** Filter of refusals, and their number. */
 export interface Refused {
-  /** The recipient of a RCPT TO that was refused, or of a message that was */
+  /** The recipient of a refused RCPT TO or message */
   to?: AddressPattern
   /** The sender of MAIL FROM */
   from?: AddressPattern
   /** The reply, `550 5.1.1 No such user`, or a part of it */
   reply?: string | RegExp
-  /** Exactly so many; default: one at least */
+  /** The exact number; default: one or more */
   times?: number
 }
 
 const REFUSED = { to: isPattern, from: isPattern, reply: isTextOrPattern, times: wholeFrom(0) }
 
-/** What a matcher comes to, for `expect.extend`. */
+/** Result of a matcher, for `expect.extend`. */
 export interface Verdict {
   pass: boolean
   message: () => string
 }
 
-/** Whether messages that fit were taken. */
+/** Passes if messages that fit were accepted. */
 export function toHaveReceived(received: unknown, expected: Received = {}): Verdict {
   return verdictOf('toHaveReceived', received, expected)
 }
 
-/** Whether no message that fits was taken. */
+/** Passes if no message that fits was accepted. */
 export function toHaveReceivedNothing(
   received: unknown,
   expected: Omit<Received, 'times'> = {},
@@ -51,7 +51,7 @@ export function toHaveReceivedNothing(
   return verdictOf('toHaveReceivedNothing', received, { ...expected, times: 0 })
 }
 
-/** Whether a recipient or a message that fits was refused by a reply. */
+/** Passes if a recipient or a message that fits was refused by a reply. */
 export function toHaveRefused(received: unknown, expected: Refused = {}): Verdict {
   const judged = judgedOf('toHaveRefused', received)
   checkFields('toHaveRefused()', expected, REFUSED)
@@ -106,7 +106,7 @@ interface Refusal {
   reply: string
 }
 
-/** Returns what was refused in a connection. Replies answer commands in order (RFC 2920). */
+/** Returns the refusals of a connection. Replies answer commands in order (RFC 2920). */
 function refusals(lines: readonly Line[]): Refusal[] {
   const found: Refusal[] = []
   const commands: string[] = []
@@ -128,7 +128,7 @@ function refusals(lines: readonly Line[]): Refusal[] {
     }
     const refused = /^[45]/.test(text)
     if (isRcpt && !refused) accepted.push(address)
-    // Behind recipients that were all refused, a pipelined DATA is refused for want of them
+    // After refused recipients only, a pipelined DATA is refused too
     const counts = isMail || isRcpt || (accepted.length > 0 && /^DATA$|^\(a message/i.test(command))
     if (refused && counts) found.push({ from, to: isRcpt ? [address] : accepted, reply: text })
   }

@@ -1,5 +1,5 @@
 /**
- * A message that an MX host took, and what it says: parsed when it is first read.
+ * Messages that MX hosts accepted, and their parsed contents.
  *
  * @module
  */
@@ -19,13 +19,13 @@ export interface MailAttachment {
   filename: string | undefined
   /** `application/pdf` */
   mimeType: string
-  /** What it is, decoded */
+  /** Its content, decoded */
   content: Buffer
   /** `Content-ID` without its angle brackets, for images in HTML */
   contentId: string | undefined
 }
 
-/** A message without what changes from run to run: for `toMatchSnapshot()`. */
+/** The contents of a message that are the same in each run: for `toMatchSnapshot()`. */
 export interface MailSnapshot {
   /** The addresses of the header field From */
   from: string[]
@@ -53,33 +53,35 @@ export interface AttachmentSnapshot {
   size: number
 }
 
-/** A message that an MX host took. */
+/** A message that an MX host accepted. */
 export interface ReceivedMessage {
   /** The addresses of MAIL FROM and of each RCPT TO that was accepted */
   envelope: { from: string; to: string[] }
-  /** Header and body as UTF-8; `bytes` has them as they were */
+  /** Header and body as UTF-8; `bytes` has them unchanged */
   raw: string
-  /** The MX host that took it */
+  /** The MX host that accepted it */
   mx: string
-  /** The address of the world at which it came in */
+  /** The address of that host that was used */
   address: string
-  /** False: it came in plaintext */
+  /** Facts of its TLS session; false for plaintext */
   tls: TlsFacts | false
-  /** Whether MAIL FROM asked for it (RFC 8689) */
+  /** Whether MAIL FROM had REQUIRETLS (RFC 8689) */
   requireTls: boolean
   /** World time, epoch milliseconds */
   at: number
-  /** Header and body as they came. Not enumerable, as everything below: it is not compared */
+  /** Header and body, unchanged. Not enumerable, like all fields below: they are not compared */
   readonly bytes: Buffer
-  /** The user that logged in to send it */
+  /** The login of its sender */
   readonly user: string | undefined
-  /** Decoded; undefined when there is none */
+  /** The subject, decoded; undefined without one */
   readonly subject: string | undefined
-  /** The text of the message; undefined when there is none */
+  /** The text; undefined without one */
   readonly text: string | undefined
-  /** The HTML of the message; undefined when there is none */
+  /** The HTML; undefined without one */
   readonly html: string | undefined
-  /** Header fields as they stand, by names in lower case; several in one string, with line breaks */
+  /**
+   * Header fields, undecoded, by names in lower case; fields of one name are joined by line breaks
+   */
   readonly headers: ReadonlyMap<string, string>
   /** The addresses of the header field From */
   readonly from: string[]
@@ -89,21 +91,21 @@ export interface ReceivedMessage {
   readonly cc: string[]
   /** The files in it */
   readonly attachments: MailAttachment[]
-  /** Every web address in HTML and text, each once */
+  /** Web addresses in HTML and text, each once */
   readonly links: URL[]
-  /** The first code for once, such as 123456, in subject and text */
+  /** The first one-time code, such as 123456, in subject and text */
   readonly code: string | undefined
   /**
-   * The first link that has the text in it, or matches; without `match`, the first.
+   * Returns the first link that contains the text, or matches; without `match`, the first.
    *
-   * @throws Error that lists the links there are
+   * @throws Error that lists the links
    */
   link(match?: string | RegExp): URL
   /** Verifies its DKIM signatures with the keys in the DNS of the world; needs `mailauth` */
   dkim(): Promise<DkimResult[]>
-  /** What it says, without what changes from run to run */
+  /** Returns the contents that are the same in each run */
   snapshot(): MailSnapshot
-  /** Reads the message now. Messages of more than 256 KiB are not read before this or `next()` */
+  /** Parses the message. Only messages of more than 256 KiB need it, and not after `next()` */
   parse(): Promise<void>
 }
 
@@ -120,7 +122,7 @@ export interface MessageFields
   parser: Parser | undefined
 }
 
-/** What is computed stands in the prototype: it is neither printed nor compared. */
+/** Computed fields are getters of the prototype: they are neither printed nor compared. */
 export class Message implements ReceivedMessage {
   readonly envelope: { from: string; to: string[] }
   readonly raw: string

@@ -1,5 +1,5 @@
 /**
- * An MX host: an SMTP server with STARTTLS on port 25, and whatever is wrong with it.
+ * An MX host: an SMTP server with STARTTLS on port 25, with its faults and rules.
  *
  * @module
  */
@@ -59,7 +59,7 @@ import {
   Standing,
 } from './standing.js'
 
-/** A recipient whose mail is taken and then bounced. */
+/** Recipients whose mail bounces. */
 export interface Bounce {
   standing: Standing
   options: BounceOptions
@@ -70,13 +70,13 @@ export interface MxServerSetup extends EndpointSetup {
   Session: new (setup: SmtpSessionSetup) => SmtpSession
   /** Rules of the whole world, asked after those of the host */
   worldRules: RuleBook
-  /** What becomes of a message that was taken; resolves before the client has its reply */
+  /** Takes an accepted message; resolves before the client gets its reply */
   onMessage: (message: ReceivedMessage, host: MxServer) => Promise<void>
-  /** Why no mail is taken for a recipient; undefined: it is */
+  /** Returns why mail for a recipient is refused; undefined if it is not */
   stray: (recipient: string) => string | undefined
 }
 
-/** What `world.mx()` takes. */
+/** Options of `world.mx()`. */
 export const MX_OPTIONS = { requireTls: isFlag, ipv6: isFlag }
 
 const LOGIN = { user: isFilledText, pass: isFilledText, accessToken: isFilledText }
@@ -101,7 +101,7 @@ const HOST = {
   relays: isFlag,
 }
 
-/** Throws a TypeError that names what is wrong with the options of a smart host. */
+/** Throws a TypeError for wrong options of a smart host. */
 export function checkHostOptions(field: string, options: SmartHostOptions): void {
   checkFields(field, options, HOST)
 }
@@ -227,7 +227,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return { name, inbox, connections, strays: strays(), explain }
   }
 
-  /** The recipients of a message whose mail bounces, with what is said of them. */
+  /** Returns the options of the bounce of a recipient; undefined: it does not bounce. */
   bounced(recipient: string): BounceOptions | undefined {
     const found = this.#bounces.find(
       ({ standing, options }) => !standing.over && concerns(options.to, recipient),
@@ -316,7 +316,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     for (const [index, standing] of standings.entries()) {
       const rule = rules[index]
       if (rule === undefined) continue
-      // The last that is added is asked first: one that waits does not begin at the same moment
+      // The last one is asked first: a rule that waits must not begin at the same moment
       const begun = () => standings[index - 1]?.spent ?? true
       this.#rules.add(standing, deciding(rule, this.surroundings.random, begun))
     }
@@ -347,7 +347,7 @@ function atConnect(arrival: Arrival): Parameters<RuleBook['ask']>[0] {
   }
 }
 
-/** The bounds of a rule: those it is set with, and how often it is applied. */
+/** The bounds of a rule, with its own `times`. */
 function withTimes({ times }: Rule, options: FaultOptions = {}): FaultOptions {
   return { ...options, times: options.times ?? times }
 }

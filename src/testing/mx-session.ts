@@ -1,5 +1,5 @@
 /**
- * One connection to an MX host, from its greeting to its end: what `smtp-server` is set up with.
+ * One connection to an MX host: the options of `smtp-server`, and the record of it.
  *
  * @module
  */
@@ -185,7 +185,7 @@ export class MxSession {
   }
 }
 
-/** What a client says when it logs in. */
+/** The login of a client. */
 interface Given {
   username?: string | undefined
   password?: string | null | undefined

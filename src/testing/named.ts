@@ -1,6 +1,6 @@
 /**
- * Checks of what a test gives. What is wrong is a TypeError that names the field, what it got and
- * what it takes; of a name that is unknown, the nearest one.
+ * Checks of arguments. Their TypeErrors name the field, its value and the accepted values; for an
+ * unknown name, the nearest one.
  *
  * @module
  */
@@ -51,10 +51,10 @@ export function checkNoArguments(call: string, given: readonly unknown[]): void 
   throw new TypeError(`${call} takes no arguments, but it has ${given.map(shown).join(', ')}`)
 }
 
-/** Throws unless a value is what a field takes. */
+/** Throws unless a value is accepted for a field. */
 export type Check = (field: string, value: unknown) => void
 
-/** Throws unless `value` is an object whose keys are known, and each of its values what it must be. */
+/** Throws unless `value` is an object whose keys are known and whose values are accepted. */
 export function checkFields(
   field: string,
   value: unknown,
@@ -66,14 +66,14 @@ export function checkFields(
   }
 }
 
-/** Throws unless an object has one of these fields: without them it would do nothing. */
+/** Throws unless an object has one of these fields, without which it would have no effect. */
 export function checkSome(field: string, value: object, keys: readonly string[]): void {
   const some = Object.entries(value).some(([key, one]) => keys.includes(key) && one !== undefined)
   if (!some)
     throw new TypeError(`${field} needs one of ${keys.join(', ')}, but it is ${shown(value)}`)
 }
 
-/** Returns a check that says what a value must be. */
+/** Returns a check, with the words for accepted values. */
 export function must(words: string, is: (value: unknown) => boolean): Check {
   return (field, value) => {
     if (!is(value)) throw new TypeError(`${field} must be ${words}, but it is ${shown(value)}`)
@@ -115,13 +115,13 @@ export const isTextOrPattern = must(
   (value) => (typeof value === 'string' && value !== '') || value instanceof RegExp,
 )
 
-/** Whether a text has a string in it, or matches. Where a RegExp is sticky or global, it is not. */
+/** Whether a text contains a string, or matches. Flags g and y of a RegExp are ignored. */
 export function matchesText(wanted: string | RegExp, text: string): boolean {
   if (typeof wanted === 'string') return text.includes(wanted)
   return new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, '')).test(text)
 }
 
-/** Returns the value for a message: JSON where it has one, cut. */
+/** Returns a value for an error: as JSON if possible, cut. */
 export function shown(value: unknown): string {
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'number' || value instanceof RegExp) return String(value)

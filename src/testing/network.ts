@@ -1,5 +1,5 @@
 /**
- * The endpoints of a world by their logical addresses, and the way there.
+ * The endpoints of a world by address, and connections to them.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export class Network {
     this.#loopback = loopback
   }
 
-  /** Gives an endpoint its addresses, and its place in the DNS. */
+  /** Gives an endpoint its addresses and its DNS records. */
   settle<R extends Reachable>(make: (addresses: AddressPair) => R): R {
     const endpoint = make(this.#plan.next())
     for (const address of [endpoint.ipv4, endpoint.ipv6]) {
@@ -39,13 +39,13 @@ export class Network {
     return accept === undefined ? refusedSocket(address, port) : this.#loopback.dial(accept)
   }
 
-  /** Records an attempt to connect, and returns what takes the connection. */
+  /** Records an attempt to connect, and returns the function that takes the connection. */
   dial({ purpose, host, address, port }: WorldTarget): Accept | undefined {
     const there = this.#closed ? undefined : this.#at(address, host)
     const accept = there?.reception({ address, port })
     const outcome = accept === undefined ? 'refused' : 'connected'
     const at = this.#surroundings.clock.now()
-    // Of a program that resolves names itself, only the address is known
+    // A program that resolves names itself gives only the address
     const name = isIP(host) ? (there?.name ?? host) : host
     this.#surroundings.log.add({ kind: 'dial', purpose, host: name, address, port, outcome, at })
     return accept
@@ -56,7 +56,7 @@ export class Network {
     await this.#loopback.close()
   }
 
-  /** Hosts that share an address are told apart by the name that was dialled. */
+  /** Hosts that share an address are found by the name that was dialled. */
   #at(address: string, host: string): Reachable | undefined {
     const there = this.#endpoints.get(canonicalAddress(address)) ?? []
     return there.find(({ name }) => name === host.toLowerCase()) ?? there[0]

@@ -31,8 +31,8 @@ export { createMailWorld } from './create.js'
 export type { Received, Refused } from './matchers.js'
 
 /**
- * A world for each test of the file, made before it and closed after it. When a test fails, what
- * happened in its world is printed.
+ * Makes a world for each test of the file, and closes it afterwards. When a test fails, the events
+ * of its world are printed.
  */
 export function useMailWorld(options?: MailWorldOptions): MailWorld {
   const worlds = new WorldForEachTest(options)
@@ -41,23 +41,25 @@ export function useMailWorld(options?: MailWorldOptions): MailWorld {
   return worlds.world
 }
 
-/** What can be asserted of a domain, an MX host or a world. */
+/** Assertions about a domain, an MX host or a world. */
 export interface MailAssertions {
-  /** Messages that fit were taken */
+  /** Messages that fit were accepted */
   toHaveReceived(expected?: Received): void
-  /** No message that fits was taken */
+  /** No message that fits was accepted */
   toHaveReceivedNothing(expected?: Omit<Received, 'times'>): void
   /** A recipient or a message that fits was refused */
   toHaveRefused(expected?: Refused): void
 }
 
-/** What can be asserted, and the opposite of it. */
+/** Assertions and their opposites. */
 export interface NegatableAssertions extends MailAssertions {
   /** The opposite */
   not: MailAssertions
 }
 
-/** Asserts something of a domain, an MX host or a world, or the opposite: `expectMail(bob).not`. */
+/**
+ * Returns assertions about a domain, an MX host or a world; `expectMail(bob).not` has the opposite.
+ */
 export function expectMail(received: unknown): NegatableAssertions {
   return { ...assertions(received, true), not: assertions(received, false) }
 }

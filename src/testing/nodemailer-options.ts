@@ -10,22 +10,22 @@ import type { MxServer } from './mx-server.js'
 
 /** For `nodemailer.createTransport()`. */
 export interface NodemailerOptions {
-  /** The name of the host, which its certificate must name */
+  /** Name of the host, for the verification of its certificate */
   host: string
-  /** The port it has in the world */
+  /** Its port in the world */
   port: number
-  /** TLS from the first byte on */
+  /** Whether TLS begins with the first byte */
   secure: boolean
-  /** What EHLO says */
+  /** Name in EHLO */
   name: string
-  /** The login, where the host asks for one */
+  /** Login, if the host asks for one */
   auth?: NodemailerLogin
   /** Trusts the root of the world */
   tls: {
     /** PEM */
     ca: string
   }
-  /** Leads to loopback */
+  /** Connects to loopback */
   getSocket: (
     options: unknown,
     callback: (error: Error | null, socket?: { connection: Socket }) => void,

@@ -1,5 +1,5 @@
 /**
- * What EHLO offers in place of the usual.
+ * Keywords of EHLO that a test sets.
  *
  * @module
  */
@@ -38,7 +38,7 @@ const isSize = must('true, false, or parameters: a whole number of bytes', (size
   /^\d+$/.test(String(size)),
 )
 
-/** Throws a TypeError that names what is wrong with the keywords. */
+/** Throws a TypeError for wrong keywords. */
 export function checkOffers(offers: Offers): void {
   must(
     'an object of keywords, such as { PIPELINING: false }',

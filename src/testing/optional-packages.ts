@@ -1,6 +1,6 @@
 /**
- * The packages that only a mail world needs. They are optional peers of `mta-sts`; when one of them
- * is missing, the error says what to install.
+ * The packages of a mail world: optional peers of `mta-sts`. The error for a missing one says what
+ * to install.
  *
  * @module
  */
@@ -15,14 +15,14 @@ export type SmtpConnectionClass =
 export type Parser = (bytes: Uint8Array) => Promise<import('postal-mime').Email>
 
 export interface Peers {
-  /** Undefined when postal-mime is not installed: messages then arrive, and cannot be read */
+  /** Undefined without postal-mime: messages then cannot be read */
   parser: Parser | undefined
   dnsPacket: DnsPacket
   SMTPServer: SmtpServerClass
   SMTPConnection: SmtpConnectionClass
 }
 
-/** Written out, one by one: what is imported by a variable is lost on whoever bundles this. */
+/** Written out: a bundler does not find an import of a variable. */
 const IMPORTS = {
   'dns-packet': () => import('dns-packet'),
   'postal-mime': () => import('postal-mime'),
@@ -30,7 +30,7 @@ const IMPORTS = {
   'smtp-server/lib/smtp-connection.js': () => import('smtp-server/lib/smtp-connection.js'),
 }
 
-/** Those that a world is made of, and the one that reads messages. */
+/** The needed packages, and the optional parser. */
 export type Imports = Omit<typeof IMPORTS, 'postal-mime'> &
   Partial<Pick<typeof IMPORTS, 'postal-mime'>>
 

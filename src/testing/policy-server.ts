@@ -1,5 +1,5 @@
 /**
- * The HTTPS server of the policy hosts of a world; it chooses certificate and answer by SNI.
+ * The HTTPS server of the policy hosts of a world. SNI decides on certificate and response.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export class PolicyServer {
     this.#server.on('request', (request, response) => this.#onRequest(request, response))
   }
 
-  /** It never listens: connections are brought to it. */
+  /** Takes a connection: the server does not listen itself. */
   async accept(socket: Socket, site: PolicySite): Promise<void> {
     const settings = await site.secure(this.#setup.family)
     const secureContext = createSecureContext(settings)
@@ -95,7 +95,7 @@ function hostNamed(request: IncomingMessage): string | undefined {
   return request.headers.host?.toLowerCase().replace(/:443$/, '')
 }
 
-/** Of a socket whose handshake is complete. */
+/** Returns the facts of a completed handshake. */
 export function tlsFacts(socket: TLSSocket): TlsFacts {
   const servername: unknown = 'servername' in socket ? socket.servername : undefined
   return {

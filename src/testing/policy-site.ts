@@ -1,5 +1,5 @@
 /**
- * The policy host of one domain: what `https://mta-sts.<domain>/` answers.
+ * The policy host of one domain: the responses of `https://mta-sts.<domain>/`.
  *
  * @module
  */
@@ -37,7 +37,7 @@ interface Response {
 
 export interface PolicySiteSetup extends EndpointSetup {
   servers: Readonly<Record<4 | 6, PolicyServer>>
-  /** The policy file of the moment; undefined: there is none */
+  /** Returns the present policy file; undefined without a policy */
   body: () => string | undefined
 }
 
@@ -86,7 +86,7 @@ export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost 
     return this.surroundings.log.of('get').filter(({ host }) => host === this.name)
   }
 
-  /** What its TLS is made of. */
+  /** Returns its present TLS options. */
   async secure(family: 4 | 6): Promise<SecureContextOptions & TlsServerOptions> {
     const arrival = { address: family === 4 ? this.ipv4 : this.ipv6, port: 443 }
     inSlot(this.playedOn(arrival), 'certificate')?.standing.meet()
@@ -111,7 +111,7 @@ export class PolicySite extends Endpoint<PolicyHostFault> implements PolicyHost 
     }
   }
 
-  /** Answers, and says with which status. */
+  /** Responds, and returns the status. */
   respond(request: IncomingMessage, response: ServerResponse, family: 4 | 6): number {
     const played = inSlot(this.faults.of(family), 'response')
     played?.standing.meet()

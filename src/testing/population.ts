@@ -1,5 +1,5 @@
 /**
- * The domains and hosts of a mail world, and which mail goes to whom.
+ * The domains and hosts of a mail world, and the inboxes of each message.
  *
  * @module
  */
@@ -124,7 +124,7 @@ export class Population {
     })
   }
 
-  /** It has a good certificate for its own name, and a key that no other host has. */
+  /** Its certificate is good for its own name; its key is no other host's. */
   #attacker(): MxServer {
     const existing = this.#hosts.get(ATTACKER)
     if (existing !== undefined) return existing
@@ -155,11 +155,11 @@ export class Population {
     return site
   }
 
-  /** Resolves when the message may be answered with 250. */
+  /** Resolves when the reply to the message may be sent. */
   async #onMessage(message: ReceivedMessage, host: MxServer): Promise<void> {
     const { postman, surroundings } = this.#setup
     if (surroundings.peers.parser !== undefined && message.bytes.length <= PARSED_AT_ONCE) {
-      // A message that postal-mime cannot read has arrived all the same
+      // A message that postal-mime cannot read arrives too
       await message.parse().catch(() => undefined)
     }
     const { envelope, bytes } = message

@@ -1,5 +1,5 @@
 /**
- * Ports on loopback that lead to the hosts of a world, for clients of any kind.
+ * Ports on loopback of the hosts of a world, for any client.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { WorldLog } from './log.js'
 
 export interface PortSetup {
   host: Reachable
-  /** The port that the host has in the world */
+  /** The port of the host in the world */
   port: number
   options: SmartHostOptions
   log: WorldLog

@@ -1,6 +1,6 @@
 /**
- * Mail between hosts of the world: what a smart host relays, and delivery status notifications. It
- * is sent by the transport of the library, so that policies hold for it as well.
+ * Mail between hosts of the world: relayed messages and delivery status notifications. The
+ * library's transport sends it, so that policies hold for it too.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { type FailedRecipient, notificationOf } from './dsn.js'
 import type { WorldLog } from './log.js'
 import { domainOf } from './names.js'
 
-/** A message on its way. */
+/** A message to send. */
 export interface Letter {
   /** The host that sends it */
   host: string
@@ -26,7 +26,7 @@ export interface PostmanSetup {
   log: WorldLog
 }
 
-/** How long a host that has become silent is waited for. */
+/** Timeout of a host that does not reply. */
 const PATIENCE = 2000
 
 interface Mailer {
@@ -47,12 +47,14 @@ export class Postman {
     this.#endListening = setup.clock.onChange(() => this.#retry())
   }
 
-  /** Whether nothing is being sent. */
+  /** Whether no message is being sent. */
   get idle(): boolean {
     return this.#underWay === 0
   }
 
-  /** Sends a letter to each of its domains; what is deferred is kept, what is refused is bounced. */
+  /**
+   * Sends a letter to each of its domains; keeps it for deferred recipients, bounces refused ones.
+   */
   async send(letter: Letter): Promise<void> {
     const domains = new Map<string, string[]>()
     for (const address of letter.to) {
@@ -62,7 +64,7 @@ export class Postman {
     await Promise.all([...domains.values()].map((to) => this.#sendOne({ ...letter, to })))
   }
 
-  /** Sends the sender of a message a notification; it has no sender itself. */
+  /** Sends the sender of a message a notification, from the null sender. */
   async notify(letter: Letter, recipients: readonly FailedRecipient[]): Promise<void> {
     if (letter.from === '' || recipients.length === 0) return
     const { host, from, bytes: message } = letter
@@ -70,7 +72,7 @@ export class Postman {
     await this.send({ host, from: '', to: [from], bytes })
   }
 
-  /** Drops what waits to be sent again. */
+  /** Drops deferred messages. */
   forget(): void {
     this.#waiting.length = 0
   }
@@ -146,7 +148,7 @@ interface Failure extends FailedRecipient {
   permanent: boolean
 }
 
-/** Reads what came of it from the result of `sendMail`, or from its error. */
+/** Returns the failures in the result of `sendMail`, or in its error. */
 function failuresOf(outcome: unknown, to: readonly string[]): Failure[] {
   const fields: Outcome = typeof outcome === 'object' && outcome !== null ? outcome : {}
   const { rejectedErrors = [] } = fields

@@ -1,5 +1,5 @@
 /**
- * Numbers that look random and are the same in each run.
+ * Pseudo-random numbers.
  *
  * @module
  */

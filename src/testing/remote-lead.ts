@@ -1,5 +1,5 @@
 /**
- * Leads a whole process into a mail world: its DNS, its connections, its date.
+ * Puts a whole process into a mail world: its DNS, its connections, its date.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import net, { isIP } from 'node:net'
 import type { RemoteLink } from './remote-link.js'
 import { worldResolver } from './resolver.js'
 
-/** Addresses of documentation (RFC 5737, RFC 3849), which the hosts of a world have. */
+/** Addresses of hosts of a world (RFC 5737, RFC 3849). */
 const ADDRESS = /^(?:192\.0\.2|198\.51\.100|203\.0\.113)\.\d+$|^2001:0?db8:/i
 
 /** Keeps the process in the world until it ends. */
@@ -61,7 +61,7 @@ function leadConnections(link: RemoteLink): void {
       return Reflect.apply(original, this, [{ ...options, ...route.options }, listener])
     }
     if (isIP(host)) return ADDRESS.test(host) ? enter(host) : Reflect.apply(original, this, args)
-    // A name: the world is asked first. The socket is connecting meanwhile, as in any lookup
+    // A name is looked up in the world first. The socket is connecting meanwhile
     Reflect.set(this, 'connecting', true)
     addressOf(resolver, host).then((address) => {
       if (this.destroyed) return
@@ -73,7 +73,7 @@ function leadConnections(link: RemoteLink): void {
   net.Socket.prototype.connect = lead
 }
 
-/** The forms of `socket.connect()`, also the one in which `net.connect` calls it. */
+/** Reads all forms of the arguments of `socket.connect()`. */
 function optionsOf(args: readonly unknown[]): ConnectOptions {
   const [first, second] = [args[0]].flat().concat(args.slice(1))
   if (typeof first === 'object' && first !== null) return first
@@ -95,7 +95,7 @@ async function addressOf(
   return found
 }
 
-/** The date goes with the clock of the world; certificates go by real time, as everywhere. */
+/** The date follows the clock of the world; certificates go by real time. */
 function leadDate(link: RemoteLink): void {
   const RealDate = Date
   globalThis.Date = new Proxy(RealDate, {

@@ -1,5 +1,5 @@
 /**
- * The line from another process to its mail world: what it may dial, and what time it is.
+ * The connection of another process to its mail world, for dialling and for the time.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Invitation, Question, Reply } from './gate.js'
 import { refusedError } from './loopback.js'
 import { timers } from './timers.js'
 
-/** What is done with a reply; undefined: the world has ended. */
+/** Takes a reply; undefined: the world has ended. */
 type Answered = (reply: Reply | undefined) => void
 
 export class RemoteLink {
@@ -51,7 +51,7 @@ export class RemoteLink {
   /** The time of the world, epoch milliseconds. */
   readonly now = (): number => timers.now() + this.#ahead
 
-  /** How far the world is ahead of real time, in milliseconds. */
+  /** Milliseconds that the world is ahead of real time. */
   get ahead(): number {
     return this.#ahead
   }
@@ -64,7 +64,7 @@ export class RemoteLink {
     return socket
   }
 
-  /** Returns where a connection goes; its lookup asks whether the world takes it. */
+  /** Returns the options of a connection; their lookup asks the world to take it. */
   route(target: WorldTarget): Route {
     let dialled: number | undefined
     return {
@@ -119,7 +119,7 @@ export class RemoteLink {
   }
 }
 
-/** How a socket gets into the world. */
+/** The way of a socket into the world. */
 export interface Route {
   /** For `net.connect` */
   options: {
@@ -128,7 +128,7 @@ export interface Route {
     autoSelectFamily: false
     lookup: (host: string, options: object, done: LookupDone) => void
   }
-  /** Says which connection of the world the socket is, once it is there */
+  /** Claims the connection of a socket when it is connected */
   claim: (socket: Socket) => void
 }
 

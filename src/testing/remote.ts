@@ -1,14 +1,14 @@
 /**
  * Another Node process in the mail world of a test.
  *
- * Loaded first, with the variables of `world.env()`, it leads everything the process does there: the
- * DNS, connections to addresses of the world, the date.
+ * Loaded first, with the variables of `world.env()`, it puts the process into the world: DNS,
+ * connections to addresses of the world, the date.
  *
  * ```sh
  * node --import mta-sts/testing/remote app.js
  * ```
  *
- * {@link joinMailWorld} returns what a sender needs instead, for a program that takes options.
+ * {@link joinMailWorld} is for a program that takes options: it returns those of a sender.
  *
  * Guide: [Testing a program that sends mail](../../docs/testing.md).
  *
@@ -20,13 +20,13 @@ import { lead } from './remote-lead.js'
 import { invitationOf, RemoteLink } from './remote-link.js'
 import { worldResolver } from './resolver.js'
 
-/** Made by `joinMailWorld`. */
+/** The mail world of another process. */
 export interface RemoteWorld extends Disposable {
-  /** What a sender needs to live in the world, as `world.options()` */
+  /** Returns options for senders, as `world.options()` */
   options(): SenderOptions
-  /** The root that senders trust, PEM */
+  /** Root certificate that senders trust, PEM */
   readonly ca: string
-  /** The time of the world, which the test lets pass */
+  /** Clock of the world */
   readonly clock: {
     /** Milliseconds since the epoch, in the world */
     readonly now: () => number
@@ -36,13 +36,13 @@ export interface RemoteWorld extends Disposable {
 }
 
 /**
- * Joins the mail world that the process was started with the variables of.
+ * Joins the mail world whose variables are in the environment.
  *
  * @example
  * const world = await joinMailWorld()
  * const transporter = nodemailer.createTransport(mtaStsTransport(world.options()))
  *
- * @throws MtaStsError `ENOWORLD` when there are no such variables
+ * @throws MtaStsError `ENOWORLD` without these variables
  */
 export async function joinMailWorld(
   environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -65,7 +65,7 @@ export async function joinMailWorld(
   }
 }
 
-// Only with `--import` or `--require`: a program that imports it itself calls joinMailWorld
+// Only for `--import` and `--require`: a program that imports it calls joinMailWorld
 if (isPreloaded(process.execArgv, process.env.NODE_OPTIONS) && process.env.MTA_STS_WORLD) {
   lead(new RemoteLink(invitationOf(process.env.MTA_STS_WORLD)))
 }

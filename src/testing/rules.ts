@@ -1,5 +1,5 @@
 /**
- * Rules of an MX host: at which stage of a session, for whom, it does what in place of the usual.
+ * Rules of an MX host: its behaviour at a stage of a session, for some clients or all.
  *
  * @module
  */
@@ -18,7 +18,9 @@ import {
 import { isReply } from './replies.js'
 import type { Standing } from './standing.js'
 
-/** The stages of an SMTP session, in order. `data` is the command, `message` the end of the message. */
+/**
+ * The stages of an SMTP session, in order. `data` is the command, `message` the end of the message.
+ */
 export const STAGES = [
   'connect',
   'greeting',
@@ -35,47 +37,48 @@ export const STAGES = [
 /** A stage of an SMTP session. */
 export type Stage = (typeof STAGES)[number]
 
-/** Which addresses are meant: one, all of a domain (`@bob.example`), or those that match. */
+/** Filter of addresses: one, all of a domain (`@bob.example`), or a RegExp. */
 export type AddressPattern = string | RegExp
 
 /**
- * What a host does with the connection: ends it, resets it, says nothing any more; `refuse` is for
- * the stage `connect` only.
+ * Acts on a connection: end it, reset it, never reply; `refuse` is for the stage `connect`.
  */
 export type Act = 'drop' | 'reset' | 'stall' | 'refuse'
 
 const ACTS: readonly Act[] = ['drop', 'reset', 'stall', 'refuse']
 
-/** What a host does at a stage of a session. The rule that was added last is asked first. */
+/** The behaviour of a host at a stage of a session. The newest rule comes first. */
 export interface Rule {
   /** The stage; `data` is the command before the message, `message` the end of the message */
   at: Stage
-  /** For these recipients only; at `data`, `message` and `quit`: when one of them is among them */
+  /** For these recipients only; at `data`, `message` and `quit`, if one of them was accepted */
   to?: AddressPattern
-  /** For messages of these senders only */
+  /** For these senders only */
   from?: AddressPattern
-  /** For clients that logged in as these users only */
+  /** For these logins only */
   user?: AddressPattern
   /** `451 4.7.1 Come back later`; a line break makes it a reply of several lines */
   reply?: string
-  /** What is done with the connection in place of a reply */
+  /** Act on the connection, in place of a reply */
   act?: Act
-  /** How long the host waits first, in real time; a number is milliseconds */
+  /** Delay before it, in real time; a number is milliseconds */
   delay?: Duration | number
   /**
-   * What is done with the connection after the reply; or the rule that takes over when this one has
-   * been applied `times` times, without `times` once
+   * Act on the connection after the reply; or the rule that follows when this one has been applied
+   * `times` times, by default once
    */
   then?: Exclude<Act, 'refuse'> | NextRule
-  /** How often it is applied; then it is over */
+  /** Number of times it is applied */
   times?: number
-  /** How many that it would concern pass first */
+  /** Number that pass before it begins */
   after?: number
-  /** How likely it is applied, 0 to 1; by the seed of `world.chaos()` or a fixed one */
+  /** 0 to 1; random numbers are the same in each run, see `world.chaos()` */
   probability?: number
 }
 
-/** A rule that takes over from another. `at`, `to`, `from` and `user` are those of the other by default. */
+/**
+ * A rule that follows another. By default, `at`, `to`, `from` and `user` are those of the other.
+ */
 export type NextRule = Omit<Rule, 'at'> & { at?: Stage }
 
 /** An address, or `@` and a domain; without a name to be shown, which no envelope has. */
@@ -104,13 +107,13 @@ const RULE = {
   probability: numberFrom(0, 1),
 }
 
-/** The stages from which on something is known. */
+/** The first stage at which each filter is known. */
 const KNOWN_FROM = { to: 'rcpt', from: 'mail', user: 'auth' } as const satisfies Record<
   string,
   Stage
 >
 
-/** Throws a TypeError that names what is wrong with a rule. */
+/** Throws a TypeError for a wrong rule. */
 export function checkRule(field: string, rule: Rule): void {
   checkFields(field, rule, RULE)
   checkName(`${field}: at`, rule.at, STAGES)
@@ -141,7 +144,7 @@ export function checkRule(field: string, rule: Rule): void {
   if (next !== undefined) checkRule(`${field}: then`, next)
 }
 
-/** Returns the rules that follow each other, the first one first. */
+/** Returns a rule and those that follow it, in order. */
 export function sequenceOf(rule: Rule): Rule[] {
   const next = nextOf(rule)
   if (next === undefined) return [rule]
@@ -149,7 +152,7 @@ export function sequenceOf(rule: Rule): Rule[] {
   return [{ ...first, times }, ...sequenceOf(next)]
 }
 
-/** Returns the rule that takes over from another, with what it has of that one. */
+/** Returns the rule that follows another, with its inherited fields. */
 function nextOf({ at, to, from, user, then }: Rule): Rule | undefined {
   if (typeof then !== 'object') return undefined
   const whom = { to, from, user }
@@ -157,7 +160,7 @@ function nextOf({ at, to, from, user, then }: Rule): Rule | undefined {
   return { at, ...Object.fromEntries(given), ...then }
 }
 
-/** Whether an address is one of those that are meant. */
+/** Whether an address fits a filter. */
 export function matchesAddress(pattern: AddressPattern | undefined, address: string): boolean {
   if (pattern === undefined) return true
   if (pattern instanceof RegExp) return matchesText(pattern, address)
@@ -165,23 +168,23 @@ export function matchesAddress(pattern: AddressPattern | undefined, address: str
   return one.startsWith('@') ? other.endsWith(one) : one === other
 }
 
-/** What a session asks its rules with. */
+/** The state of a session when it asks its rules. */
 export interface Moment {
   stage: Stage
   /** The connection that asks */
   connection: object
   family: 4 | 6
   from: string | undefined
-  /** At `rcpt` the one that is named; later all that were accepted */
+  /** At `rcpt`, the named recipient; later, all accepted ones */
   to: readonly string[]
   user: string | undefined
-  /** How many recipients of the message were accepted so far */
+  /** Number of recipients accepted so far */
   recipients: number
-  /** Bytes that MAIL FROM declares, or that the message has */
+  /** Size by MAIL FROM, or of the message, in bytes */
   size: number
 }
 
-/** What a host does in place of the usual. */
+/** The decision of a rule, in place of the usual reply. */
 export interface Decision {
   reply?: string | undefined
   act?: Act | undefined
@@ -189,7 +192,7 @@ export interface Decision {
   then?: Act | undefined
 }
 
-/** Decides at a moment; undefined: the next one is asked. */
+/** Decides; undefined: the next rule is asked. */
 export type Decide = (moment: Moment) => Decision | undefined
 
 interface Entry {
@@ -197,7 +200,7 @@ interface Entry {
   decide: Decide
 }
 
-/** The rules of a host, the last that was added first. */
+/** The rules of a host, the newest first. */
 export class RuleBook {
   readonly #entries: Entry[] = []
 
@@ -205,7 +208,7 @@ export class RuleBook {
     this.#entries.unshift({ standing, decide })
   }
 
-  /** Returns what is to be done; the delays of all rules on the way add up. */
+  /** Returns the decision; the delays of all rules that apply add up. */
   ask(moment: Moment): Decision {
     let delay = 0
     for (const { standing, decide } of this.#entries) {
@@ -225,7 +228,7 @@ export class RuleBook {
   }
 }
 
-/** Returns how a rule decides; `begun`: whether the rule before it has been applied often enough. */
+/** Returns the function of a rule; `begun`: whether the rule before it is over. */
 export function deciding(rule: Rule, random: () => number, begun = () => true): Decide {
   const { at, reply, act, after = 0, probability = 1 } = rule
   const then = typeof rule.then === 'string' ? rule.then : undefined
@@ -244,7 +247,7 @@ export function deciding(rule: Rule, random: () => number, begun = () => true): 
   }
 }
 
-/** Returns a rule in words. */
+/** Describes a rule. */
 export function ruleTitle({ at, to, from, user, reply, act, delay }: Rule): string {
   const whom = [to && `to ${to}`, from && `from ${from}`, user && `user ${user}`].filter(Boolean)
   const what = reply ?? act ?? `wait ${shown(delay)}`

@@ -1,6 +1,6 @@
 /**
- * What the entry for Vitest takes from the program. That entry is an ES module, and the program is
- * CommonJS: it imports this file and no other.
+ * Exports for the entry for Vitest. That entry is an ES module, and the program is CommonJS: it
+ * imports only this file.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A world for each test, whatever runs the tests.
+ * A world for each test, in any test runner.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { MailWorld, MailWorldOptions } from './api.js'
 import { createMailWorld } from './create.js'
 import { checkWorldOptions } from './world.js'
 
-/** Makes a world before each test, and closes it after it. */
+/** Makes a world before each test, and closes it afterwards. */
 export class WorldForEachTest {
   readonly world: MailWorld
   readonly #options: MailWorldOptions
@@ -23,7 +23,7 @@ export class WorldForEachTest {
     this.#current = await createMailWorld(this.#options)
   }
 
-  /** Closes the world; of a test that failed, it prints what happened first. */
+  /** Closes the world, after printing its events if the test failed. */
   async end(failed: boolean): Promise<void> {
     const world = this.#current
     this.#current = undefined
@@ -31,17 +31,17 @@ export class WorldForEachTest {
   }
 }
 
-/** Closes a world; of a test that failed, it prints what happened first. */
+/** Closes a world, after printing its events if the test failed. */
 export async function ended(world: MailWorld | undefined, failed: boolean): Promise<void> {
   if (world === undefined) return
   if (failed) console.error(world.explain())
   await world.close().catch((error: unknown) => {
-    // What a strict world says of it when it is closed is no news in a test that failed
+    // The test has failed already: the error of a strict world adds nothing
     if (!failed) throw error
   })
 }
 
-/** Returns an object that is the world of the test that runs. */
+/** Returns an object that stands for the world of the running test. */
 function standIn(current: () => MailWorld | undefined): MailWorld {
   return new Proxy({} as MailWorld, {
     get: (_target, key) => {

@@ -1,6 +1,6 @@
 /**
- * Whether the runtime notices a certificate for another host. A world on one that does not would
- * call every fault of a certificate delivered.
+ * Whether the runtime notices a certificate for another host. On one that does not, every faulty
+ * certificate would be accepted.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { CertificateAuthority } from './authority.js'
 const RIGHT = 'right.example'
 const WRONG = 'wrong.example'
 
-/** What is looked at; a test says what another runtime would. */
+/** The checks; tests replace them. */
 export interface RuntimeChecks {
   /** Whether a certificate with only a common name is taken for a host of that name */
   takesCommonName: () => Promise<boolean>

@@ -1,6 +1,6 @@
 /**
- * One SMTP connection of an MX host: `smtp-server`'s own, which records what is said and, where a
- * fault or a rule asks for it, misbehaves.
+ * One SMTP connection of an MX host: that of `smtp-server`, with a record of its lines, and with
+ * faults and rules.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { parseReply } from './replies.js'
 import type { Act, Decision, Moment, Stage } from './rules.js'
 import { timers } from './timers.js'
 
-/** How the EHLO reply differs from the usual: absent, present, or with parameters. */
+/** Changed keywords of the EHLO reply: absent, present, or with parameters. */
 export type Offers = Readonly<Record<string, boolean | string | number | readonly string[]>>
 
 export interface SmtpSessionSetup {
@@ -32,16 +32,16 @@ export interface SmtpSessionSetup {
 export interface SmtpSession {
   init(): void
   on(event: 'error', listener: (error: Error) => void): unknown
-  /** Asks the rules for a stage and does what they say; resolves to whether that was all. */
+  /** Asks the rules for a stage, and acts on the decision. */
   decide(stage: Stage, more?: Partial<Moment>): Promise<Decided>
 }
 
-/** What came of asking the rules: the session goes on, has a reply to give, or is over. */
+/** Result of the rules: the session goes on, replies, or is over. */
 export type Decided = 'goes on' | 'over' | { reply: string }
 
 const SLOWNESS = 150
 
-/** What somebody in between would have the client take for the reply to its EHLO inside TLS. */
+/** Plaintext that an attacker adds as a reply to the EHLO inside TLS. */
 const INJECTED = {
   'response-injection': '250-injected.example\r\n250 AUTH PLAIN\r\n',
   'response-fragment': '250-injected.example REQUIRETLS ',
@@ -56,7 +56,7 @@ const VERBS: Readonly<Record<string, Stage>> = {
   QUIT: 'quit',
 }
 
-/** The class, made from the one that is only there once `smtp-server` is loaded. */
+/** Returns the class; its base class is known only when `smtp-server` is loaded. */
 export function defineSmtpSession(
   Base: SmtpConnectionClass,
 ): new (
@@ -70,7 +70,7 @@ export function defineSmtpSession(
     #greeted = false
     #offering = false
     #paceMet = false
-    /** What is done with the connection after the next reply */
+    /** Act on the connection after the next reply */
     #then: Act | undefined
     #over = false
     #size = 0
@@ -85,7 +85,7 @@ export function defineSmtpSession(
 
     override init(): void {
       super.init()
-      // smtp-server waits 100 ms before it greets, to catch those who talk first. Tests cannot wait
+      // smtp-server greets after 100 ms, to detect early talkers. Tests need not wait
       if (!this.needsUpgrade) this.connectionReady()
     }
 
@@ -111,7 +111,7 @@ export function defineSmtpSession(
       this._socket.write('', () => afterTurns(() => this.#act(then)))
     }
 
-    /** How a connection ends on which a rule has said its last word is the rule's to say. */
+    /** A rule that has ended the session decides how the connection ends. */
     override close(): void {
       if (!this.#over) super.close()
     }
@@ -166,7 +166,7 @@ export function defineSmtpSession(
           this.#socket.once('data', () => this.#socket.resetAndDestroy())
           break
         case 'handshake-stall':
-          // Without its callback the parser takes no more, and nothing is answered any more
+          // Without its callback, the parser stops: there are no more replies
           this.send(220, 'Ready to start TLS')
           break
         case 'handshake-plaintext':
@@ -196,9 +196,9 @@ export function defineSmtpSession(
     }
 
     /**
-     * Is called with the TLS socket before its handshake. In TLS 1.3 a client that refuses the
-     * certificate has completed the handshake, and ends the connection before the server has: what
-     * was negotiated is known when the server has sent its part (RFC 8446 §4.4.4).
+     * Is called with the TLS socket before its handshake. In TLS 1.3, a client refuses a
+     * certificate after its part of the handshake, and before the end of the server's: the
+     * negotiated facts are known when the server has sent its part (RFC 8446 §4.4.4).
      */
     override _armTimeout(socket: Socket = this._socket): void {
       super._armTimeout(socket)
@@ -270,7 +270,10 @@ export function defineSmtpSession(
       })
     }
 
-    /** What smtp-server does. It goes on by `setImmediate`, which a test may have replaced. */
+    /**
+     * Leaves the command to smtp-server, which goes on by `setImmediate`: a test may have replaced
+     * it.
+     */
     #usual(command: Buffer, done: () => void): void {
       super._onCommand(command, done)
       if (!this._handlerPending && !this._closing) timers.setImmediate(done)
@@ -281,7 +284,7 @@ export function defineSmtpSession(
       else if (act === 'reset') this.#socket.resetAndDestroy()
     }
 
-    /** The 220 and what follows it leave in one packet: one read brings the client both. */
+    /** Sends the 220 and the text in one packet: the client reads both at once. */
     #inject(text: string, callback: () => void): void {
       this.#socket.cork()
       this.send(220, 'Ready to start TLS')
@@ -314,7 +317,7 @@ function isTlsError(error: Error | undefined): boolean {
   return error !== undefined && 'code' in error && String(error.code).startsWith('ERR_SSL')
 }
 
-/** Runs an act when a client in this process has read what was written before. */
+/** Runs an act after a client in this process has read what was written. */
 function afterTurns(act: () => void): void {
   timers.setImmediate(() => timers.setImmediate(act))
 }

@@ -1,35 +1,35 @@
 /**
- * What is in force at a host until it has been met often enough, its time has passed or a test ends
- * it: faults, rules, habits.
+ * Handles of faults, rules and habits: they are in force until they were met often enough, their
+ * time has passed, or a test ends them.
  *
  * @module
  */
 import { type Duration, isSomeDuration, milliseconds, type WorldClock } from './clock.js'
 import { type Check, checkFields, must, wholeFrom } from './named.js'
 
-/** Bounds of a fault: without them it lasts until it is ended. */
+/** Bounds of a fault; default: none. */
 export interface FaultOptions {
-  /** How often it is played; then it is over */
+  /** Number of times it is met */
   times?: number | undefined
-  /** How long it lasts, in world time */
+  /** Duration in world time */
   during?: Duration | undefined
   /** Connections to IPv4 or to IPv6 addresses only; the host then has addresses of both kinds */
   family?: 4 | 6 | undefined
 }
 
-/** What `fails()`, `rule()` and their like return. `using` ends it at the end of the block. */
+/** Handle of a fault, a rule or a habit. `using` ends it at the end of the block. */
 export interface FaultHandle extends Disposable {
-  /** How often it has been met so far */
+  /** Number of times it was met so far */
   readonly met: number
   /** Whether it has ended, by itself or by `stop()` */
   readonly over: boolean
-  /** What it is, for messages */
+  /** Description, for messages */
   readonly title: string
   /** Ends it. Connections that are open end if they began under it */
   stop(): void
 }
 
-/** What a {@link Standing} is made of. */
+/** Parts of a {@link Standing}. */
 export interface StandingSetup {
   title: string
   clock: WorldClock
@@ -64,7 +64,7 @@ export class Standing implements FaultHandle {
     return this.#met
   }
 
-  /** Whether it has been met as often as it may be. */
+  /** Whether it was met as often as its bounds allow. */
   get spent(): boolean {
     return this.#met >= this.#times
   }
@@ -88,7 +88,7 @@ export class Standing implements FaultHandle {
     this.#onStop?.()
   }
 
-  /** Ends it without a word to the host. */
+  /** Ends it without a call of `onStop`. */
   replace(): void {
     this.#stopped = true
   }
@@ -98,7 +98,7 @@ export class Standing implements FaultHandle {
   }
 }
 
-/** Returns one handle of several that are set together: it ends all of them. */
+/** Returns one handle for several. */
 export function joined(handles: readonly FaultHandle[]): FaultHandle {
   const [first] = handles
   if (first !== undefined && handles.length === 1) return first
@@ -122,7 +122,7 @@ export function joined(handles: readonly FaultHandle[]): FaultHandle {
 const BOUNDS = { times: wholeFrom(1), during: isSomeDuration }
 const FAULT_OPTIONS = { ...BOUNDS, family: must('4 or 6', (value) => value === 4 || value === 6) }
 
-/** Throws a TypeError that names what is wrong with the bounds of a fault. */
+/** Throws a TypeError for wrong bounds of a fault. */
 export function checkFaultOptions(field: string, options: FaultOptions | undefined): void {
   if (options !== undefined) checkFields(field, options, FAULT_OPTIONS)
 }
@@ -136,7 +136,7 @@ export function checkBounds(
   checkFields(field, options, { ...BOUNDS, ...others })
 }
 
-/** All that is in force in a world, for `verify()` and `reset()`. */
+/** All handles of a world, for `verify()` and `reset()`. */
 export class Register {
   readonly #all: Array<{ where: string; standing: Standing; expected: boolean }> = []
 
@@ -144,14 +144,14 @@ export class Register {
     this.#all.push({ where, standing, expected })
   }
 
-  /** Returns what was set and never met, in words. */
+  /** Describes handles that were never met. */
   unmet(): string[] {
     return this.#all
       .filter(({ standing, expected }) => expected && standing.met === 0)
       .map(({ where, standing }) => `${where}: ${standing.title}`)
   }
 
-  /** Returns what was set and is not over, in words. */
+  /** Describes handles in force. */
   inForce(): string[] {
     return this.#all
       .filter(({ standing }) => !standing.over)

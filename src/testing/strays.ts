@@ -1,5 +1,5 @@
 /**
- * Mail to domains that nobody made: most often a mistake in a test.
+ * Mail to domains that were not made, most often a mistake in a test.
  *
  * @module
  */
@@ -9,12 +9,12 @@ import { domainOf } from './names.js'
 
 const RESERVED = /(?:^|\.)(?:alias-[12]\.example)$/
 
-/** What is looked at. */
+/** Sources of strays. */
 export interface StraySetup {
   log: WorldLog
   /** The domains that were made */
   domains: () => readonly string[]
-  /** Names of hosts, which are asked for as well */
+  /** Names of hosts, which are queried too */
   hosts: () => readonly string[]
 }
 
@@ -25,12 +25,12 @@ export class Strays {
     this.#setup = setup
   }
 
-  /** Says what is wrong with a recipient whose domain nobody made; undefined: nothing. */
+  /** Describes a recipient whose domain was not made; undefined for others. */
   of(recipient: string): string | undefined {
     return this.#wordsFor(domainOf(recipient), recipient)
   }
 
-  /** Returns what went to domains that nobody made, each in words. */
+  /** Describes all mail to domains that were not made. */
   all(): string[] {
     const found = new Map<string, string>()
     for (const connection of this.#setup.log.of('smtp')) {

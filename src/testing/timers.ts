@@ -1,6 +1,6 @@
 /**
- * The timers and the date of the process as they were when the module was loaded. A world goes by
- * them, so that fake timers which a test installs later stop no server of the world.
+ * The timers and the date of the process at the time of import. A world uses them, so that later
+ * fake timers of a test do not stop its servers.
  *
  * @module
  */

@@ -1,24 +1,24 @@
 /**
- * What a host's TLS is like: versions, ciphers, whether it wants a certificate of the client.
+ * TLS settings of a host: versions, ciphers, client certificates.
  *
  * @module
  */
 import { createSecureContext, type SecureVersion } from 'node:tls'
 import { checkFields, must, oneOf, shown } from './named.js'
 
-/** What `tls()` takes. What is left out is Node's default. */
+/** Options of `tls()`. Default of each: Node's. */
 export interface TlsSettings {
   /** The lowest version */
   minVersion?: SecureVersion
   /** The highest version */
   maxVersion?: SecureVersion
-  /** As OpenSSL writes them, of TLS 1.2 and TLS 1.3 alike */
+  /** In OpenSSL's names, of TLS 1.2 and TLS 1.3 */
   ciphers?: string
-  /** Whether a certificate of the client is asked for, or the handshake fails without one */
+  /** `request` asks for a client certificate; without one, `require` fails the handshake */
   clientCertificate?: 'request' | 'require'
 }
 
-/** The part of it that Node's TLS options are made of. */
+/** Node's options for these settings. */
 export interface TlsServerOptions {
   minVersion?: SecureVersion
   maxVersion?: SecureVersion
@@ -36,7 +36,7 @@ const TLS = {
   clientCertificate: oneOf(['request', 'require']),
 }
 
-/** Throws a TypeError that names what is wrong. */
+/** Throws a TypeError for wrong options. */
 export function checkTls(settings: TlsSettings): void {
   checkFields('tls()', settings, TLS)
   const { minVersion, maxVersion } = settings
@@ -58,7 +58,7 @@ export function tlsServerOptions(settings: TlsSettings): TlsServerOptions {
   const { clientCertificate, ...rest } = settings
   const old = isOld(rest.minVersion) || isOld(rest.maxVersion)
   return {
-    // OpenSSL 3 signs nothing for TLS 1.1 above this level
+    // OpenSSL 3 signs for TLS 1.1 only at this level
     ...(old ? { minVersion: rest.maxVersion ?? 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } : {}),
     ...rest,
     ...(clientCertificate === undefined

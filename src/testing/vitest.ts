@@ -38,8 +38,8 @@ export { createMailWorld, type Received, type Refused } from './runner-parts.js'
 expect.extend(matchers)
 
 /**
- * A world for each test of the file, made before it and closed after it. When a test fails, what
- * happened in its world is printed.
+ * Makes a world for each test of the file, and closes it afterwards. When a test fails, the events
+ * of its world are printed.
  */
 export function useMailWorld(options?: MailWorldOptions): MailWorld {
   const worlds = new WorldForEachTest(options)
@@ -48,14 +48,14 @@ export function useMailWorld(options?: MailWorldOptions): MailWorld {
   return worlds.world
 }
 
-/** What a test asks for. */
+/** Fixtures of a test. */
 export interface WorldFixture {
-  /** A world of its own */
+  /** A world for this test only */
   world: MailWorld
 }
 
 /**
- * Vitest's `test` with a world of its own for each test that asks for one; for `test.concurrent`.
+ * Vitest's `test` with a world for each test that asks for one; for `test.concurrent`.
  *
  * @example
  * test.concurrent('welcomes', async ({ world }) => {})
@@ -70,11 +70,11 @@ export const test: TestAPI<WorldFixture> = vitestTest.extend<WorldFixture>({
 
 declare module 'vitest' {
   interface Matchers<T> {
-    /** Asked of a domain, an MX host or a world: whether messages that fit were taken. */
+    /** Of a domain, an MX host or a world: messages that fit were accepted. */
     toHaveReceived(expected?: Received): T
-    /** Asked of a domain, an MX host or a world: whether no message that fits was taken. */
+    /** Of a domain, an MX host or a world: no message that fits was accepted. */
     toHaveReceivedNothing(expected?: Omit<Received, 'times'>): T
-    /** Asked of a domain, an MX host or a world: whether a recipient or a message was refused. */
+    /** Of a domain, an MX host or a world: a recipient or a message was refused. */
     toHaveRefused(expected?: Refused): T
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The DNS of a mail world in a test's own hands.
+ * The DNS of a mail world, as tests change it.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A mail world: domains, MX hosts, policy hosts, DNS and an authority, all on loopback, and a
- * sender's options that lead there.
+ * A mail world: domains, MX hosts, policy hosts, DNS and an authority on loopback, and options for
+ * senders.
  *
  * @module
  */
@@ -49,10 +49,10 @@ export interface WorldParts {
   seed: (random: () => number) => void
 }
 
-/** The host that mail is submitted to when none is named. */
+/** The default host for submission. */
 const OWN_SMART_HOST = 'smtp.sender.example'
 
-/** How often it is looked whether a world is idle, in milliseconds. */
+/** Interval of checks whether a world is idle, in milliseconds. */
 const POLL = 5
 
 export class World implements MailWorld {
@@ -311,7 +311,7 @@ function isEhloName(value: unknown): boolean {
   return typeof value === 'string' && /^[!-~]+$/.test(value)
 }
 
-/** Throws a TypeError that names what is wrong with the options of a world. */
+/** Throws a TypeError for wrong options of a world. */
 export function checkWorldOptions(options: MailWorldOptions): void {
   checkFields('createMailWorld()', options, WORLD)
 }

@@ -1,5 +1,5 @@
 /**
- * Records of the DNS as a test writes them, checked.
+ * DNS records that tests set, and their checks.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export interface SrvData {
   priority: number
   /** The share among those of one priority */
   weight: number
-  /** Of the service */
+  /** Port of the service */
   port: number
   /** The name of the host */
   target: string
@@ -31,7 +31,7 @@ export interface TlsaData {
   usage: number
   /** 0: the certificate, 1: its key */
   selector: number
-  /** 0: as it is, 1: SHA-256, 2: SHA-512 */
+  /** 0: the data itself, 1: SHA-256, 2: SHA-512 */
   matchingType: number
   /** Bytes, or hexadecimal digits */
   data: Uint8Array | string
@@ -42,7 +42,7 @@ export type ZoneRecord =
   | { type: 'MX'; data: { preference: number; exchange: string }; ttl?: number }
   | { type: 'SRV'; data: SrvData; ttl?: number }
   | { type: 'TLSA'; data: TlsaData; ttl?: number }
-  /** A string is split at 255 bytes; an array is sent as it is */
+  /** A string is split at 255 bytes; an array is sent unchanged */
   | { type: 'TXT'; data: string | readonly string[]; ttl?: number }
 
 /** Returns a check of an object that has all of these fields. */
@@ -95,7 +95,7 @@ const DATA: Readonly<Record<RecordType, Check>> = {
   ),
 }
 
-/** Returns records of a type. Throws a TypeError that names what is wrong with their data. */
+/** Returns records of a type. Throws a TypeError for wrong data. */
 export function recordsOf(type: RecordType, data: readonly unknown[], ttl = 0): ZoneRecord[] {
   checkName('dns.set(): the type', type, RECORD_TYPES)
   must('a list', Array.isArray)(`dns.set(): the data of ${type}`, data)

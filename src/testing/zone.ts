@@ -1,5 +1,5 @@
 /**
- * What the DNS of a mail world says: names, their records, and the faults in between.
+ * The DNS of a mail world: names, their records, and faults.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import { RECORD_TYPES, type RecordType, type ZoneRecord } from './zone-records.j
 export type { ZoneRecord }
 
 /**
- * What a name's owner says to a question: its records of that type, or how it fails. `counts`: it is
- * a question, not a look whether the name is there.
+ * Returns the records of a name of that type, or the fault of the query. `counts`: it answers a
+ * query, and is not a check whether the name exists.
  */
 export type Provide = (type: string, counts: boolean) => readonly ZoneRecord[] | LookupFault
 
@@ -28,10 +28,10 @@ const ALIAS_HOPS = ['.alias-1.example', '.alias-2.example'] as const
 
 const CNAME_LIMIT = 8
 
-/** Records in place of those of the owners, until their standing is over. */
+/** Records in place of those of the owners, until their handle is over. */
 interface Replacement {
   records: readonly ZoneRecord[]
-  /** Absent: they stay until they are taken back */
+  /** Absent: they stay until they are removed */
   standing?: Standing
 }
 
@@ -43,7 +43,7 @@ export class Zone {
   /** Names above one that exists: they exist too, without records (RFC 8020) */
   readonly #above = new Set<string>()
 
-  /** Several owners of a name add up: a domain may be its own MX host. */
+  /** Adds an owner of a name. A name may have several: a domain may be its own MX host. */
   own(name: string, provide: Provide): void {
     const owners = this.#owners.get(name)
     if (owners) owners.push(provide)
@@ -56,7 +56,7 @@ export class Zone {
     this.#aliased.set(name, on)
   }
 
-  /** Records that replace whatever the owners say for this name and type; the last set is first. */
+  /** Replaces the owners' records of a name and type; the newest replacement comes first. */
   replace(name: string, type: RecordType, replacement: Replacement): void {
     const types = this.#set.get(name) ?? new Map<string, Replacement[]>()
     types.set(type, [
@@ -67,19 +67,19 @@ export class Zone {
     this.#addAbove(name)
   }
 
-  /** Sets the records of a name and type; undefined: takes back what was set. */
+  /** Sets the records of a name and type; undefined removes them. */
   set(name: string, type: RecordType, records: readonly ZoneRecord[] | undefined): void {
     this.unset(name, type)
     if (records !== undefined) this.replace(name, type, { records })
   }
 
-  /** Takes back what was set for a name and type. */
+  /** Removes the records that were set for a name and type. */
   unset(name: string, type: RecordType): void {
     for (const { standing } of this.#set.get(name)?.get(type) ?? []) standing?.replace()
     this.#set.get(name)?.delete(type)
   }
 
-  /** Takes back everything that was set, aliases among it. */
+  /** Removes everything that was set, aliases included. */
   reset(): void {
     for (const [name, types] of this.#set) {
       for (const type of RECORD_TYPES) if (types.has(type)) this.unset(name, type)
@@ -114,7 +114,7 @@ export class Zone {
     last: readonly ZoneRecord[],
   ): ZoneAnswer['outcome'] {
     if (last.length > 0) return 'answered'
-    // Of a chain it is the last name that counts (RFC 6604)
+    // The last name of a chain counts (RFC 6604)
     if (!this.#exists(this.#behindAlias(name))) return 'nxdomain'
     return records.length > 0 ? 'answered' : 'nodata'
   }
@@ -143,7 +143,7 @@ export class Zone {
     return found
   }
 
-  /** What was set; `counts`: this is a question, not a look whether a name is there. */
+  /** Returns the records that were set; `counts`: they answer a query. */
   #replaced(name: string, type: string, counts: boolean): readonly ZoneRecord[] | undefined {
     const all = this.#set.get(name)?.get(type) ?? []
     const found = all.find(({ standing }) => !standing?.over)

@@ -1,6 +1,6 @@
 /** `mta-sts check --dane`: DNSSEC and TLSA records, beside a policy and without one. */
 import { describe, expect, it } from 'vitest'
-import type { CheckReport } from '../../src/cli/check/findings.js'
+import type { CheckOutput, CheckReport } from '../../src/cli/check/findings.js'
 import { dnssecResolver } from '../../src/dane/index.js'
 import type { DomainOptions, MailDomain } from '../../src/testing/index.js'
 import { adviceCodes, useWorld } from './support.js'
@@ -161,5 +161,46 @@ describe('DANE without a policy', () => {
     expect(good.report.verdict.text).toMatch(new RegExp(`^${mode}.*; DANE: senders with DANE`))
     const bad = await look(daneDomain({ mode }, { fails: 'old-key' }))
     expect(bad.report.verdict).toMatchObject({ status: 'refused', mode })
+  })
+})
+
+describe('domains that lead to one MX host', () => {
+  /** Both of them, in this order, in one run. */
+  async function lookAtBoth(first: string, second: string) {
+    const resolver = dnssecResolver({ servers: [stage.world.dns.server] })
+    const argv = ['check', '--json', '--connect', '--dane', '--concurrency', '1', first, second]
+    const { stdout } = await stage.cli(argv, { dnssecResolver: resolver })
+    const { domains }: CheckOutput = JSON.parse(stdout)
+    return new Map(domains.map((report) => [report.domain, report.mx.hosts[0]]))
+  }
+
+  it.each([
+    ['the signed one first', true],
+    ['the signed one last', false],
+  ])('[DANE-1] judges each by what DANE demands for it: %s', async (_, isFirst) => {
+    const signed = daneDomain(ENFORCE, { fails: 'old-key' })
+    const unsigned = stage.domain({ ...ENFORCE, mx: [signed.mx().name] })
+    const names: [string, string] = [signed.name, unsigned.name]
+    const hosts = await lookAtBoth(...(isFirst ? names : (names.reverse() as typeof names)))
+    expect(hosts.get(signed.name)).toMatchObject({
+      outcome: 'refused',
+      sessions: [{ tlsaMatches: false, daneProblem: { reason: 'tlsa-mismatch' } }],
+    })
+    expect(hosts.get(unsigned.name)).toMatchObject({
+      outcome: 'proved',
+      sessions: [{ tlsaMatches: null, problem: null, daneProblem: null }],
+    })
+  })
+
+  it('[DANE-1] does not hold a host without TLSA records to those of another at its address', async () => {
+    const [demanded, free] = [daneDomain(), daneDomain(undefined, { fails: 'no-tlsa' })]
+    for (const one of [demanded, free]) one.mx().fails('no-starttls')
+    stage.world.dns.set(free.mx().name, 'A', [demanded.mx().ipv4])
+    const hosts = await lookAtBoth(demanded.name, free.name)
+    expect(hosts.get(demanded.name)?.sessions?.[0]?.daneProblem).not.toBeNull()
+    expect(hosts.get(free.name)).toMatchObject({
+      dane: { outcome: null },
+      sessions: [{ daneProblem: null }],
+    })
   })
 })

@@ -9,6 +9,7 @@ import { parsePolicy } from '../../src/policy/policy-file.js'
 import { type Outcome, predictedBy } from '../cli/predicted.js'
 import type { Sent } from './judge.js'
 import { nameOf, type PlacedDomain } from './placement.js'
+import type { SendReply } from './sender.js'
 
 export function judgeCheck(
   report: CheckReport | undefined,
@@ -20,20 +21,26 @@ export function judgeCheck(
   if (spec.smartHostFor !== undefined || hosts.some(({ reply }) => reply !== undefined)) return []
   if (report === undefined) return ['check printed no report']
   const predicted = predictedBy(report, patternsOf(domain))
-  const got = outcomeOf(sent)
-  const wrong: string[] = []
-  const compare = (what: keyof Outcome) => {
-    const [said, is] = [String(predicted[what]), String(got[what])]
-    if (said !== is) wrong.push(`check predicted ${what}: ${said}; it is: ${is}`)
-  }
-  compare('outcome')
-  compare('host')
+  const what: Array<keyof Outcome> = ['outcome', 'host']
   // The sender also records failures without a policy, and after a new id, under the old policy
   const isSilent = predicted.failures.length === 0 && spec.policy?.mode !== 'enforce'
   const isWarm = report.cached?.source === 'store'
-  if (!isSilent && !isWarm) compare('failures')
-  if (!isWarm && sent.reply.deliveries.length > 0) compare('policyFailure')
-  return wrong
+  if (!isSilent && !isWarm) what.push('failures')
+  if (!isWarm && sent.reply.deliveries.length > 0) what.push('policyFailure')
+  return differences(predicted, sent.reply, what)
+}
+
+/** Compares these parts of a prediction with what the sender reports. */
+export function differences(
+  predicted: Outcome,
+  reply: SendReply,
+  what: ReadonlyArray<keyof Outcome>,
+): string[] {
+  const got = outcomeOf(reply)
+  return what.flatMap((part) => {
+    const [said, is] = [String(predicted[part]), String(got[part])]
+    return said === is ? [] : [`check predicted ${part}: ${said}; it is: ${is}`]
+  })
 }
 
 /** Returns the patterns of the domain's policy; none where no sender can read it. */
@@ -48,7 +55,7 @@ function patternsOf({ spec, name }: PlacedDomain): readonly string[] {
   }
 }
 
-function outcomeOf({ reply: { deliveries, error } }: Sent): Outcome {
+function outcomeOf({ deliveries, error }: SendReply): Outcome {
   const [delivery] = deliveries
   const words = (one: { resultType: string; reason?: string; mxHost?: string }) =>
     [one.mxHost, one.resultType, one.reason].filter(Boolean).join(' ')

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import type { CheckReport } from '../../src/cli/check/findings.js'
 import { Bind } from './bind.js'
 import { Certificates } from './certificates.js'
+import { checkFrom } from './check.js'
 import { Exim } from './exim.js'
 import { Mailboxes } from './mailboxes.js'
 import { eximSessions, type MxSession, postfixSessions, readLog } from './mx-log.js'
@@ -27,7 +28,7 @@ import { installPackage } from './package.js'
 import { type PlacedDomain, place } from './placement.js'
 import { Postfix } from './postfix.js'
 import { Sender } from './sender.js'
-import { Daemon, endPrograms, run } from './shell.js'
+import { Daemon, endPrograms } from './shell.js'
 import { Unbound } from './unbound.js'
 import type { LabDomain } from './vocabulary.js'
 
@@ -116,22 +117,11 @@ export class Lab {
 
   /** The reports of `mta-sts check --connect` from the sender's side, by domain. */
   async check(names: readonly string[], store?: string): Promise<Map<string, CheckReport>> {
-    const command = ['node_modules/mta-sts/dist/cli.js', 'check', '--connect', '--ndjson']
-    const options = ['--file', '-', '--concurrency', '64']
-    if (store !== undefined) options.push('--store', `sqlite:${store}`)
-    const [first = '', ...line] = this.#network.sender.command(process.execPath, ...command)
-    const { PATH, HOME } = process.env
-    const printed = await run(first, [...line, ...options], {
-      cwd: this.#package,
-      env: { PATH, HOME, NODE_EXTRA_CA_CERTS: this.#certificates.rootFile },
-      input: names.join('\n'),
-      statuses: [0, 1, 3],
+    return checkFrom(this.#network.sender, names, {
+      folder: this.#package,
+      rootFile: this.#certificates.rootFile,
+      options: store === undefined ? [] : ['--store', `sqlite:${store}`],
     })
-    const reports = printed
-      .split('\n')
-      .filter(Boolean)
-      .map((one): CheckReport => JSON.parse(one))
-    return new Map(reports.map((report) => [report.domain, report]))
   }
 
   /** The standard error of the senders, which should be empty. */

@@ -37,6 +37,15 @@ describe('REQUIRETLS', () => {
     },
   )
 
+  it('is asked for in the envelope of a message, too, as Nodemailer takes it [RTLS-1]', async () => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const to = `you@${domain.name}`
+    const envelope = { from: 'me@sender.example', to, ...REQUIRE }
+    const { failures } = await refusal(stage.sender(), domain, { envelope })
+    expect(only(failures)).toMatchObject({ reason: 'requiretls-not-offered' })
+    expectNoLeak(domain.mx())
+  })
+
   it.each(['none', undefined] as const)(
     'is refused without a policy (mode %s): no host is asked [RTLS-1]',
     async (mode) => {

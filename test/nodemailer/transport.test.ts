@@ -27,6 +27,38 @@ interface Closing {
   close(options: { force: boolean }): void
 }
 
+describe('DSN options that no host can get', () => {
+  test.each([
+    { dsn: { envid: 'x'.repeat(101) } },
+    { dsn: { envid: {} } },
+    { dsn: { id: 'a\r\nRCPT TO:<x@y.example>' } },
+    { dsn: { notify: 5 } },
+    { dsn: { notify: 'sometimes' } },
+    { dsn: { return: 'half' } },
+    { dsn: { recipient: 'x'.repeat(501) } },
+    { dsn: true },
+    { envelope: { dsn: { ret: 'half' } } },
+  ])('%j: EENVELOPE, permanent, before any connection', async (options) => {
+    const domain = stage.domain({ mode: 'enforce' })
+    const { from, to, text } = messageTo(domain)
+    const { envelope, ...rest } = { envelope: {}, ...options }
+    const mail = { from, to, text, ...rest, envelope: { from, to, ...envelope } }
+    const error = await errorOf(stage.sender().sendMail(mail as object))
+    expect(error).toMatchObject({ code: 'EENVELOPE', permanent: true })
+    expect(error.message).toMatch(/^DSN: /)
+    expect(domain.mx().connections).toEqual([])
+  })
+
+  test.each([null, false, { envid: 5 }, { notify: '' }, { ret: undefined }])(
+    '%j is taken as Nodemailer takes it',
+    async (dsn) => {
+      const domain = stage.domain({ mode: 'enforce' })
+      await stage.sender().sendMail({ ...messageTo(domain), dsn } as object)
+      expect(domain.inbox).toHaveLength(1)
+    },
+  )
+})
+
 describe('info', () => {
   test('of a message that was delivered', async () => {
     const domain = stage.domain({ mode: 'enforce' })

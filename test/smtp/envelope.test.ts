@@ -143,8 +143,9 @@ describe('text that could end a command early', () => {
   })
 
   test('is refused like an invalid address or a missing recipient', () => {
-    for (const to of [[], [''], [undefined], [{ address: 'a@b.example' }]]) {
-      const error = refusal({ to: to as string[] })
+    const lists = [[], [''], [undefined], [{ address: 'a@b.example' }], 5, null, 'b@bob.example']
+    for (const to of lists) {
+      const error = refusal({ to: to as unknown as string[] })
       expect(error).toMatchObject({ code: 'EENVELOPE', permanent: true })
     }
   })
@@ -158,10 +159,37 @@ describe('text that could end a command early', () => {
     { notify: 'NEVER,SUCCESS' },
     { notify: ['ALWAYS'] },
     { ret: 'FULL SIZE=1' as 'FULL' },
+    { ret: 5 as unknown as 'FULL' },
+    { envid: 5 as unknown as string },
+    { envid: {} as string },
+    { notify: 5 as unknown as string },
+    { notify: [5] as unknown as string[] },
+    { notify: {} as string },
+    { orcpt: 5 as unknown as string },
+    { orcpt: Symbol('a@b.example') as unknown as string },
+    'SUCCESS' as unknown as object,
+    true as unknown as object,
   ])('in the DSN parameter %j is refused permanently, even without DSN', (dsn) => {
     for (const offers of [[], EVERYTHING]) {
       expect(refusal({ dsn }, { offers })).toMatchObject({ code: 'EENVELOPE', permanent: true })
     }
+  })
+
+  test.each([
+    ['envid', 'x'.repeat(100), 'x'.repeat(101)],
+    ['envid', ` ${'x'.repeat(97)}`, ` ${'x'.repeat(98)}`],
+    ['orcpt', `${'x'.repeat(483)}@b.example`, `${'x'.repeat(484)}@b.example`],
+    ['orcpt', `utf-8;${'x'.repeat(484)}@b.example`, `utf-8;${'x'.repeat(485)}@b.example`],
+  ])('%s of DSN has a length that it may have (RFC 3461)', (field, longest, longer) => {
+    expect(commands({ dsn: { [field]: longest } }, { offers: ['DSN'] }).join(' ')).toContain('xxx')
+    const error = refusal({ dsn: { [field]: longer } }, { offers: [] })
+    expect(error).toMatchObject({ code: 'EENVELOPE', permanent: true })
+    expect(error.message).toMatch(/^DSN: \w+ has \d+ characters as it is sent, and may have \d+ /)
+  })
+
+  test('DSN options that are empty add no parameter', () => {
+    const dsn = { envid: '', notify: '', orcpt: '' }
+    expect(commands({ dsn }, { offers: ['DSN'] })[0]).toBe('MAIL FROM:<ann@sender.example>')
   })
 
   test('does not leave its parameter', () => {

@@ -173,3 +173,20 @@ describe('the end of a connection', () => {
     expect(mx.peers[0]?.heard).not.toContain('QUIT')
   })
 })
+
+test('send() refuses arguments of a wrong type by name, and sends the next message', async () => {
+  await using mx = await ScriptedMx.open(plain)
+  const connection = await open(mx, { security: OPPORTUNISTIC })
+  for (const [envelope, message, words] of [
+    [ENVELOPE, 5, 'the argument "message" must be a string, a Uint8Array or a stream, but it is 5'],
+    [ENVELOPE, null, 'but it is null'],
+    [ENVELOPE, {}, 'but it is of type object'],
+    [null, 'x', 'the argument "envelope" must be an object, but it is null'],
+    ['x', 'x', 'the argument "envelope" must be an object, but it is "x"'],
+  ] as const) {
+    const error = await rejection(connection.send(envelope as never, message as never))
+    expect(error).toMatchObject({ name: 'TypeError', code: 'ECONFIG' })
+    expect(error.message).toContain(words)
+  }
+  expect(await connection.send(ENVELOPE, 'the message')).toMatchObject({ rejected: [] })
+})

@@ -1,23 +1,13 @@
 /** Faults that end by themselves, and faults that are in force together. */
 import { once } from 'node:events'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createMailWorld, type MailDomain, type MailWorld } from '../../src/testing/index.js'
-import { errorOf, messageTo, only, useWorld } from '../e2e/support.js'
-import { codeOf, dial, envelopeReplies, session } from './support.js'
+import { describe, expect, it } from 'vitest'
+import { createMailWorld } from '../../src/testing/index.js'
+import { errorOf, messageTo, only } from '../e2e/support.js'
+import { useHosts } from './hosts.js'
+import { codeOf, dial, session } from './support.js'
 
-const stage = useWorld()
-
-let world: MailWorld
-let count = 0
-const fresh = (): MailDomain => world.domain(`d${++count}.example`, { mode: 'enforce' })
-
-beforeAll(async () => {
-  world = await createMailWorld()
-})
-afterAll(() => world.close())
-
-const envelope = (domain: MailDomain, from: string, ...to: string[]) =>
-  envelopeReplies(world, domain.mx(), { from, to })
+const stage = useHosts()
+const { envelope, fresh } = stage
 
 describe('fails() with bounds', () => {
   it('is over after so many times, and what was there before is back', async () => {
@@ -25,15 +15,15 @@ describe('fails() with bounds', () => {
     const { mx } = { mx: domain.mx() }
     using outage = mx.fails('unreachable', { times: 2 })
     const codes: Array<string | undefined> = []
-    for (let n = 0; n < 3; n++) codes.push(await codeOf(once(dial(world, mx, 25), 'connect')))
+    for (let n = 0; n < 3; n++) codes.push(await codeOf(once(dial(stage.world, mx, 25), 'connect')))
     expect(codes).toEqual(['ECONNREFUSED', 'ECONNREFUSED', undefined])
     expect(outage).toMatchObject({ met: 2, over: true })
 
     mx.fails('wrong-name')
     mx.fails('expired', { times: 1 })
-    expect(await codeOf(session(world, mx))).toBe('ESOCKET')
+    expect(await codeOf(session(stage.world, mx))).toBe('ESOCKET')
     expect(mx.connections.slice(-1)).toMatchObject([{ fault: 'expired' }])
-    await codeOf(session(world, mx))
+    await codeOf(session(stage.world, mx))
     expect(mx.connections.slice(-1)).toMatchObject([{ fault: 'wrong-name' }])
   })
 
@@ -78,9 +68,9 @@ describe('fails() with bounds', () => {
     const domain = fresh()
     {
       using _outage = domain.mx().fails('unreachable')
-      expect(await codeOf(once(dial(world, domain.mx(), 25), 'connect'))).toBe('ECONNREFUSED')
+      expect(await codeOf(once(dial(stage.world, domain.mx(), 25), 'connect'))).toBe('ECONNREFUSED')
     }
-    expect(await codeOf(once(dial(world, domain.mx(), 25), 'connect'))).toBeUndefined()
+    expect(await codeOf(once(dial(stage.world, domain.mx(), 25), 'connect'))).toBeUndefined()
   })
 
   it('of a policy host, and of the DNS', async () => {
@@ -116,7 +106,7 @@ describe('faults together', () => {
     const second = domain.mx().fails('starttls-454')
     const third = domain.mx().fails('wrong-name')
     expect([first.over, second.over, third.over]).toEqual([true, true, false])
-    expect(await codeOf(session(world, domain.mx()))).toBe('ESOCKET')
+    expect(await codeOf(session(stage.world, domain.mx()))).toBe('ESOCKET')
     domain.mx().works()
     expect(third.over).toBe(true)
   })

@@ -1,21 +1,12 @@
 /** Habits of receivers: each met by a client of its own, and by the transport. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createMailWorld, type MailDomain, type MailWorld } from '../../src/testing/index.js'
-import { errorOf, messageTo, only, useWorld } from '../e2e/support.js'
-import { codeOf, deliver, greeted as greetedBy, RawClient, session } from './support.js'
+import { describe, expect, it } from 'vitest'
+import { createMailWorld } from '../../src/testing/index.js'
+import { errorOf, messageTo, only } from '../e2e/support.js'
+import { useHosts } from './hosts.js'
+import { codeOf, deliver, RawClient, session } from './support.js'
 
-const stage = useWorld()
-
-let world: MailWorld
-let count = 0
-const fresh = (): MailDomain => world.domain(`d${++count}.example`, { mode: 'enforce' })
-
-beforeAll(async () => {
-  world = await createMailWorld()
-})
-afterAll(() => world.close())
-
-const greeted = (domain: MailDomain) => greetedBy(world, domain.mx())
+const stage = useHosts()
+const { fresh, greeted } = stage
 
 describe('habits', () => {
   it('greylists: a pair waits, and another as well', async () => {
@@ -62,7 +53,7 @@ describe('habits', () => {
     const domain = fresh()
     const limits = domain.mx().limits({ messages: 1, recipients: 1, connections: 1 })
     const client = await greeted(domain)
-    const busy = await RawClient.open(world, domain.mx())
+    const busy = await RawClient.open(stage.world, domain.mx())
     expect(await busy.reply()).toMatch(/^421 /)
     await client.say('MAIL FROM:<a@s.example>')
     expect(await client.say(`RCPT TO:<a@${domain.name}>`)).toMatch(/^250 /)
@@ -118,7 +109,7 @@ describe('habits', () => {
   it('offers: keywords go, come and have parameters', async () => {
     const domain = fresh()
     domain.mx().offers({ PIPELINING: false, 'x-test': true, AUTH: ['PLAIN', 'LOGIN'], SIZE: 5 })
-    const client = await RawClient.open(world, domain.mx())
+    const client = await RawClient.open(stage.world, domain.mx())
     await client.reply()
     const offered = (await client.say('EHLO s.example')).split('\n').map((line) => line.slice(4))
     expect(offered).toEqual(
@@ -140,11 +131,11 @@ describe('habits', () => {
   it('tls: versions and client certificates', async () => {
     const domain = fresh()
     using versions = domain.mx().tls({ maxVersion: 'TLSv1.2' })
-    await deliver(await session(world, domain.mx()), `b@${domain.name}`)
+    await deliver(await session(stage.world, domain.mx()), `b@${domain.name}`)
     expect(only(domain.inbox).tls).toMatchObject({ version: 'TLSv1.2' })
     versions.stop()
     domain.mx().tls({ clientCertificate: 'require' })
-    const failed = session(world, domain.mx()).then((connection) =>
+    const failed = session(stage.world, domain.mx()).then((connection) =>
       deliver(connection, `b@${domain.name}`),
     )
     expect(await codeOf(failed)).toBeDefined()
@@ -164,7 +155,7 @@ describe('habits', () => {
     const domain = fresh()
     const link = domain.mx().link({ latency: 20, jitter: 10, bandwidth: 100_000, loss: 0.05 })
     const before = performance.now()
-    await deliver(await session(world, domain.mx()), `b@${domain.name}`)
+    await deliver(await session(stage.world, domain.mx()), `b@${domain.name}`)
     expect(performance.now() - before).toBeGreaterThan(8 * 40)
     expect(only(domain.inbox).raw).toBe('Subject: hello\r\n\r\nBody\r\n')
     expect(link.met).toBe(1)

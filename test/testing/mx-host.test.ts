@@ -1,23 +1,18 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createMailWorld, type MailDomain, type MailWorld } from '../../src/testing/index.js'
+import { describe, expect, it } from 'vitest'
+import type { MailDomain } from '../../src/testing/index.js'
+import { useHosts } from './hosts.js'
 import { codeOf, deliver, dial, RawClient, session } from './support.js'
 
-let world: MailWorld
-let count = 0
-const fresh = (): MailDomain => world.domain(`d${++count}.example`, { mode: 'enforce' })
-
-beforeAll(async () => {
-  world = await createMailWorld()
-})
-afterAll(() => world.close())
+const stage = useHosts()
+const { fresh } = stage
 
 describe('an MX host as it should be', () => {
   it('takes a message over verified TLS', async () => {
-    const bob = world.domain('bob.example', { mode: 'enforce' })
-    await deliver(await session(world, bob.mx()))
+    const bob = stage.world.domain('bob.example', { mode: 'enforce' })
+    await deliver(await session(stage.world, bob.mx()))
     const [message] = bob.inbox
     expect(message).toMatchObject({
       envelope: { from: 'a@sender.example', to: ['b@bob.example'] },
@@ -28,13 +23,13 @@ describe('an MX host as it should be', () => {
     })
     expect(message?.raw).toBe('Subject: hello\r\n\r\nBody\r\n')
     expect(message?.bytes.toString()).toBe(message?.raw)
-    expect(world.inbox).toContain(message)
+    expect(stage.world.inbox).toContain(message)
     expect(bob.mx().inbox).toEqual([message])
   })
 
   it('writes down what was said, in order, and whether in TLS', async () => {
     const domain = fresh()
-    await deliver(await session(world, domain.mx()), `b@${domain.name}`)
+    await deliver(await session(stage.world, domain.mx()), `b@${domain.name}`)
     const [connection] = domain.mx().connections
     expect(connection?.lines[0]).toMatchObject({ from: 'server', tls: false })
     const said = connection?.lines.filter(({ from }) => from === 'client')
@@ -58,7 +53,7 @@ describe('an MX host as it should be', () => {
 
   it('takes a message in plaintext, and says so', async () => {
     const domain = fresh()
-    const connection = await session(world, domain.mx(), { plaintext: true })
+    const connection = await session(stage.world, domain.mx(), { plaintext: true })
     await deliver(connection, `b@${domain.name}`)
     expect(domain.inbox).toMatchObject([{ tls: false }])
     expect(domain.mx().connections).toMatchObject([{ tls: undefined, servername: undefined }])
@@ -68,7 +63,7 @@ describe('an MX host as it should be', () => {
     '%s() ends the connections that are open',
     async (change) => {
       const mx = fresh().mx()
-      const connection = await session(world, mx)
+      const connection = await session(stage.world, mx)
       const ended = once(connection, 'end')
       if (change === 'fails') mx.fails('slow')
       else mx[change]()
@@ -79,12 +74,12 @@ describe('an MX host as it should be', () => {
 
   it('greets at once', async () => {
     const mx = fresh().mx()
-    await (await RawClient.open(world, mx)).say('QUIT')
+    await (await RawClient.open(stage.world, mx)).say('QUIT')
     // smtp-server waits 100 ms by itself, each time; a busy machine is slow now and then
     const times: number[] = []
     while (times.length < 20 && !times.some((time) => time < 90)) {
       const before = performance.now()
-      const client = await RawClient.open(world, mx)
+      const client = await RawClient.open(stage.world, mx)
       expect(await client.reply()).toMatch(/^220 /)
       times.push(performance.now() - before)
       await client.say('QUIT')
@@ -93,9 +88,9 @@ describe('an MX host as it should be', () => {
   })
 
   it('offers REQUIRETLS when told to', async () => {
-    const mx = world.mx('mx.requiretls.example', { requireTls: true })
-    const domain = world.domain('requiretls.example', { mode: 'enforce', mx: [mx.name] })
-    const connection = await session(world, mx)
+    const mx = stage.world.mx('mx.requiretls.example', { requireTls: true })
+    const domain = stage.world.domain('requiretls.example', { mode: 'enforce', mx: [mx.name] })
+    const connection = await session(stage.world, mx)
     await new Promise<void>((resolve, reject) => {
       const envelope = { from: 'a@sender.example', to: ['b@requiretls.example'] }
       connection.send({ ...envelope, requireTLSExtensionEnabled: true }, 'x', (error) =>
@@ -110,10 +105,10 @@ describe('an MX host as it should be', () => {
 it('domains share MX hosts; each has its own inbox', async () => {
   const mx = ['mx1.fleet.example']
   const [one, other] = ['one.example', 'other.example'].map((name) =>
-    world.domain(name, { mode: 'enforce', mx }),
+    stage.world.domain(name, { mode: 'enforce', mx }),
   )
-  await deliver(await session(world, world.mx('mx1.fleet.example')), ['b@one.example'])
-  await deliver(await session(world, world.mx('mx1.fleet.example')), [
+  await deliver(await session(stage.world, stage.world.mx('mx1.fleet.example')), ['b@one.example'])
+  await deliver(await session(stage.world, stage.world.mx('mx1.fleet.example')), [
     'c@one.example',
     'd@other.example',
   ])
@@ -125,9 +120,9 @@ it('domains share MX hosts; each has its own inbox', async () => {
 it('what an attacker took is not in the inbox of the domain', async () => {
   const domain = fresh()
   domain.dns.fails('spoofed-mx')
-  await world.options().resolver.resolveMx(domain.name)
-  const attacker = world.mx('mx.attacker.example')
-  await deliver(await session(world, attacker), `b@${domain.name}`)
+  await stage.world.options().resolver.resolveMx(domain.name)
+  const attacker = stage.world.mx('mx.attacker.example')
+  await deliver(await session(stage.world, attacker), `b@${domain.name}`)
   expect(domain.inbox).toEqual([])
   expect(attacker.inbox).toHaveLength(1)
 })
@@ -183,18 +178,21 @@ describe('faults of the certificate', () => {
     [{ signedBy: 'itself' }, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
     [{ cn: 'whatever' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
     [{ san: [] }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
-  ] as const)('a certificate with %o is otherwise the good one; without a name where cn takes its place: %s', async (spec, code) => {
-    const domain = fresh()
-    domain.mx().certificate(spec)
-    expect(await tlsError(domain)).toBe(code)
-  })
+  ] as const)(
+    'a certificate with %o is otherwise the good one; without a name where cn takes its place: %s',
+    async (spec, code) => {
+      const domain = fresh()
+      domain.mx().certificate(spec)
+      expect(await tlsError(domain)).toBe(code)
+    },
+  )
 })
 
 describe('faults of STARTTLS', () => {
   it('no-starttls: neither offered nor accepted; mail is', async () => {
     const domain = fresh()
     domain.mx().fails('no-starttls')
-    const client = await RawClient.open(world, domain.mx())
+    const client = await RawClient.open(stage.world, domain.mx())
     await client.reply()
     expect(await client.say('EHLO sender.example')).not.toContain('STARTTLS')
     expect(await client.say('STARTTLS')).toMatch(/^500 /)
@@ -212,7 +210,7 @@ describe('faults of STARTTLS', () => {
   ] as const)('%s: offered and refused', async (fault, reply) => {
     const domain = fresh()
     domain.mx().fails(fault)
-    const client = await RawClient.open(world, domain.mx())
+    const client = await RawClient.open(stage.world, domain.mx())
     await client.reply()
     expect(await client.say('EHLO sender.example')).toContain('STARTTLS')
     expect(await client.say('STARTTLS')).toMatch(reply)
@@ -241,12 +239,12 @@ describe('faults of STARTTLS', () => {
   it('handshake-stall: the ClientHello is taken and nothing comes back', async () => {
     const domain = fresh()
     domain.mx().fails('handshake-stall')
-    const client = await RawClient.open(world, domain.mx())
+    const client = await RawClient.open(stage.world, domain.mx())
     await client.reply()
     await client.say('EHLO sender.example')
     await client.say('STARTTLS')
     const { socket } = client
-    const secure = tlsConnect({ socket, servername: domain.mx().name, ca: world.ca })
+    const secure = tlsConnect({ socket, servername: domain.mx().name, ca: stage.world.ca })
     secure.setTimeout(200)
     const first = await Promise.race([
       once(secure, 'timeout').then(() => 'nothing'),
@@ -259,14 +257,14 @@ describe('faults of STARTTLS', () => {
   it('response-injection: a reply rides along with the 220', async () => {
     const domain = fresh()
     domain.mx().fails('response-injection')
-    const client = await RawClient.open(world, domain.mx())
+    const client = await RawClient.open(stage.world, domain.mx())
     await client.reply()
     await client.say('EHLO sender.example')
     client.socket.write('STARTTLS\r\n')
     const [packet] = await once(client.socket, 'data')
     expect(String(packet)).toMatch(/^220 .*\r\n250-injected\.example\r\n250 AUTH PLAIN\r\n$/)
     const { socket } = client
-    const secure = tlsConnect({ socket, servername: domain.mx().name, ca: world.ca })
+    const secure = tlsConnect({ socket, servername: domain.mx().name, ca: stage.world.ca })
     await once(secure, 'secureConnect')
     secure.write('EHLO sender.example\r\n')
     expect(String(await once(secure, 'data'))).toMatch(/^250-mx\./)
@@ -278,16 +276,16 @@ describe('faults of the connection', () => {
   it('unreachable', async () => {
     const domain = fresh()
     domain.mx().fails('unreachable')
-    expect(await codeOf(once(dial(world, domain.mx(), 25), 'connect'))).toBe('ECONNREFUSED')
+    expect(await codeOf(once(dial(stage.world, domain.mx(), 25), 'connect'))).toBe('ECONNREFUSED')
     expect(domain.mx().connections).toEqual([])
-    expect(world.dials.at(-1)).toMatchObject({ outcome: 'refused', host: domain.mx().name })
+    expect(stage.world.dials.at(-1)).toMatchObject({ outcome: 'refused', host: domain.mx().name })
   })
 
   it('slow: every reply takes its time, and comes', async () => {
     const domain = fresh()
     domain.mx().fails('slow')
     const before = performance.now()
-    await deliver(await session(world, domain.mx()), `b@${domain.name}`)
+    await deliver(await session(stage.world, domain.mx()), `b@${domain.name}`)
     expect(performance.now() - before).toBeGreaterThan(7 * 140)
     expect(domain.inbox).toHaveLength(1)
   })
@@ -295,7 +293,7 @@ describe('faults of the connection', () => {
   it('drops-after-data: the message is not kept', async () => {
     const domain = fresh()
     domain.mx().fails('drops-after-data')
-    const connection = await session(world, domain.mx())
+    const connection = await session(stage.world, domain.mx())
     expect(await codeOf(deliver(connection, `b@${domain.name}`))).toBe('ECONNECTION')
     expect(domain.inbox).toEqual([])
     expect(domain.mx().connections[0]?.lines.at(-1)?.text).toMatch(/^\(a message/)
@@ -308,13 +306,13 @@ async function tlsError(domain: MailDomain): Promise<string | undefined> {
 }
 
 async function startTls(domain: MailDomain, options = {}): Promise<TLSSocket> {
-  const client = await RawClient.open(world, domain.mx())
+  const client = await RawClient.open(stage.world, domain.mx())
   await client.reply()
   await client.say('EHLO sender.example')
   await client.say('STARTTLS')
   const { socket } = client
   const servername = domain.mx().name
-  const secure = tlsConnect({ socket, servername, ca: world.ca, ...options })
+  const secure = tlsConnect({ socket, servername, ca: stage.world.ca, ...options })
   await once(secure, 'secureConnect')
   return secure
 }

@@ -1,17 +1,12 @@
 import { once } from 'node:events'
 import { connect as tlsConnect } from 'node:tls'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createMailWorld, type MailDomain, type MailWorld } from '../../src/testing/index.js'
+import { describe, expect, it } from 'vitest'
+import type { MailDomain } from '../../src/testing/index.js'
+import { useHosts } from './hosts.js'
 import { codeOf, deliver, dial, RawClient, session } from './support.js'
 
-let world: MailWorld
-let count = 0
-const fresh = (): MailDomain => world.domain(`d${++count}.example`, { mode: 'enforce' })
-
-beforeAll(async () => {
-  world = await createMailWorld()
-})
-afterAll(() => world.close())
+const stage = useHosts()
+const { fresh } = stage
 
 describe('replies of one own making', () => {
   const at = ['greeting', 'ehlo', 'mail', 'rcpt', 'data', 'message'] as const
@@ -36,7 +31,7 @@ describe('replies of one own making', () => {
     const to = `gone@${domain.name}`
     domain.mx().fails({ at: 'rcpt', reply: '550 5.1.1 No such user', to })
     const recipients = [to, `here@${domain.name}`]
-    const { rejected } = await deliver(await session(world, domain.mx()), recipients)
+    const { rejected } = await deliver(await session(stage.world, domain.mx()), recipients)
     expect(rejected).toEqual([to])
     expect(domain.inbox).toMatchObject([{ envelope: { to: [`here@${domain.name}`] } }])
   })
@@ -50,7 +45,7 @@ describe('replies of one own making', () => {
   it('421 ends the connection', async () => {
     const domain = fresh()
     domain.mx().fails({ at: 'mail', reply: '421 4.3.2 Shutting down' })
-    const client = await RawClient.open(world, domain.mx())
+    const client = await RawClient.open(stage.world, domain.mx())
     await client.reply()
     await client.say('EHLO sender.example')
     expect(await client.say('MAIL FROM:<a@sender.example>')).toMatch(/^421 /)
@@ -60,7 +55,7 @@ describe('replies of one own making', () => {
   it('EHLO refused, HELO taken', async () => {
     const domain = fresh()
     domain.mx().fails({ at: 'ehlo', reply: '502 5.5.1 What?' })
-    const client = await RawClient.open(world, domain.mx())
+    const client = await RawClient.open(stage.world, domain.mx())
     await client.reply()
     expect(await client.say('EHLO sender.example')).toMatch(/^502 /)
     expect(await client.say('HELO sender.example')).toMatch(/^250 /)
@@ -77,23 +72,23 @@ describe('a smart host', () => {
   const auth = { user: 'me', pass: 'secret' }
 
   it('takes mail on port 587 from who may log in', async () => {
-    const host = world.smartHost('smtp.provider.example', { auth })
-    expect(await codeOf(once(dial(world, host, 25), 'connect'))).toBe('ECONNREFUSED')
-    const connection = await session(world, host, { port: 587 })
+    const host = stage.world.smartHost('smtp.provider.example', { auth })
+    expect(await codeOf(once(dial(stage.world, host, 25), 'connect'))).toBe('ECONNREFUSED')
+    const connection = await session(stage.world, host, { port: 587 })
     await login(connection, { user: 'me', pass: 'secret' })
     await deliver(connection)
     expect(host.inbox).toHaveLength(1)
-    const other = await session(world, host, { port: 587 })
+    const other = await session(stage.world, host, { port: 587 })
     expect(await codeOf(login(other, { user: 'me', pass: 'wrong' }))).toBe('EAUTH')
     other.close()
   })
 
   it('speaks TLS from the first byte on port 465', async () => {
-    const host = world.smartHost('smtps.provider.example', { port: 465 })
+    const host = stage.world.smartHost('smtps.provider.example', { port: 465 })
     const socket = tlsConnect({
-      socket: dial(world, host, 465),
+      socket: dial(stage.world, host, 465),
       servername: host.name,
-      ca: world.ca,
+      ca: stage.world.ca,
     })
     const [greeting] = await once(socket, 'data')
     expect(String(greeting)).toMatch(/^220 /)
@@ -103,8 +98,8 @@ describe('a smart host', () => {
   })
 
   it('is its own Policy Domain', async () => {
-    const host = world.smartHost('submit.provider.example')
-    const domain = world.domain('submit.provider.example', { mode: 'enforce', mx: [] })
+    const host = stage.world.smartHost('submit.provider.example')
+    const domain = stage.world.domain('submit.provider.example', { mode: 'enforce', mx: [] })
     expect(domain.mx()).toBe(host)
     expect(domain.policyFile).toContain('mx: submit.provider.example')
   })
@@ -112,7 +107,7 @@ describe('a smart host', () => {
 
 /** The replies to a delivery, up to the first that is not a good one. */
 async function converse(domain: MailDomain): Promise<string[]> {
-  const client = await RawClient.open(world, domain.mx())
+  const client = await RawClient.open(stage.world, domain.mx())
   const replies = [await client.reply()]
   const lines = [
     'EHLO sender.example',

@@ -1,33 +1,13 @@
 /** Rules of MX hosts: whom they concern, how often, in which order. Stages and acts have a table in rule-stages.test.ts. */
 import { once } from 'node:events'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createMailWorld, type MailDomain, type MailWorld } from '../../src/testing/index.js'
-import { errorOf, messageTo, useWorld } from '../e2e/support.js'
-import {
-  codeOf,
-  deliver,
-  dial,
-  envelopeReplies,
-  greeted as greetedBy,
-  RawClient,
-  session,
-} from './support.js'
+import { describe, expect, it } from 'vitest'
+import { createMailWorld } from '../../src/testing/index.js'
+import { errorOf, messageTo } from '../e2e/support.js'
+import { useHosts } from './hosts.js'
+import { codeOf, deliver, dial, RawClient, session } from './support.js'
 
-const stage = useWorld()
-
-let world: MailWorld
-let count = 0
-const fresh = (): MailDomain => world.domain(`d${++count}.example`, { mode: 'enforce' })
-
-beforeAll(async () => {
-  world = await createMailWorld()
-})
-afterAll(() => world.close())
-
-const greeted = (domain: MailDomain) => greetedBy(world, domain.mx())
-
-const envelope = (domain: MailDomain, from: string, ...to: string[]) =>
-  envelopeReplies(world, domain.mx(), { from, to })
+const stage = useHosts()
+const { envelope, fresh, greeted } = stage
 
 describe('rule()', () => {
   it('asks the rule that was added last first', async () => {
@@ -106,7 +86,7 @@ describe('rule()', () => {
     async (at) => {
       const domain = fresh()
       const rule = domain.mx().rule({ at, act: 'drop' })
-      const client = await RawClient.open(world, domain.mx())
+      const client = await RawClient.open(stage.world, domain.mx())
       const said = [
         'EHLO s.example',
         'MAIL FROM:<a@s.example>',
@@ -150,10 +130,10 @@ describe('rule()', () => {
   it('refuses connections; accepts them and says nothing', async () => {
     const domain = fresh()
     const refuse = domain.mx().rule({ at: 'connect', act: 'refuse', times: 1 })
-    expect(await codeOf(once(dial(world, domain.mx(), 25), 'connect'))).toBe('ECONNREFUSED')
+    expect(await codeOf(once(dial(stage.world, domain.mx(), 25), 'connect'))).toBe('ECONNREFUSED')
     expect(refuse.over).toBe(true)
     domain.mx().rule({ at: 'connect', act: 'stall' })
-    const socket = dial(world, domain.mx(), 25)
+    const socket = dial(stage.world, domain.mx(), 25)
     await once(socket, 'connect')
     socket.setTimeout(100)
     await once(socket, 'timeout')
@@ -176,11 +156,11 @@ describe('rule()', () => {
       { user: 'ann', pass: 'a' },
       { user: 'bob', pass: 'b' },
     ]
-    const host = world.smartHost('smtp.users.example', { auth })
+    const host = stage.world.smartHost('smtp.users.example', { auth })
     host.rule({ at: 'mail', user: 'ann', reply: '550 5.7.1 Not you, Ann' })
     const said: Array<string | undefined> = []
     for (const { user, pass } of auth) {
-      const connection = await session(world, host, { port: 587 })
+      const connection = await session(stage.world, host, { port: 587 })
       await new Promise<void>((resolve, reject) => {
         connection.login({ credentials: { user, pass } }, (error) =>
           error ? reject(error) : resolve(),
@@ -194,9 +174,9 @@ describe('rule()', () => {
 
   it('at auth: refuses a login whose password is right', async () => {
     const auth = { user: 'me', pass: 'secret' }
-    const host = world.smartHost('smtp.auth.example', { auth })
+    const host = stage.world.smartHost('smtp.auth.example', { auth })
     host.fails({ at: 'auth', reply: '454-4.7.0 Temporary\n454 4.7.0 failure' })
-    const connection = await session(world, host, { port: 587 })
+    const connection = await session(stage.world, host, { port: 587 })
     const error = await errorOf(
       new Promise<void>((resolve, reject) => {
         connection.login({ credentials: auth }, (thrown) => (thrown ? reject(thrown) : resolve()))
@@ -213,7 +193,7 @@ describe('rule()', () => {
       const domain = fresh()
       const reply = '550-5.7.1 One\n550-5.7.1 two\n550 5.7.1 three'
       domain.mx().rule({ at, reply })
-      const client = await RawClient.open(world, domain.mx())
+      const client = await RawClient.open(stage.world, domain.mx())
       let last = await client.reply()
       const lines = [
         'EHLO s.example',

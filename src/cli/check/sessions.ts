@@ -40,6 +40,8 @@ export interface Tried {
 /** A session, and the certificate that it showed. */
 interface Seen {
   session: MxSession
+  /** DANE made it prove something, which says nothing about a host that DANE demands nothing of */
+  isByDane: boolean
   certificate: PeerCertificate | undefined
 }
 
@@ -57,7 +59,7 @@ export const MAX_SOCKETS = 64
 export class Sessions {
   readonly #options: SessionOptions
   readonly #slots: Gate
-  /** The sessions with each address, one after the other; by the name of the MX host */
+  /** The sessions with each address, one after the other; by the host and what DANE demands of it */
   readonly #seen = new Map<string, Promise<ReadonlyMap<string, Seen>>>()
 
   constructor(options: SessionOptions, slots: Gate) {
@@ -68,22 +70,24 @@ export class Sessions {
   /** Never rejects, unless the signal is aborted. */
   async with(tried: Tried, address: string, signal?: AbortSignal): Promise<MxSession> {
     const { mxHost } = tried.candidate
+    // A domain that is not signed demands less of the same host
+    const key = demands(tried) ? `${mxHost} ${JSON.stringify(tried.dane?.demand)}` : mxHost
     const before = this.#seen.get(address) ?? Promise.resolve(new Map<string, Seen>())
     const after = before.then(async (known) => {
       const shared =
-        known.get(mxHost) ??
+        known.get(key) ??
         // Each name has TLSA records of its own
         (demands(tried) ? undefined : [...known.values()].find((seen) => isSame(seen, mxHost)))
-      if (shared !== undefined) return new Map(known).set(mxHost, shared)
+      if (shared !== undefined) return new Map(known).set(key, shared)
       const seen = await this.#slots.run(() => this.#open(tried, address, signal))
-      return new Map(known).set(mxHost, seen)
+      return new Map(known).set(key, seen)
     })
     // A session that one domain's deadline cut short says nothing about the next domain
     this.#seen.set(
       address,
       after.catch(() => before),
     )
-    const seen = (await after).get(mxHost)
+    const seen = (await after).get(key)
     if (seen === undefined) throw new Error('a session has just been looked up')
     return seen.session
   }
@@ -123,10 +127,10 @@ export class Sessions {
     // A timeout shorter than a sender's says nothing about what a sender meets
     const unknown = failure === undefined || (timedOut && this.#options.shortened)
     if (!unknown) return this.#seenOf({ ...rest, failure })
-    const { session, certificate } = this.#seenOf({ ...rest, failure: undefined })
+    const seen = this.#seenOf({ ...rest, failure: undefined })
     const cause = failure?.cause ?? error
     const text = timedOut ? 'no answer in time' : (causeOf(cause) ?? 'unknown error')
-    return { session: { ...session, error: text, noRoute: isNoRoute(cause) }, certificate }
+    return { ...seen, session: { ...seen.session, error: text, noRoute: isNoRoute(cause) } }
   }
 
   #seenOf({
@@ -152,7 +156,7 @@ export class Sessions {
       noRoute: false,
       milliseconds,
     }
-    return { session, certificate }
+    return { session, certificate, isByDane: witness.isByDane }
   }
 }
 
@@ -206,13 +210,17 @@ class Witness {
     return refusal === undefined ? {} : { refusal }
   }
 
+  get isByDane(): boolean {
+    return demands(this.#tried)
+  }
+
   /**
    * Returns what a session that ended with this failure does not prove of what DANE demands.
    *
    * @param failure of MTA-STS and DANE together; undefined: the session came to its end
    */
   failureByDane(failure: TlsFailure | undefined): TlsFailure | undefined {
-    if (this.#refused || !demands(this.#tried)) return this.#refusedByDane
+    if (this.#refused || !this.isByDane) return this.#refusedByDane
     return failure
   }
 }
@@ -226,7 +234,8 @@ function factsOf(certificate: PeerCertificate | undefined) {
 const NAMELESS: ReadonlySet<string | null> = new Set(['handshake-timeout', 'tls-version'])
 
 /** Tells whether a session under another name would show the same. */
-function isSame({ session, certificate }: Seen, mxHost: string): boolean {
+function isSame({ session, certificate, isByDane }: Seen, mxHost: string): boolean {
+  if (isByDane) return false
   const { problem, error } = session
   if (error !== null) return true
   if (problem !== null) {

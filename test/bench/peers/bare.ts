@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { promises as dns } from 'node:dns'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
 
@@ -82,6 +83,12 @@ export async function bareDelivery(
   await replies.after(`${message}\r\n.\r\n`)
   await replies.after('QUIT\r\n')
   secured.destroy()
+}
+
+/** Looks up A and AAAA of a host, as has to be done before anything can be connected to. */
+export async function lookUpAddresses(host: string, resolver: dns.Resolver): Promise<void> {
+  const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
+  if (answers.every(({ status }) => status === 'rejected')) throw new Error(`${host} is nowhere`)
 }
 
 /** One GET over a separate connection; returns the whole response. */

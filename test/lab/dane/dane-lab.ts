@@ -7,7 +7,9 @@
 import { chmod, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { CheckReport } from '../../../src/cli/check/findings.js'
 import { Certificates } from '../certificates.js'
+import { checkFrom } from '../check.js'
 import { Exim } from '../exim.js'
 import { LAB_DIRECTORY } from '../lab.js'
 import { Mailboxes } from '../mailboxes.js'
@@ -81,6 +83,15 @@ export class DaneLab {
   /** Postfix's verdict on a domain. */
   async oracle(domain: string): Promise<OracleVerdict> {
     return posttlsFinger(this.network.sender, domain, this.#oracleConfig)
+  }
+
+  /** The reports of `mta-sts check --dane --connect` from the sender's side, by domain. */
+  async check(names: readonly string[]): Promise<Map<string, CheckReport>> {
+    return checkFrom(this.network.sender, names, {
+      folder: this.#folder,
+      rootFile: this.#rootFile,
+      options: ['--dane'],
+    })
   }
 
   async senderErrors(): Promise<string> {

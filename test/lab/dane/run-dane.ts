@@ -1,13 +1,15 @@
 /**
- * Plays the DANE part: a message to every domain, compared with Postfix's verdict.
+ * Plays the DANE part: a message to every domain, compared with Postfix's verdict and with `check`.
  *
  * @module
  */
+import type { CheckReport } from '../../../src/cli/check/findings.js'
 import type { CaseResult } from '../cases.js'
 import type { SendReply } from '../sender.js'
 import { until } from '../shell.js'
 import { DaneLab } from './dane-lab.js'
 import type { DaneDomain, DaneOutcome } from './domains.js'
+import { judgeCheck } from './judge-check.js'
 import type { OracleVerdict } from './oracle.js'
 
 export async function runDane(tell: (what: string) => void): Promise<CaseResult[]> {
@@ -21,13 +23,15 @@ export async function runDane(tell: (what: string) => void): Promise<CaseResult[
   await sender.end()
   tell('DANE: posttls-finger asks each of them')
   const verdicts = await oracleVerdicts(lab)
+  tell('DANE: check --dane looks at each of them')
+  const reports = await lab.check(lab.domains.map(({ name }) => name))
   const complaints = await lab.senderErrors()
   if (complaints !== '') throw new Error(`The sender said on its standard error: ${complaints}`)
   return Promise.all(
     lab.domains.map((domain, index) => {
       const reply = replies[index] ?? { deliveries: [] }
       const verdict = verdicts[index] ?? { outcome: 'deferred', said: 'it was not asked' }
-      return judge(lab, domain, { reply, verdict })
+      return judge(lab, domain, { reply, verdict, report: reports.get(domain.name) })
     }),
   )
 }
@@ -72,9 +76,10 @@ function outcomeOf({ deliveries: [delivery], error }: SendReply): DaneOutcome {
 async function judge(
   lab: DaneLab,
   domain: DaneDomain,
-  { reply, verdict }: { reply: SendReply; verdict: OracleVerdict },
+  evidence: { reply: SendReply; verdict: OracleVerdict; report: CheckReport | undefined },
 ): Promise<CaseResult> {
   const { name, expected, reason, oracle } = domain
+  const { reply, verdict, report } = evidence
   const got = outcomeOf(reply)
   const reasons = reply.deliveries.flatMap(({ failures }) => failures).map((each) => each.reason)
   const wrong: string[] = []
@@ -89,6 +94,7 @@ async function judge(
   if (verdict.outcome !== wanted) {
     wrong.push(`posttls-finger comes to ${verdict.outcome}, and not to ${wanted}: ${verdict.said}`)
   }
+  wrong.push(...judgeCheck(report, reply, got))
   const because = oracle === undefined ? '' : ` (${oracle.because})`
   return {
     name: `dane: ${name.replace(/\.lab$/, '')}`,
