@@ -1,11 +1,11 @@
 import { defineConfig } from 'vitest/config'
-import base from './vitest.config.js'
+import { shared } from './vitest.shared.js'
 
 /** The packed package, all of it: on one Node, since compilers and linters say the same on each. */
 export default defineConfig({
-  ...base,
+  ...shared,
   test: {
-    ...base.test,
+    ...shared.test,
     include: ['test/package/**/*.test.ts'],
     exclude: [],
     testTimeout: 120_000,

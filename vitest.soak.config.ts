@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
-import base from './vitest.config.js'
+import { shared } from './vitest.shared.js'
 
 /** Tests that take minutes: on one Node, not on all of them. */
 export default defineConfig({
-  ...base,
-  test: { ...base.test, include: ['test/soak/**/*.soak.ts'] },
+  ...shared,
+  test: { ...shared.test, include: ['test/soak/**/*.soak.ts'] },
 })

@@ -4,7 +4,7 @@ import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { SLOW } from '../vitest.quick.config.js'
+import { SLOW } from '../vitest.shared.js'
 
 const SOURCE = fileURLToPath(new URL('../src/', import.meta.url))
 

@@ -14,7 +14,7 @@ import type { SmtpEnvelope } from '../smtp/connection.js'
 import { streamError } from '../smtp/data.js'
 import { dsnParameters } from '../smtp/envelope.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
-import { composeAtOnce } from './compose.js'
+import { composeAtOnce, composeEncoded } from './compose.js'
 import type { MailNode, MailToSend } from './types.js'
 
 type MimeNode = MailNode
@@ -198,8 +198,10 @@ export class MessageSource {
   async #read(whole: boolean): Promise<void> {
     if (!whole && this.#hasStream) return
     try {
-      const stream = this.#message.createReadStream()
-      const chunks = await readUpTo(whole ? Number.POSITIVE_INFINITY : SMALL, stream)
+      const limit = whole ? Number.POSITIVE_INFINITY : SMALL
+      const chunks =
+        (await composeEncoded(this.#message, limit)) ??
+        (await readUpTo(limit, this.#message.createReadStream()))
       this.#copy = chunks && bodyOf(chunks, whole)
     } catch (error) {
       // Without a stream of the user's, the attempt reads it again and ends with the same error

@@ -17,6 +17,16 @@ type Info = object
 
 type Outcome = { info: Info } | { error: Error } | { barred: true }
 
+/** What a shipment needs of its transport. */
+export interface ShipmentHooks {
+  /** Hands the mail to the plain transport, which calls back */
+  dispatch(shipment: Shipment, callback: (error: Error | null, info?: Info) => void): void
+  /** Returns the connection that the transport is about to send this message on */
+  connectionOf(shipment: Shipment): SmtpConnection | undefined
+  /** Called when a single transport reads the message's login, right before it logs in */
+  onLogin(shipment: Shipment): void
+}
+
 /** The number of times that a message is queued again when no connection fits. */
 const MAX_ROUNDS = 100
 
@@ -29,25 +39,15 @@ export class Shipment {
   recipients: string[] | undefined
   /** The connection that was opened for this message */
   opened: SmtpConnection | undefined
-  readonly #dispatch: (shipment: Shipment, callback: (e: Error | null, i?: Info) => void) => void
-  readonly #connectionOf: (shipment: Shipment) => SmtpConnection | undefined
+  readonly #hooks: ShipmentHooks
   #resolveTurn: (turn: Turn) => void = () => {}
   #rejectTurn: (reason: unknown) => void = () => {}
   #current: Turn | undefined
   #outcome: Promise<Outcome> | undefined
   #barred = false
 
-  /**
-   * @param dispatch hands the mail to the plain transport, which calls back
-   * @param connectionOf returns the connection that the transport is about to send this message on
-   */
-  constructor(
-    mail: Mail,
-    dispatch: (shipment: Shipment, callback: (error: Error | null, info?: Info) => void) => void,
-    connectionOf: (shipment: Shipment) => SmtpConnection | undefined,
-  ) {
-    this.#dispatch = dispatch
-    this.#connectionOf = connectionOf
+  constructor(mail: Mail, hooks: ShipmentHooks) {
+    this.#hooks = hooks
     this.turn = new Promise((resolve, reject) => {
       this.#resolveTurn = resolve
       this.#rejectTurn = reject
@@ -71,7 +71,7 @@ export class Shipment {
     this.#barred = false
     this.opened = undefined
     this.#outcome = new Promise((resolve) => {
-      this.#dispatch(this, (error, info) => {
+      this.#hooks.dispatch(this, (error, info) => {
         if (error && this.#barred) resolve({ barred: true })
         else if (error) resolve({ error: settledError(error) })
         else resolve({ info: settledInfo(info ?? {}) })
@@ -111,7 +111,24 @@ export class Shipment {
       getEnvelope: () => this.#gate(mail.message),
       createReadStream: () => Readable.from(this.#body(mail.message), { objectMode: false }),
     })
-    return withChanges(mail, { message })
+    const { data } = mail
+    if (data === undefined) return withChanges(mail, { message })
+    const onLogin = () => this.#hooks.onLogin(this)
+    const login = {
+      get auth() {
+        onLogin()
+        return data.auth
+      },
+    }
+    return withChanges(mail, { message, data: withChanges(data, login) })
+  }
+
+  /**
+   * Whether the transport may log in on a connection: it has proved what must be proved now. Without a
+   * login, the message comes to the gate, which turns it away.
+   */
+  mayLogIn(connection: SmtpConnection | undefined): boolean {
+    return this.#mayPass(connection)
   }
 
   /**
@@ -121,7 +138,7 @@ export class Shipment {
   #gate(message: Mail['message']): ReturnType<Mail['message']['getEnvelope']> {
     const envelope = message.getEnvelope()
     this.recipients = [envelope.to ?? []].flat()
-    const connection = this.#connectionOf(this)
+    const connection = this.#hooks.connectionOf(this)
     if (this.#mayPass(connection)) {
       if (connection && connection !== this.opened) this.#current?.context.use(connection)
       return envelope
@@ -136,7 +153,7 @@ export class Shipment {
    * the connection, and the host has got no message.
    */
   async *#body(message: Mail['message']): AsyncGenerator<unknown> {
-    if (!this.#mayPass(this.#connectionOf(this))) {
+    if (!this.#mayPass(this.#hooks.connectionOf(this))) {
       this.#barred = true
       throw new Error('The policy of the smart host has changed')
     }

@@ -40,7 +40,7 @@ export interface SmtpOptions extends TransactionLogOptions {
 
 /** A mail as `sendMail` hands it to a transport. */
 export interface Mail {
-  data?: { signal?: AbortSignal; requireTLSExtensionEnabled?: boolean }
+  data?: { signal?: AbortSignal; requireTLSExtensionEnabled?: boolean; auth?: unknown }
   message: {
     getEnvelope(): { from: string | false; to?: string | string[] }
     getHeader?(name: string): unknown
@@ -58,6 +58,8 @@ export interface SmtpTransport {
   options: SmtpOptions
   mailer?: object
   getSocket: GetSocket
+  /** Only in a single transport: the login, read right before it is used */
+  getAuth?(given: unknown): unknown
   logger: { error(entry: object, message: string, ...values: unknown[]): void }
   send(mail: Mail, callback: SendCallback<object>): unknown
   verify(callback: (error: Error | null, success?: true) => void): unknown
@@ -74,6 +76,8 @@ export interface SmtpTransport {
 export interface PoolResource {
   available: boolean
   queueEntry?: false | { mail: unknown }
+  /** The login, read right before it is used */
+  auth?: unknown
   /** The SMTP session; its `options` hold what `getSocket` gave */
   connection?: { options: Record<string | symbol, unknown>; close(): void }
 }

@@ -113,6 +113,8 @@ class SmartHost {
   readonly #shipments = new WeakMap<object, Shipment>()
   /** Connections of a pool that have asked for a socket */
   readonly #served = new WeakSet<PoolResource>()
+  /** The single message for which the plain transport reads its login */
+  #loggingIn: Shipment | undefined
   #sending = 0
   #closed = false
 
@@ -169,6 +171,26 @@ class SmartHost {
       },
     })
     this.#takeSocketOfMail()
+    const { getAuth } = this.#transport
+    if (typeof getAuth !== 'function') return
+    const login = (given: unknown) =>
+      this.#mayLogIn() ? getAuth.call(this.#transport, given) : false
+    Object.defineProperty(this.#transport, 'getAuth', method(login))
+  }
+
+  /** A host can hold its greeting until a policy is known: no password under an old one. */
+  #mayLogIn(): boolean {
+    const shipment = this.#loggingIn
+    this.#loggingIn = undefined
+    return shipment === undefined || shipment.mayLogIn(shipment.opened)
+  }
+
+  /** The same for a connection of a pool. */
+  #guardLogin(resource: PoolResource, shipment: Shipment | undefined): void {
+    const { auth } = resource
+    if (!auth || !shipment) return
+    const may = () => shipment.mayLogIn(openedFor(resource.connection?.options))
+    Object.defineProperty(resource, 'auth', { get: () => (may() ? auth : false) })
   }
 
   #onMailer(mailer: object | undefined): void {
@@ -197,11 +219,13 @@ class SmartHost {
       return false
     }
     this.#sending++
-    const shipment = new Shipment(
-      mail,
-      (...what) => this.#dispatch(...what),
-      (one) => this.#connectionOf(one),
-    )
+    const shipment = new Shipment(mail, {
+      dispatch: (...what) => this.#dispatch(...what),
+      connectionOf: (one) => this.#connectionOf(one),
+      onLogin: (one) => {
+        this.#loggingIn = one
+      },
+    })
     this.#shipments.set(shipment.mail, shipment)
     const delivering = this.#deliver(shipment, mail)
     shipment.begin()
@@ -342,7 +366,9 @@ class SmartHost {
       const { queueEntry } = resource
       if (!queueEntry || resource.connection || this.#served.has(resource)) continue
       this.#served.add(resource)
-      return this.#shipments.get(Object(queueEntry.mail))
+      const shipment = this.#shipments.get(Object(queueEntry.mail))
+      this.#guardLogin(resource, shipment)
+      return shipment
     }
     return undefined
   }

@@ -78,6 +78,7 @@ export interface MailToSend {
     raw?: unknown
     dsn?: object | undefined
     requireTLSExtensionEnabled?: unknown
+    /** Replaces the envelope that comes from the header */
     envelope?: object | undefined
     signal?: AbortSignal | undefined
   }

@@ -14,6 +14,7 @@ import { Network } from './network.js'
 import { loadPeers } from './optional-packages.js'
 import { seeded } from './random.js'
 import { checkRuntime } from './runtime-check.js'
+import { sharingContexts } from './smtp-server.js'
 import { Register } from './standing.js'
 import { checkWorldOptions, World } from './world.js'
 import { Zone } from './zone.js'
@@ -56,7 +57,7 @@ export async function createMailWorld(options: MailWorldOptions = {}): Promise<M
   let random = seeded(1)
   let world: World | undefined
   const surroundings: Surroundings = {
-    peers,
+    peers: { ...peers, SMTPServer: sharingContexts(peers.SMTPServer) },
     authority,
     clock,
     log,

@@ -162,7 +162,7 @@ if (hasSqlite && hasRedis) {
       await redis.set('d0.example', later)
       const url = `redis://127.0.0.1:${server.port}`
       const argv = ['cache', 'copy', `sqlite:${from}`, url, '--prefix', 'copy:', '--json']
-      expect(JSON.parse((await cli(argv)).stdout)).toEqual({ format: 1, copied: 119, kept: 1 })
+      expect(JSON.parse((await cli(argv)).stdout)).toEqual({ format: 1, copied: 119, skipped: 1 })
       expect(await redis.get('d0.example')).toEqual(later)
       client.destroy()
       await source.close?.()

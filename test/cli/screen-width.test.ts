@@ -151,3 +151,12 @@ it('gives the domains of a store the columns that a wide terminal has more', () 
   expect(renderList(entries, 80).split('\n')[1]).toBe('a'.repeat(60))
   expect(renderList(entries, 120).split('\n')[1]).toMatch(/^a{60} +enforce +2026-08-01 12:00 /)
 })
+
+it('lists a hundred thousand policies of a store', () => {
+  const time = '2026-08-01T12:00:00.000Z'
+  const facts = { mode: 'enforce' as const, id: '1', body: '', expired: false, usedAt: time }
+  const entries = Array.from({ length: 150_000 }, (_, index) => {
+    return { ...facts, domain: `d${index}.example`, fetchedAt: time, expiresAt: time }
+  })
+  expect(renderList(entries, 80).split('\n')).toHaveLength(150_002)
+})

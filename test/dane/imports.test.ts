@@ -37,9 +37,9 @@ it.each(['index.ts', 'nodemailer/index.ts', 'tlsrpt/index.ts'])(
   },
 )
 
-it('the entry of DANE loads dns-packet, but no part of deliveries', () => {
+it('the entry of DANE loads its reader of DNS messages, but no part of deliveries', () => {
   const loaded = [...loadedWith('dane/index.ts')]
-  expect(loaded).toContain('dns-packet')
+  expect(loaded).toContain('dane/wire.ts')
   expect(loaded.filter((module) => /^(?:delivery|nodemailer|smtp|policy)\//.test(module))).toEqual(
     [],
   )

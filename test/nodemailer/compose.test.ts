@@ -4,7 +4,7 @@ import { PassThrough, Readable, Transform } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { SendMailOptions } from 'nodemailer'
 import { describe, expect, it } from 'vitest'
-import { composeAtOnce } from '../../src/nodemailer/compose.js'
+import { composeAtOnce, composeEncoded } from '../../src/nodemailer/compose.js'
 import type { MailNode } from '../../src/nodemailer/types.js'
 
 const load = createRequire(import.meta.url)
@@ -47,10 +47,22 @@ const PLAIN: Record<string, SendMailOptions> = {
   'raw bytes': { raw: Buffer.from([0x41, 0xff, 0x0d]) },
 }
 
-const OTHER: Record<string, SendMailOptions> = {
-  'a text that is not ASCII': { text: 'Größe\n' },
+const ENCODED: Record<string, SendMailOptions> = {
+  'a text that is not ASCII': { text: 'Größe\n'.repeat(500) },
+  'a text in Base64': { text: 'Größe', textEncoding: 'base64' },
   'a long line': { text: 'x'.repeat(1000) },
   'an attachment': { text: 'one\n', attachments: [{ filename: 'a.bin', content: 'two' }] },
+  'a text, HTML with an image, and bytes': {
+    text: 'Größe',
+    html: '<p>Größe<img src="cid:i"></p>',
+    attachments: [
+      { filename: 'i.png', cid: 'i', content: Buffer.alloc(30_000, 1) },
+      { filename: 'b', content: Buffer.alloc(70_000, 2) },
+    ],
+  },
+}
+
+const OTHER: Record<string, SendMailOptions> = {
   'a stream as text': { text: Readable.from(['one']) },
   'a file as text': { text: { path: '/etc/hostname' } },
   'a raw stream': { raw: Readable.from(['one']) },
@@ -89,8 +101,17 @@ describe.each([
     expect(Buffer.from(composed ?? []).toString('latin1')).toBe(streamed.toString('latin1'))
   })
 
+  it.each(Object.entries(ENCODED))('composes %s as the stream has it', async (_name, mail) => {
+    expect(composeAtOnce(compile(mail), 200_000)).toBeUndefined()
+    const composed = await composeEncoded(compile(mail), 200_000)
+    const streamed = await buffer(compile(mail).createReadStream())
+    expect(Buffer.concat(composed ?? []).toString('latin1')).toBe(streamed.toString('latin1'))
+    expect(composeEncoded(compile(mail), 2)).toBeUndefined()
+  })
+
   it.each(Object.entries(OTHER))('leaves %s to the stream', (_name, mail) => {
     expect(composeAtOnce(compile(mail), 10_000)).toBeUndefined()
+    expect(composeEncoded(compile(mail), 10_000)).toBeUndefined()
   })
 
   it.each(Object.entries(PLUGINS))(
@@ -99,6 +120,7 @@ describe.each([
       const message = compile({ text: 'one\n' })
       add(message)
       expect(composeAtOnce(message, 1000)).toBeUndefined()
+      expect(composeEncoded(message, 1000)).toBeUndefined()
     },
   )
 

@@ -174,12 +174,13 @@ describe('faults of the certificate', () => {
   })
 
   it.each([
+    [{ key: 'own' }, undefined],
     [{ validity: 'past' }, 'CERT_HAS_EXPIRED'],
     [{ signedBy: 'itself' }, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
     [{ cn: 'whatever' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
     [{ san: [] }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
   ] as const)(
-    'a certificate with %o is otherwise the good one; without a name where cn takes its place: %s',
+    'a certificate with %o is the good one in all else, or has only the name in cn: %s',
     async (spec, code) => {
       const domain = fresh()
       domain.mx().certificate(spec)

@@ -14,8 +14,9 @@ const COLUMNS: readonly Column[] = [
   { title: 'Until', width: 16 },
 ]
 
-/** Columns of the others, with the space between them. */
-const OTHERS = 45
+/** Columns of the domains on a narrow screen, and of the others with the space between them. */
+const DOMAIN = 34
+const OTHERS = 46
 
 export function renderList(entries: readonly Entry[], width: number): string {
   if (entries.length === 0) return 'No policy is cached.\n'
@@ -25,7 +26,10 @@ export function renderList(entries: readonly Entry[], width: number): string {
     minute(new Date(fetchedAt)),
     expired ? 'expired' : minute(new Date(expiresAt)),
   ])
-  const columns = [{ title: 'Domain', width: width - OTHERS }, ...COLUMNS]
+  // Not as arguments of one call: a store may have a hundred thousand of them
+  const longest = rows.reduce((most, [domain = '']) => Math.max(most, domain.length), 0)
+  const domain = Math.max(DOMAIN, Math.min(longest, width - OTHERS))
+  const columns = [{ title: 'Domain', width: domain }, ...COLUMNS]
   return `${formatTable(columns, rows, width).join('\n')}\n`
 }
 
