@@ -633,6 +633,30 @@ describe('connections', () => {
   })
 })
 
+describe('a message that is not in memory', () => {
+  const isDeclared = async (mail: object): Promise<boolean> => {
+    const domain = stage.domain()
+    const texts: unknown[] = []
+    const debug = (_: unknown, __: string, text: unknown) => void texts.push(text)
+    const logger = { level() {}, trace() {}, debug, info() {}, warn() {}, error() {}, fatal() {} }
+    const sender = stage.sender({ logger, transactionLog: true })
+    await sender.sendMail({ ...messageTo(domain), ...mail } as object)
+    return / BODY=8BITMIME\b/.test(texts.join('\n'))
+  }
+  const content = 'Größe\r\n'.repeat(20_000)
+
+  test.each([
+    ['an attached message', true, { attachments: [{ filename: 'a.eml', content }] }],
+    ['a part of 8 bits', true, { attachments: [{ content, contentTransferEncoding: '8bit' }] }],
+    ['a raw attachment', true, { attachments: [{ raw: content }] }],
+    ['a raw stream', true, { raw: Readable.from(['A: Größe\r\n\r\n', content]) }],
+    ['text', false, { text: content, html: content }],
+    ['an encoded attachment', false, { attachments: [{ filename: 'a', content }] }],
+  ])('with %s: BODY=8BITMIME %s', async (_, declared, mail) => {
+    expect(await isDeclared(mail)).toBe(declared)
+  })
+})
+
 describe('with debug', () => {
   const logger = {
     level() {},
