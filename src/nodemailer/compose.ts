@@ -111,6 +111,17 @@ function isEncoded(node: Part): boolean {
   return (node.childNodes ?? []).some((child) => isEncoded(child as Part))
 }
 
+/**
+ * Whether a part is sent as it is, whatever its bytes: a raw one, or a message. Nodemailer encodes
+ * text that is not ASCII, and parts of other types.
+ */
+export function hasBytes(node: MailNode): boolean {
+  const { _raw, content, childNodes = [] } = node as Part
+  if (_raw || childNodes.some(hasBytes)) return true
+  if (!content || /^text\//i.test(String(node.getHeader('Content-Type')))) return false
+  return !ENCODED.has((node as Part).getTransferEncoding())
+}
+
 const ENCODED: ReadonlySet<unknown> = new Set(['base64', 'quoted-printable'])
 
 /** The methods that write a part, of which a plugin may have replaced one. */

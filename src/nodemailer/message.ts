@@ -14,7 +14,7 @@ import type { SmtpEnvelope } from '../smtp/connection.js'
 import { streamError } from '../smtp/data.js'
 import { dsnParameters } from '../smtp/envelope.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
-import { composeAtOnce, composeEncoded } from './compose.js'
+import { composeAtOnce, composeEncoded, hasBytes } from './compose.js'
 import type { MailNode, MailToSend } from './types.js'
 
 type MimeNode = MailNode
@@ -27,7 +27,7 @@ export class Message {
   /** With all recipients */
   readonly envelope: ReturnType<MimeNode['getEnvelope']>
   readonly #dsn: SmtpEnvelope['dsn']
-  readonly #isRaw: boolean
+  readonly #hasBytes: boolean
   #release = () => {}
 
   /** @throws SmtpError `EENVELOPE` for DSN options that no host can get */
@@ -38,7 +38,7 @@ export class Message {
     dsnParameters(this.#dsn)
     // Addresses are parsed for it: once, and not for every domain and attempt
     this.envelope = mail.message.getEnvelope()
-    this.#isRaw = mail.data.raw !== undefined
+    this.#hasBytes = hasBytes(mail.message)
     this.source = new MessageSource(mail.message)
     this.demand = demandOf(mail)
     if (mail.data.signal) this.signal = this.#follow(mail.data.signal)
@@ -67,9 +67,8 @@ export class Message {
     }
   }
 
-  /** A message that Nodemailer composes is 7-bit; one that comes whole may be anything. */
   #may8Bit(content: Body['content']): boolean {
-    if (content instanceof Readable) return this.#isRaw
+    if (content instanceof Readable) return this.#hasBytes
     return !(content instanceof StuffedMessage ? content.isAscii : isAscii(content))
   }
 

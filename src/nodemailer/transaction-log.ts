@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Readable, Transform } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { SmtpLog } from '../smtp/connection.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
 import type { StsOptions } from './core.js'
@@ -52,13 +52,15 @@ export class TransactionLogger {
       for (const block of content instanceof StuffedMessage ? content.blocks : [content]) log(block)
       return content
     }
-    return content.pipe(
-      new Transform({
-        transform(chunk, _, done) {
+    // A stream behind it would read it before DATA, and know nothing of its errors
+    const read = content[Symbol.asyncIterator].bind(content)
+    return Object.defineProperty(content, Symbol.asyncIterator, {
+      async *value() {
+        for await (const chunk of read()) {
           log(chunk)
-          done(null, chunk)
-        },
-      }),
-    )
+          yield chunk
+        }
+      },
+    })
   }
 }

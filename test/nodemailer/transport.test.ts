@@ -632,3 +632,83 @@ describe('connections', () => {
     expect(await deliver(stage.sender(), domain)).toMatchObject({ proved: 'sts', failures: [] })
   })
 })
+
+describe('a message that is not in memory', () => {
+  const isDeclared = async (mail: object): Promise<boolean> => {
+    const domain = stage.domain()
+    const texts: unknown[] = []
+    const debug = (_: unknown, __: string, text: unknown) => void texts.push(text)
+    const logger = { level() {}, trace() {}, debug, info() {}, warn() {}, error() {}, fatal() {} }
+    const sender = stage.sender({ logger, transactionLog: true })
+    await sender.sendMail({ ...messageTo(domain), ...mail } as object)
+    return / BODY=8BITMIME\b/.test(texts.join('\n'))
+  }
+  const content = 'Größe\r\n'.repeat(20_000)
+
+  test.each([
+    ['an attached message', true, { attachments: [{ filename: 'a.eml', content }] }],
+    ['a part of 8 bits', true, { attachments: [{ content, contentTransferEncoding: '8bit' }] }],
+    ['a raw attachment', true, { attachments: [{ raw: content }] }],
+    ['a raw stream', true, { raw: Readable.from(['A: Größe\r\n\r\n', content]) }],
+    ['text', false, { text: content, html: content }],
+    ['an encoded attachment', false, { attachments: [{ filename: 'a', content }] }],
+  ])('with %s: BODY=8BITMIME %s', async (_, declared, mail) => {
+    expect(await isDeclared(mail)).toBe(declared)
+  })
+})
+
+describe('with debug', () => {
+  const logger = {
+    level() {},
+    trace() {},
+    debug() {},
+    info() {},
+    warn() {},
+    error() {},
+    fatal() {},
+  }
+
+  test('a file that is missing is an error, and nothing arrives', async () => {
+    const domain = stage.domain()
+    const attachments = [{ path: '/does/not/exist' }]
+    const sender = stage.sender({ logger, debug: true })
+    const error = await errorOf(sender.sendMail({ ...messageTo(domain), attachments }))
+    expect(error.code).toBe('ESTREAM')
+    expect(domain.inbox).toEqual([])
+  })
+
+  test('the first MX host fails before MAIL FROM: the second gets all of a stream', async () => {
+    const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
+    domain.mx('mx1').fails({ at: 'mail', reply: '451 4.7.1 Later' })
+    const attachments = [{ filename: 'a.txt', content: Readable.from(['one', 'two']) }]
+    await deliver(stage.sender({ logger, debug: true }), domain, { attachments })
+    expect(only(domain.inbox).raw).toContain(Buffer.from('onetwo').toString('base64'))
+  })
+
+  test('a stream that stalls ends with the connection', async () => {
+    const domain = stage.domain()
+    const content = new Readable({ read() {} })
+    content.push('one')
+    const sender = stage.sender({ logger, debug: true })
+    const sending = errorOf(
+      sender.sendMail({ ...messageTo(domain), attachments: [{ filename: 'a', content }] }),
+    )
+    while (!content.readableDidRead) await turn()
+    const { transporter } = sender as unknown as { transporter: Closing }
+    transporter.close({ force: true })
+    expect((await sending).code).toMatch(/^ECONNECTION$|^ECLOSED$/)
+    expect(domain.inbox).toEqual([])
+  })
+
+  test('logs a message that is a stream', async () => {
+    const domain = stage.domain()
+    const texts: unknown[] = []
+    const debug = (_: unknown, __: string, text: unknown) => void texts.push(text)
+    const raw = Readable.from(['From: <a@b.example>\r\n\r\n', '.two\r\n'])
+    const sender = stage.sender({ logger: { ...logger, debug }, debug: true })
+    const { from, to } = messageTo(domain)
+    await sender.sendMail({ envelope: { from, to }, raw } as object)
+    expect(texts.join('')).toContain('\r\n.two\r\n')
+    expect(only(domain.inbox).raw).toContain('.two')
+  })
+})

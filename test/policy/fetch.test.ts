@@ -494,6 +494,13 @@ describe('the status', () => {
     }
   })
 
+  test('[STS-57] fails when a policy comes in one packet with too many informational responses', async () => {
+    const interim = 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(17)
+    const { port } = await policyHost(Buffer.concat([Buffer.from(interim), response(POLICY)]))
+    const fetched = await fetchOver(new Wire({ '192.0.2.1': port }))
+    expect(said(fetched)).toEqual(fetchError('too-large'))
+  })
+
   test('[STS-57] reads a policy after a few informational responses', async () => {
     const interim = 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(10)
     const { port } = await policyHost(Buffer.concat([Buffer.from(interim), response(POLICY)]))
