@@ -33,6 +33,7 @@ import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
 import { BrokenTls } from './smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
+import { requireTls } from './smtp/envelope.js'
 import { checkOpenOptions } from './smtp/hello.js'
 import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
@@ -187,6 +188,7 @@ export class MtaSts implements AsyncDisposable {
       isCurrent: (plan: DeliveryPlan) => this.#isCurrent(record.destination, plan),
       open: opener.open,
       reuse: opener.reuse,
+      requireTls: demand === 'require',
       signal,
     }
     try {
@@ -221,7 +223,11 @@ export class MtaSts implements AsyncDisposable {
   async open(domain: string, options: OpenOptions & DeliverOptions = {}): Promise<SmtpConnection> {
     const { demand, route, onEnd, ...open } = options
     checkOpenOptions(open)
-    const attempt: Attempt<SmtpConnection> = (_, context) => context.open(open)
+    const attempt: Attempt<SmtpConnection> = async (_, context) => {
+      const connection = await context.open(open)
+      if (demand === 'require') requireOffer(connection)
+      return connection
+    }
     return this.deliver(domain, attempt, { demand, route, onEnd, signal: open.signal })
   }
 
@@ -359,6 +365,17 @@ export class MtaSts implements AsyncDisposable {
       operation,
       escapeRemoteText(textOfThrown(error)),
     )
+  }
+}
+
+/** Refuses a host that would refuse each message: the next one may offer REQUIRETLS. */
+function requireOffer(connection: SmtpConnection): void {
+  const { mxHost, address, extensions, tls } = connection
+  try {
+    requireTls({ requireTls: true }, { mxHost, address, extensions, secured: tls !== false })
+  } catch (error) {
+    void connection.quit()
+    throw error
   }
 }
 

@@ -144,7 +144,10 @@ function checkSize(size: number | undefined, host: HostFacts): void {
 }
 
 /** Returns the parameter REQUIRETLS, which the host must offer inside TLS (RFC 8689 §2). */
-function requireTls({ requireTls }: SmtpEnvelope, host: HostFacts): string[] {
+export function requireTls(
+  { requireTls }: Pick<SmtpEnvelope, 'requireTls'>,
+  host: Pick<HostFacts, 'mxHost' | 'address' | 'extensions' | 'secured'>,
+): string[] {
   if (!requireTls) return []
   if (host.secured && host.extensions.has('REQUIRETLS')) return ['REQUIRETLS']
   throw new TlsFailureError({
