@@ -11,9 +11,13 @@ import { MtaStsError } from '../errors.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { meets, type Turn } from './smart-host-connect.js'
 import { settledError, settledInfo } from './smart-host-errors.js'
+import { type LoginGuard, policyChanged } from './smart-host-login.js'
 import type { Mail } from './smart-host-types.js'
+import { withChanges } from './with-changes.js'
 
 type Info = object
+
+type Envelope = ReturnType<Mail['message']['getEnvelope']>
 
 type Outcome = { info: Info } | { error: Error } | { barred: true }
 
@@ -45,6 +49,8 @@ export class Shipment {
   #current: Turn | undefined
   #outcome: Promise<Outcome> | undefined
   #barred = false
+  /** The body, once the transport has it */
+  #stream: Readable | undefined
 
   constructor(mail: Mail, hooks: ShipmentHooks) {
     this.#hooks = hooks
@@ -70,6 +76,7 @@ export class Shipment {
   begin(): void {
     this.#barred = false
     this.opened = undefined
+    this.#stream = undefined
     this.#outcome = new Promise((resolve) => {
       this.#hooks.dispatch(this, (error, info) => {
         if (error && this.#barred) resolve({ barred: true })
@@ -109,7 +116,10 @@ export class Shipment {
   #guarded(mail: Mail): Mail {
     const message = withChanges(mail.message, {
       getEnvelope: () => this.#gate(mail.message),
-      createReadStream: () => Readable.from(this.#body(mail.message), { objectMode: false }),
+      createReadStream: () => {
+        this.#stream = Readable.from(this.#body(mail.message), { objectMode: false })
+        return this.#stream
+      },
     })
     const { data } = mail
     if (data === undefined) return withChanges(mail, { message })
@@ -124,27 +134,59 @@ export class Shipment {
   }
 
   /**
-   * Whether the transport may log in on a connection: it has proved what must be proved now. Without a
-   * login, the message comes to the gate, which turns it away.
+   * Returns the guard of the login on a connection: it must have proved what must be proved now.
+   * Without a login, the message comes to the gate, which turns it away.
    */
-  mayLogIn(connection: SmtpConnection | undefined): boolean {
-    return this.#mayPass(connection)
+  loginGuard(connection: () => SmtpConnection | undefined): LoginGuard {
+    const round = this.#outcome
+    return {
+      may: () => this.#mayPass(connection()),
+      onBarred: () => {
+        if (round === this.#outcome) this.#barred = true
+      },
+    }
   }
 
   /**
    * Returns the envelope if the connection has proved what must be proved now. Without recipients,
    * every version of Nodemailer reports EENVELOPE before it sends anything.
    */
-  #gate(message: Mail['message']): ReturnType<Mail['message']['getEnvelope']> {
+  #gate(message: Mail['message']): Envelope {
     const envelope = message.getEnvelope()
     this.recipients = [envelope.to ?? []].flat()
     const connection = this.#hooks.connectionOf(this)
     if (this.#mayPass(connection)) {
       if (connection && connection !== this.opened) this.#current?.context.use(connection)
-      return envelope
+      return this.#watched(envelope, connection)
     }
     this.#barred = true
     return { from: envelope.from, to: [] }
+  }
+
+  /**
+   * Returns a copy of the envelope that ends the transaction when a policy has come since MAIL FROM that
+   * the connection does not meet. Nodemailer reads `dsn` before each RCPT TO, and closes a connection
+   * whose message breaks.
+   */
+  #watched(envelope: Envelope, connection: SmtpConnection | undefined): Envelope {
+    let { dsn } = envelope
+    const stop = () => {
+      if (!this.#stream || this.#mayPass(connection)) return
+      this.#barred = true
+      // At once, and not in the next turn: the command would be on its way
+      this.#stream.emit('error', policyChanged())
+      this.#stream.destroy()
+    }
+    return Object.defineProperty({ ...envelope }, 'dsn', {
+      enumerable: true,
+      get: () => {
+        stop()
+        return dsn
+      },
+      set: (given: unknown) => {
+        dsn = given
+      },
+    })
   }
 
   /**
@@ -155,7 +197,7 @@ export class Shipment {
   async *#body(message: Mail['message']): AsyncGenerator<unknown> {
     if (!this.#mayPass(this.#hooks.connectionOf(this))) {
       this.#barred = true
-      throw new Error('The policy of the smart host has changed')
+      throw policyChanged()
     }
     yield* message.createReadStream()
   }
@@ -166,17 +208,4 @@ export class Shipment {
       turn !== undefined && !turn.context.outdated && meets(connection, turn.candidate.security)
     )
   }
-}
-
-/** Returns an object that is the given one, but for some properties. */
-function withChanges<T extends object>(target: T, changes: Partial<T>): T {
-  return new Proxy(target, {
-    get(_, key) {
-      if (Object.hasOwn(changes, key)) return Reflect.get(changes, key)
-      const found: unknown = Reflect.get(target, key, target)
-      // Called on the object itself, whatever it keeps private
-      return typeof found === 'function' ? found.bind(target) : found
-    },
-    set: (_, key, set) => Reflect.set(target, key, set, target),
-  })
 }

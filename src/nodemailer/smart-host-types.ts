@@ -42,7 +42,7 @@ export interface SmtpOptions extends TransactionLogOptions {
 export interface Mail {
   data?: { signal?: AbortSignal; requireTLSExtensionEnabled?: boolean; auth?: unknown }
   message: {
-    getEnvelope(): { from: string | false; to?: string | string[] }
+    getEnvelope(): { from: string | false; to?: string | string[]; dsn?: unknown }
     getHeader?(name: string): unknown
     createReadStream(): Readable
   }
@@ -56,7 +56,7 @@ export interface SmtpTransport {
   /** `10.6.0[client:10.6.0]` */
   version: string
   options: SmtpOptions
-  mailer?: object
+  mailer?: object | undefined
   getSocket: GetSocket
   /** Only in a single transport: the login, read right before it is used */
   getAuth?(given: unknown): unknown

@@ -24,6 +24,7 @@ import {
   settledError,
   unknownNodemailer,
 } from './smart-host-errors.js'
+import { guardedLogin, type LoginGuard } from './smart-host-login.js'
 import {
   adopt,
   checkVersion,
@@ -115,6 +116,8 @@ class SmartHost {
   readonly #served = new WeakSet<PoolResource>()
   /** The single message for which the plain transport reads its login */
   #loggingIn: Shipment | undefined
+  /** The checks under way */
+  readonly #checks = new Set<Check>()
   #sending = 0
   #closed = false
 
@@ -171,26 +174,41 @@ class SmartHost {
       },
     })
     this.#takeSocketOfMail()
-    const { getAuth } = this.#transport
-    if (typeof getAuth !== 'function') return
-    const login = (given: unknown) =>
-      this.#mayLogIn() ? getAuth.call(this.#transport, given) : false
-    Object.defineProperty(this.#transport, 'getAuth', method(login))
+    this.#guardLogins(this.#transport)
   }
 
-  /** A host can hold its greeting until a policy is known: no password under an old one. */
-  #mayLogIn(): boolean {
+  /** A host can hold a reply until a policy is known: no password under an old one. */
+  #guardLogins(transport: SmtpTransport): void {
+    const { getAuth } = transport
+    if (typeof getAuth !== 'function') return
+    const value = (given: unknown) => {
+      const guard = this.#loginGuard()
+      if (!guard.may()) {
+        guard.onBarred()
+        return false
+      }
+      // Without an argument it is the transport's own
+      return guardedLogin(getAuth.call(transport, given), guard, !given)
+    }
+    Object.defineProperty(transport, 'getAuth', { value, writable: true, configurable: true })
+  }
+
+  /** Returns the guard for the message, or else the checks, that a transport logs in for. */
+  #loginGuard(): LoginGuard {
     const shipment = this.#loggingIn
     this.#loggingIn = undefined
-    return shipment === undefined || shipment.mayLogIn(shipment.opened)
+    if (!shipment) return guardOf([...this.#checks])
+    const { opened } = shipment
+    return shipment.loginGuard(() => opened)
   }
 
-  /** The same for a connection of a pool. */
-  #guardLogin(resource: PoolResource, shipment: Shipment | undefined): void {
+  /** Guards the login on a connection of a pool. */
+  #guardPoolLogin(resource: PoolResource, shipment: Shipment | undefined): void {
     const { auth } = resource
     if (!auth || !shipment) return
-    const may = () => shipment.mayLogIn(openedFor(resource.connection?.options))
-    Object.defineProperty(resource, 'auth', { get: () => (may() ? auth : false) })
+    const guard = shipment.loginGuard(() => openedFor(resource.connection?.options))
+    const guarded = guardedLogin(auth, guard, false)
+    Object.defineProperty(resource, 'auth', { get: () => (guard.may() ? guarded : false) })
   }
 
   #onMailer(mailer: object | undefined): void {
@@ -298,17 +316,8 @@ class SmartHost {
   }
 
   #verify(callback?: (error: Error | null, success?: true) => void): Promise<true> | undefined {
-    const attempt = (turn: Turn) =>
-      new Promise<true>((resolve, reject) => {
-        this.#asking = { turn: Promise.resolve(turn) }
-        try {
-          this.#plain.verify((error) => (error ? reject(settledError(error)) : resolve(true)))
-        } finally {
-          this.#asking = undefined
-        }
-      })
     const verified = this.#sts.sts
-      .deliver(this.#host, (candidate, context) => attempt({ candidate, context }), {
+      .deliver(this.#host, (candidate, context) => this.#check({ candidate, context }), {
         route: 'smart-host',
       })
       .catch((error) => {
@@ -317,6 +326,49 @@ class SmartHost {
     if (!callback) return verified
     settle(verified, callback)
     return undefined
+  }
+
+  /** One attempt of a check. Under a policy that came meanwhile, the delivery plans anew. */
+  async #check(turn: Turn): Promise<true> {
+    const check = new Check(turn)
+    this.#checks.add(check)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#asking = check
+        try {
+          this.#verifyPlainly((error) => (error ? reject(settledError(error)) : resolve()))
+        } finally {
+          this.#asking = undefined
+        }
+      })
+    } catch (error) {
+      if (check.isBarred) turn.context.assertCurrent()
+      throw error
+    } finally {
+      this.#checks.delete(check)
+    }
+    if (!check.meetsPolicy) turn.context.assertCurrent()
+    // It was kept back for another check, which is planned anew
+    return check.isBarred ? this.#check(turn) : true
+  }
+
+  /** A pool reads its login before it connects: its check is made by a single transport. */
+  #verifyPlainly(callback: (error: Error | null) => void): void {
+    if (!this.#isPool) {
+      this.#plain.verify(callback)
+      return
+    }
+    const { transport: single } = smtpTransportOf({
+      ...this.#transport.options,
+      component: 'smtp-pool',
+      pool: false,
+      url: undefined,
+    })
+    single.on('error', () => {})
+    single.mailer = this.#mailer
+    single.getSocket = this.#transport.getSocket
+    this.#guardLogins(single)
+    single.verify(callback)
   }
 
   #close(options?: { force?: boolean }): unknown {
@@ -352,7 +404,7 @@ class SmartHost {
       given.connection.destroy()
       turn.context.assertCurrent()
     }
-    if (asking instanceof Shipment) asking.opened = openedFor(given)
+    asking.opened = openedFor(given)
     return given
   }
 
@@ -367,7 +419,7 @@ class SmartHost {
       if (!queueEntry || resource.connection || this.#served.has(resource)) continue
       this.#served.add(resource)
       const shipment = this.#shipments.get(Object(queueEntry.mail))
-      this.#guardLogin(resource, shipment)
+      this.#guardPoolLogin(resource, shipment)
       return shipment
     }
     return undefined
@@ -394,4 +446,33 @@ class SmartHost {
   }
 }
 
-type Asking = Shipment | { turn: Promise<Turn> }
+/** One attempt of `verify()`. */
+class Check {
+  readonly turn: Promise<Turn>
+  opened: SmtpConnection | undefined
+  /** Whether its login was kept back */
+  isBarred = false
+  readonly #turn: Turn
+
+  constructor(turn: Turn) {
+    this.#turn = turn
+    this.turn = Promise.resolve(turn)
+  }
+
+  get meetsPolicy(): boolean {
+    const { context, candidate } = this.#turn
+    return !context.outdated && meets(this.opened, candidate.security)
+  }
+}
+
+/** A transport does not say for which of several checks it logs in: all of them must meet the policy. */
+function guardOf(checks: readonly Check[]): LoginGuard {
+  return {
+    may: () => checks.every(({ meetsPolicy }) => meetsPolicy),
+    onBarred: () => {
+      for (const check of checks) check.isBarred = true
+    },
+  }
+}
+
+type Asking = Shipment | Check

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Answer, DecodedPacket, Packet, Question } from 'dns-packet'
 import type { DnsQuery } from './log.js'
+import { closeServer, OpenSockets } from './open-sockets.js'
 import type { DnsPacket } from './optional-packages.js'
 import type { Zone, ZoneAnswer, ZoneRecord } from './zone.js'
 
@@ -29,7 +30,7 @@ export class DnsServer {
   readonly #setup: DnsServerSetup
   readonly #udp: UdpSocket
   readonly #tcp: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #sockets = new OpenSockets()
 
   private constructor(setup: DnsServerSetup, udp: UdpSocket, tcp: Server) {
     this.#setup = setup
@@ -49,11 +50,9 @@ export class DnsServer {
   }
 
   async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
-    const closed = Promise.all([once(this.#udp, 'close'), once(this.#tcp, 'close')])
+    const closed = once(this.#udp, 'close')
     this.#udp.close()
-    this.#tcp.close()
-    await closed
+    await Promise.all([closed, closeServer(this.#tcp, this.#sockets)])
   }
 
   #onDatagram(message: Buffer, peer: RemoteInfo): void {
@@ -75,7 +74,6 @@ export class DnsServer {
   #onConnection(socket: Socket): void {
     socket.unref()
     this.#sockets.add(socket)
-    socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => undefined)
     let held = Buffer.alloc(0)
     socket.on('data', (chunk: Buffer) => {

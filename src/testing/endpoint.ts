@@ -41,8 +41,8 @@ export interface Surroundings {
   zone: Zone
   loopback: Loopback
   register: Register
-  /** Ports that are open */
-  ports: Set<Port>
+  /** Ports that are open, or being opened */
+  ports: Set<Promise<Port>>
   /** 0 to 1, by the seed of the world */
   random: () => number
   /** Description of the events */
@@ -192,7 +192,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     const { loopback, random } = this.surroundings
     return (socket) => {
       link.standing.meet()
-      shaped(socket, loopback.dial(served), { options: link.options, random })
+      shaped(socket, loopback.dialOwn(served), { options: link.options, random })
     }
   }
 

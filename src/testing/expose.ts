@@ -12,6 +12,7 @@ import { createServer, connect as netConnect, type Server, type Socket } from 'n
 import { networkInterfaces } from 'node:os'
 import { promisify } from 'node:util'
 import type { ExposedWorld, WorldTarget } from './api.js'
+import { closeServer, OpenSockets } from './open-sockets.js'
 
 /** The parts of a world that the ports lead to. */
 export interface ExposeSetup {
@@ -45,17 +46,19 @@ const QUERY_TIMEOUT = 10_000
 export async function exposeWorld(setup: ExposeSetup): Promise<ExposedWorld> {
   await makeAddressesLocal()
   const opened: Array<() => Promise<void>> = []
+  let closing: Promise<unknown> | undefined
   const close = async () => {
-    await Promise.all(opened.splice(0).map((end) => end()))
+    closing ??= Promise.all(opened.map((end) => end()))
+    await closing
   }
   try {
     for (const { port, purpose } of PORTS) {
       const far = (near: Socket) =>
         setup.connect({ purpose, host: '', address: plainAddress(near.localAddress), port })
-      opened.push(await bridge(port, undefined, far))
+      opened.push((await bridge({ port }, far)).close)
     }
     const dns = () => netConnect({ host: LOOPBACK, port: setup.dnsPort })
-    opened.push(await bridge(DNS_PORT, LOOPBACK, dns))
+    opened.push((await bridge({ port: DNS_PORT, host: LOOPBACK }, dns)).close)
     opened.push(await relayDatagrams(setup.dnsPort))
   } catch (error) {
     await close()
@@ -65,25 +68,21 @@ export async function exposeWorld(setup: ExposeSetup): Promise<ExposedWorld> {
 }
 
 /** Listens on a port and joins each connection to the socket that `open` returns. */
-async function bridge(
-  port: number,
-  host: string | undefined,
+export async function bridge(
+  place: { port: number; host?: string },
   open: (near: Socket) => Socket,
-): Promise<() => Promise<void>> {
-  const sockets = new Set<Socket>()
+): Promise<{ server: Server; close: () => Promise<void> }> {
+  const sockets = new OpenSockets()
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (near) => {
+    const far = open(near)
     sockets.add(near)
-    near.once('close', () => sockets.delete(near))
-    join(near, open(near))
+    // One that was paused for a slow reader would never see its end
+    sockets.add(far)
+    join(near, far)
   })
-  server.listen({ port, host })
+  server.listen(place)
   await listening(server)
-  return async () => {
-    const closed = once(server, 'close')
-    server.close()
-    for (const socket of sockets) socket.destroy()
-    await closed
-  }
+  return { server, close: () => closeServer(server, sockets) }
 }
 
 /** Joins two sockets: the end of one ends the other, an error of one resets the other. */

@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline'
 import type { WorldTarget } from './api.js'
 import type { WorldClock } from './clock.js'
 import type { Accept } from './loopback.js'
+import { closeServer, OpenSockets } from './open-sockets.js'
 
 /** The contents of `MTA_STS_WORLD`. */
 export interface Invitation {
@@ -50,7 +51,7 @@ export class Gate {
   readonly #setup: GateSetup
   readonly #control: Server
   readonly #data: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #sockets = new OpenSockets()
   /** By the client's port: sockets that arrived, and claims that came first */
   readonly #arrived = new Map<number, Socket>()
   readonly #claimed = new Map<number, Accept>()
@@ -79,17 +80,14 @@ export class Gate {
   }
 
   async close(): Promise<void> {
-    const closed = [this.#control, this.#data].map((server) => once(server, 'close'))
-    for (const server of [this.#control, this.#data]) server.close()
-    for (const socket of this.#sockets) socket.destroy()
-    await Promise.all(closed)
+    const servers = [this.#control, this.#data]
+    await Promise.all(servers.map((server) => closeServer(server, this.#sockets)))
   }
 
   #kept(socket: Socket): Socket {
     socket.unref()
     socket.on('error', () => undefined)
     this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
     return socket
   }
 

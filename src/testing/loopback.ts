@@ -16,6 +16,7 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
+import { closeServer, OpenSockets } from './open-sockets.js'
 
 /** Takes over a connection that has arrived. */
 export type Accept = (socket: Socket) => void
@@ -28,7 +29,9 @@ export class Loopback {
   readonly #arrived = new Map<number, Socket>()
   /** Clients that are not connected yet */
   readonly #dialling = new Set<Socket>()
-  readonly #sockets = new Set<Socket>()
+  readonly #sockets = new OpenSockets()
+  /** The near ends of connections that the world itself has dialled */
+  readonly #own = new OpenSockets()
 
   private constructor(server: Server) {
     this.#server = server
@@ -53,6 +56,13 @@ export class Loopback {
       this.#settle(socket)
     })
     socket.once('close', () => this.#settle(socket))
+    return socket
+  }
+
+  /** Opens a connection of the world itself, whose near end `close()` destroys too. */
+  dialOwn(accept: Accept): Socket {
+    const socket = this.dial(accept)
+    this.#own.add(socket)
     return socket
   }
 
@@ -82,7 +92,6 @@ export class Loopback {
     socket.on('error', () => undefined)
     socket.unref()
     this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
     const port = socket.remotePort ?? 0
     const accept = this.#dialled.get(port)
     this.#dialled.delete(port)
@@ -93,10 +102,7 @@ export class Loopback {
 
   /** Ends the connections of the hosts; senders close their own ends. */
   async close(): Promise<void> {
-    const closed = once(this.#server, 'close')
-    this.#server.close()
-    for (const socket of this.#sockets) socket.destroy()
-    await closed
+    await Promise.all([closeServer(this.#server, this.#sockets), this.#own.close()])
   }
 }
 

@@ -192,22 +192,23 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
   async listen(...given: unknown[]): Promise<ListeningPort> {
     checkNoArguments('listen()', given)
     this.surroundings.assertOpen('listen()')
-    const { ports, log, clock } = this.surroundings
-    this.#listening ??= Port.open({
-      host: this,
-      port: this.#port,
-      options: this.options,
-      log,
-      clock,
-      onClose: (port) => {
-        ports.delete(port)
-        this.#listening = undefined
-      },
-    }).then((port) => {
-      ports.add(port)
-      return port
-    })
+    this.#listening ??= this.#openPort()
     return this.#listening
+  }
+
+  /** Opens a port that the world closes, also when it is closed before the port is open. */
+  #openPort(): Promise<Port> {
+    const { ports, log, clock } = this.surroundings
+    const forget = () => {
+      ports.delete(opening)
+      this.#listening = undefined
+    }
+    const { options } = this
+    const setup = { host: this, port: this.#port, options, log, clock, onClose: forget }
+    const opening: Promise<Port> = Port.open(setup)
+    ports.add(opening)
+    opening.catch(forget)
+    return opening
   }
 
   override reset(...given: unknown[]): void {

@@ -9,6 +9,7 @@ import type { WorldClock } from './clock.js'
 import type { Reachable } from './endpoint.js'
 import type { ListeningPort, SmartHostOptions } from './host-api.js'
 import type { WorldLog } from './log.js'
+import { closeServer, OpenSockets } from './open-sockets.js'
 
 export interface PortSetup {
   host: Reachable
@@ -17,7 +18,7 @@ export interface PortSetup {
   options: SmartHostOptions
   log: WorldLog
   clock: WorldClock
-  onClose: (port: Port) => void
+  onClose: () => void
 }
 
 /** A port that is open. */
@@ -27,7 +28,8 @@ export class Port implements ListeningPort {
   readonly url: string
   readonly #setup: PortSetup
   readonly #server: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #sockets = new OpenSockets()
+  #closing: Promise<void> | undefined
 
   private constructor(setup: PortSetup, server: Server) {
     this.#setup = setup
@@ -45,13 +47,9 @@ export class Port implements ListeningPort {
     return new Port(setup, server)
   }
 
-  async close(): Promise<void> {
-    if (!this.#server.listening) return
-    const closed = once(this.#server, 'close')
-    this.#server.close()
-    for (const socket of this.#sockets) socket.destroy()
-    await closed
-    this.#setup.onClose(this)
+  close(): Promise<void> {
+    this.#closing ??= closeServer(this.#server, this.#sockets).then(() => this.#setup.onClose())
+    return this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -62,7 +60,6 @@ export class Port implements ListeningPort {
     socket.unref()
     socket.on('error', () => undefined)
     this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
     const { host, port, log, clock } = this.#setup
     const { name, ipv4: address } = host
     const accept = host.reception({ address, port, real: true })

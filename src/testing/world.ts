@@ -66,7 +66,8 @@ export class World implements MailWorld {
   readonly #postman: Postman
   readonly #resolver: dns.Resolver
   readonly #rootFile = new RootFile()
-  readonly #exposed = new Set<ExposedWorld>()
+  /** Also what is being exposed */
+  readonly #exposed = new Set<Promise<ExposedWorld>>()
   #gate: Promise<Gate> | undefined
   #closed: Promise<void> | undefined
 
@@ -142,6 +143,7 @@ export class World implements MailWorld {
       dial: (target) => this.#network.dial(target),
     })
     const [port, gate] = await Promise.all([submission.listen(), this.#gate])
+    this.assertOpen('env()')
     const rootFile = this.#rootFile.path(this.ca)
     const { name } = this.options()
     const { ahead } = this.clock
@@ -244,8 +246,10 @@ export class World implements MailWorld {
     this.assertOpen('expose()')
     checkNoArguments('expose()', given)
     const { connect } = this.options()
-    const exposed = await exposeWorld({ connect, dnsPort: this.dns.port })
-    this.#exposed.add(exposed)
+    const exposing = exposeWorld({ connect, dnsPort: this.dns.port })
+    this.#exposed.add(exposing)
+    const exposed = await exposing
+    this.assertOpen('expose()')
     return exposed
   }
 
@@ -269,16 +273,19 @@ export class World implements MailWorld {
   async #close(): Promise<void> {
     const { ports } = this.#parts.surroundings
     this.#resolver.cancel()
-    await Promise.all([...this.#exposed].map((exposed) => exposed.close()))
+    await Promise.all([...this.#exposed].map(closeWhenOpen))
     await Promise.all([
       this.#postman.close(),
       this.#network.close(),
       this.#parts.dnsServer.close(),
-      ...[...ports].map((port) => port.close()),
-      this.#gate?.then((gate) => gate.close()),
+      ...[...ports].map(closeWhenOpen),
+      ...(this.#gate ? [closeWhenOpen(this.#gate)] : []),
     ])
     this.#population.close()
     this.#rootFile.remove()
+    // Sockets and servers are closed at the end of a turn
+    await timers.turn()
+    await timers.turn()
     if (this.#parts.options.strict) this.#check()
   }
 
@@ -299,6 +306,12 @@ export class World implements MailWorld {
     }
     return existing ?? this.smartHost(name, { relays: true })
   }
+}
+
+/** Closes a part of the world; one that could not be opened needs no closing. */
+async function closeWhenOpen(opening: Promise<{ close(): Promise<void> }>): Promise<void> {
+  const part = await opening.catch(() => undefined)
+  await part?.close()
 }
 
 const WORLD = {

@@ -1,4 +1,4 @@
-/** withMtaSts: a policy that becomes known before the login. */
+/** withMtaSts: a policy that becomes known before or during the login, or between MAIL and RCPT. */
 import { once } from 'node:events'
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net'
 import nodemailer, { type SMTPTransportOptions } from 'nodemailer'
@@ -9,15 +9,24 @@ import { errorOf, messageTo } from '../e2e/support.js'
 
 const HOST = 'smtp.host.example'
 const AUTH = { user: 'me', pass: 'secret' }
+const OAUTH2 = { type: 'OAuth2' as const, user: 'me', accessToken: 'sesame' }
 const BODY = `version: STSv1\nmode: enforce\nmx: ${HOST}\nmax_age: 86400\n`
 
-/** A host without STARTTLS that wants a login; before its first reply to EHLO it calls `before`. */
-async function holding(before: () => Promise<void>) {
+interface Holding {
+  /** The command before whose first reply `before` is called; `user` is the line after AUTH LOGIN */
+  at?: string
+  method?: string
+  before?: () => Promise<void>
+}
+
+/** A host without STARTTLS that wants a login. */
+async function holding({ at = 'nothing', method = 'PLAIN', before = async () => {} }: Holding) {
   const heard: string[] = []
+  const lines: string[] = []
   let held = false
   const server = createServer((socket) => {
-    const say = async (at: string, text: string) => {
-      if (at === 'EHLO' && !held) {
+    const say = async (place: string, text: string) => {
+      if (place === at && !held) {
         held = true
         await before()
       }
@@ -25,16 +34,32 @@ async function holding(before: () => Promise<void>) {
     }
     socket.on('error', () => {})
     void say('greeting', '220 here\r\n')
+    /** What the next line is, where it is no command */
+    let next: string | undefined
+    const replyTo = (word: string): string => {
+      if (word === 'AUTH' && /LOGIN|CRAM/.test(method)) {
+        next = method === 'LOGIN' ? 'user' : 'pass'
+        return '334 PGFAYj4=\r\n'
+      }
+      if (word === 'user') {
+        next = 'pass'
+        return '334 UGFzc3dvcmQ6\r\n'
+      }
+      const replies: Record<string, string> = {
+        EHLO: `250-here\r\n250 AUTH ${method}\r\n`,
+        AUTH: '235 Welcome\r\n',
+        pass: '235 Welcome\r\n',
+        DATA: '354 Go ahead\r\n',
+      }
+      return replies[word] ?? '250 Fine\r\n'
+    }
     socket.on('data', (chunk) => {
-      for (const line of chunk.toString().trim().split('\r\n')) {
-        const [word = ''] = line.split(' ')
+      for (const line of chunk.toString().replace(/\r\n$/, '').split('\r\n')) {
+        lines.push(line)
+        const word = next ?? line.split(' ')[0] ?? ''
+        next = undefined
         heard.push(word)
-        const replies: Record<string, string> = {
-          EHLO: '250-here\r\n250 AUTH PLAIN\r\n',
-          AUTH: '235 Welcome\r\n',
-          DATA: '354 Go ahead\r\n',
-        }
-        void say(word, replies[word] ?? '250 Fine\r\n')
+        void say(word, replyTo(word))
       }
     })
   })
@@ -42,7 +67,7 @@ async function holding(before: () => Promise<void>) {
   await once(server, 'listening')
   onTestFinished(() => void server.close())
   const { port } = server.address() as AddressInfo
-  return { heard, connect: () => connectTcp(port, '127.0.0.1') }
+  return { heard, lines, connect: () => connectTcp(port, '127.0.0.1') }
 }
 
 /** An MtaSts that knows no policy before `learn()`, and then one of mode enforce. */
@@ -69,30 +94,42 @@ function learning(connect: () => ReturnType<typeof connectTcp>) {
   return { sts, learn, resolver }
 }
 
+/** A host that holds one reply until a policy is known, and a transporter that talks to it. */
+async function setting(options: object, where: Holding = {}) {
+  let learn = async () => {}
+  const host = await holding({ before: () => learn(), ...where })
+  const { sts, resolver, ...rest } = learning(host.connect)
+  learn = rest.learn
+  const smartHost = { host: HOST, port: 587, ...options } as SMTPTransportOptions
+  const transport = withMtaSts(smartHost, { sts, connect: host.connect, resolver })
+  const transporter = nodemailer.createTransport(transport)
+  onTestFinished(async () => {
+    transporter.close()
+    await sts.close()
+  })
+  return { ...host, transporter, learn }
+}
+
+const POOL = { pool: true, maxConnections: 1 }
+const KINDS = [
+  { title: 'single', kind: {} },
+  { title: 'pool', kind: POOL },
+]
 const TRANSPORTS = [
   { title: 'single', options: { auth: AUTH }, message: {} },
   { title: 'single, login of the message', options: {}, message: { auth: AUTH } },
-  { title: 'pool', options: { auth: AUTH, pool: true, maxConnections: 1 }, message: {} },
+  { title: 'pool', options: { auth: AUTH, ...POOL }, message: {} },
 ]
+const REFUSED = { code: 'EMTASTS', permanent: false }
 
 test.each(TRANSPORTS)(
   '[STS-51] [STS-48] $title: a policy of mode enforce that becomes known before the reply to EHLO stops the login',
   async ({ options, message }) => {
-    let learn = async () => {}
-    const { heard, connect } = await holding(() => learn())
-    const { sts, resolver, ...rest } = learning(connect)
-    learn = rest.learn
-    const smartHost = { host: HOST, port: 587, ...options } as SMTPTransportOptions
-    const transport = withMtaSts(smartHost, { sts, connect, resolver })
-    const transporter = nodemailer.createTransport(transport)
-    onTestFinished(async () => {
-      transporter.close()
-      await sts.close()
-    })
+    const { heard, transporter } = await setting(options, { at: 'EHLO' })
 
     const error = await errorOf(transporter.sendMail({ ...messageTo('you.example'), ...message }))
 
-    expect(error).toMatchObject({ code: 'EMTASTS', permanent: false })
+    expect(error).toMatchObject(REFUSED)
     expect(heard).toContain('EHLO')
     expect(heard).not.toContain('AUTH')
     expect(heard).not.toContain('MAIL')
@@ -100,16 +137,132 @@ test.each(TRANSPORTS)(
 )
 
 test.each(TRANSPORTS)('$title: logs in without a policy', async ({ options, message }) => {
-  const { heard, connect } = await holding(async () => {})
-  const { sts, resolver } = learning(connect)
-  const smartHost = { host: HOST, port: 587, ...options } as SMTPTransportOptions
-  const transporter = nodemailer.createTransport(withMtaSts(smartHost, { sts, connect, resolver }))
-  onTestFinished(async () => {
-    transporter.close()
-    await sts.close()
-  })
+  const { heard, transporter } = await setting(options)
 
   await transporter.sendMail({ ...messageTo('you.example'), ...message })
 
   expect(heard.slice(0, 3)).toEqual(['EHLO', 'AUTH', 'MAIL'])
 })
+
+/** What a login sends, in base64 or in hexadecimal digits. */
+const SECRETS = ['me', 'secret'].map((text) => Buffer.from(text).toString('base64'))
+
+const STEPS = [
+  { method: 'LOGIN', at: 'AUTH', secrets: SECRETS },
+  { method: 'LOGIN', at: 'user', secrets: SECRETS.slice(1) },
+  { method: 'CRAM-MD5', at: 'AUTH', secrets: [Buffer.from('me ').toString('base64')] },
+]
+const STEPS_OF_TRANSPORTS = TRANSPORTS.flatMap((one) => STEPS.map((step) => ({ ...one, ...step })))
+
+test.each(STEPS_OF_TRANSPORTS)(
+  '[STS-51] [STS-48] $title: a policy that becomes known before the reply to $at ends a login by $method',
+  async ({ options, message, method, at, secrets }) => {
+    const { lines, transporter } = await setting(options, { at, method })
+
+    const error = await errorOf(transporter.sendMail({ ...messageTo('you.example'), ...message }))
+
+    expect(error).toMatchObject(REFUSED)
+    expect(lines).toContain(`AUTH ${method}`)
+    for (const secret of secrets)
+      expect(lines.filter((line) => line.startsWith(secret))).toEqual([])
+    expect(lines.join('\n')).not.toContain('MAIL')
+  },
+)
+
+test.each(STEPS_OF_TRANSPORTS)(
+  '$title: a login by $method succeeds without a policy',
+  async ({ options, message, method, secrets }) => {
+    const { lines, transporter } = await setting(options, { method })
+
+    await transporter.sendMail({ ...messageTo('you.example'), ...message })
+
+    for (const secret of secrets) expect(lines.join('\n')).toContain(secret)
+  },
+)
+
+test.each(KINDS)(
+  '[STS-51] [STS-48] $title: a policy that becomes known while an OAuth2 token is fetched keeps the token back',
+  async ({ kind }) => {
+    const { heard, transporter, learn } = await setting(
+      { auth: { ...OAUTH2, accessToken: undefined }, ...kind },
+      { method: 'XOAUTH2' },
+    )
+    transporter.set('oauth2_provision_cb', (_user, _renew, done) => {
+      learn().then(() => done(null, 'sesame'), done)
+    })
+
+    const error = await errorOf(transporter.sendMail(messageTo('you.example')))
+
+    expect(error).toMatchObject(REFUSED)
+    expect(heard).toContain('EHLO')
+    expect(heard).not.toContain('AUTH')
+    expect(heard).not.toContain('MAIL')
+  },
+)
+
+test.each(KINDS)('$title: sends its OAuth2 token without a policy', async ({ kind }) => {
+  const { lines, transporter } = await setting({ auth: OAUTH2, ...kind }, { method: 'XOAUTH2' })
+
+  await transporter.sendMail(messageTo('you.example'))
+  await transporter.verify()
+
+  const [token = ''] = lines.filter((line) => line.startsWith('AUTH XOAUTH2 '))
+  expect(Buffer.from(token.slice(13), 'base64').toString()).toContain('Bearer sesame')
+})
+
+test.each(
+  KINDS.flatMap((one) => [
+    { ...one, at: 'MAIL' },
+    { ...one, at: 'RCPT' },
+  ]),
+)(
+  '[STS-51] [STS-48] $title: a policy that becomes known before the reply to $at stops the recipients that follow',
+  async ({ kind, at }) => {
+    const { heard, transporter } = await setting({ auth: AUTH, ...kind }, { at })
+    const to = ['one@you.example', 'two@you.example']
+
+    const error = await errorOf(transporter.sendMail({ ...messageTo('you.example'), to }))
+
+    expect(error).toMatchObject(REFUSED)
+    expect(heard).toContain('MAIL')
+    expect(heard.filter((word) => word === 'RCPT')).toHaveLength(at === 'MAIL' ? 0 : 1)
+    expect(heard).not.toContain('DATA')
+  },
+)
+
+const CHECKS = [
+  { method: 'PLAIN', at: 'greeting', heardThen: ['EHLO'] },
+  { method: 'PLAIN', at: 'EHLO', heardThen: ['EHLO'] },
+  { method: 'LOGIN', at: 'AUTH', heardThen: ['EHLO', 'AUTH'] },
+]
+
+test.each(KINDS.flatMap((one) => CHECKS.map((check) => ({ ...one, ...check }))))(
+  '[STS-51] [STS-48] $title: verify() sends no login after a policy became known before the reply to $at',
+  async ({ kind, method, at, heardThen }) => {
+    const { heard, lines, transporter } = await setting({ auth: AUTH, ...kind }, { method, at })
+
+    const error = await errorOf(transporter.verify())
+
+    expect(error).toMatchObject(REFUSED)
+    expect(heard.slice(0, heardThen.length)).toEqual(heardThen)
+    for (const secret of SECRETS) expect(lines).not.toContain(secret)
+    expect(lines.join('\n')).not.toContain('AUTH PLAIN')
+  },
+)
+
+test.each(KINDS)('$title: verify() logs in without a policy', async ({ kind }) => {
+  const { heard, transporter } = await setting({ auth: AUTH, ...kind })
+
+  expect(await transporter.verify()).toBe(true)
+
+  expect(heard.slice(0, 2)).toEqual(['EHLO', 'AUTH'])
+})
+
+test.each(KINDS)(
+  '$title: verify() without a login follows a policy that came late',
+  async ({ kind }) => {
+    const { transporter } = await setting(kind, { at: 'EHLO' })
+
+    expect(await errorOf(transporter.verify())).toMatchObject(REFUSED)
+  },
+)
