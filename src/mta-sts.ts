@@ -33,7 +33,7 @@ import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
 import { BrokenTls } from './smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
-import { requireTls } from './smtp/envelope.js'
+import { notOffered } from './smtp/envelope.js'
 import { checkOpenOptions } from './smtp/hello.js'
 import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
@@ -225,8 +225,10 @@ export class MtaSts implements AsyncDisposable {
     checkOpenOptions(open)
     const attempt: Attempt<SmtpConnection> = async (_, context) => {
       const connection = await context.open(open)
-      if (demand === 'require') requireOffer(connection)
-      return connection
+      if (demand !== 'require' || connection.extensions.has('REQUIRETLS')) return connection
+      // The next host may offer it
+      void connection.quit()
+      throw notOffered(connection)
     }
     return this.deliver(domain, attempt, { demand, route, onEnd, signal: open.signal })
   }
@@ -365,17 +367,6 @@ export class MtaSts implements AsyncDisposable {
       operation,
       escapeRemoteText(textOfThrown(error)),
     )
-  }
-}
-
-/** Refuses a host that would refuse each message: the next one may offer REQUIRETLS. */
-function requireOffer(connection: SmtpConnection): void {
-  const { mxHost, address, extensions, tls } = connection
-  try {
-    requireTls({ requireTls: true }, { mxHost, address, extensions, secured: tls !== false })
-  } catch (error) {
-    void connection.quit()
-    throw error
   }
 }
 
