@@ -33,6 +33,7 @@ import { formatPolicy, type Policy } from './policy/policy-file.js'
 import { Refresher, type RefreshSummary } from './policy/renewal.js'
 import { BrokenTls } from './smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
+import { notOffered } from './smtp/envelope.js'
 import { checkOpenOptions } from './smtp/hello.js'
 import { escapeRemoteText, textOfThrown } from './text.js'
 import { describeFailure, type TlsFailure } from './tls/failures.js'
@@ -187,6 +188,7 @@ export class MtaSts implements AsyncDisposable {
       isCurrent: (plan: DeliveryPlan) => this.#isCurrent(record.destination, plan),
       open: opener.open,
       reuse: opener.reuse,
+      requireTls: demand === 'require',
       signal,
     }
     try {
@@ -221,7 +223,13 @@ export class MtaSts implements AsyncDisposable {
   async open(domain: string, options: OpenOptions & DeliverOptions = {}): Promise<SmtpConnection> {
     const { demand, route, onEnd, ...open } = options
     checkOpenOptions(open)
-    const attempt: Attempt<SmtpConnection> = (_, context) => context.open(open)
+    const attempt: Attempt<SmtpConnection> = async (_, context) => {
+      const connection = await context.open(open)
+      if (demand !== 'require' || connection.extensions.has('REQUIRETLS')) return connection
+      // The next host may offer it
+      void connection.quit()
+      throw notOffered(connection)
+    }
     return this.deliver(domain, attempt, { demand, route, onEnd, signal: open.signal })
   }
 

@@ -93,6 +93,8 @@ export interface DeliverySteps {
    * Throws unless the connection has proved what the candidate must
    */
   reuse(connection: SmtpConnection, candidate: Candidate): void
+  /** Each message goes with REQUIRETLS (RFC 8689 §2) */
+  requireTls?: boolean
   /** Ends the delivery between two steps */
   signal?: AbortSignal | undefined
 }
@@ -230,7 +232,7 @@ class CandidateLoop<T> implements DeliveryContext {
 
   /** The policy may change during each wait of a message that is sent on the connection. */
   #take(connection: SmtpConnection): SmtpConnection {
-    connection.checkBy(() => this.assertCurrent())
+    connection.checkBy(() => this.assertCurrent(), this.#steps.requireTls)
     this.#record.connected(connection)
     return connection
   }

@@ -96,7 +96,7 @@ export interface SmtpEnvelope {
         orcpt?: string | undefined
       }
     | undefined
-  /** RFC 8689 §2: MAIL includes REQUIRETLS; the host must offer it */
+  /** RFC 8689 §2: MAIL includes REQUIRETLS, as under the demand `require`; the host must offer it */
   requireTls?: boolean | undefined
 }
 
@@ -172,8 +172,8 @@ export interface SmtpConnection {
    * goes on inside TLS. This object must not be used afterwards.
    */
   handOver(): Socket
-  /** Sets the default of {@link SendOptions.check}. */
-  checkBy(check: () => void): void
+  /** Sets the default of {@link SendOptions.check}, and whether every message has REQUIRETLS. */
+  checkBy(check: () => void, requireTls?: boolean): void
   /** Calls back once when the connection has ended or this side starts to end it. */
   onClose(listener: () => void): void
   /** Keeps the process alive again after {@link unref}. */

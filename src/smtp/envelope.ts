@@ -147,12 +147,13 @@ function checkSize(size: number | undefined, host: HostFacts): void {
 function requireTls({ requireTls }: SmtpEnvelope, host: HostFacts): string[] {
   if (!requireTls) return []
   if (host.secured && host.extensions.has('REQUIRETLS')) return ['REQUIRETLS']
-  throw new TlsFailureError({
-    resultType: 'validation-failure',
-    reason: 'requiretls-not-offered',
-    mxHost: host.mxHost,
-    address: host.address,
-  })
+  throw notOffered(host)
+}
+
+/** Returns the error for a host that does not offer REQUIRETLS. */
+export function notOffered({ mxHost, address }: Pick<HostFacts, 'mxHost' | 'address'>) {
+  const reason = 'requiretls-not-offered'
+  return new TlsFailureError({ resultType: 'validation-failure', reason, mxHost, address })
 }
 
 const NOTIFY_WORDS: ReadonlySet<string> = new Set(['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'])

@@ -42,6 +42,7 @@ export class SmtpSession implements SmtpConnection {
   readonly #dialogue: SmtpDialogue
   readonly #host: TransactionHost
   #check: (() => void) | undefined
+  #requireTls = false
   #busy = false
   /** The last transaction is still open: RSET must precede the next MAIL */
   #mustReset = false
@@ -84,7 +85,9 @@ export class SmtpSession implements SmtpConnection {
     let release: (() => void) | undefined
     let transaction: Transaction | undefined
     try {
-      transaction = new Transaction(dialogue, this.#host, envelope, sizeOf(envelope, message))
+      const size = sizeOf(envelope, message)
+      const asked = this.#requireTls ? { ...envelope, requireTls: true } : envelope
+      transaction = new Transaction(dialogue, this.#host, asked, size)
       unwatch = watchStream(message, dialogue)
       release = onAbort(signal, () => dialogue.fail(() => abortedError(signal)))
       if (this.#mustReset) await this.#reset()
@@ -109,8 +112,9 @@ export class SmtpSession implements SmtpConnection {
     return socket
   }
 
-  checkBy(check: () => void): void {
+  checkBy(check: () => void, requireTls = false): void {
     this.#check = check
+    this.#requireTls = requireTls
   }
 
   onClose(listener: () => void): void {

@@ -157,3 +157,62 @@ describe('TLS-Required: No', () => {
     expect(domain.inbox).toHaveLength(1)
   })
 })
+
+describe('REQUIRETLS of an own sender', () => {
+  const required = { demand: 'require' } as const
+  const message = 'Subject: Hello\r\n\r\nHello!\r\n'
+
+  /** A domain whose first MX host does not offer REQUIRETLS. */
+  function secondOffers(): MailDomain {
+    const name = stage.unusedName()
+    stage.world.mx(`mx2.${name}`, { requireTls: true })
+    return stage.world.domain(name, { mode: 'enforce', mx: ['mx1', 'mx2'] })
+  }
+
+  function envelope(domain: MailDomain) {
+    return { from: 'me@sender.example', to: [`you@${domain.name}`] }
+  }
+
+  function expectSentToSecond(domain: MailDomain): void {
+    expectNoLeak(domain.mx('mx1'))
+    const lines = only(domain.mx('mx2').connections).lines.map(({ text }) => text)
+    expect(lines.find((line) => line.startsWith('MAIL FROM'))).toMatch(/ REQUIRETLS\b/)
+  }
+
+  it('is sent with each message of a delivery that demands it, whatever the envelope says [RTLS-1]', async () => {
+    const domain = secondOffers()
+    await stage.sts().deliver(
+      domain.name,
+      async (_, context) => {
+        const connection = await context.open()
+        await connection.send(envelope(domain), message)
+        await connection.quit()
+      },
+      required,
+    )
+    expectSentToSecond(domain)
+  })
+
+  it('is sent on a connection of open() that was demanded with it, to a host that offers it [RTLS-1]', async () => {
+    const domain = secondOffers()
+    const connection = await stage.sts().open(domain.name, required)
+    await connection.send(envelope(domain), message)
+    await connection.quit()
+    expectSentToSecond(domain)
+  })
+
+  it('is not sent with the next message on the same connection that does not demand it [RTLS-1]', async () => {
+    const domain = offering('enforce')
+    const sts = stage.sts()
+    const connection = await sts.open(domain.name, required)
+    await connection.send(envelope(domain), message)
+    await sts.deliver(domain.name, async (_, context) => {
+      context.use(connection)
+      await connection.send(envelope(domain), message)
+    })
+    await connection.quit()
+    const lines = only(domain.mx().connections).lines.map(({ text }) => text)
+    const mails = lines.filter((line) => line.startsWith('MAIL FROM'))
+    expect(mails.map((line) => line.includes('REQUIRETLS'))).toEqual([true, false])
+  })
+})
