@@ -11,7 +11,6 @@ const SOURCE = fileURLToPath(new URL('../src/', import.meta.url))
 /** Folders and files of src; each imports from its own row and from rows above it. */
 const ROWS: readonly (readonly string[])[] = [
   [
-    'bounded-cache.ts',
     'builtins.ts',
     'text.ts',
     'version.ts',

@@ -91,6 +91,9 @@ const MAX_INTERIM_RESPONSES = 16
 /** Bound of one response head, informational ones included, in bytes. */
 const MAX_HEAD_BYTES = 16 * 1024
 
+/** Bound of all bytes of a response: chunk sizes, their extensions and trailers have no other one. */
+const MAX_RESPONSE_BYTES = 1024 * 1024
+
 /** The host is judged as if it had to be authenticated. */
 const AUDITED: Security = { level: 'opportunistic', audit: { by: 'sts' } }
 
@@ -114,6 +117,8 @@ class UnusableResponse extends MtaStsError {
 export class Conversation {
   readonly #begun: number
   readonly #seen: Seen
+  /** Why this side has ended the connection */
+  #refused: UnusableResponse | undefined
 
   constructor(address: string, begun: number) {
     this.#begun = begun
@@ -141,7 +146,7 @@ export class Conversation {
       this.#reached('ended')
       return { ...this.#seen, ok: true, status, headers, body }
     } catch (error) {
-      return { ...this.#seen, ok: false, failure: failureOf(error, signal) }
+      return { ...this.#seen, ok: false, failure: failureOf(this.#refused ?? error, signal) }
     } finally {
       release?.()
       discard(secured)
@@ -175,6 +180,7 @@ export class Conversation {
           this.#judge(socket, request.host, inspect)
           this.#seen.sent = true
           outgoing.end(request.body)
+          this.#bound(socket)
         } catch (error) {
           reject(error)
         }
@@ -183,8 +189,7 @@ export class Conversation {
       outgoing.on('information', () => {
         interim++
         if (interim <= MAX_INTERIM_RESPONSES) return
-        socket.destroy()
-        reject(new UnusableResponse('too-large', 'The host sent too many interim responses'))
+        this.#refuse(socket, 'The host sent too many interim responses')
       })
       outgoing.once('response', (response) => {
         // From a host that was asked nothing, since it did not prove its name
@@ -199,6 +204,21 @@ export class Conversation {
       // A switch to another protocol is not emitted as a response
       outgoing.once('close', () => reject(new Error('The host sent no response')))
     })
+  }
+
+  /** Called once the request reads from the socket: a listener makes the bytes flow. */
+  #bound(socket: TLSSocket): void {
+    let received = 0
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.length
+      if (received <= MAX_RESPONSE_BYTES) return
+      this.#refuse(socket, `The response is longer than ${MAX_RESPONSE_BYTES} bytes`)
+    })
+  }
+
+  #refuse(socket: TLSSocket, message: string): void {
+    this.#refused ??= new UnusableResponse('too-large', message)
+    socket.destroy(this.#refused)
   }
 
   async #read(response: IncomingMessage, request: HttpsRequest): Promise<Buffer> {

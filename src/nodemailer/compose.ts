@@ -46,11 +46,12 @@ export function composeEncoded(
   limit: number,
 ): Promise<Uint8Array[]> | undefined {
   if (!isOfBytes(message, limit)) return undefined
+  const owned = buffersOf(message)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     const collector = new Writable({
       write(chunk, _encoding, done) {
-        chunks.push(chunk)
+        chunks.push(owned.has(chunk.buffer) ? Buffer.from(chunk) : chunk)
         done()
       },
     })
@@ -59,6 +60,17 @@ export function composeEncoded(
       else resolve([...chunks, Buffer.from(missingLineEnd(chunks.at(-1)?.at(-1)))])
     })
   })
+}
+
+/**
+ * Returns the memory of the parts that are bytes of the user's. A part that is not encoded comes as
+ * these bytes: changed after their dots were stuffed, they could end the message and begin another.
+ */
+function buffersOf(node: MailNode): Set<ArrayBufferLike> {
+  const content = Reflect.get(node, '_raw') || node.content
+  const own = content instanceof Uint8Array ? [content.buffer] : []
+  const parts = node.childNodes ?? []
+  return new Set([...own, ...parts.flatMap((part) => [...buffersOf(part)])])
 }
 
 function isOfBytes(message: MailNode, limit: number): message is Part {

@@ -161,6 +161,8 @@ const SMALL = 65_536
 export class MessageSource {
   readonly #message: MimeNode
   readonly #hasStream: boolean
+  /** Whether the message can be composed only once */
+  readonly #once: boolean
   #reading: Promise<void> | undefined
   #copy: Body | undefined
   #error: Error | undefined
@@ -169,15 +171,17 @@ export class MessageSource {
   constructor(message: MimeNode) {
     this.#message = message
     this.#hasStream = hasStream(message)
+    this.#once = this.#hasStream || isChangedByComposing(message)
   }
 
   /**
    * Reads the message into memory: the whole of it with `whole`, so that any number of deliveries
    * can send it, else only a small one. Never rejects; undefined: there is nothing to wait for.
    */
-  prepare({ whole = false } = {}): Promise<void> | undefined {
+  prepare(options: { whole?: boolean } = {}): Promise<void> | undefined {
     if (this.#copy) return undefined
     if (!this.#reading) {
+      const whole = options.whole || (this.#once && !this.#hasStream)
       this.#copy = this.#composed(whole)
       if (this.#copy) return undefined
       this.#reading = this.#read(whole)
@@ -204,8 +208,8 @@ export class MessageSource {
         (await readUpTo(limit, this.#message.createReadStream()))
       this.#copy = chunks && bodyOf(chunks, whole)
     } catch (error) {
-      // Without a stream of the user's, the attempt reads it again and ends with the same error
-      if (this.#hasStream) this.#error = streamError('API', error)
+      // Else the attempt reads it again and ends with the same error
+      if (this.#once) this.#error = streamError('API', error)
     }
   }
 
@@ -297,6 +301,16 @@ class LazyReadable extends Readable {
     this.#source?.destroy()
     callback(error)
   }
+}
+
+/**
+ * Whether Nodemailer composes a message in another way each time, for example without its body: it
+ * moves Content-Type fields to the end, which changes the order of several.
+ */
+function isChangedByComposing(message: MimeNode): boolean {
+  const headers: unknown = Reflect.get(message, '_headers')
+  if (!Array.isArray(headers)) return false
+  return headers.filter((header) => Object(header).key === 'Content-Type').length > 1
 }
 
 /** Whether a part of the message, or the whole, is a stream of the user's: it can be read once. */

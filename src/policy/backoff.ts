@@ -4,21 +4,14 @@
  *
  * @module
  */
-import { BoundedCache, type CacheBounds, CacheEntry } from '../bounded-cache.js'
 import type { TlsFailure } from '../tls/failures.js'
+import { BoundedCache, type CacheBounds } from './bounded-cache.js'
 import { hasPassed, type Span, span } from './span.js'
 
-class Wait extends CacheEntry {
-  readonly attempts: number
-  readonly span: Span
-  readonly failure: TlsFailure
-
-  constructor(attempts: number, span: Span, failure: TlsFailure) {
-    super()
-    this.attempts = attempts
-    this.span = span
-    this.failure = failure
-  }
+interface Wait {
+  attempts: number
+  span: Span
+  failure: TlsFailure
 }
 
 const LONGEST_WAIT = 3_600_000
@@ -44,7 +37,7 @@ export class FetchBackoff {
     const attempts = (this.#waits.get(key(policyDomain, id))?.attempts ?? 0) + 1
     const longest = Math.max(LONGEST_WAIT, this.#initial)
     const length = Math.min(this.#initial * 2 ** (attempts - 1), longest)
-    this.#waits.set(key(policyDomain, id), new Wait(attempts, span(now, length), failure))
+    this.#waits.set(key(policyDomain, id), { attempts, span: span(now, length), failure })
   }
 
   succeeded(policyDomain: string, id: string): void {

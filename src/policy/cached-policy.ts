@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { CacheEntry } from '../bounded-cache.js'
 import type { TlsFailure } from '../tls/failures.js'
 import type { FoundPolicy } from './lookup.js'
 import { type Policy, parsePolicy } from './policy-file.js'
@@ -70,7 +69,7 @@ interface Rare {
  * A policy in memory. It holds text and numbers only, in as few objects as possible: each time in
  * epoch milliseconds takes 24 bytes, a small whole number 8, a `Date` more than 100.
  */
-export class CachedPolicy extends CacheEntry {
+export class CachedPolicy {
   readonly id: string
   readonly startedAt: number
   readonly fetchedAt: number
@@ -102,7 +101,6 @@ export class CachedPolicy extends CacheEntry {
 
   constructor(fetched: FetchedPolicy, now: number, times: Partial<PolicyTimes> = {}) {
     const { id, policy, body, fetchedAt, startedAt = fetchedAt } = fetched
-    super()
     // A copy: in V8 a substring keeps the whole TXT record in memory
     this.id = Buffer.from(id).toString()
     this.startedAt = startedAt

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { BoundedCache, CacheEntry } from '../bounded-cache.js'
+import { BoundedCache } from './bounded-cache.js'
 import type { CachedPolicy } from './cached-policy.js'
 import type { NoPolicy } from './lookup.js'
 import { hasPassed, type Span } from './span.js'
@@ -18,15 +18,9 @@ export interface MemoryOptions {
   onEvicted?: (policy: CachedPolicy, policyDomain: string) => void
 }
 
-class Negative extends CacheEntry {
-  readonly span: Span
-  readonly lookup: NoPolicy
-
-  constructor(span: Span, lookup: NoPolicy) {
-    super()
-    this.span = span
-    this.lookup = lookup
-  }
+interface Negative {
+  span: Span
+  lookup: NoPolicy
 }
 
 /** Largest share of `maxCacheBytes` for negatives, and for back-off. */
@@ -140,7 +134,7 @@ export class PolicyMemory {
 
   /** @param lookup plain data: it is cached */
   setNegative(policyDomain: string, lookup: NoPolicy, believed: Span): void {
-    this.#negatives.set(copied(policyDomain), new Negative(believed, lookup))
+    this.#negatives.set(copied(policyDomain), { span: believed, lookup })
   }
 }
 

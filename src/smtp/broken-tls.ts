@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { BoundedCache, CacheEntry } from '../bounded-cache.js'
+import { LRUCache } from 'lru-cache'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 
 /** Failures of STARTTLS that are likely to occur again. */
@@ -25,28 +25,18 @@ const REMEMBERED = 600_000
 
 const MAX_ADDRESSES = 10_000
 
-class Failed extends CacheEntry {
-  readonly until = performance.now() + REMEMBERED
-  readonly times: number
-  readonly failure: TlsFailure
-
-  constructor(times: number, failure: TlsFailure) {
-    super()
-    this.times = times
-    this.failure = failure
-  }
+interface Failed {
+  times: number
+  failure: TlsFailure
 }
 
 /** Addresses, with ports, whose TLS has failed lately. */
 export class BrokenTls {
-  readonly #addresses = new BoundedCache<Failed>(
-    { max: MAX_ADDRESSES, maxBytes: MAX_ADDRESSES },
-    () => 1,
-  )
+  #addresses: LRUCache<string, Failed> | undefined
 
   /** Returns the failure of an address whose TLS is not tried at the moment. */
   failureOf(address: string, port: number): TlsFailure | undefined {
-    const failed = this.#lately(`${address} ${port}`)
+    const failed = this.#addresses?.get(`${address} ${port}`)
     return failed && failed.times >= FAILURES ? failed.failure : undefined
   }
 
@@ -54,17 +44,13 @@ export class BrokenTls {
   record(address: string, port: number, failure: TlsFailure | undefined): void {
     const key = `${address} ${port}`
     if (!failure || !BROKEN.has(failure.reason)) {
-      this.#addresses.delete(key)
+      this.#addresses?.delete(key)
       return
     }
-    const times = (this.#lately(key)?.times ?? 0) + 1
+    this.#addresses ??= new LRUCache({ max: MAX_ADDRESSES, ttl: REMEMBERED })
+    const times = (this.#addresses.get(key)?.times ?? 0) + 1
     const { resultType, reason } = failure
     const plain = reason === undefined ? { resultType } : { resultType, reason }
-    this.#addresses.set(key, new Failed(times, plain))
-  }
-
-  #lately(key: string): Failed | undefined {
-    const failed = this.#addresses.get(key)
-    return failed && performance.now() < failed.until ? failed : undefined
+    this.#addresses.set(key, { times, failure: plain })
   }
 }

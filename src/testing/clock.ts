@@ -71,7 +71,7 @@ export class WorldClock {
 export function milliseconds(field: string, duration: Duration | number): number {
   const ms = typeof duration === 'number' ? duration : sum(field, duration)
   if (Number.isFinite(ms) && ms >= 0) return ms
-  throw new TypeError(
+  throw new RangeError(
     `${field} must be a span of time that is not negative, but it is ${shown(duration)}`,
   )
 }

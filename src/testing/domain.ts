@@ -15,13 +15,14 @@ import type { MxServer } from './mx-server.js'
 import {
   type Check,
   checkFields,
-  checkName,
   checkSome,
   isFilledText,
   isText,
   listOf,
   must,
   oneOf,
+  shown,
+  unknownOf,
   wholeFrom,
 } from './named.js'
 import { canonicalName } from './names.js'
@@ -120,8 +121,10 @@ export class Domain implements MailDomain {
     if (found !== undefined) return found.host
     const names = mx.map(({ host }) => host.name)
     const field = `mx(): the MX host of ${this.name}`
-    if (typeof which === 'string') checkName(field, which, names)
-    throw new TypeError(`${field} must be 0 to ${mx.length - 1}, but it is ${which}`)
+    if (typeof which === 'string') {
+      throw new RangeError(`${field} is ${shown(which)}, ${unknownOf(which, names)}`)
+    }
+    throw new RangeError(`${field} must be 0 to ${mx.length - 1}, but it is ${which}`)
   }
 
   /** Whether the host is one of the domain's own. */

@@ -138,7 +138,7 @@ function plainly(_key: string, value: unknown): unknown {
   return isOdd || value instanceof RegExp ? String(value) : value
 }
 
-function unknownOf(value: unknown, names: readonly string[]): string {
+export function unknownOf(value: unknown, names: readonly string[]): string {
   const near =
     typeof value === 'string' ? nearest(value, names, Number.POSITIVE_INFINITY) : undefined
   const hint = near === undefined ? '' : `; did you mean ${shown(near)}?`

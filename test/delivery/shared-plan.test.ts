@@ -139,3 +139,33 @@ test('[STS-51] a policy that is known since the plan was made leads to another p
   })
   expect(levels).toEqual(['opportunistic', 'authenticated'])
 })
+
+test('deliveries with the same cached policy share a plan, each with its own lookup', async () => {
+  const fetchedAt = Date.now()
+  const stored: StoredPolicy = {
+    id: 'n1',
+    body: formatPolicy(policy),
+    fetchedAt,
+    startedAt: fetchedAt,
+    expiresAt: fetchedAt + 86_400_000,
+    usedAt: fetchedAt,
+  }
+  const store = {
+    get: async () => stored,
+    set: async () => undefined,
+    delete: async () => undefined,
+  }
+  const { sts, asked } = open(undefined, { store, recheckInterval: 3_600_000 })
+  await sts.getPolicy(DOMAIN)
+  const lookup = await sts.lookAgain(DOMAIN)
+  expect(lookup).toMatchObject({ failure: { reason: 'record-gone' } })
+  const plans: unknown[] = []
+  await sts.deliver(DOMAIN, async (_, { plan }) => {
+    plans.push(plan.lookup)
+    await sts.deliver(DOMAIN, async (_, { plan }) => {
+      plans.push(plan.lookup)
+    })
+  })
+  expect(plans).toEqual([lookup, lookup])
+  expect(asked).toHaveLength(HOSTS.length)
+})

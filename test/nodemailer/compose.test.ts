@@ -124,6 +124,17 @@ describe.each([
     },
   )
 
+  it.each([
+    ['an attachment', (content: Buffer) => ({ content, contentType: 'message/rfc822' })],
+    ['a raw attachment', (raw: Buffer) => ({ raw })],
+  ])('[SMTP-4] composes a copy of the bytes of %s, which may change later', async (_name, part) => {
+    const bytes = Buffer.from('one\r\n'.repeat(20_000))
+    const message = compile({ text: 'Größe', attachments: [part(bytes)] })
+    const composed = await composeEncoded(message, 200_000)
+    bytes.write('\r\n.\r\nMAIL FROM:<>\r\n', 1000)
+    expect(Buffer.concat(composed ?? []).includes('one\r\n'.repeat(20_000))).toBe(true)
+  })
+
   it('leaves a message over the limit to the stream, counted in bytes', () => {
     const message = () => compile({ raw: 'ö'.repeat(50) })
     expect(composeAtOnce(message(), 99)).toBeUndefined()

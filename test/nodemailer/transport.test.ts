@@ -192,6 +192,42 @@ describe('what is given to sendMail', () => {
   })
 })
 
+describe('a message with a Content-Type field of its own, which Nodemailer composes only once', () => {
+  const TEXT = 'the attachment, whole\n'.repeat(5000)
+  const mail = {
+    html: '<p>One</p>',
+    headers: { 'Content-Type': 'text/plain; format=flowed' },
+    attachments: [{ filename: 'a.txt', content: TEXT }],
+  }
+  const encoded = Buffer.from(TEXT).toString('base64').replace(/=+$/, '')
+
+  function expectWhole(domain: MailDomain): void {
+    expect(only(domain.inbox).raw.replace(/\s/g, '')).toContain(encoded)
+  }
+
+  test('arrives with its body when it is larger than what is composed beforehand', async () => {
+    const domain = stage.domain()
+    await deliver(stage.sender(), domain, mail)
+    expectWhole(domain)
+  })
+
+  test('arrives with its body at the second MX host', async () => {
+    const domain = stage.domain({ mode: 'enforce', mx: ['mx1', 'mx2'] })
+    domain.mx('mx1').fails({ at: 'message', reply: '451 4.7.1 Later' })
+    await deliver(stage.sender(), domain, mail)
+    expectWhole(domain)
+  })
+
+  test('fails if a file is missing, and is not sent without it', async () => {
+    const domain = stage.domain()
+    const attachments = [{ path: '/does/not/exist' }]
+    const sending = stage.sender().sendMail({ ...messageTo(domain), ...mail, attachments })
+    const error = await errorOf(sending)
+    expect(error.code).toBe('ESTREAM')
+    expect(domain.inbox).toEqual([])
+  })
+})
+
 describe('a message with a stream', () => {
   const TEXT = 'the attachment, whole\n'.repeat(5000)
   const attached = () => ({

@@ -781,6 +781,32 @@ describe('the body', () => {
   })
 })
 
+describe('[STS-15] bytes that are no part of the body', () => {
+  /** Writes the same bytes as fast as they are read. */
+  const flood =
+    (first: string, then: string): Answer =>
+    (socket) => {
+      socket.write(first)
+      const more = () => {
+        while (socket.writable && socket.write(then));
+      }
+      socket.on('drain', more)
+      more()
+    }
+  const chunks = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`
+
+  test.each<[name: string, answer: Answer]>([
+    ['the digits of a chunk size', flood(chunks, '0'.repeat(65_536))],
+    ['extensions of small chunks', flood(chunks, `1;x=${'y'.repeat(15_000)}\r\na\r\n`)],
+  ])('end the fetch long before its deadline if they are endless: %s', async (_, answer) => {
+    const { port } = await policyHost(answer)
+    const wire = new Wire({ '192.0.2.1': port })
+    const fetched = await fetchOver(wire, { fetchTimeout: 3_600_000 })
+    expect(said(fetched)).toEqual(fetchError('too-large'))
+    expect(wire.left).toEqual([])
+  })
+})
+
 describe('[STS-14] the deadline', () => {
   const SOON = { fetchTimeout: 300 }
 

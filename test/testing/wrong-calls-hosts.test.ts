@@ -115,6 +115,7 @@ refuses([
     'during of NaN',
     () => on.mx().fails('expired', { during: { days: Number.NaN } }),
     /during must be .*"days":"NaN"/,
+    RangeError,
   ],
   [
     'during: minute',

@@ -120,9 +120,14 @@ refuses([
   ['tims', () => expectMail(on.bob()).toHaveRefused({ tims: 1 } as Loose), /"tims".*"times"/],
   ['useMailWorld({ strct })', () => useMailWorld({ strct: true } as Loose), /"strct".*"strict"/],
   ['patterns: [""]', () => domain({ patterns: [''] }), /patterns: an entry must be .*""/],
-  ['domain.mx("mx2")', () => on.bob().mx('mx2'), /"mx2".*did you mean "mx\.bob\.example"/],
-  ['domain.mx(1)', () => on.bob().mx(1), /must be 0 to 0, but it is 1/],
-  ['domain.mx(NaN)', () => on.bob().mx(Number.NaN), /must be 0 to 0, but it is NaN/],
+  [
+    'domain.mx("mx2")',
+    () => on.bob().mx('mx2'),
+    /"mx2".*did you mean "mx\.bob\.example"/,
+    RangeError,
+  ],
+  ['domain.mx(1)', () => on.bob().mx(1), /must be 0 to 0, but it is 1/, RangeError],
+  ['domain.mx(NaN)', () => on.bob().mx(Number.NaN), /must be 0 to 0, but it is NaN/, RangeError],
   ['old-kye', () => on.bob().dane({ fails: 'old-kye' }), /"old-kye".*"old-key"/],
   [
     'a host of dane without fails',

@@ -3,7 +3,15 @@ import { describe, expect, it } from 'vitest'
 import { createMailWorld } from '../../src/testing/index.js'
 import { expectMail } from '../../src/testing/node.js'
 import { joinMailWorld } from '../../src/testing/remote.js'
-import { domain, type Loose, on, smartHost, uniqueHost, useLooseWorld } from './wrong-calls.js'
+import {
+  domain,
+  type Loose,
+  on,
+  smartHost,
+  uniqueHost,
+  useLooseWorld,
+  type WrongCall,
+} from './wrong-calls.js'
 
 useLooseWorld()
 
@@ -48,7 +56,7 @@ describe.each(TAKE_OPTIONS)('%s refuses as options', (_, act) => {
   })
 })
 
-const WAITS: ReadonlyArray<[call: string, act: () => Promise<unknown>, message: RegExp]> = [
+const WAITS: readonly WrongCall[] = [
   ['next("x")', () => on.inbox().next('x'), /next\(\) must be an object.*"x"/],
   ['subject: 5', () => on.inbox().next({ subject: 5 }), /subject must be a string or a RegExp.*5/],
   ['headers: 5', () => on.inbox().next({ headers: 5 }), /headers must be an object.*5/],
@@ -75,8 +83,13 @@ const WAITS: ReadonlyArray<[call: string, act: () => Promise<unknown>, message: 
   ['next(/x/)', () => on.inbox().next(/x/), /next\(\) must be an object.*\/x\//],
   ['next of a Map', () => on.inbox().next({ headers: new Map() }), /headers must be an object/],
   ['timeout: null', () => on.inbox().next({}, { timeout: null }), /timeout must be .*null/],
-  ['timeout: -1', () => on.inbox().next({}, { timeout: -1 }), /timeout must be .*-1/],
-  ['within: NaN', () => on.inbox().none({ within: Number.NaN }), /within must be .*NaN/],
+  ['timeout: -1', () => on.inbox().next({}, { timeout: -1 }), /timeout must be .*-1/, RangeError],
+  [
+    'within: NaN',
+    () => on.inbox().none({ within: Number.NaN }),
+    /within must be .*NaN/,
+    RangeError,
+  ],
   ['waitFor(1.5)', () => on.inbox().waitFor(1.5), /the count must be a whole number.*1\.5/],
   ['listen(2525)', () => on.mx().listen(2525), /listen\(\) takes no arguments.*2525/],
   ['expose(25)', () => on.world().expose(25), /expose\(\) takes no arguments.*25/],
@@ -92,8 +105,8 @@ const WAITS: ReadonlyArray<[call: string, act: () => Promise<unknown>, message: 
   ],
 ]
 
-it.each(WAITS)('%s', async (_, act, message) => {
-  await expect(act()).rejects.toThrow(TypeError)
+it.each(WAITS)('%s', async (_, act, message, type = TypeError) => {
+  await expect(act()).rejects.toThrow(type)
   await expect(act()).rejects.toThrow(message)
 })
 

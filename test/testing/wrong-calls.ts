@@ -39,13 +39,13 @@ export const followed = (value: Loose, fields: Loose = {}) =>
 
 export const uniqueHost = (): string => `m${++count}.example`
 
-/** A call, and the message of its TypeError. */
-export type WrongCall = [call: string, act: () => unknown, message: RegExp]
+/** A call, and the message of its error: a TypeError by default. */
+export type WrongCall = [call: string, act: () => unknown, message: RegExp, type?: ErrorConstructor]
 
 /** Defines a test for each call. */
 export function refuses(calls: readonly WrongCall[]): void {
-  it.each(calls)('%s', (_, act, message) => {
-    expect(act).toThrow(TypeError)
+  it.each(calls)('%s', (_, act, message, type = TypeError) => {
+    expect(act).toThrow(type)
     expect(act).toThrow(message)
   })
 }
