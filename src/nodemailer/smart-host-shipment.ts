@@ -49,6 +49,8 @@ export class Shipment {
   #current: Turn | undefined
   #outcome: Promise<Outcome> | undefined
   #barred = false
+  /** Counts the times that the transport was given the message */
+  #round = 0
   /** The body, once the transport has it */
   #stream: Readable | undefined
 
@@ -74,6 +76,7 @@ export class Shipment {
 
   /** Hands the message to the transport: at once, so that its queue counts what it is given. */
   begin(): void {
+    this.#round++
     this.#barred = false
     this.opened = undefined
     this.#stream = undefined
@@ -138,11 +141,11 @@ export class Shipment {
    * Without a login, the message comes to the gate, which turns it away.
    */
   loginGuard(connection: () => SmtpConnection | undefined): LoginGuard {
-    const round = this.#outcome
+    const round = this.#round
     return {
       may: () => this.#mayPass(connection()),
       onBarred: () => {
-        if (round === this.#outcome) this.#barred = true
+        if (round === this.#round) this.#barred = true
       },
     }
   }

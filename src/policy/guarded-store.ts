@@ -118,14 +118,36 @@ export class GuardedStore {
       return store.list?.()[Symbol.asyncIterator]()
     })
     if (!entries) return
-    for (let read = 1; ; read++) {
-      const next = await this.#attempt('list', () => entries.next())
-      if (typeof next !== 'object' || next === null || next.done) return
-      // An endless list of resolved promises must not block the process
-      if (read % ENTRIES_A_TURN === 0) await new Promise(setImmediate)
-      if (this.#options.closing?.aborted) return
-      const entry = this.#checkEntry(next.value)
-      if (entry) yield entry
+    let end: 'own' | 'early' | 'failed' = 'early'
+    try {
+      for (let read = 1; ; read++) {
+        end = 'failed'
+        const next = await this.#attempt('list', () => entries.next())
+        if (typeof next !== 'object' || next === null) return
+        end = next.done ? 'own' : 'early'
+        if (next.done) return
+        // An endless list of resolved promises must not block the process
+        if (read % ENTRIES_A_TURN === 0) await new Promise(setImmediate)
+        if (this.#options.closing?.aborted) return
+        const entry = this.#checkEntry(next.value)
+        if (entry) yield entry
+      }
+    } finally {
+      // A generator whose next() is late would end its list only after that
+      const ending = end === 'own' ? undefined : this.#endList(entries)
+      if (end === 'early') await ending
+    }
+  }
+
+  /**
+   * Ends a list before its own end, also when the store is closed: a cursor or a transaction may be
+   * open. Never rejects.
+   */
+  async #endList(entries: AsyncIterator<unknown>): Promise<void> {
+    try {
+      await withinTime(storeLimit(this.#options.timeout), () => entries.return?.())
+    } catch (error) {
+      this.#report('list', error)
     }
   }
 

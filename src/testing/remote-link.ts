@@ -96,6 +96,10 @@ export class RemoteLink {
 
   #ask(question: Omit<Question, 'id'>, answered: Answered): number {
     const id = ++this.#questions
+    if (this.#socket.closed) {
+      process.nextTick(answered, undefined)
+      return id
+    }
     if (question.dial !== undefined) {
       this.#waiting.set(id, answered)
       this.#socket.ref()

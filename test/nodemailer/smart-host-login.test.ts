@@ -210,6 +210,33 @@ test.each(KINDS)('$title: sends its OAuth2 token without a policy', async ({ kin
   expect(Buffer.from(token.slice(13), 'base64').toString()).toContain('Bearer sesame')
 })
 
+test.each(KINDS)(
+  '[STS-51] [STS-48] $title: a policy that becomes known during a customAuth login hides the password from its handler',
+  async ({ kind }) => {
+    const customAuth = {
+      OWN: async (login: {
+        auth: { credentials: { pass: string } }
+        sendCommand(line: string): Promise<unknown>
+      }) => {
+        await login.sendCommand('AUTH OWN')
+        await login.sendCommand(`PASS ${login.auth.credentials.pass}`)
+      },
+    }
+    const auth = { ...AUTH, method: 'OWN' }
+    const { lines, transporter } = await setting(
+      { auth, customAuth, ...kind },
+      { at: 'AUTH', method: 'OWN' },
+    )
+
+    const error = await errorOf(transporter.sendMail(messageTo('you.example')))
+
+    expect(error).toMatchObject(REFUSED)
+    expect(lines).toContain('PASS ')
+    expect(lines.join('\n')).not.toContain('secret')
+    expect(lines.join('\n')).not.toContain('MAIL')
+  },
+)
+
 test.each(
   KINDS.flatMap((one) => [
     { ...one, at: 'MAIL' },

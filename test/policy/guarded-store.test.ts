@@ -203,6 +203,78 @@ describe('GuardedStore', () => {
     expect(await listed(guard(storeOf({ list })).guarded)).toEqual([])
   })
 
+  /** A store whose lists count how many of them are open; `next` gives the steps. */
+  function counting(next: (read: number) => unknown, end: () => unknown = () => ({ done: true })) {
+    const count = { open: 0 }
+    const iterate = () => ({
+      [Symbol.asyncIterator]: () => {
+        let read = 0
+        count.open++
+        return {
+          next: async () => (await next(read++)) as never,
+          return: async () => {
+            count.open--
+            return (await end()) as never
+          },
+        }
+      },
+    })
+    return { count, store: storeOf({ list: iterate, due: iterate }) }
+  }
+
+  const entry = (read: number) => ({
+    value: [`d${read}.example`, storedPolicy(new ManualClock().now())],
+  })
+
+  it.each([undefined, DAY])('ends a list that its reader leaves early (due at %s)', async (due) => {
+    const { count, store } = counting(entry)
+    const { guarded } = guard(store)
+    for await (const [policyDomain] of guarded.list(due)) {
+      expect(policyDomain).toBe('d0.example')
+      expect(count.open).toBe(1)
+      break
+    }
+    expect(count.open).toBe(0)
+  })
+
+  it.each([
+    ['that fails', broken],
+    ['that throws', explosive],
+    ['that is late', forever],
+    ['whose steps are no results', () => 5],
+  ])('ends a list %s', async (_, step) => {
+    const { count, store } = counting((read) => (read === 0 ? entry(0) : step()))
+    expect(await listed(guard(store).guarded)).toEqual(['d0.example'])
+    expect(count.open).toBe(0)
+  })
+
+  it('ends a list once, and not one that has come to its end', async () => {
+    const { count, store } = counting((read) => (read === 0 ? entry(0) : { done: true }))
+    expect(await listed(guard(store).guarded)).toEqual(['d0.example'])
+    expect(count.open).toBe(1)
+  })
+
+  it('ends the lists of a pass that close() ends', async () => {
+    const { count, store } = counting((read) => ({ value: [`d${read}.example`, { x: read }] }))
+    const sts = new MtaSts({ store, resolver: emptyResolver(), connect: noConnect })
+    const pass = sts.refresh()
+    await turns()
+    expect(count.open).toBe(1)
+    await sts.close()
+    await pass
+    expect(count.open).toBe(0)
+  })
+
+  it.each([
+    ['rejects', broken, 'the disk is on fire'],
+    ['is late', forever, `The policy store did not answer within ${TIMEOUT} ms`],
+  ])('reports the end of a list that %s', async (_, end, message) => {
+    const { store } = counting(entry, end)
+    const { guarded, reports } = guard(store)
+    for await (const _ of guarded.list()) break
+    expect(reports).toEqual([{ operation: 'list', message }])
+  })
+
   it('ends a list that throws before it begins', async () => {
     const { guarded, reports } = guard(storeOf({ list: explosive }))
     expect(await listed(guarded)).toEqual([])
