@@ -12,6 +12,7 @@ const SOURCE = fileURLToPath(new URL('../src/', import.meta.url))
 const ROWS: readonly (readonly string[])[] = [
   [
     'builtins.ts',
+    'installed.ts',
     'text.ts',
     'version.ts',
     'logger.ts',

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { createRequire } from 'node:module'
 import { missingPackage } from '../errors.js'
+import { requireInstalled } from '../installed.js'
 
 /** The part of Nodemailer that is used. */
 export interface Nodemailer {
@@ -21,14 +21,14 @@ export type Logger = Record<
 
 /** Returns the Nodemailer that is installed beside this package. */
 export function loadNodemailer(): Nodemailer {
-  return loaded(() => (isCommonJs() ? require('nodemailer') : required('nodemailer')))
+  return loaded(() => (isCommonJs() ? require('nodemailer') : requireInstalled()('nodemailer')))
 }
 
 export function loadGetLogger(): GetLogger {
   return loaded(() =>
     isCommonJs()
       ? require('nodemailer/lib/shared/index.js').getLogger
-      : required('nodemailer/lib/shared/index.js').getLogger,
+      : requireInstalled()('nodemailer/lib/shared/index.js').getLogger,
   )
 }
 
@@ -41,11 +41,6 @@ function loaded<T>(load: () => T): T {
   }
 }
 
-/** The published program is CommonJS: a written-out `require` is seen by whoever bundles it. */
 function isCommonJs(): boolean {
   return typeof require === 'function'
-}
-
-function required(name: string) {
-  return createRequire(import.meta.url)(name)
 }

@@ -7,9 +7,9 @@
  *
  * @module
  */
-import { createRequire } from 'node:module'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { missingPackage } from '../errors.js'
+import { requireInstalled } from '../installed.js'
 import { escapeRemoteText } from '../text.js'
 import { ReportSyntaxError } from './read-error.js'
 
@@ -215,7 +215,7 @@ export const MAIL_PACKAGE = 'postal-mime'
 
 function pathOfPostalMime(): string {
   try {
-    return createRequire(import.meta.url).resolve(MAIL_PACKAGE)
+    return requireInstalled().resolve(MAIL_PACKAGE)
   } catch (cause) {
     throw missingPackage('Reading reports from mails', MAIL_PACKAGE, cause)
   }
