@@ -116,7 +116,7 @@ it('closes both ends of an exposed connection whose client does not read', async
 
   await close()
 
-  expect(far[0]?.closed).toBe(true)
+  expect(far[0]?.destroyed).toBe(true)
   expect(server.listening).toBe(false)
   client.destroy()
   hosts.close()
