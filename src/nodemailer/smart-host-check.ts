@@ -86,8 +86,7 @@ export class Checks {
         guard.onBarred()
         return false
       }
-      // Without an argument it is the transport's own
-      return guardedLogin(getAuth.call(transport, given), guard, !given)
+      return guardedLogin(getAuth.call(transport, given), guard)
     }
     Object.defineProperty(transport, 'getAuth', { value, writable: true, configurable: true })
   }

@@ -32,16 +32,14 @@ export function policyChanged(): Error {
 /**
  * Returns a login of Nodemailer's that gives away nothing once the guard says no: a name or a
  * password is then an empty text, a token an error.
- *
- * @param isShared it is used again, and keeps its listeners
  */
-export function guardedLogin(login: unknown, guard: LoginGuard, isShared: boolean): unknown {
+export function guardedLogin(login: unknown, guard: LoginGuard): unknown {
   if (typeof login !== 'object' || login === null) return login
   const { credentials, oauth2 }: Login = login
   return {
     ...login,
     ...(credentials ? { credentials: guardedCredentials(credentials, guard) } : {}),
-    ...(oauth2 ? { oauth2: guardedTokens(oauth2, guard, isShared) } : {}),
+    ...(oauth2 ? { oauth2: guardedTokens(oauth2, guard) } : {}),
   }
 }
 
@@ -62,19 +60,13 @@ function guardedCredentials(credentials: NonNullable<Login['credentials']>, guar
   }
 }
 
-function guardedTokens(
-  oauth2: NonNullable<Login['oauth2']>,
-  guard: LoginGuard,
-  isShared: boolean,
-): NonNullable<Login['oauth2']> {
+function guardedTokens(oauth2: NonNullable<Login['oauth2']>, guard: LoginGuard) {
   const getToken = (renew: boolean, done: TokenCallback) =>
     oauth2.getToken(renew, (error, ...given) => {
       if (guard.may()) return done(error, ...given)
       guard.onBarred()
       done(policyChanged())
     })
-  return withChanges(oauth2, {
-    getToken,
-    ...(isShared ? { removeAllListeners: () => oauth2 } : {}),
-  })
+  // Nodemailer removes the listeners of a login that is not the transport's own, and this is a copy
+  return withChanges(oauth2, { getToken, removeAllListeners: () => oauth2 })
 }

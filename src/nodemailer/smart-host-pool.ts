@@ -62,7 +62,7 @@ export class PoolPlaces {
     const { auth } = resource
     if (!auth || !shipment) return
     const guard = shipment.loginGuard(() => openedFor(resource.connection?.options))
-    const guarded = guardedLogin(auth, guard, false)
+    const guarded = guardedLogin(auth, guard)
     Object.defineProperty(resource, 'auth', { get: () => (guard.may() ? guarded : false) })
   }
 }

@@ -1,5 +1,6 @@
 /** withMtaSts: a policy that becomes known before or during the login, or between MAIL and RCPT. */
 import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net'
 import nodemailer, { type SMTPTransportOptions } from 'nodemailer'
 import { expect, onTestFinished, test } from 'vitest'
@@ -17,10 +18,18 @@ interface Holding {
   at?: string
   method?: string
   before?: () => Promise<void>
+  /** The replies to the first AUTH commands; 235 to the others */
+  authReplies?: string[]
 }
 
 /** A host without STARTTLS that wants a login. */
-async function holding({ at = 'nothing', method = 'PLAIN', before = async () => {} }: Holding) {
+async function holding({
+  at = 'nothing',
+  method = 'PLAIN',
+  before = async () => {},
+  authReplies = [],
+}: Holding) {
+  const authRepliesLeft = [...authReplies]
   const heard: string[] = []
   const lines: string[] = []
   let held = false
@@ -47,7 +56,7 @@ async function holding({ at = 'nothing', method = 'PLAIN', before = async () => 
       }
       const replies: Record<string, string> = {
         EHLO: `250-here\r\n250 AUTH ${method}\r\n`,
-        AUTH: '235 Welcome\r\n',
+        AUTH: word === 'AUTH' ? (authRepliesLeft.shift() ?? '235 Welcome\r\n') : '',
         pass: '235 Welcome\r\n',
         DATA: '354 Go ahead\r\n',
       }
@@ -208,6 +217,32 @@ test.each(KINDS)('$title: sends its OAuth2 token without a policy', async ({ kin
 
   const [token = ''] = lines.filter((line) => line.startsWith('AUTH XOAUTH2 '))
   expect(Buffer.from(token.slice(13), 'base64').toString()).toContain('Bearer sesame')
+})
+
+/** A server that issues OAuth2 tokens. */
+async function issuing() {
+  const server = createHttpServer((_, response) => {
+    response.end(JSON.stringify({ access_token: 'sesame', token_type: 'Bearer' }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+test('single: emits the OAuth2 token that a later message has renewed', async () => {
+  const auth = { ...OAUTH2, accessToken: 'old', refreshToken: 'r', accessUrl: await issuing() }
+  const authReplies = ['235 Welcome\r\n', '235 Welcome\r\n', '334 e30=\r\n']
+  const { transporter } = await setting({ auth }, { method: 'XOAUTH2', authReplies })
+  const tokens: unknown[] = []
+  transporter.on('token', ({ accessToken }) => tokens.push(accessToken))
+
+  await transporter.sendMail(messageTo('you.example'))
+  await transporter.verify()
+  expect(tokens).toEqual([])
+  await transporter.sendMail(messageTo('you.example'))
+
+  expect(tokens).toEqual(['sesame'])
 })
 
 test.each(KINDS)(
