@@ -10,12 +10,13 @@ import { guardedLogin, type LoginGuard, policyChanged } from './smart-host-login
 import { smtpTransportOf } from './smart-host-mail.js'
 import type { Shipment } from './smart-host-shipment.js'
 import type { SmtpTransport } from './smart-host-types.js'
+import { withChanges } from './with-changes.js'
 
 /** What the checks need of their transport. */
 export interface CheckHooks {
   transport: SmtpTransport
-  /** The transport's own check */
-  verify: SmtpTransport['verify']
+  /** The transport's own methods */
+  plain: Pick<SmtpTransport, 'getAuth' | 'verify'>
   isPool: boolean
   /** Runs `begin`, which asks for a socket at once: it is for this check */
   asking(check: Check, begin: () => void): void
@@ -25,8 +26,6 @@ export class Checks {
   /** The single message for which the plain transport reads its login */
   loggingIn: Shipment | undefined
   readonly #hooks: CheckHooks
-  /** Those under way */
-  readonly #checks = new Set<Check>()
 
   constructor(hooks: CheckHooks) {
     this.#hooks = hooks
@@ -35,45 +34,34 @@ export class Checks {
   /** One attempt of a check. Under a policy that came meanwhile, the delivery plans anew. */
   async check(turn: Turn): Promise<true> {
     const check = new Check(turn)
-    this.#checks.add(check)
     try {
       await new Promise<void>((resolve, reject) => {
         this.#hooks.asking(check, () =>
-          this.#verify((error) => (error ? reject(settledError(error)) : resolve())),
+          this.#verify(check, (error) => (error ? reject(settledError(error)) : resolve())),
         )
       })
     } catch (error) {
       if (check.isBarred) turn.context.assertCurrent()
       throw error
-    } finally {
-      this.#checks.delete(check)
     }
-    if (!check.meetsPolicy) {
-      turn.context.assertCurrent()
-      throw policyChanged()
-    }
-    // It was kept back for another check, which is planned anew
-    return check.isBarred ? this.check(turn) : true
+    if (check.may() && !check.isBarred) return true
+    turn.context.assertCurrent()
+    throw policyChanged()
   }
 
-  /** A pool reads its login before it connects: its check is made by a single transport. */
-  #verify(callback: (error: Error | null) => void): void {
-    const { transport, verify, isPool } = this.#hooks
-    if (!isPool) {
-      verify(callback)
-      return
+  /**
+   * Runs the plain transport's check with a login of its own: Nodemailer does not say for which of
+   * several checks it logs in. A pool reads its login before it connects: its check is made by a
+   * single transport.
+   */
+  #verify(check: Check, callback: (error: Error | null) => void): void {
+    const { transport, plain, isPool } = this.#hooks
+    const single = isPool ? singleOf(transport) : transport
+    const { getAuth, verify } = isPool ? single : plain
+    const login = getAuth && {
+      getAuth: (given: unknown) => loginUnder(check, () => getAuth.call(single, given)),
     }
-    const { transport: single } = smtpTransportOf({
-      ...transport.options,
-      component: 'smtp-pool',
-      pool: false,
-      url: undefined,
-    })
-    single.on('error', () => {})
-    single.mailer = transport.mailer
-    single.getSocket = transport.getSocket
-    this.guardLogins(single)
-    single.verify(callback)
+    verify.call(withChanges(single, { ...login }), callback)
   }
 
   /** A host can hold a reply until a policy is known: no password under an old one. */
@@ -81,28 +69,43 @@ export class Checks {
     const { getAuth } = transport
     if (typeof getAuth !== 'function') return
     const value = (given: unknown) => {
-      const guard = this.#loginGuard()
-      if (!guard.may()) {
-        guard.onBarred()
-        return false
-      }
-      return guardedLogin(getAuth.call(transport, given), guard)
+      const shipment = this.loggingIn
+      this.loggingIn = undefined
+      const read = () => getAuth.call(transport, given)
+      if (!shipment) return read()
+      const { opened } = shipment
+      return loginUnder(
+        shipment.loginGuard(() => opened),
+        read,
+      )
     }
     Object.defineProperty(transport, 'getAuth', { value, writable: true, configurable: true })
   }
-
-  /** Returns the guard for the message, or else the checks, that a transport logs in for. */
-  #loginGuard(): LoginGuard {
-    const shipment = this.loggingIn
-    this.loggingIn = undefined
-    if (!shipment) return guardOf([...this.#checks])
-    const { opened } = shipment
-    return shipment.loginGuard(() => opened)
-  }
 }
 
-/** One attempt of `verify()`. */
-export class Check {
+/** Returns a single transport with the options of a pool. */
+function singleOf(pool: SmtpTransport): SmtpTransport {
+  const { transport } = smtpTransportOf({
+    ...pool.options,
+    component: 'smtp-pool',
+    pool: false,
+    url: undefined,
+  })
+  transport.on('error', () => {})
+  transport.mailer = pool.mailer
+  transport.getSocket = pool.getSocket
+  return transport
+}
+
+/** Returns the login of a transport, or false where the guard says no. */
+function loginUnder(guard: LoginGuard, read: () => unknown): unknown {
+  if (guard.may()) return guardedLogin(read(), guard)
+  guard.onBarred()
+  return false
+}
+
+/** One attempt of `verify()`, and the guard of its login. */
+export class Check implements LoginGuard {
   readonly turn: Promise<Turn>
   opened: SmtpConnection | undefined
   /** Whether its login was kept back */
@@ -114,18 +117,12 @@ export class Check {
     this.turn = Promise.resolve(turn)
   }
 
-  get meetsPolicy(): boolean {
+  may(): boolean {
     const { context, candidate } = this.#turn
     return !context.outdated && meets(this.opened, candidate.security)
   }
-}
 
-/** A transport does not say for which of several checks it logs in: all of them must meet the policy. */
-function guardOf(checks: readonly Check[]): LoginGuard {
-  return {
-    may: () => checks.every(({ meetsPolicy }) => meetsPolicy),
-    onBarred: () => {
-      for (const check of checks) check.isBarred = true
-    },
+  onBarred(): void {
+    this.isBarred = true
   }
 }

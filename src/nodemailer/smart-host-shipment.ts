@@ -79,7 +79,6 @@ export class Shipment {
     this.#round++
     this.#barred = false
     this.opened = undefined
-    this.#stream = undefined
     this.#outcome = new Promise((resolve) => {
       this.#hooks.dispatch(this, (error, info) => {
         if (error && this.#barred) resolve({ barred: true })
@@ -174,11 +173,10 @@ export class Shipment {
   #watched(envelope: Envelope, connection: SmtpConnection | undefined): Envelope {
     let { dsn } = envelope
     const stop = () => {
-      if (!this.#stream || this.#mayPass(connection)) return
+      if (this.#mayPass(connection)) return
       this.#barred = true
       // At once, and not in the next turn: the command would be on its way
-      this.#stream.emit('error', policyChanged())
-      this.#stream.destroy()
+      this.#stream?.emit('error', policyChanged())
     }
     return Object.defineProperty({ ...envelope }, 'dsn', {
       enumerable: true,

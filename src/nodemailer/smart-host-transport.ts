@@ -43,7 +43,7 @@ export class SmartHost {
   readonly #sts: StsInUse
   readonly #connector: SmartHostConnector
   /** The transport's methods as Nodemailer has them */
-  readonly #plain: Pick<SmtpTransport, 'send' | 'verify' | 'close'>
+  readonly #plain: Pick<SmtpTransport, 'send' | 'close'>
   #getSocket: GetSocket | undefined
   #mailer: object | undefined
   /** The check or the single message for which the plain transport asks for a socket */
@@ -63,17 +63,16 @@ export class SmartHost {
     this.#mail = mail
     this.#host = policyDomainOf(transport.options)
     this.#sts = stsOf(options)
-    const { send, verify, close } = transport
+    const { send, verify, close, getAuth } = transport
     this.#plain = {
       send: send.bind(transport),
-      verify: verify.bind(transport),
       close: close.bind(transport),
     }
     const isPool = transport.name === 'SMTP (pool)'
     this.#pool = isPool ? new PoolPlaces(transport) : undefined
     this.#checks = new Checks({
       transport,
-      verify: this.#plain.verify,
+      plain: { verify, ...(getAuth ? { getAuth } : {}) },
       isPool,
       asking: (check, begin) => this.#whileAsking(check, begin),
     })

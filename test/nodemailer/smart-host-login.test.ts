@@ -22,7 +22,7 @@ interface Holding {
   authReplies?: string[]
 }
 
-/** A host without STARTTLS that wants a login. */
+/** A host without STARTTLS that wants a login, and refuses an empty name or password. */
 async function holding({
   at = 'nothing',
   method = 'PLAIN',
@@ -45,7 +45,8 @@ async function holding({
     void say('greeting', '220 here\r\n')
     /** What the next line is, where it is no command */
     let next: string | undefined
-    const replyTo = (word: string): string => {
+    const replyTo = (word: string, line: string): string => {
+      if ((word === 'user' || word === 'pass') && line === '') return '535 Nobody\r\n'
       if (word === 'AUTH' && /LOGIN|CRAM/.test(method)) {
         next = method === 'LOGIN' ? 'user' : 'pass'
         return '334 PGFAYj4=\r\n'
@@ -68,7 +69,7 @@ async function holding({
         const word = next ?? line.split(' ')[0] ?? ''
         next = undefined
         heard.push(word)
-        void say(word, replyTo(word))
+        void say(word, replyTo(word, line))
       }
     })
   })
@@ -272,6 +273,29 @@ test.each(KINDS)(
   },
 )
 
+test.each(KINDS)(
+  '[STS-51] [STS-48] $title: a policy that becomes known before the reply to EHLO stops a customAuth handler with a password of its own',
+  async ({ kind }) => {
+    const customAuth = {
+      OWN: async (login: { sendCommand(line: string): Promise<unknown> }) => {
+        await login.sendCommand('AUTH OWN secret')
+      },
+    }
+    const options = { auth: { ...AUTH, method: 'OWN' }, customAuth, ...kind }
+    const first = await setting(options, { at: 'EHLO', method: 'OWN' })
+    const second = await setting(options, { at: 'EHLO', method: 'OWN' })
+
+    const error = await errorOf(first.transporter.sendMail(messageTo('you.example')))
+    const failure = await errorOf(second.transporter.verify())
+
+    expect([error, failure]).toMatchObject([REFUSED, REFUSED])
+    for (const { lines } of [first, second]) {
+      expect(lines).toContainEqual(expect.stringMatching(/^EHLO/))
+      expect(lines.join('\n')).not.toContain('secret')
+    }
+  },
+)
+
 test.each(
   KINDS.flatMap((one) => [
     { ...one, at: 'MAIL' },
@@ -309,6 +333,16 @@ test.each(KINDS.flatMap((one) => CHECKS.map((check) => ({ ...one, ...check }))))
     expect(heard.slice(0, heardThen.length)).toEqual(heardThen)
     for (const secret of SECRETS) expect(lines).not.toContain(secret)
     expect(lines.join('\n')).not.toContain('AUTH PLAIN')
+  },
+)
+
+test.each(KINDS)(
+  '[STS-51] $title: verify() follows a policy that became known before the last reply to its login',
+  async ({ kind }) => {
+    const { heard, transporter } = await setting({ auth: AUTH, ...kind }, { at: 'AUTH' })
+
+    expect(await errorOf(transporter.verify())).toMatchObject(REFUSED)
+    expect(heard.filter((word) => word === 'AUTH')).toHaveLength(1)
   },
 )
 
