@@ -13,6 +13,7 @@ import { networkInterfaces } from 'node:os'
 import { promisify } from 'node:util'
 import type { ExposedWorld, WorldTarget } from './api.js'
 import { closeServer, OpenSockets } from './open-sockets.js'
+import { checkRuntime } from './runtime-check.js'
 
 /** The parts of a world that the ports lead to. */
 export interface ExposeSetup {
@@ -45,6 +46,7 @@ const QUERY_TIMEOUT = 10_000
  */
 export async function exposeWorld(setup: ExposeSetup): Promise<ExposedWorld> {
   await makeAddressesLocal()
+  await checkRuntime()
   const opened: Array<() => Promise<void>> = []
   let closing: Promise<unknown> | undefined
   const close = async () => {

@@ -150,6 +150,17 @@ describe('the check of the runtime', () => {
 
   it('passes here', () => checkRuntime())
 
+  it('leaves a network without loopback to expose()', async () => {
+    const connects = async () => {
+      throw Object.assign(new Error('connect ENETUNREACH'), { code: 'ENETUNREACH' })
+    }
+    await checkRuntime({ ...good, connects })
+    const failing = async () => {
+      throw new Error('no server')
+    }
+    await expect(checkRuntime({ ...good, connects: failing })).rejects.toThrow('no server')
+  })
+
   it.each([
     ['takes a common name', { ...good, takesCommonName: async () => true }, /common name/],
     ['takes another name', { ...good, connects: async () => true }, /for another host/],
