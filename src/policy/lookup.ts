@@ -72,11 +72,10 @@ export function isSamePolicy(one: FoundPolicy, other: FoundPolicy): boolean {
   return one === other || (one.id === other.id && one.body === other.body)
 }
 
-/** Whether two lookups of a domain came from the same entry of the cache, with nothing changed. */
+/** Whether two lookups of a domain came from the same entry of the cache. */
 export function isSameEntry(one: PolicyLookup, other: PolicyLookup): boolean {
   if (one.status === 'none' || other.status === 'none') return one === other
-  const isSameFetch = one.fetchedAt.getTime() === other.fetchedAt.getTime()
-  return isSameFetch && one.policy === other.policy && one.failure === other.failure
+  return one.policy === other.policy
 }
 
 /** Returns the policy in the terms in which RFC 8460 §4.4 reports it. */

@@ -1,5 +1,5 @@
 /** Overlapping deliveries to a domain share a plan; what each of them gets is its own. */
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import {
   type Candidate,
   type DeliveryPlan,
@@ -7,6 +7,7 @@ import {
   MtaSts,
   type MtaStsOptions,
   type Policy,
+  type PolicyLookup,
   type StoredPolicy,
 } from '../../src/index.js'
 
@@ -99,6 +100,35 @@ test('hosts of equal preference come in another order for each delivery', async 
   expect(asked).toHaveLength(HOSTS.length)
 })
 
+/** The number of hosts' judges in these plans: a plan has one for each of its candidates. */
+const judgesIn = (plans: readonly DeliveryPlan[]) =>
+  new Set(plans.flatMap(({ candidates }) => candidates.map(({ verify }) => verify))).size
+
+/** Stops the clock by which MX answers are forgotten, and the plans made of them. */
+function stopClock(): void {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+}
+
+test('a plan is computed once for overlapping deliveries with the same override', async () => {
+  stopClock()
+  const { sts } = open()
+  expect(judgesIn(await nested(sts, 5))).toBe(HOSTS.length)
+})
+
+test('a plan is computed once for overlapping deliveries without a policy', async () => {
+  stopClock()
+  const { sts } = open(undefined, {})
+  expect(judgesIn(await nested(sts, 5))).toBe(HOSTS.length)
+})
+
+test('a plan is computed again for a delivery that begins after the last one ended', async () => {
+  stopClock()
+  const { sts } = open()
+  const plans = [await nested(sts, 1), await nested(sts, 1)].flat()
+  expect(judgesIn(plans)).toBe(2 * HOSTS.length)
+})
+
 test('a host that could not be looked up is looked up by the next delivery', async () => {
   let fails = true
   const { sts } = open(async (host) => {
@@ -140,7 +170,36 @@ test('[STS-51] a policy that is known since the plan was made leads to another p
   expect(levels).toEqual(['opportunistic', 'authenticated'])
 })
 
+test.each([
+  { title: 'another id', id: 'n2', later: 1000 },
+  { title: 'another id, fetched in the same millisecond', id: 'n2', later: 0 },
+  { title: 'the same id', id: 'n1', later: 1000 },
+])('[STS-51] no plan of a policy is used after another took its place: $title', async (next) => {
+  stopClock()
+  const entry = (id: string, mx: string, fetchedAt: number): StoredPolicy => ({
+    id,
+    body: formatPolicy({ ...policy, mx: [mx] }),
+    fetchedAt,
+    usedAt: fetchedAt,
+    expiresAt: fetchedAt + 86_400_000,
+  })
+  const fetchedAt = Date.now() - 10_000
+  let stored = entry('n1', '*.bob.example', fetchedAt)
+  const store = { get: async () => stored, set: async () => true, delete: async () => {} }
+  // With room for one policy, that of another domain takes its place in memory
+  const { sts } = open(undefined, { store, maxPolicies: 1 })
+  const plans: string[][] = []
+  await sts.deliver(DOMAIN, async (_, { plan }) => {
+    plans.push(namesOf(plan).toSorted())
+    stored = entry(next.id, 'b.bob.example', fetchedAt + next.later)
+    await sts.getPolicy('other.example')
+    await sts.deliver(DOMAIN, async (_, { plan }) => void plans.push(namesOf(plan)))
+  })
+  expect(plans).toEqual([HOSTS, ['b.bob.example']])
+})
+
 test('deliveries with the same cached policy share a plan, each with its own lookup', async () => {
+  stopClock()
   const fetchedAt = Date.now()
   const stored: StoredPolicy = {
     id: 'n1',
@@ -156,16 +215,16 @@ test('deliveries with the same cached policy share a plan, each with its own loo
     delete: async () => undefined,
   }
   const { sts, asked } = open(undefined, { store, recheckInterval: 3_600_000 })
-  await sts.getPolicy(DOMAIN)
-  const lookup = await sts.lookAgain(DOMAIN)
-  expect(lookup).toMatchObject({ failure: { reason: 'record-gone' } })
-  const plans: unknown[] = []
+  const plans: DeliveryPlan[] = []
+  let again: PolicyLookup | undefined
   await sts.deliver(DOMAIN, async (_, { plan }) => {
-    plans.push(plan.lookup)
-    await sts.deliver(DOMAIN, async (_, { plan }) => {
-      plans.push(plan.lookup)
-    })
+    plans.push(plan)
+    again = await sts.lookAgain(DOMAIN)
+    await sts.deliver(DOMAIN, async (_, { plan }) => void plans.push(plan))
   })
-  expect(plans).toEqual([lookup, lookup])
+  expect(again).toMatchObject({ failure: { reason: 'record-gone' } })
+  expect(plans[0]?.lookup).not.toHaveProperty('failure')
+  expect(plans[1]?.lookup).toEqual(again)
+  expect(judgesIn(plans)).toBe(HOSTS.length)
   expect(asked).toHaveLength(HOSTS.length)
 })
