@@ -44,7 +44,7 @@ export class Checks {
       if (check.isBarred) turn.context.assertCurrent()
       throw error
     }
-    if (check.may() && !check.isBarred) return true
+    if (check.may()) return true
     turn.context.assertCurrent()
     throw policyChanged()
   }

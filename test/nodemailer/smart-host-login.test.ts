@@ -7,17 +7,19 @@ import { expect, onTestFinished, test } from 'vitest'
 import { MtaSts, type PolicyStore } from '../../src/index.js'
 import { withMtaSts } from '../../src/nodemailer/index.js'
 import { errorOf, messageTo } from '../e2e/support.js'
+import { deferred } from '../policy/scripted-network.js'
 
 const HOST = 'smtp.host.example'
 const AUTH = { user: 'me', pass: 'secret' }
 const OAUTH2 = { type: 'OAuth2' as const, user: 'me', accessToken: 'sesame' }
-const BODY = `version: STSv1\nmode: enforce\nmx: ${HOST}\nmax_age: 86400\n`
 
 interface Holding {
   /** The command before whose first reply `before` is called; `user` is the line after AUTH LOGIN */
   at?: string
   method?: string
   before?: () => Promise<void>
+  /** The mode of the policy; default: enforce */
+  mode?: 'testing'
   /** The replies to the first AUTH commands; 235 to the others */
   authReplies?: string[]
 }
@@ -80,11 +82,12 @@ async function holding({
   return { heard, lines, connect: () => connectTcp(port, '127.0.0.1') }
 }
 
-/** An MtaSts that knows no policy before `learn()`, and then one of mode enforce. */
-function learning(connect: () => ReturnType<typeof connectTcp>) {
+/** An MtaSts that knows no policy before `learn()`, and then one of this mode. */
+function learning(connect: () => ReturnType<typeof connectTcp>, mode: string) {
   let known = false
   const now = Date.now()
-  const entry = { id: '1', body: BODY, fetchedAt: now, expiresAt: now + 86_400_000, usedAt: now }
+  const body = `version: STSv1\nmode: ${mode}\nmx: ${HOST}\nmax_age: 86400\n`
+  const entry = { id: '1', body, fetchedAt: now, expiresAt: now + 86_400_000, usedAt: now }
   const store: PolicyStore = {
     get: async () => (known ? entry : undefined),
     set: async () => {},
@@ -99,7 +102,7 @@ function learning(connect: () => ReturnType<typeof connectTcp>) {
   const sts = new MtaSts({ connect, resolver, store, negativeTtl: 0 })
   const learn = async () => {
     known = true
-    expect(await sts.getPolicy(HOST)).toMatchObject({ policy: { mode: 'enforce' } })
+    expect(await sts.getPolicy(HOST)).toMatchObject({ policy: { mode } })
   }
   return { sts, learn, resolver }
 }
@@ -108,7 +111,7 @@ function learning(connect: () => ReturnType<typeof connectTcp>) {
 async function setting(options: object, where: Holding = {}) {
   let learn = async () => {}
   const host = await holding({ before: () => learn(), ...where })
-  const { sts, resolver, ...rest } = learning(host.connect)
+  const { sts, resolver, ...rest } = learning(host.connect, where.mode ?? 'enforce')
   learn = rest.learn
   const smartHost = { host: HOST, port: 587, ...options } as SMTPTransportOptions
   const transport = withMtaSts(smartHost, { sts, connect: host.connect, resolver })
@@ -143,6 +146,20 @@ test.each(TRANSPORTS)(
     expect(heard).toContain('EHLO')
     expect(heard).not.toContain('AUTH')
     expect(heard).not.toContain('MAIL')
+  },
+)
+
+test.each(KINDS)(
+  '$title: with forceAuth, a policy that becomes known before the reply to EHLO is reported as such',
+  async ({ kind }) => {
+    const options = { auth: AUTH, forceAuth: true, ...kind }
+    const first = await setting(options, { at: 'EHLO' })
+    const second = await setting(options, { at: 'EHLO' })
+
+    const error = await errorOf(first.transporter.sendMail(messageTo('you.example')))
+    const failure = await errorOf(second.transporter.verify())
+
+    expect([error, failure]).toMatchObject([REFUSED, REFUSED])
   },
 )
 
@@ -360,5 +377,31 @@ test.each(KINDS)(
     const { transporter } = await setting(kind, { at: 'EHLO' })
 
     expect(await errorOf(transporter.verify())).toMatchObject(REFUSED)
+  },
+)
+
+test.each(KINDS)(
+  '$title: verify() logs in while an earlier one waits for its host under an older policy',
+  async ({ kind }) => {
+    const held = deferred()
+    const released = deferred()
+    const before = () => {
+      held.resolve()
+      return released.promise
+    }
+    const { heard, transporter, learn } = await setting(
+      { auth: AUTH, ...kind },
+      { at: 'EHLO', mode: 'testing', before },
+    )
+    const first = transporter.verify()
+    await held.promise
+    await learn()
+
+    expect(await transporter.verify()).toBe(true)
+    expect(heard.filter((word) => word === 'AUTH')).toHaveLength(1)
+
+    released.resolve()
+    expect(await first).toBe(true)
+    expect(heard.filter((word) => word === 'AUTH')).toHaveLength(2)
   },
 )

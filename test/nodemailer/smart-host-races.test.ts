@@ -26,7 +26,7 @@ interface Setting {
 }
 
 /** A smart host that wants a login; connections to it and to its policy host can be kept waiting. */
-function setting(pool: boolean, mode?: 'enforce'): Setting {
+function setting(pool: boolean, mode?: 'enforce', more: object = {}): Setting {
   const name = stage.unusedName()
   const host = stage.world.smartHost(name, { port: 587, auth: AUTH })
   const domain = stage.world.domain(name, { mx: [], ...(mode ? { mode } : {}) })
@@ -37,7 +37,7 @@ function setting(pool: boolean, mode?: 'enforce'): Setting {
     return connect(target)
   }
   const sts = new MtaSts({ now, connect: waiting, resolver, ca })
-  const smartHost = { host: name, port: 587, auth: AUTH, tls: { ca: stage.world.ca } }
+  const smartHost = { host: name, port: 587, auth: AUTH, tls: { ca: stage.world.ca }, ...more }
   const options = { ...smartHost, ...(pool ? { pool, maxConnections: 1 } : {}) }
   const transport = withMtaSts(options as SMTPTransportOptions, {
     connect: waiting,
@@ -49,6 +49,17 @@ function setting(pool: boolean, mode?: 'enforce'): Setting {
   transporters.push(transporter as Transporter)
   return { host, domain, transporter, sts, before }
 }
+
+interface Login {
+  auth: { credentials: { pass: string } }
+  sendCommand(line: string): Promise<unknown>
+}
+
+/** Returns options of a login by this handler. */
+const ownLogin = (handler: (login: Login) => Promise<void>) => ({
+  auth: { ...AUTH, method: 'OWN' },
+  customAuth: { OWN: handler },
+})
 
 /** Holds the fetch of the policy until `release()`; `fetching` resolves when it has begun. */
 function holdPolicy(before: Setting['before']) {
@@ -184,6 +195,25 @@ describe.each([false, true])('pool: %s', (pool) => {
     expect(await transporter.sendMail(message)).toMatchObject({ deliveries: [{ proved: 'sts' }] })
     expect(host.inbox.map(({ tls }) => Boolean(tls))).toEqual([true])
     await expect.poll(() => open(host), EVENTUALLY).toBe(pool ? 1 : 0)
+  })
+
+  it('a login that reads its password again after the message has another connection: the reply to RCPT counts', async () => {
+    const logins: Login[] = []
+    const onLogin = async (login: Login) => {
+      logins.push(login)
+      if (logins.length === 1) {
+        domain.policy({ mode: 'enforce', patterns: [domain.name] })
+        expect(await sts.lookAgain(domain.name)).toMatchObject({ status: 'found' })
+      }
+      expect(logins[0]?.auth.credentials.pass).toBe('')
+      if (logins.length === 1) throw new Error('No password')
+      await login.sendCommand('AUTH PLAIN AG1lAHNlY3JldA==')
+    }
+    const { host, domain, transporter, sts } = setting(pool, undefined, ownLogin(onLogin))
+    host.fails({ at: 'rcpt', reply: '550 5.1.1 Nobody' })
+    const error = await errorOf(transporter.sendMail(message))
+    expect(error).toMatchObject({ responseCode: 550, permanent: true })
+    expect(logins).toHaveLength(2)
   })
 
   it('a refusal takes no place for good: the next message is sent', async () => {
