@@ -179,6 +179,17 @@ describe('a transport that does not ask for its socket', () => {
   )
 })
 
+describe('a single transport whose check does not ask for its socket', () => {
+  it('mode none: verify() succeeds', async () => {
+    expect(await sender('SMTP', sendByItself, 'none').verify()).toBe(true)
+  })
+
+  it('mode enforce: verify() fails [STS-42]', async () => {
+    const error = await errorOf(sender('SMTP', sendByItself, 'enforce').verify())
+    expect(error).toMatchObject({ message: 'The policy of the smart host has changed' })
+  })
+})
+
 describe('a Nodemailer that is too old', () => {
   it('is refused by withMtaSts(): ENODEMAILER', () => {
     const old = new FutureTransport('SMTP', { host: 'localhost', port }, sendBySocket)
