@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config'
-import { replacing, shared, sharing, slow } from './vitest.shared.js'
+import { shared } from './vitest.shared.js'
 
+/** All tests, each file in an environment of its own. */
 export default defineConfig({
   ...shared,
-  test: { ...shared.test, include: [], projects: [sharing, replacing, slow] },
+  test: { ...shared.test, include: ['test/**/*.test.ts'] },
 })

@@ -52,9 +52,9 @@ const files = readdirSync(new URL('./test', import.meta.url), {
   encoding: 'utf8',
 }).filter((name) => name.endsWith('.test.ts'))
 const isSlow = (name: string) => SLOW.some((start) => name.startsWith(start))
-/** What they import must not be that of another file. */
-const replacesModules = (name: string) =>
-  /vi\.mock\(|withoutPackage\(/.test(
+/** Replaces modules, or changes the environment, of which Node warns once in a process. */
+const needsProcess = (name: string) =>
+  /vi\.mock\(|withoutPackage\(|stubEnv\(|emitWarning/.test(
     readFileSync(new URL(`./test/${name}`, import.meta.url), 'utf8'),
   )
 
@@ -99,22 +99,21 @@ export const shared = {
 } satisfies ViteUserConfig
 
 /**
- * The files that neither start processes nor replace modules share an environment in each worker:
- * half of the time of an isolated run is spent in importing the same sources for each file.
+ * For `npm run test:quick`: files that neither start processes nor need one of their own share an
+ * environment in each worker. Half of the time of an isolated run is spent in importing the same
+ * sources for each file.
  */
 export const sharing = project(
   'sharing',
-  files.filter((name) => !isSlow(name) && !replacesModules(name)),
+  files.filter((name) => !isSlow(name) && !needsProcess(name)),
   false,
 )
 
-/** Of the fast files, those that replace modules. */
-export const replacing = project(
-  'replacing',
-  files.filter((name) => !isSlow(name) && replacesModules(name)),
+/** Of the fast files, those that need a process of their own. */
+export const alone = project(
+  'alone',
+  files.filter((name) => !isSlow(name) && needsProcess(name)),
 )
-
-export const slow = project('slow', files.filter(isSlow))
 
 function project(name: string, names: readonly string[], isolate = true) {
   // Lists of a project are added to those that it extends: `include` of the root is empty
