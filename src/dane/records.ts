@@ -60,7 +60,7 @@ const READERS: { [T in keyof RecordData]: (record: Answer) => RecordData[T] | un
   TXT: (record) => {
     if (record.type !== 'TXT') return undefined
     const strings = Array.isArray(record.data) ? record.data : [record.data]
-    // As in node:dns: one character for each byte
+    // One character for each byte, as node:dns does
     return strings.map((text) => (typeof text === 'string' ? text : text.toString('latin1')))
   },
 }

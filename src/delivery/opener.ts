@@ -31,7 +31,7 @@ export interface OpenerOptions {
   opened: WeakMap<SmtpConnection, Opened>
 }
 
-/** What is known of an open connection. */
+/** The record of an open connection. */
 export interface Opened {
   /** The proofs that were demanded when it was opened */
   security: Security

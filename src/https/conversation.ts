@@ -143,7 +143,7 @@ export class Conversation {
       const response = await this.#ask(secured, request, options.inspect ?? false)
       const { statusCode: status = 0, headers } = response
       const body = await this.#read(response, request)
-      // What is refused may come with the rest of the response in one packet
+      // The refused bytes and the end of the response may come in one packet
       if (this.#refused) throw this.#refused
       this.#reached('ended')
       return { ...this.#seen, ok: true, status, headers, body }

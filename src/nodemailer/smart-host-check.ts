@@ -12,7 +12,7 @@ import type { Shipment } from './smart-host-shipment.js'
 import type { SmtpTransport } from './smart-host-types.js'
 import { withChanges } from './with-changes.js'
 
-/** What the checks need of their transport. */
+/** Functions and data of the transport that its checks use. */
 export interface CheckHooks {
   transport: SmtpTransport
   /** The transport's own methods */

@@ -21,7 +21,7 @@ type Envelope = ReturnType<Mail['message']['getEnvelope']>
 
 type Outcome = { info: Info } | { error: Error } | { barred: true }
 
-/** What a shipment needs of its transport. */
+/** Functions of the transport that its shipments call. */
 export interface ShipmentHooks {
   /** Hands the mail to the plain transport, which calls back */
   dispatch(shipment: Shipment, callback: (error: Error | null, info?: Info) => void): void

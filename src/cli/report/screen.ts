@@ -35,7 +35,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'Last failure', width: 12 },
 ]
 
-/** What a domain's screen shows at most. */
+/** Maximum numbers of rows on the screen of a domain. */
 const MAX_POLICIES = 4
 const MAX_FAILURES = 5
 const MAX_GAPS = 3
@@ -45,7 +45,7 @@ const MAX_SENDERS = 3
 const MAX_DOMAINS = 30
 const MAX_VERDICTS = 300
 
-/** Of a domain's name, beside its verdict; longer ones have a line of their own. */
+/** Width of a domain's name beside its verdict; longer names have a line of their own. */
 const MAX_NAME = 24
 
 /** A mark, and the text wrapped beside it. */
@@ -152,7 +152,7 @@ function describe(failure: FailureGroup): string {
   return `${thousands(sessions)} × ${kind}${where}, ${counted(senders, 'sender')}, ${days}`
 }
 
-/** Of the policy type that decides: days without a report, and senders that fell silent. */
+/** Renders days without a report and senders that stopped reporting, for the deciding policy type. */
 function renderMissing(policy: PolicyAssessment | undefined, screen: Screen): string[] {
   const { days, missingSenders = [] } = policy ?? {}
   const lines: string[] = []
