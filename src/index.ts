@@ -30,10 +30,12 @@
  * @module mta-sts
  */
 
+export type { Candidate } from './delivery/candidate.js'
 export type { Attempt, DeliveryContext } from './delivery/deliver.js'
 export { DeliveryRefusedError, RoutingError } from './delivery/errors.js'
-export type { Candidate, DeliveryPlan, MinimumSecurity, TlsDemand } from './delivery/plan.js'
+export type { DeliveryPlan } from './delivery/plan.js'
 export type { DeliverySummary } from './delivery/record.js'
+export type { MinimumSecurity, TlsDemand } from './delivery/required-security.js'
 export type { Resolver } from './dns/resolver.js'
 export type { Field } from './dns/txt-record.js'
 export { type ErrorCode, MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'

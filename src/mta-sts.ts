@@ -10,13 +10,9 @@ import { type Destination, parseDestination } from './delivery/destination.js'
 import { storeError } from './delivery/errors.js'
 import { HostLookups } from './delivery/host-lookups.js'
 import { Opener, type OpenerOptions } from './delivery/opener.js'
-import {
-  type DeliveryPlan,
-  type PlanOptions,
-  planDelivery,
-  type TlsDemand,
-} from './delivery/plan.js'
+import { type DeliveryPlan, type PlanOptions, planDelivery } from './delivery/plan.js'
 import { DeliveryRecord, type DeliverySummary } from './delivery/record.js'
+import type { TlsDemand } from './delivery/required-security.js'
 import { ask } from './dns/resolver.js'
 import { closedError, MtaStsError } from './errors.js'
 import { publish } from './events.js'

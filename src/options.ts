@@ -7,7 +7,7 @@
 import type { BlockList, Socket } from 'node:net'
 import { builtins } from './builtins.js'
 import type { Dane } from './dane/dane.js'
-import type { MinimumSecurity } from './delivery/plan.js'
+import type { MinimumSecurity } from './delivery/required-security.js'
 import { toALabels } from './dns/domain-name.js'
 import { defaultResolver, type Resolver } from './dns/resolver.js'
 import { guardedLogger, LOGGER_METHODS, type Logger } from './logger.js'

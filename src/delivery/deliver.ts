@@ -14,8 +14,9 @@ import { escapeRemoteText } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
 import { isOfDane } from './applied-policies.js'
+import type { Candidate } from './candidate.js'
 import { DeliveryRefusedError, RoutingError } from './errors.js'
-import type { Candidate, DeliveryPlan } from './plan.js'
+import type { DeliveryPlan } from './plan.js'
 import type { DeliveryRecord } from './record.js'
 
 /** An attempt's access to its delivery: plan, records, connections. */

@@ -7,7 +7,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { isDeepStrictEqual } from 'node:util'
-import type { Candidate } from '../delivery/plan.js'
+import type { Candidate } from '../delivery/candidate.js'
 import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
