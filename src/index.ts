@@ -30,8 +30,8 @@
  * @module mta-sts
  */
 
+export type { Attempt, DeliveryContext } from './delivery/attempt.js'
 export type { Candidate } from './delivery/candidate.js'
-export type { Attempt, DeliveryContext } from './delivery/deliver.js'
 export { DeliveryRefusedError, RoutingError } from './delivery/errors.js'
 export type { DeliveryPlan } from './delivery/plan.js'
 export type { DeliverySummary } from './delivery/record.js'

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { type Attempt, deliver } from './delivery/deliver.js'
+import type { Attempt } from './delivery/attempt.js'
+import { deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
 import { storeError } from './delivery/errors.js'
 import { HostLookups } from './delivery/host-lookups.js'

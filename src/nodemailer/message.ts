@@ -6,7 +6,7 @@
  */
 import { isAscii } from 'node:buffer'
 import { Readable } from 'node:stream'
-import type { DeliveryContext } from '../delivery/deliver.js'
+import type { DeliveryContext } from '../delivery/attempt.js'
 import type { TlsDemand } from '../delivery/required-security.js'
 import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'

@@ -6,8 +6,8 @@
  */
 import { EventEmitter } from 'node:events'
 import { isIP } from 'node:net'
+import type { DeliveryContext } from '../delivery/attempt.js'
 import type { Candidate } from '../delivery/candidate.js'
-import type { DeliveryContext } from '../delivery/deliver.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import { unlessAborted } from '../net/deadline.js'
 import { flag, MAX_TIMER, namesOf, number, optionalNumber, optionError } from '../option-checks.js'
