@@ -35,6 +35,7 @@ export interface CandidateSteps {
   signal?: AbortSignal | undefined
 }
 
+/** `changed`: the policy is no longer that of the plan. */
 export type LoopEnd<T> =
   | { kind: 'delivered'; value: T }
   | { kind: 'exhausted' }
@@ -53,58 +54,7 @@ export class CandidateLoop<T> implements DeliveryContext {
     this.#record = record
   }
 
-  get failures(): readonly TlsFailure[] {
-    return this.#record.failures
-  }
-
-  note(failure: TlsFailure): void {
-    this.#record.note(failure)
-  }
-
-  stop(error: unknown): never {
-    throw new Stop(error)
-  }
-
-  get outdated(): boolean {
-    try {
-      return !this.#steps.isCurrent(this.plan)
-    } catch {
-      // ECLOSED
-      return true
-    }
-  }
-
-  assertCurrent(): void {
-    if (!this.#steps.isCurrent(this.plan)) throw new PolicyChangedError(this.plan.policyDomain)
-  }
-
-  async open(options?: OpenOptions, changes?: CandidateChanges): Promise<SmtpConnection> {
-    if (!this.#candidate) throw new TypeError('open() belongs to an attempt that is under way')
-    this.assertCurrent()
-    const connection = await this.#steps.open(this.#candidate, options, changes)
-    for (const failure of connection.failures) this.note(failure)
-    if (this.outdated) {
-      connection.close()
-      this.assertCurrent()
-    }
-    return this.#take(connection)
-  }
-
-  use(connection: SmtpConnection): void {
-    if (!this.#candidate) throw new TypeError('use() belongs to an attempt that is under way')
-    this.assertCurrent()
-    this.#steps.reuse(connection, this.#candidate)
-    for (const failure of connection.failures) this.note(failure)
-    this.#take(connection)
-  }
-
-  /** The policy may change during each wait of a message that is sent on the connection. */
-  #take(connection: SmtpConnection): SmtpConnection {
-    connection.checkBy(() => this.assertCurrent(), this.#steps.requireTls)
-    this.#record.connected(connection)
-    return connection
-  }
-
+  /** Tries the candidates, and returns how that ended. */
   async run(attempt: Attempt<T>): Promise<LoopEnd<T>> {
     this.#recordRefused()
     const { signal } = this.#steps
@@ -139,6 +89,7 @@ export class CandidateLoop<T> implements DeliveryContext {
     }
   }
 
+  /** Records the error of an attempt after which the next candidate is tried; throws others. */
   #recordError(error: unknown, candidate: Candidate): void {
     if (error instanceof Stop) throw error.error
     const failure = failureOf(error, candidate)
@@ -147,10 +98,62 @@ export class CandidateLoop<T> implements DeliveryContext {
       this.note({ mxHost: candidate.mxHost, ...failure })
       return
     }
-    // Final only if no host offers it: see endOf
+    // The next host may offer SMTPUTF8
     const mayBeOffered = error instanceof SmtpUtf8RequiredError
     if (isFinalError(error) && !mayBeOffered) throw error
     this.#record.errors.push(error)
+  }
+
+  get failures(): readonly TlsFailure[] {
+    return this.#record.failures
+  }
+
+  note(failure: TlsFailure): void {
+    this.#record.note(failure)
+  }
+
+  stop(error: unknown): never {
+    throw new Stop(error)
+  }
+
+  get outdated(): boolean {
+    try {
+      return !this.#steps.isCurrent(this.plan)
+    } catch {
+      // The object is closed
+      return true
+    }
+  }
+
+  assertCurrent(): void {
+    if (!this.#steps.isCurrent(this.plan)) throw new PolicyChangedError(this.plan.policyDomain)
+  }
+
+  async open(options?: OpenOptions, changes?: CandidateChanges): Promise<SmtpConnection> {
+    if (!this.#candidate) throw new TypeError('open() belongs to an attempt that is under way')
+    this.assertCurrent()
+    const connection = await this.#steps.open(this.#candidate, options, changes)
+    for (const failure of connection.failures) this.note(failure)
+    if (this.outdated) {
+      connection.close()
+      this.assertCurrent()
+    }
+    return this.#take(connection)
+  }
+
+  use(connection: SmtpConnection): void {
+    if (!this.#candidate) throw new TypeError('use() belongs to an attempt that is under way')
+    this.assertCurrent()
+    this.#steps.reuse(connection, this.#candidate)
+    for (const failure of connection.failures) this.note(failure)
+    this.#take(connection)
+  }
+
+  /** Has the plan checked after each wait of a message that is sent on the connection. */
+  #take(connection: SmtpConnection): SmtpConnection {
+    connection.checkBy(() => this.assertCurrent(), this.#steps.requireTls)
+    this.#record.connected(connection)
+    return connection
   }
 }
 
@@ -175,6 +178,7 @@ function isRefusal(failure: TlsFailure): boolean {
   )
 }
 
+/** Reasons for which a host is refused before a connection to it. */
 const REFUSALS: ReadonlySet<TlsFailure['reason']> = new Set([
   'requiretls-without-policy',
   'tlsa-lookup-failed',
