@@ -203,40 +203,22 @@ export class PolicyCache {
     return renewal
   }
 
-  /** Saves a policy that the store could not take, or has lost, before memory evicts it. */
-  readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
-    if (policy.isSaveDue()) this.#work.inBackground(this.#updater.save(policyDomain, policy))
+  /** Waits for the work on a domain; begins it unless it is under way. */
+  #waitFor(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
+    const result = this.#share(policyDomain, purpose)
+    // Several callers may wait for the same work: each gets its own error
+    return unlessAborted(result, this.#closing, closedError).catch((thrown: unknown) => {
+      throw this.#closing.aborted ? closedError() : new MtaStsError(textOfThrown(thrown), 'ELOOKUP')
+    })
   }
 
-  /** Records that a policy is used, and starts the background work that is due. */
-  #use(policyDomain: string, cached: CachedPolicy, now: number): FoundPolicy | undefined {
-    const policy = this.#memory.believable(policyDomain, cached, now)
-    if (!policy.isValid(now)) return undefined
-    const { recheckInterval } = this.#options
-    policy.usedAt = now
-    if (policy.isCheckDue(now, recheckInterval)) this.#recheckInBackground(policyDomain)
-    if (policy.isSaveDue()) this.#work.inBackground(this.#updater.save(policyDomain, policy))
-    const recheckAt = policy.checkedAt === undefined ? now : policy.checkedAt + recheckInterval
-    const quietUntil = Math.min(policy.expiresAt, recheckAt, now + USE_PRECISION)
-    policy.quiet = Math.max(0, quietUntil - now)
-    return policy.lookup
-  }
-
-  #recheckInBackground(policyDomain: string): void {
-    if (this.#work.on(policyDomain) || this.#rechecks.has(policyDomain)) return
-    this.#rechecks.add(policyDomain)
-    const look = () => this.#look(policyDomain, 'recheck', (work) => work())
-    const begun = this.#work.beginWhenFree(policyDomain, 'lookup', look, () =>
-      this.#rechecks.delete(policyDomain),
-    )
-    this.#work.inBackground(begun)
-  }
-
-  /** Looks up the record of a policy that came from the store, which this process has not yet done. */
-  #recheckStored(policyDomain: string): void {
-    const policy = this.#memory.valid(policyDomain, this.#now())
-    if (policy && policy.checkedAt === undefined && !this.#closing.aborted)
-      this.#recheckInBackground(policyDomain)
+  #share(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
+    const underWay = this.#work.on(policyDomain)
+    // A pass has no result to share: its policy may be in the store only, or have expired
+    if (underWay?.purpose === 'pass') return underWay.result.then(() => this.get(policyDomain))
+    if (underWay) return underWay.result
+    const occasion = purpose === 'lookup' ? 'recheck' : 'mismatch'
+    return this.#work.begin(policyDomain, purpose, () => this.#look(policyDomain, occasion))
   }
 
   /**
@@ -299,22 +281,40 @@ export class PolicyCache {
     return isExpired ? noPolicy('expired', lookup.failure) : lookup
   }
 
-  /** Waits for the work on a domain; begins it unless it is under way. */
-  #waitFor(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
-    const result = this.#share(policyDomain, purpose)
-    // Several callers may wait for the same work: each gets its own error
-    return unlessAborted(result, this.#closing, closedError).catch((thrown: unknown) => {
-      throw this.#closing.aborted ? closedError() : new MtaStsError(textOfThrown(thrown), 'ELOOKUP')
-    })
+  /** Records that a policy is used, and starts the background work that is due. */
+  #use(policyDomain: string, cached: CachedPolicy, now: number): FoundPolicy | undefined {
+    const policy = this.#memory.believable(policyDomain, cached, now)
+    if (!policy.isValid(now)) return undefined
+    const { recheckInterval } = this.#options
+    policy.usedAt = now
+    if (policy.isCheckDue(now, recheckInterval)) this.#recheckInBackground(policyDomain)
+    if (policy.isSaveDue()) this.#work.inBackground(this.#updater.save(policyDomain, policy))
+    const recheckAt = policy.checkedAt === undefined ? now : policy.checkedAt + recheckInterval
+    const quietUntil = Math.min(policy.expiresAt, recheckAt, now + USE_PRECISION)
+    policy.quiet = Math.max(0, quietUntil - now)
+    return policy.lookup
   }
 
-  #share(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
-    const underWay = this.#work.on(policyDomain)
-    // A pass has no result to share: its policy may be in the store only, or have expired
-    if (underWay?.purpose === 'pass') return underWay.result.then(() => this.get(policyDomain))
-    if (underWay) return underWay.result
-    const occasion = purpose === 'lookup' ? 'recheck' : 'mismatch'
-    return this.#work.begin(policyDomain, purpose, () => this.#look(policyDomain, occasion))
+  #recheckInBackground(policyDomain: string): void {
+    if (this.#work.on(policyDomain) || this.#rechecks.has(policyDomain)) return
+    this.#rechecks.add(policyDomain)
+    const look = () => this.#look(policyDomain, 'recheck', (work) => work())
+    const begun = this.#work.beginWhenFree(policyDomain, 'lookup', look, () =>
+      this.#rechecks.delete(policyDomain),
+    )
+    this.#work.inBackground(begun)
+  }
+
+  /** Looks up the record of a policy that came from the store, which this process has not yet done. */
+  #recheckStored(policyDomain: string): void {
+    const policy = this.#memory.valid(policyDomain, this.#now())
+    if (policy && policy.checkedAt === undefined && !this.#closing.aborted)
+      this.#recheckInBackground(policyDomain)
+  }
+
+  /** Saves a policy that the store could not take, or has lost, before memory evicts it. */
+  readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
+    if (policy.isSaveDue()) this.#work.inBackground(this.#updater.save(policyDomain, policy))
   }
 
   #requireOpen(): void {
