@@ -1,18 +1,16 @@
 /**
- * Connections that are kept for the next message. A kept connection is identified by the MX host,
- * the address, and what was proved: a connection that proved nothing never carries a message that
- * needs proof, also when a policy has arrived since it was opened.
+ * The open connections of a transport: leased to one message at a time, kept for the next one, and
+ * bounded in number.
  *
  * @module
  */
 import { setMaxListeners } from 'node:events'
-import { isDeepStrictEqual } from 'node:util'
 import type { Candidate } from '../delivery/candidate.js'
 import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { isTooManyConnections } from '../smtp/reply.js'
-import { includesProofs, type Security } from '../tls/security.js'
+import { fits, type Kept } from './kept-connection.js'
 
 /** Bounds of a {@link SessionPool}. */
 export interface PoolLimits {
@@ -42,16 +40,6 @@ export interface AcquireOptions {
   /** A kept connection has failed: takes a new one only */
   fresh?: boolean | undefined
   signal?: AbortSignal | undefined
-}
-
-/** A connection, and what the pool knows of it. */
-interface Kept {
-  connection: SmtpConnection
-  /** The proofs that were demanded when it was opened */
-  security: Security
-  /** Messages that were sent over it, or tried */
-  messages: number
-  timer?: NodeJS.Timeout | undefined
 }
 
 /** The connections to one MX host. */
@@ -325,25 +313,4 @@ function eitherOf(one: AbortSignal, other: AbortSignal) {
 /** A new error for each message. */
 export function closedError(): MtaStsError {
   return new MtaStsError('The transport was closed', 'ECONNECTION')
-}
-
-/**
- * Whether a kept connection may carry a message for the candidate: the same host at an address that
- * is still its own, nothing to prove that was not proved when it was opened, and no failed audit
- * of another domain.
- */
-function fits({ connection, security }: Kept, candidate: Candidate): boolean {
-  const { port, addresses } = candidate
-  if (connection.closed || port !== connection.port) return false
-  if (!addresses.includes(connection.address)) return false
-  if (security === candidate.security) return true
-  if (connection.failures.length === 0 && provesEnough(security, candidate.security)) return true
-  return isDeepStrictEqual(security, candidate.security)
-}
-
-/** Whether what one connection had to prove includes all that another would have to. */
-function provesEnough(own: Security, asked: Security): boolean {
-  const proofs = asked.level === 'authenticated' ? asked.proofs : []
-  const all = asked.audit ? [...proofs, asked.audit] : proofs
-  return own.level === 'authenticated' && includesProofs(own, all)
 }
