@@ -11,6 +11,7 @@ import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { isTooManyConnections } from '../smtp/reply.js'
 import { fits, type Kept } from './kept-connection.js'
+import { WaitingLine } from './waiting-line.js'
 
 /** Bounds of a {@link SessionPool}. */
 export interface PoolLimits {
@@ -51,20 +52,11 @@ interface Host {
   limit: number
 }
 
-/** A message that waits for a connection. */
-interface Waiting {
-  mxHost: string
-  wake(): void
-}
-
 export class SessionPool {
   readonly #limits: PoolLimits
   readonly #hosts = new Map<string, Host>()
   readonly #leased = new Map<SmtpConnection, Kept>()
-  /** In the order in which they came, whatever their hosts */
-  readonly #waiting = new Set<Waiting>()
-  /** Those that were woken for a place which another message took; before the rest */
-  readonly #waitingAgain = new Set<Waiting>()
+  readonly #line = new WaitingLine()
   #open = 0
   #closed = false
   readonly #forced = new AbortController()
@@ -89,7 +81,7 @@ export class SessionPool {
    */
   async acquire(candidate: Candidate, options: AcquireOptions): Promise<Lease> {
     const { mxHost } = candidate
-    for (let queue = this.#waiting; ; queue = this.#waitingAgain) {
+    for (let again = false; ; again = true) {
       this.#throwIfUnwanted(options)
       const kept = options.fresh ? undefined : this.#takeIdle(candidate)
       if (kept) return { connection: kept.connection, reused: true }
@@ -97,7 +89,8 @@ export class SessionPool {
         const connection = await this.#openConnection(candidate, options)
         if (connection) return { connection, reused: false }
       }
-      await this.#waitTurn(queue, mxHost, options.signal)
+      // The pool may have been closed while a connection was being opened
+      if (!this.forced.aborted) await this.#line.wait(mxHost, again, options.signal)
     }
   }
 
@@ -126,7 +119,7 @@ export class SessionPool {
     if (!options.force) return
     this.#forced.abort(closedError())
     for (const connection of this.#leased.keys()) connection.close()
-    for (const { wake } of this.#inOrder()) wake()
+    this.#line.wakeAll()
   }
 
   #throwIfUnwanted({ signal, check }: AcquireOptions): void {
@@ -250,16 +243,7 @@ export class SessionPool {
 
   /** Wakes the message that has waited longest among those that can go on. */
   #wakeNext(): void {
-    for (const waiting of this.#inOrder()) {
-      if (!this.#canGoOn(waiting.mxHost)) continue
-      waiting.wake()
-      return
-    }
-  }
-
-  *#inOrder(): Generator<Waiting> {
-    yield* this.#waitingAgain
-    yield* this.#waiting
+    this.#line.wakeNext((mxHost) => this.#canGoOn(mxHost))
   }
 
   /** Whether a message for the host would find a connection, or a place for one. */
@@ -276,25 +260,6 @@ export class SessionPool {
     const host: Host = { open: 0, idle: [], limit: Number.POSITIVE_INFINITY }
     this.#hosts.set(mxHost, host)
     return host
-  }
-
-  /** Resolves when it is this message's turn, or when the signal is aborted. */
-  #waitTurn(queue: Set<Waiting>, mxHost: string, signal: AbortSignal | undefined): Promise<void> {
-    // Both may have come while a connection was being opened
-    if (signal?.aborted || this.forced.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      let release: (() => void) | undefined
-      const waiting: Waiting = {
-        mxHost,
-        wake: () => {
-          queue.delete(waiting)
-          release?.()
-          resolve()
-        },
-      }
-      queue.add(waiting)
-      release = onAbort(signal, waiting.wake)
-    })
   }
 }
 
