@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { MtaStsError } from '../errors.js'
 import { streamError } from '../smtp/data.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
-import { composeAtOnce, composeEncoded } from './compose.js'
+import { compose } from './compose.js'
 import type { MailNode } from './types.js'
 
 /** The body of a message for one attempt. */
@@ -51,30 +51,31 @@ export class MessageSource {
     if (this.#copy) return undefined
     if (!this.#reading) {
       const whole = options.whole || (this.#once && !this.#hasStream)
-      this.#copy = this.#composed(whole)
-      if (this.#copy) return undefined
-      this.#reading = this.#read(whole)
+      const limit = whole ? Number.POSITIVE_INFINITY : SMALL
+      const composed = this.#compose(limit)
+      if (composed instanceof Uint8Array) {
+        this.#copy = bodyOf([composed], whole)
+        return undefined
+      }
+      this.#reading = this.#read(composed, limit)
     }
     return this.#reading
   }
 
-  #composed(whole: boolean): Body | undefined {
+  #compose(limit: number): ReturnType<typeof compose> {
     try {
-      const bytes = composeAtOnce(this.#message, whole ? Number.POSITIVE_INFINITY : SMALL)
-      return bytes && bodyOf([bytes], whole)
+      return compose(this.#message, limit)
     } catch {
       // The stream ends with the same error
       return undefined
     }
   }
 
-  async #read(whole: boolean): Promise<void> {
+  async #read(composed: Promise<Uint8Array[]> | undefined, limit: number): Promise<void> {
+    const whole = limit > SMALL
     if (!whole && this.#hasStream) return
     try {
-      const limit = whole ? Number.POSITIVE_INFINITY : SMALL
-      const chunks =
-        (await composeEncoded(this.#message, limit)) ??
-        (await readUpTo(limit, this.#message.createReadStream()))
+      const chunks = await (composed ?? readUpTo(limit, this.#message.createReadStream()))
       this.#copy = chunks && bodyOf(chunks, whole)
     } catch (error) {
       // Else the attempt reads it again and ends with the same error

@@ -15,15 +15,13 @@ import { hasBytes } from './compose.js'
 import { type Body, MessageSource } from './message-body.js'
 import type { MailNode, MailToSend } from './types.js'
 
-type MimeNode = MailNode
-
 export class Message {
   readonly source: MessageSource
   readonly demand: TlsDemand
   /** Aborted with the signal of the user's, on which it is one listener, however many domains */
   readonly signal: AbortSignal | undefined
   /** With all recipients */
-  readonly envelope: ReturnType<MimeNode['getEnvelope']>
+  readonly envelope: ReturnType<MailNode['getEnvelope']>
   readonly #dsn: SmtpEnvelope['dsn']
   readonly #hasBytes: boolean
   #release = () => {}
