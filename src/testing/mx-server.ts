@@ -24,19 +24,7 @@ import type { MxConnection } from './log.js'
 import type { Accept } from './loopback.js'
 import type { ReceivedMessage } from './message.js'
 import { MxSession } from './mx-session.js'
-import {
-  type Check,
-  checkFields,
-  checkName,
-  checkNoArguments,
-  checkSome,
-  isFilledText,
-  isFlag,
-  listOf,
-  must,
-  shown,
-  wholeFrom,
-} from './named.js'
+import { checkName, checkNoArguments, shown } from './named.js'
 import { checkOffers } from './offers.js'
 import { Port } from './ports.js'
 import {
@@ -76,35 +64,7 @@ export interface MxServerSetup extends EndpointSetup {
   stray: (recipient: string) => string | undefined
 }
 
-/** Options of `world.mx()`. */
-export const MX_OPTIONS = { requireTls: isFlag, ipv6: isFlag }
-
-const LOGIN = { user: isFilledText, pass: isFilledText, accessToken: isFilledText }
-const isLogin: Check = (field, value) => {
-  checkFields(field, value, LOGIN)
-  checkSome(field, value, ['user'])
-  checkSome(field, value, ['pass', 'accessToken'])
-}
-
 const WITHOUT_STARTTLS = 'a host with TLS from the first byte on does not have'
-
-const HOST = {
-  ...MX_OPTIONS,
-  port: wholeFrom(1, 65_535),
-  secure: isFlag,
-  auth: (field: string, value: unknown): void => {
-    const isList = Array.isArray(value)
-    if (isList) listOf(isLogin, '[]')(field, value)
-    else isLogin(field, value)
-    must('a login or more', () => !isList || value.length > 0)(field, value)
-  },
-  relays: isFlag,
-}
-
-/** Throws a TypeError for wrong options of a smart host. */
-export function checkHostOptions(field: string, options: SmartHostOptions): void {
-  checkFields(field, options, HOST)
-}
 
 export class MxServer extends Endpoint<MxFault> implements MxHost {
   readonly inbox: Inbox
