@@ -71,7 +71,7 @@ export type {
   SmtpEnvelope,
   SmtpLog,
 } from './smtp/connection.js'
-export { SmtpError, type SmtpErrorCode } from './smtp/reply.js'
+export { SmtpError, type SmtpErrorCode } from './smtp/errors.js'
 export {
   type FailureReason,
   type ResultType,

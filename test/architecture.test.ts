@@ -62,7 +62,8 @@ const SETS_PERMANENT = [
   'delivery/errors.ts',
   'delivery/mx-hosts.ts',
   'net/connect.ts',
-  'smtp/reply.ts',
+  'smtp/error-meaning.ts',
+  'smtp/errors.ts',
   'tls/failures.ts',
 ]
 

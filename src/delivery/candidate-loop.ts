@@ -4,7 +4,8 @@
  * @module
  */
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
-import { isFinalError, isRefusedStartTls, SmtpUtf8RequiredError } from '../smtp/reply.js'
+import { isFinalError, isRefusedStartTls } from '../smtp/error-meaning.js'
+import { SmtpUtf8RequiredError } from '../smtp/errors.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { failedHandshake, isCertificateError } from '../tls/verdict.js'
 import { isOfDane } from './applied-policies.js'

@@ -6,7 +6,7 @@
  */
 import { unlessAborted } from '../net/deadline.js'
 import type { PolicyLookup } from '../policy/lookup.js'
-import { isFinalError } from '../smtp/reply.js'
+import { isFinalError } from '../smtp/error-meaning.js'
 import { escapeRemoteText } from '../text.js'
 import type { Attempt } from './attempt.js'
 import { CandidateLoop, type CandidateSteps, isMismatch } from './candidate-loop.js'

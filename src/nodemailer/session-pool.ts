@@ -9,7 +9,7 @@ import type { Candidate } from '../delivery/candidate.js'
 import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
-import { isTooManyConnections } from '../smtp/reply.js'
+import { isTooManyConnections } from '../smtp/error-meaning.js'
 import { fits, type Kept } from './kept-connection.js'
 import { WaitingLine } from './waiting-line.js'
 
