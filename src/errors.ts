@@ -114,11 +114,7 @@ export function isMissingPackage(error: unknown): boolean {
   return typeof error === 'object' && MISSING.includes(String(Object(error).code))
 }
 
-/**
- * Returns the error for an optional package that is not installed; another error as it is.
- *
- * @param option of `npm install`
- */
+/** Returns the error for an optional package that is not installed; another error as it is. */
 export function missingPackage(
   user: string,
   name: string,

@@ -9,10 +9,12 @@ import { publish } from '../events.js'
 import type { Logger } from '../logger.js'
 import { withinTime } from '../net/deadline.js'
 import { type CacheOptions, PolicyCache } from '../policy/cache.js'
+import { CachedPolicy } from '../policy/cached-policy.js'
 import type { FetchOptions } from '../policy/fetch.js'
 import { GuardedStore, storeLimit } from '../policy/guarded-store.js'
 import { appliedPolicy, isSamePolicy, noPolicy, type PolicyLookup } from '../policy/lookup.js'
-import { type Overrides, overriddenLookups } from '../policy/overrides.js'
+import type { Overrides } from '../policy/overrides.js'
+import { formatPolicy, type Policy } from '../policy/policy-file.js'
 import { Refresher, type RefreshSummary } from '../policy/renewal.js'
 import type { PolicyStore } from '../policy/store.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
@@ -65,14 +67,12 @@ export class PolicyLookups {
       report: (...what) => this.#reportPolicy(...what),
     })
     this.#refresher = new Refresher(this.#cache, { interval: refreshInterval, now })
-    this.#overrides = overriddenLookups(overrides, now)
+    this.#overrides = new Map(
+      [...overrides].map(([domain, override]) => [domain, overridden(override, now)]),
+    )
   }
 
-  /**
-   * Returns the policy of a domain, which need not be a destination in parsed form.
-   *
-   * @throws MtaStsError `EDOMAIN`; `ECLOSED`, or rejects with it
-   */
+  /** Returns the policy of a domain in any form. */
   find(domain: string): PolicyLookup | Promise<PolicyLookup> {
     this.#throwIfClosed()
     // Most domains are given in the form in which they are cached
@@ -80,7 +80,6 @@ export class PolicyLookups {
     return known ?? this.of(parseDestination(domain))
   }
 
-  /** @throws MtaStsError `ECLOSED`, or rejects with it */
   of(destination: Destination): PolicyLookup | Promise<PolicyLookup> {
     this.#throwIfClosed()
     if (destination.kind === 'literal') return noPolicy('address-literal')
@@ -88,7 +87,6 @@ export class PolicyLookups {
     return this.#overrides.get(name) ?? this.#cache.get(name)
   }
 
-  /** Looks for a new policy now: see `PolicyCache.lookAgain`. */
   async lookAgain(
     destination: Destination,
     options?: { mismatch: boolean },
@@ -107,12 +105,10 @@ export class PolicyLookups {
     return lookup.status === 'found' && isSamePolicy(lookup, now)
   }
 
-  /** Whether the operator has exempted a Policy Domain. */
   isExempt(policyDomain: string): boolean {
     return this.#overrides.get(policyDomain)?.status === 'none'
   }
 
-  /** Renews the cached policies: see `Refresher.run`. */
   refresh(): Promise<RefreshSummary> {
     return this.#refresher.run()
   }
@@ -155,4 +151,13 @@ export class PolicyLookups {
       escapeRemoteText(textOfThrown(error)),
     )
   }
+}
+
+/** Returns the lookup of an overridden domain. A pinned policy counts as fetched now. */
+function overridden(override: 'off' | Policy, now: () => number): PolicyLookup {
+  if (override === 'off') return noPolicy('override')
+  const fetchedAt = now()
+  const policy = { ...override, mx: [...override.mx] }
+  const pinned = { id: 'override', policy, body: formatPolicy(policy), fetchedAt }
+  return new CachedPolicy(pinned, fetchedAt).lookup
 }

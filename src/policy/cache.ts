@@ -305,7 +305,7 @@ export class PolicyCache {
     this.#work.inBackground(begun)
   }
 
-  /** Looks up the record of a policy that came from the store, which this process has not yet done. */
+  /** Looks up the record of a policy that came from the store. */
   #recheckStored(policyDomain: string): void {
     const policy = this.#memory.valid(policyDomain, this.#now())
     if (policy && policy.checkedAt === undefined && !this.#closing.aborted)

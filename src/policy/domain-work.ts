@@ -31,12 +31,10 @@ export class DomainWork {
     this.#onEnd = onEnd
   }
 
-  /** Whether work is under way, for deliveries or in the background. */
   get busy(): boolean {
     return this.#inFlight.size > 0 || this.#backgroundTasks > 0
   }
 
-  /** Returns the work on a domain that is under way. */
   on(policyDomain: string): InFlight | undefined {
     return this.#inFlight.get(policyDomain)
   }
@@ -58,8 +56,6 @@ export class DomainWork {
   /**
    * Waits for a place, and only then begins the work on the domain: a delivery must not wait in
    * line with it. Resolves to false when other work on the domain has begun meanwhile.
-   *
-   * @param onPlace called when there is a place
    */
   beginWhenFree(
     policyDomain: string,
@@ -75,17 +71,16 @@ export class DomainWork {
     })
   }
 
-  /** Counts work in the background. It fails only when the cache is closing. */
-  inBackground(work: Promise<unknown>): void {
+  /** Counts a task in the background. It fails only when the cache is closing. */
+  inBackground(task: Promise<unknown>): void {
     this.#backgroundTasks++
     const end = () => {
       this.#backgroundTasks--
     }
-    work.then(end, end)
+    task.then(end, end)
   }
 }
 
-/** Waits for the end of work, whatever its result. */
 export async function settled({ result }: InFlight): Promise<void> {
   await result.catch(() => undefined)
 }

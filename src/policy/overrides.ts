@@ -6,18 +6,12 @@
 import { toALabels } from '../dns/domain-name.js'
 import { checkKnown, configError, namesOf, optionError } from '../option-checks.js'
 import { escapeRemoteText, textOfThrown } from '../text.js'
-import { CachedPolicy } from './cached-policy.js'
-import { noPolicy, type PolicyLookup } from './lookup.js'
 import { formatPolicy, type Policy } from './policy-file.js'
 
 /** By Policy Domain, in A-labels and lower case. */
 export type Overrides = ReadonlyMap<string, 'off' | Policy>
 
-/**
- * Checks the option `overrides`.
- *
- * @throws TypeError that names the option
- */
+/** @throws TypeError that names the option `overrides` */
 export function checkedOverrides(value: Record<string, 'off' | Policy> | undefined): Overrides {
   const map = new Map<string, 'off' | Policy>()
   if (value === undefined) return map
@@ -53,20 +47,4 @@ function checkPinned(domain: string, policy: unknown): asserts policy is Policy 
   } catch (cause) {
     throw configError(`The option "overrides" ${must}: ${textOfThrown(cause)}`, cause)
   }
-}
-
-/** Returns the lookup of each overridden domain. A pinned policy counts as fetched now. */
-export function overriddenLookups(
-  overrides: Overrides,
-  now: () => number,
-): ReadonlyMap<string, PolicyLookup> {
-  return new Map([...overrides].map(([domain, override]) => [domain, overridden(override, now)]))
-}
-
-function overridden(override: 'off' | Policy, now: () => number): PolicyLookup {
-  if (override === 'off') return noPolicy('override')
-  const fetchedAt = now()
-  const policy = { ...override, mx: [...override.mx] }
-  const pinned = { id: 'override', policy, body: formatPolicy(policy), fetchedAt }
-  return new CachedPolicy(pinned, fetchedAt).lookup
 }
