@@ -1,6 +1,6 @@
 /** Kept connections, places and deadlines against scripted hosts; and which replies are final. */
 import nodemailer from 'nodemailer'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Candidate, MtaSts, type Policy, type SmtpConnection } from '../../src/index.js'
 import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import { SessionPool } from '../../src/nodemailer/session-pool.js'
@@ -80,6 +80,31 @@ describe('a kept connection that does not want another message', () => {
 
     expect(error).toMatchObject({ responseCode: 451, permanent: false })
     expect(mx.peers.map(mails)).toEqual([2, 1])
+  })
+})
+
+describe('a kept connection whose certificate has expired since the handshake', () => {
+  const YEAR = 365 * 86_400_000
+
+  afterEach(() => vi.useRealTimers())
+
+  async function sendsTwice(mode: Policy['mode'] | undefined): Promise<number[]> {
+    const { mx, sender } = await against(
+      takesOneThen((peer) => peer.say('250 Fine')),
+      { mode },
+    )
+    await sender.sendMail(messageTo(DOMAIN))
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5 * YEAR })
+    await sender.sendMail(messageTo(DOMAIN))
+    return mx.peers.map(mails)
+  }
+
+  test('[STS-42] policy enforce: sends the next message on a new connection', async () => {
+    expect(await sendsTwice('enforce')).toEqual([1, 1])
+  })
+
+  test('[STS-44] no policy: sends the next message on it', async () => {
+    expect(await sendsTwice(undefined)).toEqual([2])
   })
 })
 
