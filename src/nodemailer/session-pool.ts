@@ -311,10 +311,10 @@ export class SessionPool {
 }
 
 /** A signal that is aborted with either of two. */
-function eitherOf(one: AbortSignal, other: AbortSignal) {
+export function eitherOf(one: AbortSignal, other: AbortSignal | undefined) {
   const controller = new AbortController()
   const releases = [one, other].map((signal) =>
-    onAbort(signal, () => controller.abort(signal.reason)),
+    onAbort(signal, () => controller.abort(signal?.reason)),
   )
   const release = () => {
     for (const each of releases) each()

@@ -20,7 +20,7 @@ import { errorOf, settle } from './errors.js'
 import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } from './info.js'
 import { type Body, isOwnFault, isUnread, Message } from './message.js'
 import { type DomainGroup, groupByDomain } from './recipients.js'
-import { closedError, type PoolLimits, SessionPool } from './session-pool.js'
+import { closedError, eitherOf, type PoolLimits, SessionPool } from './session-pool.js'
 import { TransactionLogger, type TransactionLogOptions } from './transaction-log.js'
 import type { MailToSend, MailTransport } from './types.js'
 
@@ -204,15 +204,20 @@ class MtaStsTransport extends EventEmitter {
     const onEnd = (account: DeliverySummary) => {
       summary = account
     }
+    const { forced } = this.#pool
+    const ending = eitherOf(forced, signal)
     try {
       const result = await this.#sts.sts.deliver(
         group.domain,
         (candidate, context) => this.#attempt(candidate, context, { group, message }),
-        { demand, signal, onEnd },
+        { demand, signal: ending.signal, onEnd },
       )
       return { delivery: describeDelivery(group, summary), result }
     } catch (thrown) {
-      return { delivery: describeDelivery(group, summary, errorOf(thrown, signal)) }
+      const error = forced.aborted && thrown === forced.reason ? closedError() : thrown
+      return { delivery: describeDelivery(group, summary, errorOf(error, signal)) }
+    } finally {
+      ending.release()
     }
   }
 

@@ -12,6 +12,7 @@ import {
   untilSecured,
 } from '../e2e/scripted-mx.js'
 import { EVENTUALLY, errorOf, messageTo, only } from '../e2e/support.js'
+import { deferred } from '../policy/scripted-network.js'
 import { against, DOMAIN, HOST } from './against.js'
 
 function mails(peer: Peer): number {
@@ -182,6 +183,34 @@ describe('places', () => {
     expect(Math.max(...batches)).toBeLessThanOrEqual(3)
     expect(sent).toHaveLength(20)
   })
+
+  test.each(['resolveTxt', 'resolveMx'] as const)(
+    'close({ force: true }) ends a message whose %s() is not answered',
+    async (call) => {
+      const asked = deferred()
+      const silent = () => {
+        asked.resolve()
+        return new Promise<never>(() => undefined)
+      }
+      await using mx = await ScriptedMx.open(takeMessages, HOST)
+      const { resolver, ...options } = mx.options()
+      await using sts = new MtaSts({
+        resolver: { ...resolver, [call]: silent },
+        connect: options.connect,
+        dnsTimeout: 600_000,
+      })
+      const sender = nodemailer.createTransport(mtaStsTransport({ sts }))
+      const sent = [1, 2].map(() => errorOf(sender.sendMail(messageTo(DOMAIN))))
+      await asked.promise
+
+      sender.close({ force: true })
+
+      const closed = { code: 'ECONNECTION', deliveries: [{ status: 'failed' }] }
+      const errors = await Promise.all(sent)
+      expect(errors).toMatchObject([closed, closed])
+      expect(new Set(errors).size).toBe(2)
+    },
+  )
 
   test('close({ force: true }) opens no connection for a message that waits', async () => {
     const script: Script = async (peer) => {
