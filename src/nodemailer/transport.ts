@@ -9,7 +9,8 @@ import { isIP } from 'node:net'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { Candidate } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
-import { unlessAborted } from '../net/deadline.js'
+import { MtaStsError } from '../errors.js'
+import { eitherOf, unlessAborted } from '../net/deadline.js'
 import { flag, MAX_TIMER, namesOf, number, optionalNumber, optionError } from '../option-checks.js'
 import type { OpenOptions, SendResult } from '../smtp/connection.js'
 import { checkEhloName } from '../smtp/hello.js'
@@ -20,7 +21,7 @@ import { errorOf, settle } from './errors.js'
 import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } from './info.js'
 import { type Body, isOwnFault, isUnread, Message } from './message.js'
 import { type DomainGroup, groupByDomain } from './recipients.js'
-import { closedError, eitherOf, type PoolLimits, SessionPool } from './session-pool.js'
+import { type PoolLimits, SessionPool } from './session-pool.js'
 import { TransactionLogger, type TransactionLogOptions } from './transaction-log.js'
 import type { MailToSend, MailTransport } from './types.js'
 
@@ -117,6 +118,8 @@ class MtaStsTransport extends EventEmitter {
   readonly supportsAbortSignal = true
   readonly #sts: StsInUse
   readonly #pool: SessionPool
+  /** Aborted when the transport is closed by force */
+  readonly #forced = new AbortController()
   readonly #open: OpenOptions
   readonly #log: TransactionLogger
   readonly #maxConnections: number
@@ -163,6 +166,7 @@ class MtaStsTransport extends EventEmitter {
   /** Lets what is being sent come to its end; with `force`, ends that too. */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
+    if (options.force) this.#forced.abort(closedError())
     this.#pool.close(options)
     // Messages under way may still need the policy lookup
     if (this.#sending === 0 || options.force) this.#sts.close()
@@ -204,12 +208,13 @@ class MtaStsTransport extends EventEmitter {
     const onEnd = (account: DeliverySummary) => {
       summary = account
     }
-    const { forced } = this.#pool
+    const forced = this.#forced.signal
     const ending = eitherOf(forced, signal)
     try {
       const result = await this.#sts.sts.deliver(
         group.domain,
-        (candidate, context) => this.#attempt(candidate, context, { group, message }),
+        (candidate, context) =>
+          this.#attempt(candidate, context, { group, message, signal: ending.signal }),
         { demand, signal: ending.signal, onEnd },
       )
       return { delivery: describeDelivery(group, summary), result }
@@ -225,15 +230,14 @@ class MtaStsTransport extends EventEmitter {
   async #attempt(
     candidate: Candidate,
     context: DeliveryContext,
-    { group, message }: Share,
+    { group, message, signal }: Share,
   ): Promise<SendResult> {
-    const { signal } = message
-    const preparing = this.#prepare(message)
-    if (preparing) await preparing
+    // The content may come from a stream that stalls
+    const preparing = message.source.prepare()
+    if (preparing) await unlessAborted(preparing, signal)
     for (let fresh = false; ; fresh = true) {
       const { connection, reused } = await this.#pool.acquire(candidate, {
-        open: (ending) =>
-          context.open({ ...this.#open, signal: ending, ...this.#log.forSession() }),
+        open: () => context.open({ ...this.#open, signal, ...this.#log.forSession() }),
         check: () => context.assertCurrent(),
         fresh,
         signal,
@@ -253,18 +257,10 @@ class MtaStsTransport extends EventEmitter {
         if (isOwnFault(error)) context.stop(error)
         // The host ended the kept connection, or does not want another message on it
         const again =
-          reused && isStaleConnection(error) && body && isUnread(body) && !signal?.aborted
+          reused && isStaleConnection(error) && body && isUnread(body) && !signal.aborted
         if (!again) throw error
       }
     }
-  }
-
-  /** Waits for the content, which may come from a stream that stalls; undefined: it is there. */
-  #prepare({ source, signal }: Message): Promise<void> | undefined {
-    const preparing = source.prepare()
-    if (!preparing) return undefined
-    const ready = unlessAborted(preparing, this.#pool.forced, closedError)
-    return signal ? unlessAborted(ready, signal, () => signal.reason) : ready
   }
 }
 
@@ -272,6 +268,13 @@ class MtaStsTransport extends EventEmitter {
 interface Share {
   group: DomainGroup
   message: Message
+  /** Ends the delivery: the message's own, or a transport closed by force */
+  signal: AbortSignal
+}
+
+/** A new error for each message. */
+function closedError(): MtaStsError {
+  return new MtaStsError('The transport was closed', 'ECONNECTION')
 }
 
 function poolLimits(options: MtaStsTransportOptions): PoolLimits {
