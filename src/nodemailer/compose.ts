@@ -29,23 +29,20 @@ type Bytes = string | Uint8Array
 /**
  * Returns the bytes that `createReadStream()` of a message yields.
  *
- * @returns undefined if it must be read from there: its parts have more than `limit` bytes, are
- * files, URLs or streams, or a plugin has a part in it; or if a part needs an encoding
+ * @returns undefined if it must be read from there: its parts are files, URLs or streams, or a
+ * plugin has a part in it; or if a part needs an encoding
  * @throws the error of Nodemailer for a header that cannot be written
  */
-export function composeAtOnce(message: MailNode, limit: number): Uint8Array | undefined {
-  if (!isOfBytes(message, limit) || isEncoded(message)) return undefined
+export function composeAtOnce(message: MailNode): Uint8Array | undefined {
+  if (!isOfBytes(message) || isEncoded(message)) return undefined
   const written: Bytes[] = []
   write(message, written)
   return joined(written)
 }
 
 /** Returns the bytes of a message with encoded parts, in chunks; undefined as for {@link composeAtOnce}. */
-export function composeEncoded(
-  message: MailNode,
-  limit: number,
-): Promise<Uint8Array[]> | undefined {
-  if (!isOfBytes(message, limit)) return undefined
+export function composeEncoded(message: MailNode): Promise<Uint8Array[]> | undefined {
+  if (!isOfBytes(message)) return undefined
   const owned = buffersOf(message)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -73,10 +70,8 @@ function buffersOf(node: MailNode): Set<ArrayBufferLike> {
   return new Set([...own, ...parts.flatMap((part) => [...buffersOf(part)])])
 }
 
-function isOfBytes(message: MailNode, limit: number): message is Part {
-  if (!hasNoStages(message)) return false
-  const size = contentSize(message)
-  return size !== undefined && size <= limit
+function isOfBytes(message: MailNode): message is Part {
+  return hasNoStages(message) && contentSize(message) !== undefined
 }
 
 function hasNoStages({ _transforms, _processFuncs, newline }: MailNode & Stages): boolean {
@@ -88,7 +83,7 @@ function isEmptyList(value: unknown): boolean {
 }
 
 /** Returns the bytes of the content in all parts; undefined if one is a file, a URL or a stream. */
-function contentSize(node: MailNode): number | undefined {
+export function contentSize(node: MailNode): number | undefined {
   if (!isAsNodemailerMadeIt(node)) return undefined
   const { _raw: raw, multipart, content } = node
   if (raw) return isBytes(raw) && !multipart ? Buffer.byteLength(raw) : undefined

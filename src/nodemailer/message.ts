@@ -14,7 +14,7 @@ import type { SmtpEnvelope } from '../smtp/connection.js'
 import { streamError } from '../smtp/data.js'
 import { dsnParameters } from '../smtp/envelope.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
-import { composeAtOnce, composeEncoded, hasBytes } from './compose.js'
+import { composeAtOnce, composeEncoded, contentSize, hasBytes } from './compose.js'
 import type { MailNode, MailToSend } from './types.js'
 
 type MimeNode = MailNode
@@ -181,6 +181,10 @@ export class MessageSource {
     if (this.#copy) return undefined
     if (!this.#reading) {
       const whole = options.whole || (this.#once && !this.#hasStream)
+      // Files and downloads are opened only for a host that takes the message: opened and not read
+      // to their end, they would stay open
+      if (!whole && (contentSize(this.#message) ?? Number.POSITIVE_INFINITY) > SMALL)
+        return undefined
       this.#copy = this.#composed(whole)
       if (this.#copy) return undefined
       this.#reading = this.#read(whole)
@@ -190,7 +194,7 @@ export class MessageSource {
 
   #composed(whole: boolean): Body | undefined {
     try {
-      const bytes = composeAtOnce(this.#message, whole ? Number.POSITIVE_INFINITY : SMALL)
+      const bytes = composeAtOnce(this.#message)
       return bytes && bodyOf([bytes], whole)
     } catch {
       // The stream ends with the same error
@@ -199,13 +203,10 @@ export class MessageSource {
   }
 
   async #read(whole: boolean): Promise<void> {
-    if (!whole && this.#hasStream) return
     try {
-      const limit = whole ? Number.POSITIVE_INFINITY : SMALL
       const chunks =
-        (await composeEncoded(this.#message, limit)) ??
-        (await readUpTo(limit, this.#message.createReadStream()))
-      this.#copy = chunks && bodyOf(chunks, whole)
+        (await composeEncoded(this.#message)) ?? (await readAll(this.#message.createReadStream()))
+      this.#copy = bodyOf(chunks, whole)
     } catch (error) {
       // Else the attempt reads it again and ends with the same error
       if (this.#once) this.#error = streamError('API', error)
@@ -213,8 +214,8 @@ export class MessageSource {
   }
 
   /**
-   * Returns the message for one attempt. Nothing of a stream of the user's is read before this one
-   * is read: the next attempt can still have it when this one gets no further than MAIL FROM.
+   * Returns the message for one attempt. No stream, file or download is opened before this one is
+   * read: the next attempt can still have them when this one gets no further than MAIL FROM.
    *
    * @throws MtaStsError `ESTREAM` when part of it came from a stream that has been read
    * @throws the error of reading the message
@@ -222,8 +223,7 @@ export class MessageSource {
   open(): Body {
     if (this.#error) throw this.#error
     if (this.#copy) return this.#copy
-    if (!this.#hasStream) return { content: this.#message.createReadStream() }
-    if (this.#begun) {
+    if (this.#hasStream && this.#begun) {
       throw new MtaStsError(
         'The message cannot be sent a second time: part of it is a stream that has been read. Give it as a string, a Buffer or a path instead, or send it again.',
         'ESTREAM',
@@ -249,22 +249,14 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   return { content, size: content.length }
 }
 
-/** Reads a stream that ends within so many bytes; undefined for a longer one. */
-function readUpTo(max: number, stream: Readable): Promise<Uint8Array[] | undefined> {
+function readAll(stream: Readable): Promise<Uint8Array[]> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
-    let size = 0
     stream.on('error', reject)
-    stream.once('end', () => resolve(size <= max ? chunks : undefined))
+    stream.once('end', () => resolve(chunks))
     stream.once('close', () => reject(new Error('The message was closed before its end')))
     stream.on('data', (chunk: Buffer | string) => {
-      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-      // NaN for an object, which sending refuses
-      size += bytes.byteLength
-      chunks.push(bytes)
-      if (size <= max) return
-      resolve(undefined)
-      stream.destroy()
+      chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
     })
   })
 }
