@@ -98,7 +98,7 @@ export class SessionPool {
   }
 
   /**
-   * Ends what is idle. A connection in use ends when it is given back, or at once with `force`;
+   * Closes idle connections. One in use is closed when it is given back, or at once with `force`;
    * abort the signals of waiting messages before.
    */
   close(options: { force?: boolean } = {}): void {
@@ -166,11 +166,11 @@ export class SessionPool {
   #keep(kept: Kept): void {
     this.#host(kept.connection.mxHost).idle.push(kept)
     this.#wakeNext()
-    // A message that was woken takes the connection first: for a busy one this would be for nothing
+    // A message that was woken takes the connection before: a busy one needs no timer
     queueMicrotask(() => this.#rest(kept))
   }
 
-  /** Bounds the time of a connection that nobody has taken. */
+  /** Starts the idle time of a connection that no message has taken. */
   #rest(kept: Kept): void {
     const { connection } = kept
     const idle = this.#hosts.get(connection.mxHost)?.idle
@@ -179,7 +179,7 @@ export class SessionPool {
     connection.unref()
   }
 
-  /** Whether another connection to the host may be opened, once something idle has given way. */
+  /** Makes room for another connection, closing an idle one if need be; false: there is none. */
   #makeRoom(mxHost: string): boolean {
     const host = this.#host(mxHost)
     if (host.open >= this.#limitOf(host)) {

@@ -78,7 +78,7 @@ class MtaStsTransport extends EventEmitter {
     setImmediate(() => this.#emitIdle())
   }
 
-  /** Everything goes through the callback: Nodemailer looks at nothing else. */
+  /** Settles by the callback: Nodemailer ignores a promise. */
   send(mail: MailToSend, callback: (error: Error | null, info?: SentInfo) => void): void {
     this.#sending++
     settle(
@@ -87,12 +87,12 @@ class MtaStsTransport extends EventEmitter {
     )
   }
 
-  /** Whether fewer messages than connections are being sent: another one would not only wait. */
+  /** Whether another message would be sent at once: there are more connections than messages. */
   isIdle(): boolean {
     return !this.#closed && this.#sending < this.#maxConnections
   }
 
-  /** Checks the resolver and the store, as the options have been already. Sends nothing. */
+  /** Checks the resolver and the store. Sends nothing. */
   verify(callback?: (error: Error | null, success?: true) => void): Promise<true> | undefined {
     const verified = this.#sts.sts.verify()
     if (!callback) return verified
@@ -100,7 +100,7 @@ class MtaStsTransport extends EventEmitter {
     return undefined
   }
 
-  /** Lets what is being sent come to its end; with `force`, ends that too. */
+  /** Lets messages under way finish; with `force`, ends them too. */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     if (options.force) this.#forced.abort(closedError())
@@ -163,7 +163,7 @@ class MtaStsTransport extends EventEmitter {
     }
   }
 
-  /** One candidate: on a kept connection, and on a new one when that has gone stale. */
+  /** Sends to one candidate: on a kept connection, and on a new one if that has gone stale. */
   async #attempt(
     candidate: Candidate,
     context: DeliveryContext,
