@@ -20,6 +20,9 @@ const MAX_LINE = 8192
 /** Characters of a reply that are stored, unless it lists extensions. */
 const KEPT = 4096
 
+/** Bytes of a message for which a host gets a millisecond more to read it. */
+const BYTES_PER_MS = 10
+
 const LF = 0x0a
 
 /** `250-text`, `250 text`, `250` */
@@ -45,6 +48,8 @@ export class SmtpDialogue {
   #owed = 1
   #waiter: Waiter | undefined
   #timer: NodeJS.Timeout | undefined
+  #waitsSince = 0
+  #left = Number.POSITIVE_INFINITY
   #fault: Fault | undefined
   readonly #onEnd = new Set<() => void>()
   #detached = false
@@ -84,6 +89,19 @@ export class SmtpDialogue {
     return this.#spokeEarly
   }
 
+  /** Milliseconds that are left of {@link limit}. */
+  get left(): number {
+    return this.#left
+  }
+
+  /**
+   * Limits all waiting for the host from now on, besides the deadline of each reply. Blocks of a
+   * message extend the limit. The reply to a message is not limited.
+   */
+  limit(milliseconds: number): void {
+    this.#left = milliseconds
+  }
+
   /** Calls back once when the dialogue ends, for any reason. */
   onEnd(listener: () => void): void {
     this.#onEnd.add(listener)
@@ -109,6 +127,7 @@ export class SmtpDialogue {
   /** Writes a block of the message; false: wait for {@link drained} before the next one. */
   write(block: Uint8Array, step: SmtpStep): boolean {
     this.assertQuiet(step)
+    this.#left += block.length / BYTES_PER_MS
     return this.socket.write(block)
   }
 
@@ -215,18 +234,22 @@ export class SmtpDialogue {
       return
     }
     this.#waiter = waiter
-    this.#timer = startTimer(() => this.#onTimeout(timeout), timeout)
+    this.#waitsSince = performance.now()
+    const isFinal = waiter.for === 'reply' && waiter.step === 'message'
+    const limit = isFinal ? timeout : Math.max(1, Math.min(timeout, this.#left))
+    this.#timer = startTimer(() => this.#onTimeout(limit), limit)
   }
 
   #takeWaiter(): Waiter | undefined {
     const waiter = this.#waiter
     clearTimeout(this.#timer)
+    if (waiter) this.#left -= performance.now() - this.#waitsSince
     this.#waiter = undefined
     return waiter
   }
 
   #onTimeout(timeout: number): void {
-    const message = `The host did not answer within ${timeout} ms`
+    const message = `The host did not answer within ${Math.ceil(timeout)} ms`
     this.fail((step) => connectionError(step, message, { code: 'ETIMEDOUT' }))
   }
 

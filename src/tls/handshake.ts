@@ -11,6 +11,9 @@ import { checkServerIdentity, namesOnly } from './identity.js'
 /** On a socket: the host that {@link checkServerIdentity} has found in its certificate. */
 const NAMED = Symbol('host that the certificate names')
 
+/** On a socket: when the certificate of its peer expires, in epoch milliseconds. */
+const EXPIRES = Symbol('expiry of the certificate')
+
 /** On trusted roots: the certificates that were found to name a host, by the host. */
 const FOUND = Symbol('certificates that name a host')
 
@@ -33,6 +36,7 @@ export function connectTls(options: ConnectionOptions): TLSSocket {
         remember(options.secureContext, host, cert)
       }
       named = host
+      setExpiry(socket, cert)
       return undefined
     },
   })
@@ -81,4 +85,21 @@ function remember(roots: object | undefined, host: string, cert: PeerCertificate
 /** Whether the certificate of a finished handshake was found to name this host, and no other was asked for. */
 export function isNamed(socket: TLSSocket, host: string): boolean {
   return Reflect.get(socket, NAMED) === host
+}
+
+/**
+ * Returns when the certificate of a finished handshake expires, in epoch milliseconds. Infinity for
+ * one that had expired before: it was accepted for a reason that does not depend on dates (RFC 7672
+ * §3.1.1). Call it before the verdict of DANE, which may empty `getPeerCertificate()`; later calls
+ * return the same.
+ */
+export function expiryOf(socket: TLSSocket): number {
+  return Reflect.get(socket, EXPIRES) ?? setExpiry(socket, socket.getPeerCertificate())
+}
+
+function setExpiry(socket: TLSSocket, cert: PeerCertificate | undefined): number {
+  const end = Date.parse(cert?.valid_to ?? '')
+  const value = end > Date.now() ? end : Number.POSITIVE_INFINITY
+  Object.defineProperty(socket, EXPIRES, { value, configurable: true })
+  return value
 }

@@ -1,6 +1,6 @@
 /** Kept connections, places and deadlines against scripted hosts; and which replies are final. */
 import nodemailer from 'nodemailer'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Candidate, MtaSts, type Policy, type SmtpConnection } from '../../src/index.js'
 import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import { SessionPool } from '../../src/nodemailer/session-pool.js'
@@ -12,6 +12,7 @@ import {
   untilSecured,
 } from '../e2e/scripted-mx.js'
 import { EVENTUALLY, errorOf, messageTo, only } from '../e2e/support.js'
+import { deferred } from '../policy/scripted-network.js'
 import { against, DOMAIN, HOST } from './against.js'
 
 function mails(peer: Peer): number {
@@ -80,6 +81,31 @@ describe('a kept connection that does not want another message', () => {
 
     expect(error).toMatchObject({ responseCode: 451, permanent: false })
     expect(mx.peers.map(mails)).toEqual([2, 1])
+  })
+})
+
+describe('a kept connection whose certificate has expired since the handshake', () => {
+  const YEAR = 365 * 86_400_000
+
+  afterEach(() => vi.useRealTimers())
+
+  async function sendsTwice(mode: Policy['mode'] | undefined): Promise<number[]> {
+    const { mx, sender } = await against(
+      takesOneThen((peer) => peer.say('250 Fine')),
+      { mode },
+    )
+    await sender.sendMail(messageTo(DOMAIN))
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5 * YEAR })
+    await sender.sendMail(messageTo(DOMAIN))
+    return mx.peers.map(mails)
+  }
+
+  test('[STS-42] policy enforce: sends the next message on a new connection', async () => {
+    expect(await sendsTwice('enforce')).toEqual([1, 1])
+  })
+
+  test('[STS-44] no policy: sends the next message on it', async () => {
+    expect(await sendsTwice(undefined)).toEqual([2])
   })
 })
 
@@ -157,6 +183,34 @@ describe('places', () => {
     expect(Math.max(...batches)).toBeLessThanOrEqual(3)
     expect(sent).toHaveLength(20)
   })
+
+  test.each(['resolveTxt', 'resolveMx'] as const)(
+    'close({ force: true }) ends a message whose %s() is not answered',
+    async (call) => {
+      const asked = deferred()
+      const silent = () => {
+        asked.resolve()
+        return new Promise<never>(() => undefined)
+      }
+      await using mx = await ScriptedMx.open(takeMessages, HOST)
+      const { resolver, ...options } = mx.options()
+      await using sts = new MtaSts({
+        resolver: { ...resolver, [call]: silent },
+        connect: options.connect,
+        dnsTimeout: 600_000,
+      })
+      const sender = nodemailer.createTransport(mtaStsTransport({ sts }))
+      const sent = [1, 2].map(() => errorOf(sender.sendMail(messageTo(DOMAIN))))
+      await asked.promise
+
+      sender.close({ force: true })
+
+      const closed = { code: 'ECONNECTION', deliveries: [{ status: 'failed' }] }
+      const errors = await Promise.all(sent)
+      expect(errors).toMatchObject([closed, closed])
+      expect(new Set(errors).size).toBe(2)
+    },
+  )
 
   test('close({ force: true }) opens no connection for a message that waits', async () => {
     const script: Script = async (peer) => {
