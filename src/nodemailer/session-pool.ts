@@ -52,7 +52,6 @@ interface Kept {
   timer?: NodeJS.Timeout | undefined
 }
 
-/** The connections to one MX host. */
 interface Host {
   /** Open, or being opened */
   open: number
@@ -61,7 +60,6 @@ interface Host {
   limit: number
 }
 
-/** A message that waits for a connection. */
 interface Waiting {
   mxHost: string
   wake(): void
@@ -118,10 +116,7 @@ export class SessionPool {
     connection.close()
   }
 
-  /**
-   * Ends what is idle. A connection in use ends when it is given back, or at once with `force`;
-   * abort the signals of waiting messages before.
-   */
+  /** Ends what is idle. A connection in use ends when it is given back, or at once with `force`. */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     for (const { idle } of this.#hosts.values()) {
@@ -224,7 +219,6 @@ export class SessionPool {
     return undefined
   }
 
-  /** Forgets a connection that has ended, from either side. */
   #forget(connection: SmtpConnection): void {
     this.#leased.delete(connection)
     const { mxHost } = connection

@@ -40,7 +40,6 @@ export function sendBody(
   return body.whole(bytes)
 }
 
-/** Says whether a message is a stream. */
 export function isStream(message: MessageSource): message is Readable {
   return !(
     typeof message === 'string' ||
@@ -127,7 +126,6 @@ class Body {
     return true
   }
 
-  /** Sends a small message in one write. */
   whole(bytes: Uint8Array): number {
     this.#collect(this.#stuffing.encode(bytes))
     return this.finish()
