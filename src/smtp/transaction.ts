@@ -12,13 +12,11 @@ import {
   allRejectedError,
   connectionError,
   forRecipient,
-  type Reply,
   replyError,
-  replyText,
   SmtpError,
-  type SmtpStep,
   withRejections,
-} from './reply.js'
+} from './errors.js'
+import { type Reply, replyText, type SmtpStep } from './reply.js'
 import type { ReplyTimeouts } from './timeouts.js'
 
 /** Maximum number of commands in a group: the host must be able to buffer its replies. */
