@@ -40,7 +40,6 @@ export interface AcquireOptions {
   signal?: AbortSignal | undefined
 }
 
-/** The connections to one MX host. */
 interface Host {
   /** Open, or being opened */
   open: number
@@ -203,7 +202,6 @@ export class SessionPool {
     return undefined
   }
 
-  /** Forgets a connection that has ended, from either side. */
   #forget(connection: SmtpConnection): void {
     this.#leased.delete(connection)
     const { mxHost } = connection
