@@ -6,7 +6,7 @@
  */
 import type { ConnectionOptions, PeerCertificate, TLSSocket } from 'node:tls'
 import { builtins } from '../builtins.js'
-import { checkServerIdentity, listsHost } from './identity.js'
+import { checkServerIdentity, namesOnly } from './identity.js'
 
 /** On a socket: what is known of its handshake. */
 const NAMED = Symbol('host that the certificate names')
@@ -34,7 +34,7 @@ export function connectTls(options: ConnectionOptions): TLSSocket {
       known.ownOnly = false
       const compare = options.checkServerIdentity ?? checkServerIdentity
       if (compare !== checkServerIdentity) return compare(host, socket.getPeerCertificate(true))
-      if (!listsHost(cert, host) && !isFound(options.secureContext, host, cert)) {
+      if (!namesOnly(cert, host) && !isFound(options.secureContext, host, cert)) {
         const error = compare(host, cert)
         // With the chain, as Node has it
         if (error) return compare(host, socket.getPeerCertificate(true))
