@@ -9,11 +9,12 @@ import { Readable } from 'node:stream'
 import type { DeliveryContext } from '../delivery/deliver.js'
 import type { TlsDemand } from '../delivery/plan.js'
 import { MtaStsError } from '../errors.js'
-import { onAbort } from '../net/deadline.js'
+import { onAbort, startTimer } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
 import { streamError } from '../smtp/data.js'
 import { dsnParameters } from '../smtp/envelope.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
+import { replyTimeouts } from '../smtp/timeouts.js'
 import { composeAtOnce, composeEncoded, contentSize, hasBytes } from './compose.js'
 import type { MailNode, MailToSend } from './types.js'
 
@@ -249,13 +250,22 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   return { content, size: content.length }
 }
 
+/** Reads a stream to its end. One that stalls would hold the message for ever. */
 function readAll(stream: Readable): Promise<Uint8Array[]> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
+    const { message } = replyTimeouts(undefined)
+    const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
+    let timer = startTimer(late, message)
     stream.on('error', reject)
     stream.once('end', () => resolve(chunks))
-    stream.once('close', () => reject(new Error('The message was closed before its end')))
+    stream.once('close', () => {
+      clearTimeout(timer)
+      reject(new Error('The message was closed before its end'))
+    })
     stream.on('data', (chunk: Buffer | string) => {
+      clearTimeout(timer)
+      timer = startTimer(late, message)
       chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
     })
   })
