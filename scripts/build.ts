@@ -64,6 +64,10 @@ const PARTS: readonly (readonly [name: string, sources: RegExp])[] = [
     'common',
     /^src\/(?:(?:builtins|installed|errors|events|text|option-checks|version|policy\/store)\.ts|net\/|dns\/|tls\/failures)/,
   ],
+  [
+    'core',
+    /^src\/(?:logger|options|https\/.*|tls\/(?!security).*|policy\/(?:mx-pattern|names|overrides|policy-.*))\.ts/,
+  ],
   ['policy-stores', /^src\/(?:storage|policy\/stores)\//],
   ['tlsrpt', /^src\/tlsrpt\/(?!counts)/],
   ['dane', /^src\/dane\//],

@@ -15,8 +15,8 @@ import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { includesProofs, type Security } from '../tls/security.js'
 import { assess, type DaneJudge, type Judgement } from '../tls/verdict.js'
-import type { CandidateChanges } from './deliver.js'
-import type { Candidate } from './plan.js'
+import type { CandidateChanges } from './attempt.js'
+import type { Candidate } from './candidate.js'
 import type { DeliveryRecord } from './record.js'
 
 /** Settings that all connections of all deliveries share. */

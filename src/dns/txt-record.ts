@@ -120,13 +120,8 @@ export function firstOfEach<F extends Field>(fields: readonly F[]): F[] {
 
 /** Removes spaces and tabs at both ends: WSP of RFC 5234. `trim` would remove more. */
 export function trimWhiteSpace(text: string): string {
-  return trimmedPart(text, 0, text.length)
-}
-
-/** Trims a part of the text in the same way. */
-export function trimmedPart(text: string, from: number, to: number): string {
-  let start = from
-  let end = to
+  let start = 0
+  let end = text.length
   while (start < end && isWhiteSpace(text, start)) start++
   while (end > start && isWhiteSpace(text, end - 1)) end--
   return text.slice(start, end)
@@ -153,7 +148,8 @@ function parseField(text: string, unchecked: readonly string[] | undefined): Fie
   return field
 }
 
-function isWhiteSpace(text: string, index: number): boolean {
+/** Whether the character at an index is a space or a tab. */
+export function isWhiteSpace(text: string, index: number): boolean {
   const char = text.charCodeAt(index)
   return char === SPACE || char === TAB
 }

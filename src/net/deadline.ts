@@ -86,12 +86,13 @@ export async function withinTime<T>(
   call: () => T | PromiseLike<T>,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), milliseconds)
-    if (background) timer.unref()
-  })
   try {
-    return await Promise.race([call(), limit])
+    // One promise: each of the many lookups would pay for those of `Promise.race`
+    return await new Promise<T>((resolve, reject) => {
+      timer = setTimeout(() => reject(late()), milliseconds)
+      if (background) timer.unref()
+      Promise.resolve(call()).then(resolve, reject)
+    })
   } finally {
     clearTimeout(timer)
   }

@@ -1,18 +1,17 @@
 /**
- * Connections that are kept for the next message. A kept connection is identified by the MX host,
- * the address, and what was proved: a connection that proved nothing never carries a message that
- * needs proof, also when a policy has arrived since it was opened.
+ * The open connections of a transport: leased to one message at a time, kept for the next one, and
+ * bounded in number.
  *
  * @module
  */
 import { setMaxListeners } from 'node:events'
-import { isDeepStrictEqual } from 'node:util'
-import type { Candidate } from '../delivery/plan.js'
+import type { Candidate } from '../delivery/candidate.js'
 import { MtaStsError } from '../errors.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
-import { isTooManyConnections } from '../smtp/reply.js'
-import { includesProofs, type Security } from '../tls/security.js'
+import { isTooManyConnections } from '../smtp/error-meaning.js'
+import { fits, type Kept } from './kept-connection.js'
+import { WaitingLine } from './waiting-line.js'
 
 /** Bounds of a {@link SessionPool}. */
 export interface PoolLimits {
@@ -44,16 +43,6 @@ export interface AcquireOptions {
   signal?: AbortSignal | undefined
 }
 
-/** A connection, and what the pool knows of it. */
-interface Kept {
-  connection: SmtpConnection
-  /** The proofs that were demanded when it was opened */
-  security: Security
-  /** Messages that were sent over it, or tried */
-  messages: number
-  timer?: NodeJS.Timeout | undefined
-}
-
 /** The connections to one MX host. */
 interface Host {
   /** Open, or being opened */
@@ -63,20 +52,11 @@ interface Host {
   limit: number
 }
 
-/** A message that waits for a connection. */
-interface Waiting {
-  mxHost: string
-  wake(): void
-}
-
 export class SessionPool {
   readonly #limits: PoolLimits
   readonly #hosts = new Map<string, Host>()
   readonly #leased = new Map<SmtpConnection, Kept>()
-  /** In the order in which they came, whatever their hosts */
-  readonly #waiting = new Set<Waiting>()
-  /** Those that were woken for a place which another message took; before the rest */
-  readonly #waitingAgain = new Set<Waiting>()
+  readonly #line = new WaitingLine()
   #open = 0
   #closed = false
   readonly #forced = new AbortController()
@@ -101,7 +81,7 @@ export class SessionPool {
    */
   async acquire(candidate: Candidate, options: AcquireOptions): Promise<Lease> {
     const { mxHost } = candidate
-    for (let queue = this.#waiting; ; queue = this.#waitingAgain) {
+    for (let again = false; ; again = true) {
       this.#throwIfUnwanted(options)
       const kept = options.fresh ? undefined : this.#takeIdle(candidate)
       if (kept) return { connection: kept.connection, reused: true }
@@ -109,7 +89,8 @@ export class SessionPool {
         const connection = await this.#openConnection(candidate, options)
         if (connection) return { connection, reused: false }
       }
-      await this.#waitTurn(queue, mxHost, options.signal)
+      // The pool may have been closed while a connection was being opened
+      if (!this.forced.aborted) await this.#line.wait(mxHost, again, options.signal)
     }
   }
 
@@ -138,7 +119,7 @@ export class SessionPool {
     if (!options.force) return
     this.#forced.abort(closedError())
     for (const connection of this.#leased.keys()) connection.close()
-    for (const { wake } of this.#inOrder()) wake()
+    this.#line.wakeAll()
   }
 
   #throwIfUnwanted({ signal, check }: AcquireOptions): void {
@@ -262,16 +243,7 @@ export class SessionPool {
 
   /** Wakes the message that has waited longest among those that can go on. */
   #wakeNext(): void {
-    for (const waiting of this.#inOrder()) {
-      if (!this.#canGoOn(waiting.mxHost)) continue
-      waiting.wake()
-      return
-    }
-  }
-
-  *#inOrder(): Generator<Waiting> {
-    yield* this.#waitingAgain
-    yield* this.#waiting
+    this.#line.wakeNext((mxHost) => this.#canGoOn(mxHost))
   }
 
   /** Whether a message for the host would find a connection, or a place for one. */
@@ -288,25 +260,6 @@ export class SessionPool {
     const host: Host = { open: 0, idle: [], limit: Number.POSITIVE_INFINITY }
     this.#hosts.set(mxHost, host)
     return host
-  }
-
-  /** Resolves when it is this message's turn, or when the signal is aborted. */
-  #waitTurn(queue: Set<Waiting>, mxHost: string, signal: AbortSignal | undefined): Promise<void> {
-    // Both may have come while a connection was being opened
-    if (signal?.aborted || this.forced.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      let release: (() => void) | undefined
-      const waiting: Waiting = {
-        mxHost,
-        wake: () => {
-          queue.delete(waiting)
-          release?.()
-          resolve()
-        },
-      }
-      queue.add(waiting)
-      release = onAbort(signal, waiting.wake)
-    })
   }
 }
 
@@ -325,25 +278,4 @@ function eitherOf(one: AbortSignal, other: AbortSignal) {
 /** A new error for each message. */
 export function closedError(): MtaStsError {
   return new MtaStsError('The transport was closed', 'ECONNECTION')
-}
-
-/**
- * Whether a kept connection may carry a message for the candidate: the same host at an address that
- * is still its own, nothing to prove that was not proved when it was opened, and no failed audit
- * of another domain.
- */
-function fits({ connection, security }: Kept, candidate: Candidate): boolean {
-  const { port, addresses } = candidate
-  if (connection.closed || port !== connection.port) return false
-  if (!addresses.includes(connection.address)) return false
-  if (security === candidate.security) return true
-  if (connection.failures.length === 0 && provesEnough(security, candidate.security)) return true
-  return isDeepStrictEqual(security, candidate.security)
-}
-
-/** Whether what one connection had to prove includes all that another would have to. */
-function provesEnough(own: Security, asked: Security): boolean {
-  const proofs = asked.level === 'authenticated' ? asked.proofs : []
-  const all = asked.audit ? [...proofs, asked.audit] : proofs
-  return own.level === 'authenticated' && includesProofs(own, all)
 }

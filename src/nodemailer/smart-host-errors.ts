@@ -5,7 +5,8 @@
  */
 import { copyOfError, MtaStsError } from '../errors.js'
 import { ConnectError } from '../net/connect.js'
-import { recipientsWithPermanence, SmtpError, withPermanence } from '../smtp/reply.js'
+import { recipientsWithPermanence, withPermanence } from '../smtp/error-meaning.js'
+import { SmtpError } from '../smtp/errors.js'
 import { errorOfThrown } from '../text.js'
 import { brokenSocket } from './smart-host-connect.js'
 import type { SocketOptions } from './smart-host-types.js'

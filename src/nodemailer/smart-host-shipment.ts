@@ -5,8 +5,8 @@
  * @module
  */
 import { Readable } from 'node:stream'
-import type { DeliveryContext } from '../delivery/deliver.js'
-import type { Candidate } from '../delivery/plan.js'
+import type { DeliveryContext } from '../delivery/attempt.js'
+import type { Candidate } from '../delivery/candidate.js'
 import { MtaStsError } from '../errors.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { meets, type Turn } from './smart-host-connect.js'

@@ -12,12 +12,12 @@ const UPPER_Z = 0x5a
 const TO_LOWER = 0x20
 
 /**
- * Whether a pattern is a domain in A-labels, or `*.` and one: `sts-policy-mx-value` of RFC 8461
- * §3.2, in any case. An IPv4 address passes, and matches nothing: dropping the policy for it would
- * be the weaker reading.
+ * Whether a text, or a part of it, is a domain in A-labels, or `*.` and one: `sts-policy-mx-value`
+ * of RFC 8461 §3.2, in any case. An IPv4 address passes, and matches nothing: dropping the policy
+ * for it would be the weaker reading.
  */
-export function isMxPattern(pattern: string): boolean {
-  return isDomainSyntax(pattern.startsWith('*.') ? pattern.slice(2) : pattern)
+export function isMxPattern(text: string, from = 0, to = text.length): boolean {
+  return isDomainSyntax(text, text.startsWith('*.', from) ? from + 2 : from, to)
 }
 
 /**

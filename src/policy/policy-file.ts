@@ -22,11 +22,14 @@ import { escapeRemoteText } from '../text.js'
 import { isMxPattern } from './mx-pattern.js'
 import { lookOf, mxHint, nearestMode } from './policy-hints.js'
 import {
+  type Cursor,
+  checkedField,
+  fieldAt,
   fieldProblem,
   isDefined,
   type Line,
-  type Lines,
-  parseLines,
+  newCursor,
+  nextField,
   WHOLE_FILE,
   withoutIndent,
 } from './policy-lines.js'
@@ -57,6 +60,7 @@ export const MAX_POLICY_BYTES = 64 * 1024
 export const MAX_AGE_LIMIT = 31557600
 
 const BOM = 0xfeff
+const DOT = 0x2e
 
 const VERSION = 'STSv1'
 const MODES: readonly PolicyMode[] = ['enforce', 'testing', 'none']
@@ -94,7 +98,7 @@ export function readPolicy(bytes: Uint8Array): { policy: Policy; body: string } 
 /** @throws PolicySyntaxError, with a guess at the format of a file that is not a policy file */
 function parseText(text: string): Policy {
   try {
-    return parseFields(parseLines(withoutIndent(text)))
+    return parseFields(newCursor(withoutIndent(text)))
   } catch (error) {
     const look = error instanceof PolicySyntaxError ? lookOf(text) : undefined
     if (!(error instanceof PolicySyntaxError) || look === undefined) throw error
@@ -102,14 +106,29 @@ function parseText(text: string): Policy {
   }
 }
 
-function parseFields(lines: Lines): Policy {
-  checkVersion(lines.version ?? missing('version'))
-  const mode = parseMode(lines.mode ?? missing('mode'))
-  const mx = withoutDuplicates(lines.mx.map(parseMx))
-  if (mx.length === 0 && mode !== 'none') missing('mx')
-  const maxAge = parseMaxAge(lines.maxAge ?? missing('max_age'))
-  const policy: Policy = { version: VERSION, mode, mx, maxAge }
-  if (lines.others.length > 0) policy.extensions = firstOfEach(lines.others).map(withoutLine)
+/** Repeated fields add up for `mx`, and the first counts for the others (RFC 8461 §3.2). */
+function parseFields(cursor: Cursor): Policy {
+  let version: typeof VERSION | undefined
+  let mode: PolicyMode | undefined
+  let maxAge: number | undefined
+  const mx: string[] = []
+  const others: Field[] = []
+  while (nextField(cursor)) {
+    const { name } = cursor
+    if (name === 'mx') mx.push(parseMx(cursor))
+    else if (name === 'version' && version === undefined) version = parseVersion(fieldAt(cursor))
+    else if (name === 'mode' && mode === undefined) mode = parseMode(fieldAt(cursor))
+    else if (name === 'max_age' && maxAge === undefined) maxAge = parseMaxAge(fieldAt(cursor))
+    else others.push(checkedField(cursor))
+  }
+  const policy: Policy = {
+    version: version ?? missing('version'),
+    mode: mode ?? missing('mode'),
+    mx: mx.length === 0 && mode !== 'none' ? missing('mx') : withoutDuplicates(mx),
+    maxAge: maxAge ?? missing('max_age'),
+  }
+  const extensions = others.filter(({ name }) => !isDefined(name))
+  if (extensions.length > 0) policy.extensions = firstOfEach(extensions)
   return policy
 }
 
@@ -144,14 +163,16 @@ function policyText(body: string | Uint8Array): string {
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
-  const { buffer, byteOffset, byteLength } = bytes
-  const file = Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, byteLength)
-  const text = file.toString()
+  const text = (Buffer.isBuffer(bytes) ? bytes : bufferOf(bytes)).toString()
   // What is not UTF-8 becomes this character, which a file may also hold
   if (text.includes('\ufffd') && !isUtf8(bytes)) {
     throw new PolicySyntaxError('The policy file is not UTF-8', WHOLE_FILE)
   }
   return text
+}
+
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
 }
 
 function checkLength(bytes: number): void {
@@ -167,8 +188,9 @@ function missing(name: string): never {
   throw new PolicySyntaxError(`The policy file has no "${name}" field`, WHOLE_FILE)
 }
 
-function checkVersion({ value, line }: Line): void {
+function parseVersion({ value, line }: Line): typeof VERSION {
   if (value !== VERSION) throw wrong('version', `must be ${VERSION}`, { value, line })
+  return VERSION
 }
 
 function parseMode({ value, line }: Line): PolicyMode {
@@ -179,11 +201,13 @@ function parseMode({ value, line }: Line): PolicyMode {
   throw wrong('mode', `must be one of ${MODES.join(', ')}`, { value, line, hint })
 }
 
-function parseMx({ value, line }: Line): string {
-  const pattern = value.endsWith('.') ? value.slice(0, -1) : value
+function parseMx(cursor: Cursor): string {
+  const { text, start, end } = cursor
+  const to = text.charCodeAt(end - 1) === DOT ? end - 1 : end
   // Checked before lower-casing, which would turn some other letters into ASCII
-  if (!isMxPattern(pattern)) throw wrong('mx', MX_RULE, { value, line, hint: mxHint(value) })
-  return pattern.toLowerCase()
+  if (isMxPattern(text, start, to)) return text.slice(start, to).toLowerCase()
+  const { value, line } = fieldAt(cursor)
+  throw wrong('mx', MX_RULE, { value, line, hint: mxHint(value) })
 }
 
 /** A set takes longer than comparing few patterns, and less than comparing many. */
@@ -210,13 +234,9 @@ function wrong(
   return new PolicySyntaxError(`"${name}" in a policy ${rule}, but it is "${found}"${hint}`, line)
 }
 
-function withoutLine({ name, value }: Line): Field {
-  return { name, value }
-}
-
 function checkPolicy({ version, mode, mx, maxAge, extensions }: Policy): void {
   const line = WHOLE_FILE
-  checkVersion({ name: 'version', value: version, line })
+  parseVersion({ name: 'version', value: version, line })
   parseMode({ name: 'mode', value: mode, line })
   for (const value of mx) {
     if (typeof value !== 'string' || !isMxPattern(value) || value !== value.toLowerCase()) {

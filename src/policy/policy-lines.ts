@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Field, fieldNameProblem, isFieldName, trimmedPart } from '../dns/txt-record.js'
+import { type Field, fieldNameProblem, isFieldName, isWhiteSpace } from '../dns/txt-record.js'
 import { PolicySyntaxError } from '../errors.js'
 import { escapeRemoteText } from '../text.js'
 
@@ -13,13 +13,9 @@ const CR = 0x0d
 const SPACE = 0x20
 const COLON = 0x3a
 
-const DEFINED = ['mx', 'version', 'mode', 'max_age']
-
 /** Value of {@link PolicySyntaxError.line} for the whole file. */
 export const WHOLE_FILE = 0
 
-/** Lines of ASCII without control characters, tabs included. */
-const PRINTABLE_LINES = /^[ -~]*(?:\r?\n[ -~]*)*$/
 // Characters that `sts-policy-ext-value` excludes: ASCII control characters, and lone surrogates,
 // which have no UTF-8 form
 const UNPRINTABLE = /[^ -~\u{80}-\u{d7ff}\u{e000}-\u{10ffff}]/u
@@ -27,35 +23,6 @@ const UNPRINTABLE = /[^ -~\u{80}-\u{d7ff}\u{e000}-\u{10ffff}]/u
 /** A field with its line number, counted from 1. */
 export interface Line extends Field {
   readonly line: number
-}
-
-/** The fields of a policy file. The first of repeated fields counts. */
-export class Lines {
-  version: Line | undefined
-  mode: Line | undefined
-  maxAge: Line | undefined
-  readonly mx: Line[] = []
-  /** Other fields, repeated ones included */
-  readonly others: Line[] = []
-
-  add(line: Line): void {
-    switch (line.name) {
-      case 'version':
-        this.version ??= line
-        break
-      case 'mode':
-        this.mode ??= line
-        break
-      case 'mx':
-        this.mx.push(line)
-        break
-      case 'max_age':
-        this.maxAge ??= line
-        break
-      default:
-        this.others.push(line)
-    }
-  }
 }
 
 /** Start of a line that is not blank, with its white space. */
@@ -69,73 +36,91 @@ export function withoutIndent(text: string): string {
   return indents.size === 1 ? text.replace(CONTENT_LINE, '') : text
 }
 
-export function parseLines(text: string): Lines {
-  const lines = new Lines()
-  // Tested once for the whole file: most files then need no test of each value
-  const printable = PRINTABLE_LINES.test(text)
-  let start = 0
-  for (let number = 1; ; number++) {
-    const newline = text.indexOf('\n', start)
-    const end = newline < 0 ? text.length : newline
-    // A carriage return without a line feed does not end a line
-    const ended = newline > start && text.charCodeAt(newline - 1) === CR
-    const line = parseLine(text, { start, end: ended ? end - 1 : end, number, printable })
-    if (line !== undefined) lines.add(line)
-    if (newline < 0) return lines
-    start = newline + 1
-  }
-}
-
-interface Span {
+/**
+ * A field of a text, and where the next line begins. Parts of the text are copied only where they
+ * are asked for.
+ */
+export interface Cursor {
+  readonly text: string
+  line: number
+  name: string
+  /** Start and end of the value */
   start: number
   end: number
-  /** Line number */
-  number: number
-  printable: boolean
+  nextLine: number
 }
 
-/** Returns the field on a line; undefined for a blank line. */
-function parseLine(text: string, { start, end, number, printable }: Span): Line | undefined {
-  const colon = indexOfColon(text, start, end)
-  if (colon < 0) {
-    const content = trimmedPart(text, start, end)
-    if (content === '') return undefined
-    const found = escapeRemoteText(text.slice(start, end))
+/**
+ * Returns a cursor in front of the first line. A literal, not an instance of a class: V8 drops the
+ * compiled code for a class when a garbage collection finds no instance.
+ */
+export function newCursor(text: string): Cursor {
+  return { text, line: 0, name: '', start: 0, end: 0, nextLine: 0 }
+}
+
+/**
+ * Moves to the next field; returns false if there is none. The caller checks its name and value.
+ *
+ * @throws PolicySyntaxError for a line that is neither blank nor a name and a value
+ */
+export function nextField(cursor: Cursor): boolean {
+  const { text } = cursor
+  while (cursor.nextLine <= text.length) {
+    const start = cursor.nextLine
+    const newline = text.indexOf('\n', start)
+    const end = newline < 0 ? text.length : newline
+    cursor.nextLine = end + 1
+    cursor.line++
+    // A carriage return without a line feed does not end a line
+    const ended = newline > start && text.charCodeAt(newline - 1) === CR
+    if (readLine(cursor, start, ended ? end - 1 : end)) return true
+  }
+  return false
+}
+
+/** Reads a line; returns false for a blank one. */
+function readLine(cursor: Cursor, from: number, to: number): boolean {
+  const { text, line } = cursor
+  let end = to
+  while (end > from && isWhiteSpace(text, end - 1)) end--
+  if (end === from) return false
+  let colon = from
+  while (colon < end && text.charCodeAt(colon) !== COLON) colon++
+  if (colon === end) {
+    const found = escapeRemoteText(text.slice(from, to))
     throw new PolicySyntaxError(
       `A line of a policy file must be "name: value", but it is "${found}"`,
-      number,
+      line,
     )
   }
-  const value = trimmedPart(text, colon + 1, end)
-  const field = { name: nameAt(text, start, colon), value, line: number }
-  const problem = fieldProblem(field, printable)
-  if (problem !== undefined) throw new PolicySyntaxError(problem, number)
-  return field
+  let start = colon + 1
+  while (start < end && isWhiteSpace(text, start)) start++
+  cursor.name = text.slice(from, colon)
+  cursor.start = start
+  cursor.end = end
+  if (start === end) checkedField(cursor)
+  return true
 }
 
-/** Returns a defined name as the same string each time, which compares without its characters. */
-function nameAt(text: string, start: number, end: number): string {
-  for (const name of DEFINED) {
-    if (name.length === end - start && text.startsWith(name, start)) return name
-  }
-  return text.slice(start, end)
+export function fieldAt({ text, name, start, end, line }: Cursor): Line {
+  return { name, value: text.slice(start, end), line }
 }
 
-/** As `indexOf`, but never searches beyond the line. */
-function indexOfColon(text: string, start: number, end: number): number {
-  for (let index = start; index < end; index++) {
-    if (text.charCodeAt(index) === COLON) return index
-  }
-  return -1
+/** Returns the field, if its name and value are those that any field may have. */
+export function checkedField(cursor: Cursor): Field {
+  const { name, value, line } = fieldAt(cursor)
+  const problem = fieldProblem({ name, value })
+  if (problem !== undefined) throw new PolicySyntaxError(problem, line)
+  return { name, value }
 }
 
 /**
  * Returns the fault of a field, if any. Unlike in a TXT record, a value may hold all of Unicode.
  */
-export function fieldProblem({ name, value }: Field, printable = false): string | undefined {
+export function fieldProblem({ name, value }: Field): string | undefined {
   if (!isDefined(name) && !isFieldName(name)) return fieldNameProblem(name)
   if (value === '') return `The field "${name}" has no value`
-  if (!printable && UNPRINTABLE.test(value)) {
+  if (UNPRINTABLE.test(value)) {
     return `The value of "${name}" must not hold control characters: "${escapeRemoteText(value)}"`
   }
   return undefined

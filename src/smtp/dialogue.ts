@@ -8,13 +8,8 @@ import type { Socket } from 'node:net'
 import { startTimer } from '../net/deadline.js'
 import { escapeRemoteText } from '../text.js'
 import type { SmtpLog } from './connection.js'
-import {
-  connectionError,
-  earlyReplyError,
-  protocolError,
-  type Reply,
-  type SmtpStep,
-} from './reply.js'
+import { connectionError, earlyReplyError, protocolError } from './errors.js'
+import type { Reply, SmtpStep } from './reply.js'
 
 /** Bound of one reply, all its lines together, in bytes. */
 const MAX_REPLY = 65_536

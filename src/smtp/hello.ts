@@ -9,7 +9,8 @@ import { builtins } from '../builtins.js'
 import { checkKnown, MAX_TIMER, namesOf, optionalNumber, optionError } from '../option-checks.js'
 import type { OpenOptions, OpenSettings } from './connection.js'
 import { SmtpDialogue } from './dialogue.js'
-import { type Reply, replyError, SmtpError, type SmtpStep } from './reply.js'
+import { replyError, SmtpError } from './errors.js'
+import type { Reply, SmtpStep } from './reply.js'
 import { CONNECTION_TIMEOUT, GREETING_TIMEOUT } from './timeouts.js'
 
 /** A host's reply to EHLO. */

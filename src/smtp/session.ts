@@ -11,7 +11,7 @@ import type { Proved } from '../tls/security.js'
 import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
 import { isStream, type MessageSource } from './data.js'
 import type { SmtpDialogue } from './dialogue.js'
-import { connectionError, replyError } from './reply.js'
+import { connectionError, replyError } from './errors.js'
 import { StuffedMessage } from './stuffing.js'
 import { Transaction, type TransactionHost, watchStream } from './transaction.js'
 

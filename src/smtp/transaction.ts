@@ -8,16 +8,8 @@ import type { SendResult, SmtpEnvelope } from './connection.js'
 import { isStream, type MessageSource, sendBody, streamError } from './data.js'
 import type { SmtpDialogue } from './dialogue.js'
 import { type EnvelopeCommands, envelopeCommands, type HostFacts } from './envelope.js'
-import {
-  allRejectedError,
-  forRecipient,
-  type Reply,
-  replyError,
-  replyText,
-  SmtpError,
-  type SmtpStep,
-  withRejections,
-} from './reply.js'
+import { allRejectedError, forRecipient, replyError, SmtpError, withRejections } from './errors.js'
+import { type Reply, replyText, type SmtpStep } from './reply.js'
 import type { ReplyTimeouts } from './timeouts.js'
 
 /** Maximum number of commands in a group: the host must be able to buffer its replies. */

@@ -6,7 +6,7 @@
  */
 import type { ConnectionOptions, PeerCertificate, TLSSocket } from 'node:tls'
 import { builtins } from '../builtins.js'
-import { checkServerIdentity } from './identity.js'
+import { checkServerIdentity, namesOnly } from './identity.js'
 
 /** On a socket: the host that {@link checkServerIdentity} has found in its certificate. */
 const NAMED = Symbol('host that the certificate names')
@@ -26,7 +26,7 @@ export function connectTls(options: ConnectionOptions): TLSSocket {
       stopReadingOwnOnly(socket)
       const compare = options.checkServerIdentity ?? checkServerIdentity
       if (compare !== checkServerIdentity) return compare(host, socket.getPeerCertificate(true))
-      if (!isFound(options.secureContext, host, cert)) {
+      if (!namesOnly(cert, host) && !isFound(options.secureContext, host, cert)) {
         const error = compare(host, cert)
         // With the chain, as Node has it
         if (error) return compare(host, socket.getPeerCertificate(true))

@@ -7,8 +7,9 @@
  */
 import type { Socket } from 'node:net'
 import { format } from 'node:util'
-import type { DeliveryContext } from '../delivery/deliver.js'
-import type { Candidate, DeliveryPlan } from '../delivery/plan.js'
+import type { DeliveryContext } from '../delivery/attempt.js'
+import type { Candidate } from '../delivery/candidate.js'
+import type { DeliveryPlan } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
 import type { Logger } from '../logger.js'

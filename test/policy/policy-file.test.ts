@@ -405,6 +405,22 @@ describe('parsePolicy', () => {
     expect(lineOfError(Buffer.from([0xff]))).toBe(0)
   })
 
+  test.each([
+    ['mx: *', 'max_age: x', 'mode: y', 'no field'],
+    ['no field', 'mode: y', 'max_age: x', 'mx: *'],
+    ['mode: y', 'x: ', 'version: STSv2'],
+    ['version: STSv2', 'mode: y'],
+  ])('names the line of the first of several faults: %j', (...faults) => {
+    expect(lineOfError(file(['x: y', ...faults]))).toBe(2)
+  })
+
+  test('reads no further than the trailing dot of an mx that is only `*.`', () => {
+    for (const after of ['', '\n', '\na.example', '\nmx: a.example']) {
+      expect(lineOfError(`${VALID.join('\n')}\nmx: *.${after}`)).toBe(5)
+      expect(lineOfError(`${VALID.join('\n')}\nmx: *..${after}`)).toBe(5)
+    }
+  })
+
   test('describes the fault, with the remote text escaped and truncated', () => {
     expect(() => parsePolicy(file(VALID.with(1, 'mode: report')))).toThrow(
       '"mode" in a policy must be one of enforce, testing, none, but it is "report"',

@@ -3,7 +3,7 @@ import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { SmtpDialogue } from '../../src/smtp/dialogue.js'
-import { SmtpError } from '../../src/smtp/reply.js'
+import { SmtpError } from '../../src/smtp/errors.js'
 import { rejection, smtpRejection } from './support.js'
 
 /** A socket whose other end is the test. */

@@ -1,7 +1,8 @@
 import { PassThrough, Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import type { SmtpConnection, SmtpEnvelope } from '../../src/smtp/connection.js'
-import { isStaleConnection, SmtpUtf8RequiredError } from '../../src/smtp/reply.js'
+import { isStaleConnection } from '../../src/smtp/error-meaning.js'
+import { SmtpUtf8RequiredError } from '../../src/smtp/errors.js'
 import type { Security } from '../../src/tls/security.js'
 import {
   AUTHENTICATED,

@@ -6,10 +6,11 @@
  */
 
 import type { Dane, DaneDemand } from '../../dane/dane.js'
+import { candidate } from '../../delivery/candidate.js'
 import { parseDestination } from '../../delivery/destination.js'
 import { RoutingError } from '../../delivery/errors.js'
 import { HostLookups } from '../../delivery/host-lookups.js'
-import { candidate, type DeliveryPlan, planDelivery } from '../../delivery/plan.js'
+import { type DeliveryPlan, planDelivery } from '../../delivery/plan.js'
 import { lookupAddresses } from '../../dns/addresses.js'
 import { toALabels } from '../../dns/domain-name.js'
 import { ask } from '../../dns/resolver.js'

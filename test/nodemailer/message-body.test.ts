@@ -2,7 +2,7 @@
 import { PassThrough } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { MessageSource } from '../../src/nodemailer/message.js'
+import { MessageSource } from '../../src/nodemailer/message-body.js'
 import type { MailNode } from '../../src/nodemailer/types.js'
 
 it('fails a message for several hosts whose stream brings nothing for ten minutes', async () => {
