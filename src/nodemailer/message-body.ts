@@ -6,8 +6,10 @@
  */
 import { Readable } from 'node:stream'
 import { MtaStsError } from '../errors.js'
+import { startTimer } from '../net/deadline.js'
 import { streamError } from '../smtp/data.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
+import { replyTimeouts } from '../smtp/timeouts.js'
 import { compose, partsOf, sizeOf } from './compose.js'
 import type { MailNode } from './types.js'
 
@@ -120,13 +122,22 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   return { content, size: content.length }
 }
 
+/** Reads a stream to its end. One that stalls would hold the message for ever. */
 function readAll(stream: Readable): Promise<Uint8Array[]> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
+    const { message } = replyTimeouts(undefined)
+    const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
+    let timer = startTimer(late, message)
     stream.on('error', reject)
     stream.once('end', () => resolve(chunks))
-    stream.once('close', () => reject(new Error('The message was closed before its end')))
+    stream.once('close', () => {
+      clearTimeout(timer)
+      reject(new Error('The message was closed before its end'))
+    })
     stream.on('data', (chunk: Buffer | string) => {
+      clearTimeout(timer)
+      timer = startTimer(late, message)
       chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
     })
   })
