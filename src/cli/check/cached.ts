@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { fromStored } from '../../policy/cached-policy.js'
+
 import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
 import { MAX_AGE_LIMIT, type Policy } from '../../policy/policy-file.js'
 import type { PolicyStore, StoredPolicy } from '../../policy/store.js'
+import { fromStored } from '../../policy/stored-policy.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { EXIT } from '../context.js'
 import { day } from '../time.js'
