@@ -34,7 +34,6 @@ export function oddPatterns(patterns: readonly string[], hosts: readonly string[
   })
 }
 
-/** Explains an odd pattern. */
 export function explainPattern({ pattern, problem, host }: OddPattern): string {
   switch (problem) {
     case 'too-deep':

@@ -72,7 +72,7 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
   return () => signal.removeEventListener('abort', listener)
 }
 
-/** Returns a signal that is aborted with either of two; call `release()` afterwards. */
+/** Returns a signal that is aborted with either of two, until `release()`. */
 export function eitherOf(
   one: AbortSignal,
   other: AbortSignal | undefined,

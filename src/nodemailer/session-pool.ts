@@ -40,7 +40,6 @@ export interface AcquireOptions {
   signal?: AbortSignal | undefined
 }
 
-/** The connections to one MX host. */
 interface Host {
   /** Open, or being opened */
   open: number
@@ -97,10 +96,7 @@ export class SessionPool {
     connection.close()
   }
 
-  /**
-   * Closes idle connections. One in use is closed when it is given back, or at once with `force`;
-   * abort the signals of waiting messages before.
-   */
+  /** Closes idle connections. One in use is closed when given back, or at once with `force`. */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     for (const { idle } of this.#hosts.values()) {
@@ -203,7 +199,6 @@ export class SessionPool {
     return undefined
   }
 
-  /** Forgets a connection that has ended, from either side. */
   #forget(connection: SmtpConnection): void {
     this.#leased.delete(connection)
     const { mxHost } = connection

@@ -193,8 +193,8 @@ class MtaStsTransport extends EventEmitter {
         this.#pool.discard(connection)
         if (isOwnFault(error)) context.stop(error)
         // The host ended the kept connection, or does not want another message on it
-        const again =
-          reused && isStaleConnection(error) && body && isUnread(body) && !signal.aborted
+        const isRead = body && !isUnread(body)
+        const again = reused && isStaleConnection(error) && !isRead && !signal.aborted
         if (!again) throw error
       }
     }

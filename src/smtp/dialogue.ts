@@ -79,7 +79,6 @@ export class SmtpDialogue {
     if (socket.destroyed) this.#onClose()
   }
 
-  /** True when nothing can be sent or read any more. */
   get ended(): boolean {
     return this.#fault !== undefined || this.#detached
   }
@@ -89,20 +88,15 @@ export class SmtpDialogue {
     return this.#spokeEarly
   }
 
-  /** Milliseconds that are left of {@link limit}. */
   get left(): number {
     return this.#left
   }
 
-  /**
-   * Limits all waiting for the host from now on, besides the deadline of each reply. Blocks of a
-   * message extend the limit. The reply to a message is not limited.
-   */
+  /** Limits all waiting from now on, except for the reply to a message; its blocks extend the limit. */
   limit(milliseconds: number): void {
     this.#left = milliseconds
   }
 
-  /** Calls back once when the dialogue ends, for any reason. */
   onEnd(listener: () => void): void {
     this.#onEnd.add(listener)
   }
@@ -146,7 +140,6 @@ export class SmtpDialogue {
     if (this.#fault) throw this.#fault(step)
   }
 
-  /** Returns the next reply if it is already complete. */
   take(): Reply | undefined {
     return this.#replies.shift()
   }
@@ -164,7 +157,6 @@ export class SmtpDialogue {
     })
   }
 
-  /** Sends one command and waits for its reply. */
   command(text: string, step: SmtpStep, timeout: number): Promise<Reply> {
     try {
       this.send([text], step)
@@ -182,7 +174,6 @@ export class SmtpDialogue {
     })
   }
 
-  /** Returns the error that ended the dialogue, for the current step. */
   fault(step: SmtpStep): unknown {
     return this.#fault?.(step)
   }
@@ -198,7 +189,6 @@ export class SmtpDialogue {
     this.#onEnd.clear()
   }
 
-  /** Closes the connection from this side. */
   close(): void {
     this.fail((step) => connectionError(step, 'The connection was closed by this side'))
   }
@@ -219,7 +209,6 @@ export class SmtpDialogue {
     return socket
   }
 
-  /** Writes to the log; ignores its errors. */
   log(direction: 'client' | 'server' | 'info', text: string): void {
     try {
       this.#log?.(direction, text)
@@ -281,7 +270,6 @@ export class SmtpDialogue {
     if (this.#fits(chunk.length - start)) this.#partial += chunk.toString('latin1', start)
   }
 
-  /** Counts bytes of the current reply. */
   #fits(bytes: number): boolean {
     this.#bytes += bytes
     if (this.#owed === 0) this.#spokeEarly = true

@@ -23,7 +23,7 @@ export interface SessionState extends TransactionHost {
   readonly port: number
   readonly tls: false | { version: string; cipher: string }
   readonly proved: Proved
-  /** When the certificate expires that the proofs rest on, in epoch milliseconds */
+  /** Epoch milliseconds */
   readonly provedUntil: number
   readonly failures: readonly TlsFailure[]
   readonly greeting: string

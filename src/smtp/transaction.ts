@@ -132,10 +132,7 @@ export class Transaction {
     throw this.#replyError('DATA', reply)
   }
 
-  /**
-   * Returns the commands without further recipients once half of the time is over: those accepted
-   * get the message, and the others are tried later.
-   */
+  /** Leaves out further recipients once half of the time is over: they are tried later. */
   #inTime(group: Command[]): Command[] {
     const isLate = this.#dialogue.left < this.#host.timeouts.total / 2
     if (!isLate || this.#accepted === 0) return group

@@ -11,7 +11,7 @@ import { checkServerIdentity, namesOnly } from './identity.js'
 /** On a socket: the host that {@link checkServerIdentity} has found in its certificate. */
 const NAMED = Symbol('host that the certificate names')
 
-/** On a socket: when the certificate of its peer expires, in epoch milliseconds. */
+/** On a socket: the result of {@link expiryOf}. */
 const EXPIRES = Symbol('expiry of the certificate')
 
 /** On trusted roots: the certificates that were found to name a host, by the host. */
@@ -88,10 +88,8 @@ export function isNamed(socket: TLSSocket, host: string): boolean {
 }
 
 /**
- * Returns when the certificate of a finished handshake expires, in epoch milliseconds. Infinity for
- * one that had expired before: it was accepted for a reason that does not depend on dates (RFC 7672
- * §3.1.1). Call it before the verdict of DANE, which may empty `getPeerCertificate()`; later calls
- * return the same.
+ * Returns when the peer's certificate expires, in epoch milliseconds; Infinity for one that had
+ * expired and was accepted (RFC 7672 §3.1.1). Call it first before the verdict of DANE.
  */
 export function expiryOf(socket: TLSSocket): number {
   return Reflect.get(socket, EXPIRES) ?? setExpiry(socket, socket.getPeerCertificate())

@@ -293,7 +293,6 @@ function settingsOf({ config }: ZoneApp): PluginSettings {
   return settings
 }
 
-/** Returns the package's logger on top of npmlog. */
 function loggerOf({ logger }: ZoneApp): Logger {
   const log =
     (level: keyof ZoneApp['logger']) =>

@@ -79,7 +79,10 @@ test('[STS-42] refuses a kept connection whose certificate has expired since the
   expect(kept.proved).toEqual(['sts'])
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5 * 365 * 86_400_000 })
 
-  expect(await errorOf(deliverOn(kept))).toMatchObject({ code: 'ECONNECTION', permanent: false })
+  const attempt = sts.deliver(bob.name, async (_, context) => context.use(kept))
+  expect(await errorOf(attempt)).toMatchObject({ code: 'ECONNECTION' })
+  const sending = kept.send({ from: 'me@sender.example', to: [`b@${bob.name}`] }, 'Hello!')
+  expect(await errorOf(sending)).toMatchObject({ code: 'ECONNECTION', permanent: false })
   expect(kept.proved).toEqual([])
   expect(bob.inbox).toHaveLength(0)
   kept.close()

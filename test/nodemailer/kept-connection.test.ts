@@ -1,4 +1,5 @@
 /** Kept connections, places and deadlines against scripted hosts; and which replies are final. */
+import { getEventListeners } from 'node:events'
 import nodemailer from 'nodemailer'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Candidate, MtaSts, type Policy, type SmtpConnection } from '../../src/index.js'
@@ -153,6 +154,42 @@ describe('places', () => {
     await Promise.all(sent.map((mxHost, index) => send(mxHost, String(index))))
 
     expect(order).toEqual(['0', '1', '2', '3', '4'])
+  })
+
+  test('a message that was aborted while its connection was opened leaves none open', async () => {
+    const limits = { maxConnections: 1, maxConnectionsPerHost: 1, maxMessages: 1, idleTimeout: 1 }
+    const pool = new SessionPool(limits)
+    const mxHost = 'mx.a.example'
+    const candidate = { mxHost, addresses: ['192.0.2.1'], port: 25 } as unknown as Candidate
+    const controller = new AbortController()
+    const reason = new Error('Never mind')
+    let closed = 0
+    const open = async () => {
+      controller.abort(reason)
+      return { ...emptyConnection(mxHost), close: () => void closed++ }
+    }
+
+    const options = { open, check: () => {}, signal: controller.signal }
+    expect(await errorOf(pool.acquire(candidate, options))).toBe(reason)
+    expect(closed).toBe(1)
+
+    const next = { open: async () => emptyConnection(mxHost), check: () => {} }
+    expect(await pool.acquire(candidate, next)).toMatchObject({ reused: false })
+  })
+
+  test('messages leave no listeners on any signal', async () => {
+    const { sender } = await against(takesOneThen((peer) => peer.say('250 Fine')))
+    const listening = vi.spyOn(AbortSignal.prototype, 'addEventListener')
+    onTestFinished(() => listening.mockRestore())
+    const { signal } = new AbortController()
+    const listenersAfterMessage = async () => {
+      await sender.sendMail({ ...messageTo(DOMAIN), signal })
+      const signals = new Set(listening.mock.contexts as AbortSignal[])
+      return [...signals].flatMap((one) => getEventListeners(one, 'abort')).length
+    }
+
+    const first = await listenersAfterMessage()
+    expect(await listenersAfterMessage()).toBe(first)
   })
 
   test('isIdle() counts what was handed over and is not sent yet; idle comes at the start', async () => {

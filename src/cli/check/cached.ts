@@ -67,7 +67,6 @@ export async function cachedIn(
   }
 }
 
-/** Returns the verdict of a sender that has the policy of a store cached. */
 export function verdictWithCached(
   findings: Findings,
   lookup: PolicyLookup,
@@ -98,7 +97,6 @@ export function verdictWithoutStore({ failure }: StoreFailure, now: number): Cac
   return { ...earlier(until), exitStatus: EXIT.unknown, problem: null, text }
 }
 
-/** Returns the verdict of senders that have the present policy cached, or an earlier one. */
 export function verdictOfCaches(
   findings: Findings,
   lookup: PolicyLookup,

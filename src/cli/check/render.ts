@@ -52,7 +52,6 @@ export function renderReport(report: CheckReport, screen: Screen, now: number): 
   ].join('\n')
 }
 
-/** Renders a domain that was not looked at. */
 function withoutLook({ domain, verdict }: CheckReport, screen: Screen): string {
   const head = screen.paint('bold', escapeRemoteText(domain))
   return `${head}\n\n${formatRemark('unknown', verdict.text, screen)}\n`
