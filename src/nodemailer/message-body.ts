@@ -59,9 +59,9 @@ export class MessageSource {
         this.#copy = bodyOf([composed], whole)
         return undefined
       }
-      // Files and downloads are opened only for a host that takes the message: opened and not read
-      // to their end, they would stay open
-      if (!composed && !whole && !isSmall(this.#message)) return undefined
+      // Files and downloads, opened and not read to their end, would stay open
+      const isSmall = Number(contentSize(this.#message)) <= SMALL
+      if (!composed && !whole && !isSmall) return undefined
       this.#reading = this.#read(composed, whole)
     }
     return this.#reading
@@ -122,30 +122,24 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   return { content, size: content.length }
 }
 
-/** Whether a message has content of few bytes; not if its size is unknown. */
-function isSmall(message: MailNode): boolean {
-  return Number(contentSize(message)) <= SMALL
-}
-
-/** Reads a stream to its end. One that stalls would hold the message for ever. */
-function readAll(stream: Readable): Promise<Uint8Array[]> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    const { message } = replyTimeouts(undefined)
-    const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
-    let timer = startTimer(late, message)
-    stream.on('error', reject)
-    stream.once('end', () => resolve(chunks))
-    stream.once('close', () => {
-      clearTimeout(timer)
-      reject(new Error('The message was closed before its end'))
-    })
-    stream.on('data', (chunk: Buffer | string) => {
+/** Reads a stream to its end, unless it stalls. */
+async function readAll(stream: Readable): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = []
+  const { message } = replyTimeouts(undefined)
+  const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
+  let timer = startTimer(late, message)
+  // It may fail again after its first error
+  stream.on('error', () => {})
+  try {
+    for await (const chunk of stream) {
       clearTimeout(timer)
       timer = startTimer(late, message)
       chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-    })
-  })
+    }
+    return chunks
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** A stream that is opened when it is first read. */
