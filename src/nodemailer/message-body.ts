@@ -6,8 +6,10 @@
  */
 import { Readable } from 'node:stream'
 import { MtaStsError } from '../errors.js'
+import { startTimer } from '../net/deadline.js'
 import { streamError } from '../smtp/data.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
+import { replyTimeouts } from '../smtp/timeouts.js'
 import { compose, partsOf, sizeOf } from './compose.js'
 import type { MailNode } from './types.js'
 
@@ -52,8 +54,7 @@ export class MessageSource {
     if (!this.#reading) {
       const whole = options.whole || (this.#once && !this.#hasStream)
       const parts = partsOf(this.#message)
-      // Files and downloads are opened only for a host that takes the message: opened and not read
-      // to their end, they would stay open
+      // Files and downloads, opened and not read to their end, would stay open
       if (!whole && (!parts || sizeOf(parts) > SMALL)) return undefined
       const composed = parts && this.#compose(parts)
       if (composed instanceof Uint8Array) {
@@ -120,16 +121,24 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   return { content, size: content.length }
 }
 
-function readAll(stream: Readable): Promise<Uint8Array[]> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    stream.on('error', reject)
-    stream.once('end', () => resolve(chunks))
-    stream.once('close', () => reject(new Error('The message was closed before its end')))
-    stream.on('data', (chunk: Buffer | string) => {
+/** Reads a stream to its end, unless it stalls. */
+async function readAll(stream: Readable): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = []
+  const { message } = replyTimeouts(undefined)
+  const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
+  let timer = startTimer(late, message)
+  // It may fail again after its first error
+  stream.on('error', () => {})
+  try {
+    for await (const chunk of stream) {
+      clearTimeout(timer)
+      timer = startTimer(late, message)
       chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-    })
-  })
+    }
+    return chunks
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** A stream that is opened when it is first read. */
