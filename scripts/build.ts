@@ -63,7 +63,7 @@ function partsOf(name: string): string {
 const PARTS: readonly (readonly [name: string, sources: RegExp])[] = [
   [
     'common',
-    /^src\/(?:(?:builtins|installed|errors|events|text|option-checks|version|policy\/store)\.ts|net\/|dns\/|tls\/failures)/,
+    /^src\/(?:(?:builtins|installed|errors|events|text|option-checks|version|policy\/store)\.ts|net\/|dns\/|tls\/(?:failures|security))/,
   ],
   [
     'core',

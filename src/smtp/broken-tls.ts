@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
+import { lruCache } from '../installed.js'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 
 /** Failures of STARTTLS that are likely to occur again. */
@@ -46,7 +47,7 @@ export class BrokenTls {
       this.#addresses?.delete(key)
       return
     }
-    this.#addresses ??= new LRUCache({ max: MAX_ADDRESSES, ttl: REMEMBERED })
+    this.#addresses ??= new (lruCache())({ max: MAX_ADDRESSES, ttl: REMEMBERED })
     const times = (this.#addresses.get(key)?.times ?? 0) + 1
     const { resultType, reason } = failure
     const plain = reason === undefined ? { resultType } : { resultType, reason }
