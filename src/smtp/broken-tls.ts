@@ -41,7 +41,6 @@ export class BrokenTls {
     return failed && failed.times >= FAILURES ? failed.failure : undefined
   }
 
-  /** Records the outcome of STARTTLS with an address. */
   record(address: string, port: number, failure: TlsFailure | undefined): void {
     const key = `${address} ${port}`
     if (!failure || !BROKEN.has(failure.reason)) {
