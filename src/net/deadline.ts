@@ -72,6 +72,21 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
   return () => signal.removeEventListener('abort', listener)
 }
 
+/** Returns a signal that is aborted with either of two, until `release()`. */
+export function eitherOf(
+  one: AbortSignal,
+  other: AbortSignal | undefined,
+): { signal: AbortSignal; release(): void } {
+  const controller = new AbortController()
+  const releases = [one, other].map((signal) =>
+    onAbort(signal, () => controller.abort(signal?.reason)),
+  )
+  const release = () => {
+    for (const each of releases) each()
+  }
+  return { signal: controller.signal, release }
+}
+
 export interface TimeLimit {
   milliseconds: number
   /** Creates the error when the limit has passed */

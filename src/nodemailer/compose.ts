@@ -15,7 +15,7 @@ interface Stages {
 }
 
 /** A part with the methods that write it. */
-interface Part extends MailNode {
+export interface Part extends MailNode {
   _raw?: unknown
   multipart?: unknown
   boundary?: unknown
@@ -30,20 +30,16 @@ type Bytes = string | Uint8Array
  * Returns the bytes that `createReadStream()` of a message yields: at once, or later and in chunks
  * if a part needs an encoding.
  *
- * @returns undefined if it must be read from there: its parts have more than `limit` bytes, are
- * files, URLs or streams, or a plugin has a part in it
+ * @param parts the message and its parts, see {@link partsOf}
+ * @returns undefined if it must be read from there: a plugin has a part in it
  * @throws the error of Nodemailer for a header that cannot be written, or rejects with it
  */
-export function compose(
-  message: MailNode,
-  limit: number,
-): Uint8Array | Promise<Uint8Array[]> | undefined {
-  const parts = hasNoStages(message) ? partsOf(message) : undefined
-  const [whole] = parts ?? []
-  if (!parts || !whole || sizeOf(parts) > limit) return undefined
-  if (parts.some(isEncoded)) return streamed(whole, parts)
+export function compose(parts: readonly Part[]): Uint8Array | Promise<Uint8Array[]> | undefined {
+  const [message] = parts
+  if (!message || !hasNoStages(message)) return undefined
+  if (parts.some(isEncoded)) return streamed(message, parts)
   const written: Bytes[] = []
-  write(whole, written)
+  write(message, written)
   return joined(written)
 }
 
@@ -55,8 +51,11 @@ function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0
 }
 
-/** Returns a message and all its parts; undefined if one is a file, a URL or a stream. */
-function partsOf(node: MailNode): Part[] | undefined {
+/**
+ * Returns a message and all its parts; undefined if one is a file, a URL, a stream, or changed by a
+ * plugin.
+ */
+export function partsOf(node: MailNode): Part[] | undefined {
   if (!isAsNodemailerMadeIt(node)) return undefined
   if (node._raw) return isBytes(node._raw) && !node.multipart ? [node] : undefined
   if (node.content && !isBytes(node.content)) return undefined
@@ -74,7 +73,8 @@ function bytesOf({ _raw, content }: Part): Bytes {
   return (_raw || content || '') as Bytes
 }
 
-function sizeOf(parts: readonly Part[]): number {
+/** Returns the bytes of the content in all parts. */
+export function sizeOf(parts: readonly Part[]): number {
   return parts.reduce((size, part) => size + Buffer.byteLength(bytesOf(part)), 0)
 }
 

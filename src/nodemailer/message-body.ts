@@ -6,9 +6,11 @@
  */
 import { Readable } from 'node:stream'
 import { MtaStsError } from '../errors.js'
+import { startTimer } from '../net/deadline.js'
 import { streamError } from '../smtp/data.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
-import { compose } from './compose.js'
+import { replyTimeouts } from '../smtp/timeouts.js'
+import { compose, partsOf, sizeOf } from './compose.js'
 import type { MailNode } from './types.js'
 
 /** The body of a message for one attempt. */
@@ -51,32 +53,33 @@ export class MessageSource {
     if (this.#copy) return undefined
     if (!this.#reading) {
       const whole = options.whole || (this.#once && !this.#hasStream)
-      const limit = whole ? Number.POSITIVE_INFINITY : SMALL
-      const composed = this.#compose(limit)
+      const parts = partsOf(this.#message)
+      // Files and downloads are opened only for a host that takes the message: opened and not read
+      // to their end, they would stay open
+      if (!whole && (!parts || sizeOf(parts) > SMALL)) return undefined
+      const composed = parts && this.#compose(parts)
       if (composed instanceof Uint8Array) {
         this.#copy = bodyOf([composed], whole)
         return undefined
       }
-      this.#reading = this.#read(composed, limit)
+      this.#reading = this.#read(composed, whole)
     }
     return this.#reading
   }
 
-  #compose(limit: number): ReturnType<typeof compose> {
+  #compose(parts: Parameters<typeof compose>[0]): ReturnType<typeof compose> {
     try {
-      return compose(this.#message, limit)
+      return compose(parts)
     } catch {
       // The stream ends with the same error
       return undefined
     }
   }
 
-  async #read(composed: Promise<Uint8Array[]> | undefined, limit: number): Promise<void> {
-    const whole = limit > SMALL
-    if (!whole && this.#hasStream) return
+  async #read(composed: Promise<Uint8Array[]> | undefined, whole: boolean): Promise<void> {
     try {
-      const chunks = await (composed ?? readUpTo(limit, this.#message.createReadStream()))
-      this.#copy = chunks && bodyOf(chunks, whole)
+      const chunks = await (composed ?? readAll(this.#message.createReadStream()))
+      this.#copy = bodyOf(chunks, whole)
     } catch (error) {
       // Else the attempt reads it again and ends with the same error
       if (this.#once) this.#error = streamError('API', error)
@@ -84,8 +87,8 @@ export class MessageSource {
   }
 
   /**
-   * Returns the message for one attempt. Nothing of a stream of the user's is read before this one
-   * is read: the next attempt can still have it when this one gets no further than MAIL FROM.
+   * Returns the message for one attempt. No stream, file or download is opened before this one is
+   * read: the next attempt can still have them when this one gets no further than MAIL FROM.
    *
    * @throws MtaStsError `ESTREAM` when part of it came from a stream that has been read
    * @throws the error of reading the message
@@ -93,8 +96,7 @@ export class MessageSource {
   open(): Body {
     if (this.#error) throw this.#error
     if (this.#copy) return this.#copy
-    if (!this.#hasStream) return { content: this.#message.createReadStream() }
-    if (this.#begun) {
+    if (this.#hasStream && this.#begun) {
       throw new MtaStsError(
         'The message cannot be sent a second time: part of it is a stream that has been read. Give it as a string, a Buffer or a path instead, or send it again.',
         'ESTREAM',
@@ -120,22 +122,23 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   return { content, size: content.length }
 }
 
-/** Reads a stream that ends within so many bytes; undefined for a longer one. */
-function readUpTo(max: number, stream: Readable): Promise<Uint8Array[] | undefined> {
+/** Reads a stream to its end. One that stalls would hold the message for ever. */
+function readAll(stream: Readable): Promise<Uint8Array[]> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
-    let size = 0
+    const { message } = replyTimeouts(undefined)
+    const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
+    let timer = startTimer(late, message)
     stream.on('error', reject)
-    stream.once('end', () => resolve(size <= max ? chunks : undefined))
-    stream.once('close', () => reject(new Error('The message was closed before its end')))
+    stream.once('end', () => resolve(chunks))
+    stream.once('close', () => {
+      clearTimeout(timer)
+      reject(new Error('The message was closed before its end'))
+    })
     stream.on('data', (chunk: Buffer | string) => {
-      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-      // NaN for an object, which sending refuses
-      size += bytes.byteLength
-      chunks.push(bytes)
-      if (size <= max) return
-      resolve(undefined)
-      stream.destroy()
+      clearTimeout(timer)
+      timer = startTimer(late, message)
+      chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
     })
   })
 }

@@ -18,7 +18,7 @@ import type { MailNode, MailToSend } from './types.js'
 export class Message {
   readonly source: MessageSource
   readonly demand: TlsDemand
-  /** Aborted with the signal of the user's, on which it is one listener, however many domains */
+  /** Follows the user's signal, with one listener for all domains */
   readonly signal: AbortSignal | undefined
   /** With all recipients */
   readonly envelope: ReturnType<MailNode['getEnvelope']>
@@ -30,9 +30,9 @@ export class Message {
   constructor(mail: MailToSend) {
     const { data } = mail
     this.#dsn = dsnOf(data.dsn || ofEnvelope(data, 'dsn'))
-    // Before any connection
+    // A wrong option ends the message before any connection
     dsnParameters(this.#dsn)
-    // Addresses are parsed for it: once, and not for every domain and attempt
+    // Parses the addresses: once, not for every domain and attempt
     this.envelope = mail.message.getEnvelope()
     this.#hasBytes = hasBytes(mail.message)
     this.source = new MessageSource(mail.message)
@@ -40,7 +40,7 @@ export class Message {
     if (mail.data.signal) this.signal = this.#follow(mail.data.signal)
   }
 
-  /** Lets go of the user's signal. */
+  /** Stops listening to the user's signal. */
   release(): void {
     this.#release()
   }
@@ -114,7 +114,7 @@ const RETURNED: Record<string, 'HDRS' | 'FULL'> = {
   BODY: 'FULL',
 }
 
-/** The errors of a message that cannot be sent to any host: about its envelope or its content. */
+/** Whether an error is about the message itself, its envelope or its content: no host gets it. */
 export function isOwnFault(error: unknown): boolean {
   if (typeof error !== 'object' || error === null || !('code' in error)) return false
   const replied = 'responseCode' in error && error.responseCode !== undefined

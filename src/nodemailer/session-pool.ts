@@ -4,10 +4,7 @@
  *
  * @module
  */
-import { setMaxListeners } from 'node:events'
 import type { Candidate } from '../delivery/candidate.js'
-import { MtaStsError } from '../errors.js'
-import { onAbort } from '../net/deadline.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { isTooManyConnections } from '../smtp/error-meaning.js'
 import { fits, type Kept } from './kept-connection.js'
@@ -35,7 +32,7 @@ export interface Lease {
 /** Input of {@link SessionPool.acquire}, beside the candidate. */
 export interface AcquireOptions {
   /** Opens a new connection to the candidate; rejects when the signal is aborted */
-  open(signal: AbortSignal): Promise<SmtpConnection>
+  open(): Promise<SmtpConnection>
   /** Called after each wait; throws when the connection is not wanted any more */
   check(): void
   /** A kept connection has failed: takes a new one only */
@@ -43,7 +40,6 @@ export interface AcquireOptions {
   signal?: AbortSignal | undefined
 }
 
-/** The connections to one MX host. */
 interface Host {
   /** Open, or being opened */
   open: number
@@ -59,25 +55,16 @@ export class SessionPool {
   readonly #line = new WaitingLine()
   #open = 0
   #closed = false
-  readonly #forced = new AbortController()
 
   constructor(limits: PoolLimits) {
     this.#limits = limits
-    // One listener for each message that waits
-    setMaxListeners(0, this.forced)
-  }
-
-  /** Aborted when the pool is closed by force, with MtaStsError `ECONNECTION` */
-  get forced(): AbortSignal {
-    return this.#forced.signal
   }
 
   /**
    * Returns a connection that may carry a message for the candidate: a kept one, or a new one once
    * the limits allow it.
    *
-   * @throws as `open` and `check` do; the signal's reason when it is aborted; MtaStsError
-   *   `ECONNECTION` when the pool was closed by force
+   * @throws as `open` and `check` do; the signal's reason when it is aborted
    */
   async acquire(candidate: Candidate, options: AcquireOptions): Promise<Lease> {
     const { mxHost } = candidate
@@ -89,8 +76,7 @@ export class SessionPool {
         const connection = await this.#openConnection(candidate, options)
         if (connection) return { connection, reused: false }
       }
-      // The pool may have been closed while a connection was being opened
-      if (!this.forced.aborted) await this.#line.wait(mxHost, again, options.signal)
+      await this.#line.wait(mxHost, again, options.signal)
     }
   }
 
@@ -110,21 +96,21 @@ export class SessionPool {
     connection.close()
   }
 
-  /** Ends what is idle. A connection in use ends when it is given back, or at once with `force`. */
+  /**
+   * Closes idle connections. One in use is closed when it is given back, or at once with `force`;
+   * abort the signals of waiting messages before.
+   */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     for (const { idle } of this.#hosts.values()) {
       for (const { connection } of [...idle]) void connection.quit()
     }
     if (!options.force) return
-    this.#forced.abort(closedError())
     for (const connection of this.#leased.keys()) connection.close()
-    this.#line.wakeAll()
   }
 
   #throwIfUnwanted({ signal, check }: AcquireOptions): void {
     try {
-      if (this.forced.aborted) throw closedError()
       signal?.throwIfAborted()
       check()
     } catch (error) {
@@ -143,13 +129,10 @@ export class SessionPool {
     const host = this.#host(mxHost)
     this.#open++
     host.open++
-    const opening = signal && eitherOf(this.forced, signal)
     try {
-      const connection = await open(opening?.signal ?? this.forced)
-      if (this.forced.aborted) {
-        connection.close()
-        throw closedError()
-      }
+      const connection = await open()
+      if (signal?.aborted) connection.close()
+      signal?.throwIfAborted()
       this.#leased.set(connection, { connection, security, messages: 1 })
       connection.onClose(() => this.#forget(connection))
       return connection
@@ -160,10 +143,7 @@ export class SessionPool {
         host.limit = others
         return undefined
       }
-      // Each message has an error of its own
-      throw this.forced.aborted && error === this.forced.reason ? closedError() : error
-    } finally {
-      opening?.release()
+      throw error
     }
   }
 
@@ -185,11 +165,11 @@ export class SessionPool {
   #keep(kept: Kept): void {
     this.#host(kept.connection.mxHost).idle.push(kept)
     this.#wakeNext()
-    // A message that was woken takes the connection first: for a busy one this would be for nothing
+    // A message that was woken takes the connection before: a busy one needs no timer
     queueMicrotask(() => this.#rest(kept))
   }
 
-  /** Bounds the time of a connection that nobody has taken. */
+  /** Starts the idle time of a connection that no message has taken. */
   #rest(kept: Kept): void {
     const { connection } = kept
     const idle = this.#hosts.get(connection.mxHost)?.idle
@@ -198,7 +178,7 @@ export class SessionPool {
     connection.unref()
   }
 
-  /** Whether another connection to the host may be opened, once something idle has given way. */
+  /** Makes room for another connection, closing an idle one if need be; false: there is none. */
   #makeRoom(mxHost: string): boolean {
     const host = this.#host(mxHost)
     if (host.open >= this.#limitOf(host)) {
@@ -222,7 +202,6 @@ export class SessionPool {
     return undefined
   }
 
-  /** Forgets a connection that has ended, from either side. */
   #forget(connection: SmtpConnection): void {
     this.#leased.delete(connection)
     const { mxHost } = connection
@@ -261,21 +240,4 @@ export class SessionPool {
     this.#hosts.set(mxHost, host)
     return host
   }
-}
-
-/** A signal that is aborted with either of two. */
-function eitherOf(one: AbortSignal, other: AbortSignal) {
-  const controller = new AbortController()
-  const releases = [one, other].map((signal) =>
-    onAbort(signal, () => controller.abort(signal.reason)),
-  )
-  const release = () => {
-    for (const each of releases) each()
-  }
-  return { signal: controller.signal, release }
-}
-
-/** A new error for each message. */
-export function closedError(): MtaStsError {
-  return new MtaStsError('The transport was closed', 'ECONNECTION')
 }

@@ -13,7 +13,7 @@ import type { SocketOptions } from './smart-host-types.js'
 
 const REASON = Symbol('reason')
 
-/** Fails an SMTP session for a reason that {@link settledError} finds again. */
+/** Returns a socket that fails an SMTP session, for a reason that {@link settledError} finds. */
 export function failSession(reason: unknown): SocketOptions {
   const error = errorOfThrown(reason)
   if (isClosedBeforeGreeting(error)) return brokenSocket()
@@ -56,7 +56,7 @@ function changeOf(error: Error): { code?: string; command?: string } | undefined
   return error.responseCode === undefined ? { command: 'CONN' } : { code: 'EPROTOCOL' }
 }
 
-/** Another Nodemailer may keep its pool in another way: nothing is sent then. */
+/** Returns the error for a Nodemailer whose pool may work in another way: nothing is sent. */
 export function unknownNodemailer(): Error {
   return new MtaStsError(
     'withMtaSts() does not know this version of Nodemailer: use version 8, 9 or 10',

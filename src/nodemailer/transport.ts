@@ -8,7 +8,8 @@ import { EventEmitter } from 'node:events'
 import type { DeliveryContext } from '../delivery/attempt.js'
 import type { Candidate } from '../delivery/candidate.js'
 import type { DeliverySummary } from '../delivery/record.js'
-import { unlessAborted } from '../net/deadline.js'
+import { MtaStsError } from '../errors.js'
+import { eitherOf, unlessAborted } from '../net/deadline.js'
 import { flag } from '../option-checks.js'
 import type { OpenOptions, SendResult } from '../smtp/connection.js'
 import { isStaleConnection } from '../smtp/error-meaning.js'
@@ -19,7 +20,7 @@ import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } fr
 import { isOwnFault, Message } from './message.js'
 import { type Body, isUnread } from './message-body.js'
 import { type DomainGroup, groupByDomain } from './recipients.js'
-import { closedError, SessionPool } from './session-pool.js'
+import { SessionPool } from './session-pool.js'
 import { TransactionLogger } from './transaction-log.js'
 import {
   ELSEWHERE,
@@ -54,6 +55,8 @@ class MtaStsTransport extends EventEmitter {
   readonly supportsAbortSignal = true
   readonly #sts: StsInUse
   readonly #pool: SessionPool
+  /** Aborted when the transport is closed by force */
+  readonly #forced = new AbortController()
   readonly #open: OpenOptions
   readonly #log: TransactionLogger
   readonly #maxConnections: number
@@ -75,7 +78,7 @@ class MtaStsTransport extends EventEmitter {
     setImmediate(() => this.#emitIdle())
   }
 
-  /** Everything goes through the callback: Nodemailer looks at nothing else. */
+  /** Settles by the callback: Nodemailer ignores a promise. */
   send(mail: MailToSend, callback: (error: Error | null, info?: SentInfo) => void): void {
     this.#sending++
     settle(
@@ -84,12 +87,12 @@ class MtaStsTransport extends EventEmitter {
     )
   }
 
-  /** Whether fewer messages than connections are being sent: another one would not only wait. */
+  /** Whether another message would be sent at once: there are more connections than messages. */
   isIdle(): boolean {
     return !this.#closed && this.#sending < this.#maxConnections
   }
 
-  /** Checks the resolver and the store, as the options have been already. Sends nothing. */
+  /** Checks the resolver and the store. Sends nothing. */
   verify(callback?: (error: Error | null, success?: true) => void): Promise<true> | undefined {
     const verified = this.#sts.sts.verify()
     if (!callback) return verified
@@ -97,9 +100,10 @@ class MtaStsTransport extends EventEmitter {
     return undefined
   }
 
-  /** Lets what is being sent come to its end; with `force`, ends that too. */
+  /** Lets messages under way finish; with `force`, ends them too. */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
+    if (options.force) this.#forced.abort(closedError())
     this.#pool.close(options)
     // Messages under way may still need the policy lookup
     if (this.#sending === 0 || options.force) this.#sts.close()
@@ -141,31 +145,36 @@ class MtaStsTransport extends EventEmitter {
     const onEnd = (account: DeliverySummary) => {
       summary = account
     }
+    const forced = this.#forced.signal
+    const ending = eitherOf(forced, signal)
     try {
       const result = await this.#sts.sts.deliver(
         group.domain,
-        (candidate, context) => this.#attempt(candidate, context, { group, message }),
-        { demand, signal, onEnd },
+        (candidate, context) =>
+          this.#attempt(candidate, context, { group, message, signal: ending.signal }),
+        { demand, signal: ending.signal, onEnd },
       )
       return { delivery: describeDelivery(group, summary), result }
     } catch (thrown) {
-      return { delivery: describeDelivery(group, summary, errorOf(thrown, signal)) }
+      const error = forced.aborted && thrown === forced.reason ? closedError() : thrown
+      return { delivery: describeDelivery(group, summary, errorOf(error, signal)) }
+    } finally {
+      ending.release()
     }
   }
 
-  /** One candidate: on a kept connection, and on a new one when that has gone stale. */
+  /** Sends to one candidate: on a kept connection, and on a new one if that has gone stale. */
   async #attempt(
     candidate: Candidate,
     context: DeliveryContext,
-    { group, message }: Share,
+    { group, message, signal }: Share,
   ): Promise<SendResult> {
-    const { signal } = message
-    const preparing = this.#prepare(message)
-    if (preparing) await preparing
+    // The content may come from a stream that stalls
+    const preparing = message.source.prepare()
+    if (preparing) await unlessAborted(preparing, signal)
     for (let fresh = false; ; fresh = true) {
       const { connection, reused } = await this.#pool.acquire(candidate, {
-        open: (ending) =>
-          context.open({ ...this.#open, signal: ending, ...this.#log.forSession() }),
+        open: () => context.open({ ...this.#open, signal, ...this.#log.forSession() }),
         check: () => context.assertCurrent(),
         fresh,
         signal,
@@ -184,19 +193,11 @@ class MtaStsTransport extends EventEmitter {
         this.#pool.discard(connection)
         if (isOwnFault(error)) context.stop(error)
         // The host ended the kept connection, or does not want another message on it
-        const again =
-          reused && isStaleConnection(error) && body && isUnread(body) && !signal?.aborted
+        const isRead = body && !isUnread(body)
+        const again = reused && isStaleConnection(error) && !isRead && !signal.aborted
         if (!again) throw error
       }
     }
-  }
-
-  /** Waits for the content, which may come from a stream that stalls; undefined: it is there. */
-  #prepare({ source, signal }: Message): Promise<void> | undefined {
-    const preparing = source.prepare()
-    if (!preparing) return undefined
-    const ready = unlessAborted(preparing, this.#pool.forced, closedError)
-    return signal ? unlessAborted(ready, signal, () => signal.reason) : ready
   }
 }
 
@@ -204,6 +205,13 @@ class MtaStsTransport extends EventEmitter {
 interface Share {
   group: DomainGroup
   message: Message
+  /** Ends the delivery: the message's own, or a transport closed by force */
+  signal: AbortSignal
+}
+
+/** A new error for each message. */
+function closedError(): MtaStsError {
+  return new MtaStsError('The transport was closed', 'ECONNECTION')
 }
 
 /** Like Promise.all over a map, with no more than `limit` under way. */

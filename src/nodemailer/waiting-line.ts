@@ -45,10 +45,6 @@ export class WaitingLine {
     }
   }
 
-  wakeAll(): void {
-    for (const { wake } of this.#inOrder()) wake()
-  }
-
   *#inOrder(): Generator<Waiting> {
     yield* this.#again
     yield* this.#first

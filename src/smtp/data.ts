@@ -41,7 +41,6 @@ export function sendBody(
   return body.whole(bytes)
 }
 
-/** Says whether a message is a stream. */
 export function isStream(message: MessageSource): message is Readable {
   return !(
     typeof message === 'string' ||
@@ -128,7 +127,6 @@ class Body {
     return true
   }
 
-  /** Sends a small message in one write. */
   whole(bytes: Uint8Array): number {
     this.#collect(this.#stuffing.encode(bytes))
     return this.finish()

@@ -145,7 +145,6 @@ function requireTls({ requireTls }: SmtpEnvelope, host: HostFacts): string[] {
   throw notOffered(host)
 }
 
-/** Returns the error for a host that does not offer REQUIRETLS. */
 export function notOffered({ mxHost, address }: Pick<HostFacts, 'mxHost' | 'address'>) {
   const reason = 'requiretls-not-offered'
   return new TlsFailureError({ resultType: 'validation-failure', reason, mxHost, address })

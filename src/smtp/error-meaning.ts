@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SmtpError } from './errors.js'
+import type { SmtpError } from './errors.js'
 import { asksForTls, NEVER_FINAL } from './reply.js'
 
 /**
@@ -51,7 +51,7 @@ export function isRefusedStartTls(error: unknown): boolean {
 
 /** Whether a host refused a connection because it has too many (RFC 5321 §3.8). */
 export function isTooManyConnections(error: unknown): boolean {
-  return error instanceof SmtpError && error.responseCode === 421 && BEFORE_MAIL.test(error.command)
+  return isSmtpError(error) && error.responseCode === 421 && BEFORE_MAIL.test(error.command)
 }
 
 /** Replies to MAIL that a fresh connection may not give (a limit of messages, an idle timeout). */
@@ -63,11 +63,16 @@ const STALE_CODES: ReadonlySet<number> = new Set([421, 451, 452, 503])
  * answered MAIL with 421, 451, 452 or 503.
  */
 export function isStaleConnection(error: unknown): boolean {
-  if (!(error instanceof SmtpError) || !error.messageUntouched) return false
+  if (!isSmtpError(error) || !error.messageUntouched) return false
   const { command, responseCode } = error
   if (responseCode === undefined) {
     return error.code === 'ECONNECTION' || error.code === 'EPROTOCOL'
   }
   if (responseCode === 421 || command === 'RSET' || error.code === 'EPROTOCOL') return true
   return command === 'MAIL FROM' && STALE_CODES.has(responseCode)
+}
+
+/** Whether an error is an SmtpError, of this or another copy of the package. */
+function isSmtpError(error: unknown): error is SmtpError {
+  return typeof Object(error).messageUntouched === 'boolean'
 }

@@ -44,7 +44,6 @@ export class Greeter {
     this.#onBegin = onBegin
   }
 
-  /** Waits for the greeting and sends EHLO. */
   async greet(socket: Socket): Promise<Greeted> {
     const dialogue = this.#dialogue(socket)
     const { greetingTimeout = GREETING_TIMEOUT } = this.#settings

@@ -69,6 +69,8 @@ export class DomainDane {
       const host = oneOf(hosts.map(({ name }) => name))
       checkFields('dane()', options, { ...DANE, host })
       checkConflicts(options)
+      // A record that cannot be made must leave everything as it was
+      for (const each of hosts) for (const spec of options.records ?? []) this.#record(spec, each)
     }
     zone.dnssec.sign(domain, options !== null)
     zone.dnssec.fails(domain, 'MX', undefined)
@@ -161,6 +163,10 @@ export class DomainDane {
     const [own = '', intermediate = ''] = host
       .published()
       .split(/(?<=-----END CERTIFICATE-----\n?)(?=-)/)
+    if (of === 'intermediate' && intermediate === '') {
+      const problem = `dane(): records: ${host.name} sends no intermediate`
+      throw new TypeError(`${problem}: change its certificate(), or take another "of"`)
+    }
     return new X509Certificate(of === 'host' ? own : intermediate)
   }
 }

@@ -330,7 +330,6 @@ export function checkWorldOptions(options: MailWorldOptions): void {
   checkFields('createMailWorld()', options, WORLD)
 }
 
-/** Whether a command is under way. */
 function isBusy({ closed, lines }: MxConnection): boolean {
   const last = lines.at(-1)
   return (

@@ -8,8 +8,8 @@ import type { ConnectionOptions, PeerCertificate, TLSSocket } from 'node:tls'
 import { builtins } from '../builtins.js'
 import { checkServerIdentity, namesOnly } from './identity.js'
 
-/** On a socket: what is known of its handshake. */
-const NAMED = Symbol('host that the certificate names')
+/** On a socket: the {@link Knowledge} of its handshake. */
+const KNOWN = Symbol('what is known of the handshake')
 
 /** On trusted roots: the certificates that were found to name a host, by the host. */
 const FOUND = Symbol('certificates that name a host')
@@ -21,6 +21,8 @@ const MAX_HOSTS = 1000
 interface Knowledge {
   /** The host that the certificate names */
   named?: string
+  /** When the certificate expires: see {@link expiryOf} */
+  expires?: number
   /** While Node compares the name: only the peer's own certificate is read */
   ownOnly: boolean
 }
@@ -41,11 +43,12 @@ export function connectTls(options: ConnectionOptions): TLSSocket {
         remember(options.secureContext, host, cert)
       }
       known.named = host
+      known.expires = endOf(cert)
       return undefined
     },
   })
   readOwnOnly(socket, known)
-  return Object.defineProperty(socket, NAMED, { value: known })
+  return Object.defineProperty(socket, KNOWN, { value: known })
 }
 
 /**
@@ -86,6 +89,22 @@ function remember(roots: object | undefined, host: string, cert: PeerCertificate
 
 /** Whether the certificate of a finished handshake was found to name this host, and no other was asked for. */
 export function isNamed(socket: TLSSocket, host: string): boolean {
-  const known: Knowledge | undefined = Reflect.get(socket, NAMED)
+  const known: Knowledge | undefined = Reflect.get(socket, KNOWN)
   return known?.named === host
+}
+
+/**
+ * Returns when the peer's certificate expires, in epoch milliseconds; Infinity for one that had
+ * expired and was accepted (RFC 7672 §3.1.1). Call it first before the verdict of DANE.
+ */
+export function expiryOf(socket: TLSSocket): number {
+  const known: Knowledge | undefined = Reflect.get(socket, KNOWN)
+  if (known === undefined) return endOf(socket.getPeerCertificate())
+  known.expires ??= endOf(socket.getPeerCertificate())
+  return known.expires
+}
+
+function endOf(cert: PeerCertificate | undefined): number {
+  const end = Date.parse(cert?.valid_to ?? '')
+  return end > Date.now() ? end : Number.POSITIVE_INFINITY
 }

@@ -1,9 +1,12 @@
 /** Renewal before the expiry: its times, its owner, its frequency, and the operator's reports. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
+import type { PolicyCache } from '../../src/policy/cache.js'
+import { Refresher } from '../../src/policy/renewal.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
 import { memoryStore } from '../../src/policy/stores/memory.js'
 import {
@@ -785,3 +788,19 @@ function listing(list: NonNullable<PolicyStore['list']>): PolicyStore {
   const { due: _, ...store } = memoryStore()
   return { ...store, list }
 }
+
+it('begins a pass outside of the async context of the delivery that asks for it', async () => {
+  const context = new AsyncLocalStorage<string>()
+  const contexts: Array<string | undefined> = []
+  vi.spyOn(Math, 'random').mockReturnValue(0.99)
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((_: () => void) => {
+    contexts.push(context.getStore())
+    return { unref: () => {} }
+  }) as typeof setTimeout)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const refresher = new Refresher({} as PolicyCache, { interval: DAY, now: Date.now })
+
+  context.run('delivery', () => refresher.within(HOUR))
+
+  expect(contexts).toEqual([undefined, undefined])
+})

@@ -147,6 +147,27 @@ describe('[SMTP-1] replies', () => {
     expect(dialogue.ended).toBe(false)
   })
 
+  test('and the reading of the message have one more deadline together, which sent blocks extend', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const { line, dialogue } = begin({ greeting: false })
+    const block = Buffer.alloc(100_000)
+    Object.defineProperty(line, 'writableNeedDrain', { get: () => true })
+    dialogue.limit(10_000)
+    for (let blocks = 0; blocks < 2; blocks++) {
+      dialogue.write(block, 'message')
+      const drained = dialogue.drained('message', 60_000)
+      vi.advanceTimersByTime(9000)
+      line.emit('drain')
+      await drained
+    }
+    // Time in which nothing was waited for does not count
+    vi.advanceTimersByTime(3_600_000)
+    dialogue.write(block, 'message')
+    const last = smtpRejection(dialogue.drained('message', 60_000))
+    vi.advanceTimersByTime(22_001)
+    expect(await last).toMatchObject({ code: 'ETIMEDOUT', permanent: false })
+  })
+
   test('that break off are a lost connection', async () => {
     const { line, dialogue } = begin()
     line.say('220-mx.example\r\n220 rea')

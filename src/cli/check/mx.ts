@@ -68,7 +68,6 @@ function statusOf({ code, permanent }: RoutingError): MxCheck['status'] {
   return permanent ? 'no-domain' : 'unknown'
 }
 
-/** Returns the plan of a sender's delivery. */
 async function planFor(
   policyDomain: string,
   lookup: PolicyLookup,
