@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
-import { shared } from './vitest.shared.js'
+import { alone, shared, sharing } from './vitest.shared.js'
 
-/** All tests, each file in an environment of its own. */
+/** All tests. Vitest runs the projects in the order of their names: what takes longest goes first. */
 export default defineConfig({
   ...shared,
-  test: { ...shared.test, include: ['test/**/*.test.ts'] },
+  test: { ...shared.test, include: [], projects: [alone, sharing] },
 })

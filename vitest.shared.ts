@@ -85,12 +85,14 @@ export const shared = {
     // What compilers and linters say of the package is the same on each Node: `npm run test:package`
     exclude: [
       ...configDefaults.exclude,
-      'test/package/{declarations,tarball}.test.ts',
+      'test/package/{declarations,pages,tarball}.test.ts',
       // Another line stands in for the module that finds the package
       ...(line ? ['test/nodemailer/without-nodemailer.test.ts'] : []),
     ],
     // Many tests wait for processes and timeouts: one more than there are processors
     maxWorkers: availableParallelism() + 1,
+    // Concurrent tests mostly wait for timeouts
+    maxConcurrency: 10,
     // Ends what hangs. No test ends by it on a busy machine
     testTimeout: 180_000,
     hookTimeout: 180_000,
@@ -98,21 +100,24 @@ export const shared = {
   },
 } satisfies ViteUserConfig
 
-/**
- * For `npm run test:quick`: files that neither start processes nor need one of their own share an
- * environment in each worker. Half of the time of an isolated run is spent in importing the same
- * sources for each file.
- */
-export const sharing = project(
-  'sharing',
-  files.filter((name) => !isSlow(name) && !needsProcess(name)),
-  false,
-)
+const isShared = (name: string) => !isSlow(name) && !needsProcess(name)
 
-/** Of the fast files, those that need a process of their own. */
+/**
+ * Files that neither start processes nor need one of their own share an environment in each worker:
+ * a fifth of the time of an isolated run is spent in importing the same sources for each file.
+ */
+export const sharing = project('sharing', files.filter(isShared), false)
+
+/** All other files, each in an environment of its own. */
 export const alone = project(
   'alone',
-  files.filter((name) => !isSlow(name) && needsProcess(name)),
+  files.filter((name) => !isShared(name)),
+)
+
+/** As {@link alone}, without the slow files. */
+export const quickAlone = project(
+  'alone',
+  files.filter((name) => !isShared(name) && !isSlow(name)),
 )
 
 function project(name: string, names: readonly string[], isolate = true) {

@@ -1,7 +1,8 @@
 /**
  * Builds `dist/`: one CommonJS program that every entry shares, thin ES modules around it, and the
- * declarations. The emitted code is TypeScript's output for each file, with the comments of what is
- * in it; it is neither minified nor rewritten, so that it is readable and stack traces point into it.
+ * declarations. The emitted code is TypeScript's output for each file, with its comments (but not in
+ * the command, which no program imports); it is neither minified nor rewritten, so that it is
+ * readable and stack traces point into it.
  *
  * The program exists once, so that a class is the same for `import` and for `require`.
  */
@@ -35,7 +36,7 @@ const compile: Plugin = {
         module: typescript.ModuleKind.ESNext,
         verbatimModuleSyntax: true,
         sourceMap: true,
-        removeComments: false,
+        removeComments: relative('.', fileName).startsWith('src/cli/'),
       },
     })
     const withoutLink = outputText.slice(0, outputText.lastIndexOf('//# sourceMappingURL='))
@@ -62,7 +63,11 @@ function partsOf(name: string): string {
 const PARTS: readonly (readonly [name: string, sources: RegExp])[] = [
   [
     'common',
-    /^src\/(?:(?:builtins|installed|errors|events|text|option-checks|version|policy\/store)\.ts|net\/|dns\/|tls\/failures)/,
+    /^src\/(?:(?:builtins|installed|errors|events|text|option-checks|version|policy\/store)\.ts|net\/|dns\/|tls\/(?:failures|security))/,
+  ],
+  [
+    'core',
+    /^src\/(?:logger|options|https\/.*|tls\/(?!security).*|policy\/(?:mx-pattern|names|overrides|policy-.*))\.ts/,
   ],
   ['policy-stores', /^src\/(?:storage|policy\/stores)\//],
   ['tlsrpt', /^src\/tlsrpt\/(?!counts)/],

@@ -109,11 +109,20 @@ export class MtaStsError extends Error {
 
 const MISSING = ['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED']
 
+/** Whether an import failed because a package is not installed, or has no such file. */
+export function isMissingPackage(error: unknown): boolean {
+  return typeof error === 'object' && MISSING.includes(String(Object(error).code))
+}
+
 /** Returns the error for an optional package that is not installed; another error as it is. */
-export function missingPackage(user: string, name: string, cause: unknown): unknown {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  if (!MISSING.includes(code)) return cause
-  const message = `${user} needs the package ${name}: npm install ${name}`
+export function missingPackage(
+  user: string,
+  name: string,
+  cause: unknown,
+  option: '' | '--save-dev ' = '',
+): unknown {
+  if (!isMissingPackage(cause)) return cause
+  const message = `${user} needs the package ${name}: npm install ${option}${name}`
   return new MtaStsError(message, 'EPEER', { cause })
 }
 

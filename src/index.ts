@@ -30,10 +30,12 @@
  * @module mta-sts
  */
 
-export type { Attempt, DeliveryContext } from './delivery/deliver.js'
+export type { Attempt, DeliveryContext } from './delivery/attempt.js'
+export type { Candidate } from './delivery/candidate.js'
 export { DeliveryRefusedError, RoutingError } from './delivery/errors.js'
-export type { Candidate, DeliveryPlan, MinimumSecurity, TlsDemand } from './delivery/plan.js'
+export type { DeliveryPlan } from './delivery/plan.js'
 export type { DeliverySummary } from './delivery/record.js'
+export type { MinimumSecurity, TlsDemand } from './delivery/required-security.js'
 export type { Resolver } from './dns/resolver.js'
 export type { Field } from './dns/txt-record.js'
 export { type ErrorCode, MtaStsError, PolicySyntaxError, RecordSyntaxError } from './errors.js'
@@ -69,7 +71,7 @@ export type {
   SmtpEnvelope,
   SmtpLog,
 } from './smtp/connection.js'
-export { SmtpError, type SmtpErrorCode } from './smtp/reply.js'
+export { SmtpError, type SmtpErrorCode } from './smtp/errors.js'
 export {
   type FailureReason,
   type ResultType,

@@ -5,42 +5,30 @@
  * @module
  */
 
-import { type Attempt, deliver } from './delivery/deliver.js'
+import type { Attempt } from './delivery/attempt.js'
+import { deliver } from './delivery/deliver.js'
 import { type Destination, parseDestination } from './delivery/destination.js'
 import { storeError } from './delivery/errors.js'
 import { HostLookups } from './delivery/host-lookups.js'
 import { Opener, type OpenerOptions } from './delivery/opener.js'
-import {
-  type DeliveryPlan,
-  type PlanOptions,
-  planDelivery,
-  type TlsDemand,
-} from './delivery/plan.js'
+import { type DeliveryPlan, type PlanOptions, planDelivery } from './delivery/plan.js'
+import { PolicyLookups } from './delivery/policy-lookups.js'
 import { DeliveryRecord, type DeliverySummary } from './delivery/record.js'
+import type { TlsDemand } from './delivery/required-security.js'
 import { ask } from './dns/resolver.js'
-import { closedError, MtaStsError } from './errors.js'
-import { publish } from './events.js'
+import { MtaStsError } from './errors.js'
 import type { Connect } from './net/connect.js'
-import { withinTime } from './net/deadline.js'
 import { argumentError, checkKnown, namesOf, oneOf } from './option-checks.js'
 import { guarded, type MtaStsOptions, resolveOptions, type Settings } from './options.js'
-import { PolicyCache } from './policy/cache.js'
-import { CachedPolicy } from './policy/cached-policy.js'
-import { GuardedStore, storeLimit } from './policy/guarded-store.js'
-import { appliedPolicy, isSamePolicy, noPolicy, type PolicyLookup } from './policy/lookup.js'
+import type { PolicyLookup } from './policy/lookup.js'
 import { recordName } from './policy/names.js'
-import { formatPolicy, type Policy } from './policy/policy-file.js'
-import { Refresher, type RefreshSummary } from './policy/renewal.js'
+import type { RefreshSummary } from './policy/renewal.js'
 import { BrokenTls } from './smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from './smtp/connection.js'
 import { notOffered } from './smtp/envelope.js'
 import { checkOpenOptions } from './smtp/hello.js'
-import { escapeRemoteText, textOfThrown } from './text.js'
-import { describeFailure, type TlsFailure } from './tls/failures.js'
+import { textOfThrown } from './text.js'
 import type { DaneJudge } from './tls/verdict.js'
-
-/** Limit of an answer of the policy store, in milliseconds; after it, only memory is used. */
-const STORE_TIMEOUT = 2000
 
 /** Options of {@link MtaSts.deliver}. */
 export interface DeliverOptions {
@@ -86,23 +74,19 @@ export class MtaSts implements AsyncDisposable {
   /** Opens TCP connections: the option of this name, or its default */
   readonly connect: Connect
   readonly #settings: Settings
-  readonly #lookups: HostLookups
+  readonly #hosts: HostLookups
+  readonly #policies: PolicyLookups
   readonly #openerOptions: OpenerOptions
   readonly #planOptions: Readonly<Record<TlsDemand, PlanOptions>>
-  readonly #store: GuardedStore
-  readonly #cache: PolicyCache
-  readonly #refresher: Refresher
-  readonly #closing = new AbortController()
-  /** The operator's policies, which take precedence */
-  readonly #overrides: ReadonlyMap<string, PolicyLookup>
 
   /** @throws TypeError that names the wrong option */
   constructor(options: MtaStsOptions = {}) {
     const settings = guarded(resolveOptions(options))
-    this.#lookups = new HostLookups(settings)
+    this.#hosts = new HostLookups(settings)
+    this.#policies = new PolicyLookups(settings)
     const { dane } = settings
     const judgeDane: DaneJudge | undefined = dane && ((...what) => dane.judge(...what))
-    const plans = { ...settings, lookups: this.#lookups, judgeDane }
+    const plans = { ...settings, lookups: this.#hosts, judgeDane }
     this.#openerOptions = {
       ...settings,
       opened: new WeakMap(),
@@ -116,28 +100,6 @@ export class MtaSts implements AsyncDisposable {
     }
     this.#settings = settings
     this.connect = settings.connect
-    this.#store = new GuardedStore(settings.store, {
-      timeout: STORE_TIMEOUT,
-      now: settings.now,
-      closing: this.#closing.signal,
-      report: (operation, error) => this.#reportStore(operation, error),
-    })
-    this.#cache = new PolicyCache({
-      ...settings,
-      network: { ...settings, signal: this.#closing.signal },
-      store: this.#store,
-      closing: this.#closing.signal,
-      exempt: settings.overrides,
-      renewWithin: (milliseconds) => this.#refresher.within(milliseconds),
-      report: (...what) => this.#reportPolicy(...what),
-    })
-    this.#refresher = new Refresher(this.#cache, {
-      interval: settings.refreshInterval,
-      now: settings.now,
-    })
-    this.#overrides = new Map(
-      [...settings.overrides].map(([domain, override]) => [domain, overridden(override, settings)]),
-    )
   }
 
   /**
@@ -149,7 +111,7 @@ export class MtaSts implements AsyncDisposable {
    * before the policy is known
    */
   async getPolicy(domain: string): Promise<PolicyLookup> {
-    return this.#lookup(domain)
+    return this.#policies.find(domain)
   }
 
   /**
@@ -184,27 +146,18 @@ export class MtaSts implements AsyncDisposable {
     const opener = new Opener(record, this.#openerOptions)
     const steps = {
       plan: () => this.#plan(record, demand),
-      lookAgain: (options: { mismatch: boolean }) => this.#lookAgain(record.destination, options),
-      isCurrent: (plan: DeliveryPlan) => this.#isCurrent(record.destination, plan),
+      lookAgain: (again: { mismatch: boolean }) =>
+        this.#policies.lookAgain(record.destination, again),
+      isCurrent: ({ lookup }: DeliveryPlan) => this.#policies.isCurrent(record.destination, lookup),
       open: opener.open,
       reuse: opener.reuse,
       requireTls: demand === 'require',
       signal,
     }
     try {
-      return await this.#lookups.during(() => deliver(steps, record, attempt))
+      return await this.#hosts.during(() => deliver(steps, record, attempt))
     } finally {
       this.#callback(() => onEnd?.(record.summary()))
-    }
-  }
-
-  /** Calls back into the user's program; logs its errors. */
-  #callback(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      const entry = { tnx: 'mta-sts', err: error }
-      this.#settings.logger?.error(entry, 'onEnd failed: %s', textOfThrown(error))
     }
   }
 
@@ -241,7 +194,7 @@ export class MtaSts implements AsyncDisposable {
    * @throws MtaStsError `EDOMAIN`, `ECLOSED`
    */
   async lookAgain(domain: string): Promise<PolicyLookup> {
-    return this.#lookAgain(parseDestination(domain))
+    return this.#policies.lookAgain(parseDestination(domain))
   }
 
   /**
@@ -249,7 +202,7 @@ export class MtaSts implements AsyncDisposable {
    * once in `refreshInterval`. Never rejects.
    */
   refresh(): Promise<RefreshSummary> {
-    return this.#refresher.run()
+    return this.#policies.refresh()
   }
 
   /**
@@ -258,7 +211,7 @@ export class MtaSts implements AsyncDisposable {
    * @throws MtaStsError `EDNS` for the resolver; the store's error for the store
    */
   async verify(): Promise<true> {
-    const { resolver, dnsTimeout, store } = this.#settings
+    const { resolver, dnsTimeout } = this.#settings
     const answer = await ask(() => resolver.resolveTxt(recordName('example.com')), dnsTimeout)
     if (answer.kind === 'failed') {
       const { error } = answer
@@ -267,7 +220,7 @@ export class MtaSts implements AsyncDisposable {
         cause: error,
       })
     }
-    if (store) await withinTime(storeLimit(STORE_TIMEOUT), () => store.get('example.com'))
+    await this.#policies.verifyStore()
     return true
   }
 
@@ -276,9 +229,7 @@ export class MtaSts implements AsyncDisposable {
    * `ECLOSED`; nothing more is cached.
    */
   async close(): Promise<void> {
-    this.#closing.abort(closedError())
-    await this.#refresher.close()
-    await this.#store.close()
+    await this.#policies.close()
   }
 
   /** The same as `close()`, for `await using`. */
@@ -292,9 +243,9 @@ export class MtaSts implements AsyncDisposable {
     void this.#settings.dane?.probe(this.#settings.logger)
     const mxHosts =
       destination.kind === 'domain'
-        ? this.#lookups.mx(destination.name, this.#usesDane(destination, demand))
+        ? this.#hosts.mx(destination.name, this.#usesDane(destination, demand))
         : ({ kind: 'absent', nxdomain: false } as const)
-    const found = this.#lookupFor(destination)
+    const found = this.#policies.of(destination)
     const lookup = found instanceof Promise ? await found : found
     record.begin(lookup)
     if (lookup.status === 'none' && lookup.reason === 'store-failure')
@@ -306,74 +257,16 @@ export class MtaSts implements AsyncDisposable {
    * Whether DANE applies. The operator's override and `TLS-Required: No` (RFC 8689 §3) disable it.
    */
   #usesDane({ name }: Destination, demand: TlsDemand): boolean {
-    const override = this.#overrides.get(name)
-    return demand !== 'optional' && override?.status !== 'none'
+    return demand !== 'optional' && !this.#policies.isExempt(name)
   }
 
-  #lookup(domain: string): PolicyLookup | Promise<PolicyLookup> {
-    this.#throwIfClosed()
-    // Most domains are given in the form in which they are cached
-    const known = this.#overrides.get(domain) ?? this.#cache.known(domain)
-    return known ?? this.#lookupFor(parseDestination(domain))
+  /** Calls back into the user's program; logs its errors. */
+  #callback(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      const entry = { tnx: 'mta-sts', err: error }
+      this.#settings.logger?.error(entry, 'onEnd failed: %s', textOfThrown(error))
+    }
   }
-
-  #lookupFor(destination: Destination): PolicyLookup | Promise<PolicyLookup> {
-    this.#throwIfClosed()
-    if (destination.kind === 'literal') return noPolicy('address-literal')
-    const { name } = destination
-    return this.#overrides.get(name) ?? this.#cache.get(name)
-  }
-
-  #throwIfClosed(): void {
-    // A new error for each caller
-    if (this.#closing.signal.aborted) throw closedError()
-  }
-
-  async #lookAgain(
-    destination: Destination,
-    options?: { mismatch: boolean },
-  ): Promise<PolicyLookup> {
-    this.#throwIfClosed()
-    if (destination.kind === 'literal') return noPolicy('address-literal')
-    const { name } = destination
-    return this.#overrides.get(name) ?? this.#cache.lookAgain(name, options)
-  }
-
-  /** Whether memory still has the plan's policy. */
-  #isCurrent({ kind, name }: Destination, { lookup }: DeliveryPlan): boolean {
-    if (kind === 'literal') return true
-    const now = this.#overrides.get(name) ?? this.#cache.peek(name)
-    if (now === undefined || now === lookup || now.status === 'none') return true
-    return lookup.status === 'found' && isSamePolicy(lookup, now)
-  }
-
-  #reportPolicy(policyDomain: string, applies: PolicyLookup, failure: TlsFailure): void {
-    const policy = appliedPolicy(policyDomain, applies)
-    publish('mta-sts:policy-failure', () => ({ policyDomain, policy, failure }))
-    this.#settings.logger?.warn(
-      { tnx: 'mta-sts', policyDomain, mode: policy.mode, err: failure.cause },
-      '%s: %s; %s',
-      policyDomain,
-      describeFailure(failure),
-      policy.type === 'sts' ? `its policy (${policy.mode}) still applies` : 'no policy applies',
-    )
-  }
-
-  #reportStore(operation: string, error: unknown): void {
-    publish('mta-sts:store-failure', () => ({ operation, error }))
-    this.#settings.logger?.error(
-      { tnx: 'mta-sts', operation, err: error },
-      'The policy store failed (%s): %s',
-      operation,
-      escapeRemoteText(textOfThrown(error)),
-    )
-  }
-}
-
-function overridden(override: 'off' | Policy, { now }: Settings): PolicyLookup {
-  if (override === 'off') return noPolicy('override')
-  const fetchedAt = now()
-  const policy = { ...override, mx: [...override.mx] }
-  const pinned = { id: 'override', policy, body: formatPolicy(policy), fetchedAt }
-  return new CachedPolicy(pinned, fetchedAt).lookup
 }

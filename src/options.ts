@@ -7,8 +7,7 @@
 import type { BlockList, Socket } from 'node:net'
 import { builtins } from './builtins.js'
 import type { Dane } from './dane/dane.js'
-import type { MinimumSecurity } from './delivery/plan.js'
-import { toALabels } from './dns/domain-name.js'
+import type { MinimumSecurity } from './delivery/required-security.js'
 import { defaultResolver, type Resolver } from './dns/resolver.js'
 import { guardedLogger, LOGGER_METHODS, type Logger } from './logger.js'
 import { defaultBlockedAddresses } from './net/blocked-addresses.js'
@@ -22,9 +21,10 @@ import {
   number,
   optionError,
 } from './option-checks.js'
-import { formatPolicy, type Policy } from './policy/policy-file.js'
+import { checkedOverrides, type Overrides } from './policy/overrides.js'
+import type { Policy } from './policy/policy-file.js'
 import type { PolicyStore } from './policy/store.js'
-import { escapeRemoteText, textOfThrown } from './text.js'
+import { textOfThrown } from './text.js'
 import { type TrustedRoots, trustedRoots } from './tls/options.js'
 
 /** Durations are in milliseconds. */
@@ -44,7 +44,7 @@ export interface MtaStsOptions {
   maxNegatives?: number | undefined
   /** Bound of the cache in memory, in bytes, besides the two numbers; default 268435456 */
   maxCacheBytes?: number | undefined
-  /** Maximum number of policy lookups at once, others wait; default 64 */
+  /** Maximum number of policy lookups at once, others wait; default 256 */
   maxFetches?: number | undefined
   /**
    * Defers mail to domains without a cached policy when the store does not answer; default false:
@@ -104,7 +104,7 @@ export interface Settings {
   fetchBackoff: number
   refreshInterval: number
   blockedAddresses: BlockList
-  overrides: ReadonlyMap<string, 'off' | Policy>
+  overrides: Overrides
   minimumSecurity: MinimumSecurity
   reportOnly: boolean
   deliveryTimeout: number
@@ -175,7 +175,7 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1, max: MAX_ENTRIES }),
     maxNegatives: number(options, 'maxNegatives', { default: 100_000, min: 1, max: MAX_ENTRIES }),
     maxCacheBytes: number(options, 'maxCacheBytes', { default: 2 ** 28, min: 2 ** 20 }),
-    maxFetches: number(options, 'maxFetches', { default: 64, min: 1 }),
+    maxFetches: number(options, 'maxFetches', { default: 256, min: 1 }),
     requireStore,
     fetchTimeout: number(options, 'fetchTimeout', { default: 30_000, min: 1, max: MAX_TIMER }),
     dnsTimeout,
@@ -184,7 +184,7 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     fetchBackoff: number(options, 'fetchBackoff', { default: 300_000, min: 0 }),
     refreshInterval: number(options, 'refreshInterval', { default: 86_400_000, min: 0 }),
     blockedAddresses: blockList(options.blockedAddresses),
-    overrides: overrides(options.overrides),
+    overrides: checkedOverrides(options.overrides),
     minimumSecurity: minimumSecurity(options.minimumSecurity),
     reportOnly: flag(options, 'reportOnly'),
     deliveryTimeout: number(options, 'deliveryTimeout', {
@@ -304,41 +304,4 @@ function minimumSecurity(value: MtaStsOptions['minimumSecurity']): MinimumSecuri
   if (value === undefined) return 'opportunistic'
   if (MINIMUM_SECURITY.includes(value)) return value
   throw optionError('minimumSecurity', `must be one of ${MINIMUM_SECURITY.join(', ')}`, value)
-}
-
-function overrides(value: MtaStsOptions['overrides']): ReadonlyMap<string, 'off' | Policy> {
-  const map = new Map<string, 'off' | Policy>()
-  if (value === undefined) return map
-  // The entries of a Map would be passed over
-  if (typeof value !== 'object' || value === null || Symbol.iterator in value) {
-    throw optionError('overrides', 'must be an object with a key for each Policy Domain', value)
-  }
-  for (const [domain, override] of Object.entries(value)) {
-    const policyDomain = toALabels(domain)
-    if (policyDomain === undefined) {
-      throw optionError('overrides', 'must have domain names for its keys', domain)
-    }
-    if (override !== 'off') checkPinned(domain, override)
-    map.set(policyDomain, override)
-  }
-  return map
-}
-
-const POLICY_FIELDS = namesOf<keyof Policy>({
-  version: true,
-  mode: true,
-  mx: true,
-  maxAge: true,
-  extensions: true,
-})
-
-function checkPinned(domain: string, policy: unknown): asserts policy is Policy {
-  const must = `must have 'off' or a policy for ${escapeRemoteText(domain)}`
-  if (typeof policy !== 'object' || policy === null) throw optionError('overrides', must, policy)
-  checkKnown(policy, POLICY_FIELDS, { call: `the policy for ${escapeRemoteText(domain)}` })
-  try {
-    formatPolicy(policy as Policy)
-  } catch (cause) {
-    throw configError(`The option "overrides" ${must}: ${textOfThrown(cause)}`, cause)
-  }
 }

@@ -60,9 +60,10 @@ const TYPES_IN_A_CIRCLE: Readonly<Record<string, string>> = {
 const SETS_PERMANENT = [
   'delivery/deliver.ts',
   'delivery/errors.ts',
-  'delivery/plan.ts',
+  'delivery/mx-hosts.ts',
   'net/connect.ts',
-  'smtp/reply.ts',
+  'smtp/error-meaning.ts',
+  'smtp/errors.ts',
   'tls/failures.ts',
 ]
 

@@ -11,7 +11,6 @@ const CHARACTER = /\\u\{[0-9a-f]+\}|.[\p{Mn}\p{Me}]*/gsu
 const WIDE =
   /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation})/u
 
-/** Returns the number of columns. */
 export function widthOf(text: string): number {
   // Nearly all text is of one column a character
   if (/^[ -~]*$/.test(text)) return text.length

@@ -5,6 +5,7 @@
  */
 import { isIP } from 'node:net'
 import { matchesMx } from '../policy/mx-pattern.js'
+import { escapeRemoteText } from '../text.js'
 
 /**
  * - `too-deep`: `*.google.com`, and the MX host has two labels more
@@ -33,7 +34,6 @@ export function oddPatterns(patterns: readonly string[], hosts: readonly string[
   })
 }
 
-/** Explains an odd pattern. */
 export function explainPattern({ pattern, problem, host }: OddPattern): string {
   switch (problem) {
     case 'too-deep':
@@ -55,4 +55,10 @@ function wildcardFor(host: string): string {
 export function isTooBroad(pattern: string): boolean {
   const base = pattern.startsWith('*.') ? pattern.slice(2) : pattern
   return !base.includes('.')
+}
+
+/** Escapes a line of a policy file; the name in an `mx` line stays whole. */
+export function escapePolicyLine(line: string): string {
+  const [, field = '', name = '', rest = line] = /^(\s*mx\s*:\s*)(\S+)(.*)$/is.exec(line) ?? []
+  return [field, name, rest].map(escapeRemoteText).join('')
 }

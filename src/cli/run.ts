@@ -70,7 +70,6 @@ async function dispatch(argv: readonly string[], context: CliContext): Promise<E
   return command.run(rest, context)
 }
 
-/** Prints the short list on standard error. */
 function withoutCommand({ stderr }: CliContext): ExitStatus {
   const names = Array.from(COMMANDS, ([name, { summary }]) => `  ${name.padEnd(10)}${summary}\n`)
   stderr.write(`Usage: mta-sts COMMAND [OPTION]... [ARGUMENT]...\n\n${names.join('')}\n`)

@@ -19,7 +19,6 @@ export const STORE_HELP = `\
   --store STORE     sqlite:PATH, redis://HOST[:PORT][/DB] or rediss://...
   --prefix P        what keys in Redis begin with; default mta-sts:`
 
-/** The timeout of a connection to Redis, in milliseconds. */
 const CONNECT_TIMEOUT = 5000
 
 /** @throws UsageError; MtaStsError where the store cannot be opened */

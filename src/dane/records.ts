@@ -25,7 +25,6 @@ export function expandedName(
   return undefined
 }
 
-/** Returns the records of one type that a name has in an answer. */
 export function recordsOf<T extends keyof RecordData>(
   { name, type }: { name: string; type: T },
   answers: readonly Answer[],

@@ -154,7 +154,6 @@ function readExtensions(bytes: Uint8Array): Map<string, Extension> {
   return extensions
 }
 
-/** Returns the dotted form of an OBJECT IDENTIFIER. */
 export function readOid(element: Der | undefined): string {
   if (element?.tag !== TAG.oid || element.value.length === 0) throw new DerError('no OID')
   const arcs: number[] = []

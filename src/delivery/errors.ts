@@ -109,6 +109,18 @@ function isAboutDane({ resultType, reason }: TlsFailure): boolean {
   return resultType === 'dnssec-invalid' || (reason?.startsWith('tlsa-') ?? false)
 }
 
+/** The policy has changed since the plan was made. Temporary: `deliver` makes a new plan. */
+export class PolicyChangedError extends MtaStsError {
+  readonly permanent: false
+  constructor(policyDomain: string) {
+    super(
+      `The MTA-STS policy of ${escapeRemoteText(policyDomain)} has changed. Try again.`,
+      'EPOLICYCHANGED',
+    )
+    this.permanent = false
+  }
+}
+
 /** An invalid recipient. Permanent: a later attempt cannot succeed. */
 export class RecipientError extends MtaStsError {
   declare readonly code: 'EENVELOPE'

@@ -10,13 +10,14 @@ import type { Connect } from '../net/connect.js'
 import { Deadline } from '../net/deadline.js'
 import type { BrokenTls } from '../smtp/broken-tls.js'
 import type { OpenOptions, SmtpConnection } from '../smtp/connection.js'
+import { connectionError } from '../smtp/errors.js'
 import { checkOpenOptions } from '../smtp/hello.js'
 import { openSmtp } from '../smtp/open.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
 import { includesProofs, type Security } from '../tls/security.js'
 import { assess, type DaneJudge, type Judgement } from '../tls/verdict.js'
-import type { CandidateChanges } from './deliver.js'
-import type { Candidate } from './plan.js'
+import type { CandidateChanges } from './attempt.js'
+import type { Candidate } from './candidate.js'
 import type { DeliveryRecord } from './record.js'
 
 /** Settings that all connections of all deliveries share. */
@@ -138,11 +139,11 @@ export class Opener {
     const { policies, security: own } = this.#opened.get(connection) ?? {}
     const isProved =
       security.level === 'authenticated'
-        ? includesProofs(own, security.proofs)
+        ? connection.proved.length > 0 && includesProofs(own, security.proofs)
         : security.level === 'opportunistic' || tls !== false
     if (connection.mxHost !== mxHost || !isProved) {
       const message = `The connection to ${connection.mxHost} has not proved what this delivery to ${mxHost} demands: open a new one`
-      throw new MtaStsError(message, 'ECONNECTION')
+      throw connectionError('MAIL FROM', message)
     }
     if (policies?.has(policyKey)) return
     policies?.add(policyKey)

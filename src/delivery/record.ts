@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { type AppliedPolicy, publish } from '../events.js'
 import { appliedPolicy, noPolicy, type PolicyLookup } from '../policy/lookup.js'
 import type { SessionReport, SmtpConnection } from '../smtp/connection.js'
@@ -59,6 +60,8 @@ export class DeliveryRecord {
   #lookup: PolicyLookup | undefined
   #facts: ConnectionFacts | undefined
   #status: DeliverySummary['status'] | undefined
+  /** A pool may open the connection while it serves another message */
+  readonly #inOwnContext = AsyncLocalStorage.snapshot()
 
   constructor(destination: Destination) {
     this.destination = destination
@@ -107,7 +110,7 @@ export class DeliveryRecord {
     report: Partial<SessionReport>,
     { security, judgement }: Partial<Omit<SessionOutcome, 'failure'>> = {},
   ): void {
-    publish('mta-sts:session', () => {
+    this.#inOwnContext(publish, 'mta-sts:session', () => {
       const { policy } = this
       const outcome = { security, judgement, failure: report.failure }
       const applied = appliedPolicies(policy, outcome)

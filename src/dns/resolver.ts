@@ -66,7 +66,6 @@ export async function ask<T>(
   }
 }
 
-/** Whether a record of `resolveTxt` is a list of strings. */
 export function isTextRecord(record: unknown): boolean {
   return Array.isArray(record) && [...record].every((text) => typeof text === 'string')
 }

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import type { DeliveryContext } from '../delivery/deliver.js'
-import type { Candidate } from '../delivery/plan.js'
+
+import type { DeliveryContext } from '../delivery/attempt.js'
+import type { Candidate } from '../delivery/candidate.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import type { MtaSts } from '../mta-sts.js'
 import { errorText } from '../plugins/text.js'

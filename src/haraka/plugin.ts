@@ -168,7 +168,6 @@ function report(plugin: HarakaPlugin, hmail: HMail, summary: DeliverySummary): v
   else plugin.loginfo(text, { uuid })
 }
 
-/** Returns the package's logger on top of Haraka's. */
 function loggerOf(plugin: HarakaPlugin): Logger {
   const log =
     (level: 'logdebug' | 'loginfo' | 'logwarn' | 'logerror') =>

@@ -52,8 +52,9 @@ export async function* exchanges(
   const deadline = deadlineOf(request, options.timeout, options.signal)
   try {
     const found = await lookupAddresses(request.host, {
-      ...options,
+      resolver: options.resolver,
       dnsTimeout: Math.min(options.dnsTimeout, options.timeout),
+      blockedAddresses: options.blockedAddresses,
     })
     if (found.problem) {
       yield failedExchange(found.problem, found.cause ?? new Error(found.problem))
@@ -61,7 +62,7 @@ export async function* exchanges(
     }
     let targets = found.addresses.map((address) => targetOf(request, address))
     for (let first = true; targets.length > 0; first = false) {
-      const next = await exchangeWithFirst(targets, request, { ...options, deadline })
+      const next = await exchangeWithFirst(targets, request, { options, deadline })
       if (!first && !next.connected) return
       yield next.exchange
       if (deadline.signal.aborted) return
@@ -81,7 +82,7 @@ export async function exchangeAt(
   const deadline = deadlineOf(request, options.timeout, options.signal)
   try {
     const targets = [targetOf(request, address)]
-    const { exchange } = await exchangeWithFirst(targets, request, { ...options, deadline })
+    const { exchange } = await exchangeWithFirst(targets, request, { options, deadline })
     return { ...exchange, address }
   } finally {
     deadline.clear()
@@ -103,7 +104,8 @@ function targetOf(
   return { purpose, host, address, port }
 }
 
-interface Bounded extends ExchangeOptions {
+interface Bounded {
+  options: ExchangeOptions
   deadline: Deadline
 }
 
@@ -118,30 +120,34 @@ interface Next {
 async function exchangeWithFirst(
   targets: readonly ConnectTarget[],
   request: HttpsRequest,
-  options: Bounded,
+  { options, deadline }: Bounded,
 ): Promise<Next> {
-  const { connect, deadline } = options
+  const { connect, roots, inspect = false } = options
   const begun = performance.now()
   try {
-    const { signal, left } = deadline
     const { socket, target, remaining } = await connectFirst(targets, {
       connect,
-      timeout: left,
-      signal,
+      signal: deadline.signal,
     })
-    // The remaining addresses share the remaining time equally
-    const turn = deadlineOf(request, deadline.left / (remaining.length + 1), signal)
+    const turn = turnOf(deadline, remaining.length, request)
     try {
       const conversation = new Conversation(target.address, begun)
-      const exchange = await conversation.hold(socket, request, { ...options, signal: turn.signal })
+      const { signal } = turn
+      const exchange = await conversation.hold(socket, request, { roots, inspect, signal })
       return { exchange, connected: true, remaining }
     } finally {
-      turn.clear()
+      if (turn !== deadline) turn.clear()
     }
   } catch (error) {
     const reason = deadline.signal.aborted ? 'timeout' : 'connection-failed'
     return { exchange: failedExchange(reason, error), connected: false, remaining: [] }
   }
+}
+
+/** The remaining addresses share the remaining time equally; the last one has all of it. */
+function turnOf(deadline: Deadline, remaining: number, request: HttpsRequest): Deadline {
+  if (remaining === 0) return deadline
+  return deadlineOf(request, deadline.left / (remaining + 1), deadline.signal)
 }
 
 function failedExchange(reason: FailureReason, cause: unknown): HttpsExchange {

@@ -80,7 +80,6 @@ function embeddedIPv4(address: string): string[] {
   return []
 }
 
-/** Returns the eight groups of a valid IPv6 address. */
 function expandIPv6(address: string): number[] {
   const text = (address.split('%')[0] ?? '').replace(
     /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,

@@ -33,8 +33,8 @@ export const connectDirectly: Connect = ({ address, port }) =>
 
 export interface ConnectOptions {
   connect: Connect
-  /** Limit for each address, in milliseconds */
-  timeout: number
+  /** Limit for each address, in milliseconds; default: only the signal ends an attempt */
+  timeout?: number
   signal?: AbortSignal | undefined
 }
 
@@ -147,7 +147,8 @@ function connectOne(
         reject(error)
       })
     const onClose = () => fail(new Error('connection closed'))
-    const timer = startTimer(() => fail(timeoutError(timeout)), timeout)
+    const timer =
+      timeout === undefined ? undefined : startTimer(() => fail(timeoutError(timeout)), timeout)
     const release = onAbort(signal, () => fail(signal?.reason))
     const take = (opened: Socket) => {
       if (settled) return discard(opened)

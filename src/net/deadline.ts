@@ -72,6 +72,21 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
   return () => signal.removeEventListener('abort', listener)
 }
 
+/** Returns a signal that is aborted with either of two, until `release()`. */
+export function eitherOf(
+  one: AbortSignal,
+  other: AbortSignal | undefined,
+): { signal: AbortSignal; release(): void } {
+  const controller = new AbortController()
+  const releases = [one, other].map((signal) =>
+    onAbort(signal, () => controller.abort(signal?.reason)),
+  )
+  const release = () => {
+    for (const each of releases) each()
+  }
+  return { signal: controller.signal, release }
+}
+
 export interface TimeLimit {
   milliseconds: number
   /** Creates the error when the limit has passed */
@@ -86,12 +101,13 @@ export async function withinTime<T>(
   call: () => T | PromiseLike<T>,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), milliseconds)
-    if (background) timer.unref()
-  })
   try {
-    return await Promise.race([call(), limit])
+    // One promise: each of the many lookups would pay for those of `Promise.race`
+    return await new Promise<T>((resolve, reject) => {
+      timer = setTimeout(() => reject(late()), milliseconds)
+      if (background) timer.unref()
+      Promise.resolve(call()).then(resolve, reject)
+    })
   } finally {
     clearTimeout(timer)
   }

@@ -15,7 +15,7 @@ interface Stages {
 }
 
 /** A part with the methods that write it. */
-interface Part extends MailNode {
+export interface Part extends MailNode {
   _raw?: unknown
   multipart?: unknown
   boundary?: unknown
@@ -27,56 +27,20 @@ interface Part extends MailNode {
 type Bytes = string | Uint8Array
 
 /**
- * Returns the bytes that `createReadStream()` of a message yields.
+ * Returns the bytes that `createReadStream()` of a message yields: at once, or later and in chunks
+ * if a part needs an encoding.
  *
- * @returns undefined if it must be read from there: its parts have more than `limit` bytes, are
- * files, URLs or streams, or a plugin has a part in it; or if a part needs an encoding
- * @throws the error of Nodemailer for a header that cannot be written
+ * @param parts the message and its parts, see {@link partsOf}
+ * @returns undefined if it must be read from there: a plugin has a part in it
+ * @throws the error of Nodemailer for a header that cannot be written, or rejects with it
  */
-export function composeAtOnce(message: MailNode, limit: number): Uint8Array | undefined {
-  if (!isOfBytes(message, limit) || isEncoded(message)) return undefined
+export function compose(parts: readonly Part[]): Uint8Array | Promise<Uint8Array[]> | undefined {
+  const [message] = parts
+  if (!message || !hasNoStages(message)) return undefined
+  if (parts.some(isEncoded)) return streamed(message, parts)
   const written: Bytes[] = []
   write(message, written)
   return joined(written)
-}
-
-/** Returns the bytes of a message with encoded parts, in chunks; undefined as for {@link composeAtOnce}. */
-export function composeEncoded(
-  message: MailNode,
-  limit: number,
-): Promise<Uint8Array[]> | undefined {
-  if (!isOfBytes(message, limit)) return undefined
-  const owned = buffersOf(message)
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    const collector = new Writable({
-      write(chunk, _encoding, done) {
-        chunks.push(owned.has(chunk.buffer) ? Buffer.from(chunk) : chunk)
-        done()
-      },
-    })
-    message.stream(collector, {}, (error) => {
-      if (error) reject(error)
-      else resolve([...chunks, Buffer.from(missingLineEnd(chunks.at(-1)?.at(-1)))])
-    })
-  })
-}
-
-/**
- * Returns the memory of the parts that are bytes of the user's. A part that is not encoded comes as
- * these bytes: changed after their dots were stuffed, they could end the message and begin another.
- */
-function buffersOf(node: MailNode): Set<ArrayBufferLike> {
-  const content = Reflect.get(node, '_raw') || node.content
-  const own = content instanceof Uint8Array ? [content.buffer] : []
-  const parts = node.childNodes ?? []
-  return new Set([...own, ...parts.flatMap((part) => [...buffersOf(part)])])
-}
-
-function isOfBytes(message: MailNode, limit: number): message is Part {
-  if (!hasNoStages(message)) return false
-  const size = contentSize(message)
-  return size !== undefined && size <= limit
 }
 
 function hasNoStages({ _transforms, _processFuncs, newline }: MailNode & Stages): boolean {
@@ -87,28 +51,35 @@ function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0
 }
 
-/** Returns the bytes of the content in all parts; undefined if one is a file, a URL or a stream. */
-function contentSize(node: MailNode): number | undefined {
+/**
+ * Returns a message and all its parts; undefined if one is a file, a URL, a stream, or changed by a
+ * plugin.
+ */
+export function partsOf(node: MailNode): Part[] | undefined {
   if (!isAsNodemailerMadeIt(node)) return undefined
-  const { _raw: raw, multipart, content } = node
-  if (raw) return isBytes(raw) && !multipart ? Buffer.byteLength(raw) : undefined
-  let size = 0
-  if (content) {
-    if (!isBytes(content)) return undefined
-    size = Buffer.byteLength(content)
-  }
+  if (node._raw) return isBytes(node._raw) && !node.multipart ? [node] : undefined
+  if (node.content && !isBytes(node.content)) return undefined
+  const parts = [node]
   for (const child of node.childNodes ?? []) {
-    const more = contentSize(child)
-    if (more === undefined) return undefined
-    size += more
+    const more = partsOf(child)
+    if (!more) return undefined
+    parts.push(...more)
   }
-  return size
+  return parts
 }
 
-function isEncoded(node: Part): boolean {
-  if (node._raw) return false
-  if (node.content && ENCODED.has(node.getTransferEncoding())) return true
-  return (node.childNodes ?? []).some((child) => isEncoded(child as Part))
+/** Returns what {@link partsOf} has checked: a raw part, or the content. */
+function bytesOf({ _raw, content }: Part): Bytes {
+  return (_raw || content || '') as Bytes
+}
+
+/** Returns the bytes of the content in all parts. */
+export function sizeOf(parts: readonly Part[]): number {
+  return parts.reduce((size, part) => size + Buffer.byteLength(bytesOf(part)), 0)
+}
+
+function isEncoded(part: Part): boolean {
+  return !part._raw && Boolean(part.content) && ENCODED.has(part.getTransferEncoding())
 }
 
 /**
@@ -145,11 +116,11 @@ function isBytes(content: unknown): content is Bytes {
 /** Writes a part in the order of Nodemailer's `MimeNode.stream`. */
 function write(node: Part, written: Bytes[]): void {
   if (node._raw) {
-    written.push(node._raw as Bytes)
+    written.push(bytesOf(node))
     return
   }
   written.push(node.buildHeaders(), '\r\n\r\n')
-  if (node.content) written.push(node.content as Bytes)
+  if (node.content) written.push(bytesOf(node))
   // Both are set by buildHeaders()
   const { multipart, boundary } = node
   if (!multipart) return
@@ -158,6 +129,26 @@ function write(node: Part, written: Bytes[]): void {
     write(child as Part, written)
   }
   written.push(`\r\n--${boundary}--\r\n`)
+}
+
+/** Lets Nodemailer write a message, which encodes its parts. */
+function streamed(message: Part, parts: readonly Part[]): Promise<Uint8Array[]> {
+  // A part that is not encoded comes as the user's own bytes: changed after their dots were stuffed,
+  // they could end the message and begin another
+  const owned = new Set<unknown>(parts.map((part) => Object(bytesOf(part)).buffer))
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    const collector = new Writable({
+      write(chunk, _encoding, done) {
+        chunks.push(owned.has(chunk.buffer) ? Buffer.from(chunk) : chunk)
+        done()
+      },
+    })
+    message.stream(collector, {}, (error) => {
+      if (error) reject(error)
+      else resolve([...chunks, Buffer.from(missingLineEnd(chunks.at(-1)?.at(-1)))])
+    })
+  })
 }
 
 /** Joins texts and bytes, with a line end: with one copy of each, which counts for a large message. */

@@ -29,21 +29,18 @@ export interface StsInUse {
   close(): void
 }
 
-/** The names of the options that make, or are, the MtaSts object of a transport. */
+/** The names of {@link StsOptions}. */
 export const STS_NAMES: readonly string[] = [
   ...OPTION_NAMES,
   ...namesOf<Exclude<keyof StsOptions, keyof MtaStsOptions>>({ sts: true }),
 ]
 
-/**
- * Where a program runs, and not what it does: one object of these may be given to the `MtaSts` object
- * and to its transports alike.
- */
+/** Options that an `MtaSts` object and its transports may both be given, in one object. */
 const SURROUNDINGS: ReadonlySet<keyof MtaStsOptions> = new Set(['resolver', 'connect', 'ca', 'now'])
 
 /**
- * Has `createTransport(mtaStsTransport)`, where the call of the function was forgotten, end with an
- * error that says so: it takes the function itself for a transport.
+ * Makes `createTransport(mtaStsTransport)`, without the call, fail with an error that says so:
+ * Nodemailer takes the function itself for a transport.
  */
 export function refuseUncalled(call: (...args: never[]) => unknown, parameter: string): void {
   const use = `use createTransport(${call.name}(${parameter})), with the call of ${call.name}()`

@@ -5,7 +5,7 @@
  */
 import { errorOfThrown } from '../text.js'
 
-/** Calls back outside the promise: what the callback throws is thrown where it can be seen. */
+/** Calls back outside of the promise: an error of the callback must not become a rejection. */
 export function settle<T>(
   promise: Promise<T>,
   callback: (error: Error | null, result?: T) => void,
@@ -16,7 +16,7 @@ export function settle<T>(
   )
 }
 
-/** The error to report for what was thrown, which an aborted signal explains better. */
+/** Returns the error to report: that of an aborted signal, else what was thrown. */
 export function errorOf(thrown: unknown, signal: AbortSignal | undefined): Error {
   if (signal?.aborted) return abortError(signal)
   return errorOfThrown(thrown)

@@ -26,7 +26,8 @@
 export type { StsOptions } from './core.js'
 export type { DomainDelivery, SentInfo } from './info.js'
 export { type SmartHostInfo, withMtaSts } from './smart-host.js'
-export { type MtaStsTransportOptions, mtaStsTransport } from './transport.js'
+export { mtaStsTransport } from './transport.js'
+export type { MtaStsTransportOptions } from './transport-options.js'
 export type {
   MailEnvelope,
   MailError,

@@ -1,6 +1,6 @@
 /**
- * The result of `sendMail`, or its error: Nodemailer's fields, and beside them the account of each
- * recipient domain.
+ * The result of `sendMail`, or its error: Nodemailer's fields, and the account of each recipient
+ * domain.
  *
  * @module
  */
@@ -56,15 +56,15 @@ export function describeDelivery(
   const account = summary ?? new DeliveryRecord(parseDestination(domain)).summary()
   const delivery: DomainDelivery = { ...account, recipients }
   if (!error) return delivery
-  // Not enumerable: the error has the deliveries on it, and a logger would never come to an end
+  // Not enumerable: the error has the deliveries, and a logger would follow the circle
   return Object.defineProperty(delivery, 'error', { value: error, enumerable: false })
 }
 
 /**
  * Returns one `info` for all domains, as Nodemailer's transports have it.
  *
- * @throws the error of the first domain when no recipient was accepted anywhere; `deliveries`,
- *   `rejected` and `rejectedErrors` are on it, and it is `permanent` only if every one of them is
+ * @throws the error of the first domain when no recipient was accepted anywhere; it has
+ *   `deliveries`, `rejected` and `rejectedErrors`, and is `permanent` only if all of these are
  */
 export function mergeOutcomes(
   outcomes: readonly DomainOutcome[],
@@ -99,7 +99,7 @@ type RecipientError = Error & { recipient: string }
 function rejections({ delivery, result }: DomainOutcome): RecipientError[] {
   const { error } = delivery
   if (result) return (result.rejectedErrors ?? []).map((one) => forRecipient(one, recipientOf(one)))
-  // "All recipients were rejected" brings the reply to each of them
+  // "All recipients were rejected" has the reply to each of them
   const replies = error && 'rejectedErrors' in error ? error.rejectedErrors : undefined
   if (Array.isArray(replies) && replies.length > 0) {
     return replies.map((one) => forRecipient(one, recipientOf(one)))

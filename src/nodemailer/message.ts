@@ -1,31 +1,27 @@
 /**
- * A message as it is sent: its body, streamed where it is large and copied where it is small or
- * several deliveries need it; its envelope; and what it asks of TLS itself (RFC 8689).
+ * A message as it is sent: its body, its envelope, and what it asks of TLS itself (RFC 8689).
  *
  * @module
  */
 import { isAscii } from 'node:buffer'
 import { Readable } from 'node:stream'
-import type { DeliveryContext } from '../delivery/deliver.js'
-import type { TlsDemand } from '../delivery/plan.js'
-import { MtaStsError } from '../errors.js'
+import type { DeliveryContext } from '../delivery/attempt.js'
+import type { TlsDemand } from '../delivery/required-security.js'
 import { onAbort } from '../net/deadline.js'
 import type { SmtpEnvelope } from '../smtp/connection.js'
-import { streamError } from '../smtp/data.js'
 import { dsnParameters } from '../smtp/envelope.js'
 import { StuffedMessage } from '../smtp/stuffing.js'
-import { composeAtOnce, composeEncoded, hasBytes } from './compose.js'
+import { hasBytes } from './compose.js'
+import { type Body, MessageSource } from './message-body.js'
 import type { MailNode, MailToSend } from './types.js'
-
-type MimeNode = MailNode
 
 export class Message {
   readonly source: MessageSource
   readonly demand: TlsDemand
-  /** Aborted with the signal of the user's, on which it is one listener, however many domains */
+  /** Follows the user's signal, with one listener for all domains */
   readonly signal: AbortSignal | undefined
   /** With all recipients */
-  readonly envelope: ReturnType<MimeNode['getEnvelope']>
+  readonly envelope: ReturnType<MailNode['getEnvelope']>
   readonly #dsn: SmtpEnvelope['dsn']
   readonly #hasBytes: boolean
   #release = () => {}
@@ -34,9 +30,9 @@ export class Message {
   constructor(mail: MailToSend) {
     const { data } = mail
     this.#dsn = dsnOf(data.dsn || ofEnvelope(data, 'dsn'))
-    // Before any connection
+    // A wrong option ends the message before any connection
     dsnParameters(this.#dsn)
-    // Addresses are parsed for it: once, and not for every domain and attempt
+    // Parses the addresses: once, not for every domain and attempt
     this.envelope = mail.message.getEnvelope()
     this.#hasBytes = hasBytes(mail.message)
     this.source = new MessageSource(mail.message)
@@ -44,7 +40,7 @@ export class Message {
     if (mail.data.signal) this.signal = this.#follow(mail.data.signal)
   }
 
-  /** Lets go of the user's signal. */
+  /** Stops listening to the user's signal. */
   release(): void {
     this.#release()
   }
@@ -118,7 +114,7 @@ const RETURNED: Record<string, 'HDRS' | 'FULL'> = {
   BODY: 'FULL',
 }
 
-/** The errors of a message that cannot be sent to any host: about its envelope or its content. */
+/** Whether an error is about the message itself, its envelope or its content: no host gets it. */
 export function isOwnFault(error: unknown): boolean {
   if (typeof error !== 'object' || error === null || !('code' in error)) return false
   const replied = 'responseCode' in error && error.responseCode !== undefined
@@ -139,190 +135,4 @@ export function demandOf({ data, message }: MailAsking): TlsDemand {
   if (data && (data[field] || ofEnvelope(data, field))) return 'require'
   const header: unknown = message.getHeader?.('TLS-Required')
   return typeof header === 'string' && /^\s*no\s*$/i.test(header) ? 'optional' : 'policy'
-}
-
-/** The body of a message for one attempt. */
-export interface Body {
-  content: Uint8Array | Readable | StuffedMessage
-  /** In bytes; undefined for a stream */
-  size?: number
-}
-
-/** Whether nothing of a body has been read, so that another attempt can have it. */
-export function isUnread({ content }: Body): boolean {
-  return !(content instanceof Readable) || !content.readableDidRead
-}
-
-/** Messages up to this size are read before a connection is opened: SIZE can be declared. */
-const SMALL = 65_536
-
-/** Provides the body of a message, once for each attempt. */
-export class MessageSource {
-  readonly #message: MimeNode
-  readonly #hasStream: boolean
-  /** Whether the message can be composed only once */
-  readonly #once: boolean
-  #reading: Promise<void> | undefined
-  #copy: Body | undefined
-  #error: Error | undefined
-  #begun = false
-
-  constructor(message: MimeNode) {
-    this.#message = message
-    this.#hasStream = hasStream(message)
-    this.#once = this.#hasStream || isChangedByComposing(message)
-  }
-
-  /**
-   * Reads the message into memory: the whole of it with `whole`, so that any number of deliveries
-   * can send it, else only a small one. Never rejects; undefined: there is nothing to wait for.
-   */
-  prepare(options: { whole?: boolean } = {}): Promise<void> | undefined {
-    if (this.#copy) return undefined
-    if (!this.#reading) {
-      const whole = options.whole || (this.#once && !this.#hasStream)
-      this.#copy = this.#composed(whole)
-      if (this.#copy) return undefined
-      this.#reading = this.#read(whole)
-    }
-    return this.#reading
-  }
-
-  #composed(whole: boolean): Body | undefined {
-    try {
-      const bytes = composeAtOnce(this.#message, whole ? Number.POSITIVE_INFINITY : SMALL)
-      return bytes && bodyOf([bytes], whole)
-    } catch {
-      // The stream ends with the same error
-      return undefined
-    }
-  }
-
-  async #read(whole: boolean): Promise<void> {
-    if (!whole && this.#hasStream) return
-    try {
-      const limit = whole ? Number.POSITIVE_INFINITY : SMALL
-      const chunks =
-        (await composeEncoded(this.#message, limit)) ??
-        (await readUpTo(limit, this.#message.createReadStream()))
-      this.#copy = chunks && bodyOf(chunks, whole)
-    } catch (error) {
-      // Else the attempt reads it again and ends with the same error
-      if (this.#once) this.#error = streamError('API', error)
-    }
-  }
-
-  /**
-   * Returns the message for one attempt. Nothing of a stream of the user's is read before this one
-   * is read: the next attempt can still have it when this one gets no further than MAIL FROM.
-   *
-   * @throws MtaStsError `ESTREAM` when part of it came from a stream that has been read
-   * @throws the error of reading the message
-   */
-  open(): Body {
-    if (this.#error) throw this.#error
-    if (this.#copy) return this.#copy
-    if (!this.#hasStream) return { content: this.#message.createReadStream() }
-    if (this.#begun) {
-      throw new MtaStsError(
-        'The message cannot be sent a second time: part of it is a stream that has been read. Give it as a string, a Buffer or a path instead, or send it again.',
-        'ESTREAM',
-      )
-    }
-    return {
-      content: new LazyReadable(() => {
-        this.#begun = true
-        return this.#message.createReadStream()
-      }),
-    }
-  }
-}
-
-/** Returns the body for one delivery, or with `shared` for any number of them. */
-function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
-  if (shared) {
-    const content = new StuffedMessage(chunks)
-    return { content, size: content.size }
-  }
-  const [only] = chunks
-  const content = only && chunks.length === 1 ? only : Buffer.concat(chunks)
-  return { content, size: content.length }
-}
-
-/** Reads a stream that ends within so many bytes; undefined for a longer one. */
-function readUpTo(max: number, stream: Readable): Promise<Uint8Array[] | undefined> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    stream.on('error', reject)
-    stream.once('end', () => resolve(size <= max ? chunks : undefined))
-    stream.once('close', () => reject(new Error('The message was closed before its end')))
-    stream.on('data', (chunk: Buffer | string) => {
-      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-      // NaN for an object, which sending refuses
-      size += bytes.byteLength
-      chunks.push(bytes)
-      if (size <= max) return
-      resolve(undefined)
-      stream.destroy()
-    })
-  })
-}
-
-/** A stream that is opened when it is first read. */
-class LazyReadable extends Readable {
-  readonly #open: () => Readable
-  #source: Readable | undefined
-
-  constructor(open: () => Readable) {
-    super()
-    this.#open = open
-  }
-
-  override _read(): void {
-    if (this.#source) {
-      this.#source.resume()
-      return
-    }
-    const source = this.#open()
-    this.#source = source
-    source.on('data', (chunk) => {
-      if (!this.push(chunk)) source.pause()
-    })
-    source.on('end', () => this.push(null))
-    source.on('error', (error) => this.destroy(error))
-    source.on('close', () => {
-      if (!source.readableEnded) this.destroy()
-    })
-  }
-
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#source?.destroy()
-    callback(error)
-  }
-}
-
-/**
- * Whether Nodemailer composes a message in another way each time, for example without its body: it
- * moves Content-Type fields to the end, which changes the order of several.
- */
-function isChangedByComposing(message: MimeNode): boolean {
-  const headers: unknown = Reflect.get(message, '_headers')
-  if (!Array.isArray(headers)) return false
-  return headers.filter((header) => Object(header).key === 'Content-Type').length > 1
-}
-
-/** Whether a part of the message, or the whole, is a stream of the user's: it can be read once. */
-function hasStream(node: MimeNode): boolean {
-  const raw: unknown = Reflect.get(node, '_raw')
-  return isStream(node.content) || isStream(raw) || (node.childNodes ?? []).some(hasStream)
-}
-
-function isStream(content: unknown): boolean {
-  return (
-    typeof content === 'object' &&
-    content !== null &&
-    'pipe' in content &&
-    !('_resolvedValue' in content)
-  )
 }

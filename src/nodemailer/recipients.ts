@@ -8,9 +8,6 @@ import { RecipientError } from '../delivery/errors.js'
 import { domainOfMailbox } from '../dns/domain-name.js'
 import { escapeRemoteText } from '../text.js'
 
-/** The message of the error for a message without recipients. */
-export const NO_RECIPIENTS = 'The message has no recipients: set "to", "cc", "bcc" or "envelope.to"'
-
 /** The recipients that one delivery is for. */
 export interface DomainGroup {
   /** A-labels in lower case, or an address literal */

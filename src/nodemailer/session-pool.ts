@@ -1,18 +1,14 @@
 /**
- * Connections that are kept for the next message. A kept connection is identified by the MX host,
- * the address, and what was proved: a connection that proved nothing never carries a message that
- * needs proof, also when a policy has arrived since it was opened.
+ * The open connections of a transport: leased to one message at a time, kept for the next one, and
+ * bounded in number.
  *
  * @module
  */
-import { setMaxListeners } from 'node:events'
-import { isDeepStrictEqual } from 'node:util'
-import type { Candidate } from '../delivery/plan.js'
-import { MtaStsError } from '../errors.js'
-import { onAbort } from '../net/deadline.js'
+import type { Candidate } from '../delivery/candidate.js'
 import type { SmtpConnection } from '../smtp/connection.js'
-import { isTooManyConnections } from '../smtp/reply.js'
-import { includesProofs, type Security } from '../tls/security.js'
+import { isTooManyConnections } from '../smtp/error-meaning.js'
+import { fits, type Kept } from './kept-connection.js'
+import { WaitingLine } from './waiting-line.js'
 
 /** Bounds of a {@link SessionPool}. */
 export interface PoolLimits {
@@ -36,7 +32,7 @@ export interface Lease {
 /** Input of {@link SessionPool.acquire}, beside the candidate. */
 export interface AcquireOptions {
   /** Opens a new connection to the candidate; rejects when the signal is aborted */
-  open(signal: AbortSignal): Promise<SmtpConnection>
+  open(): Promise<SmtpConnection>
   /** Called after each wait; throws when the connection is not wanted any more */
   check(): void
   /** A kept connection has failed: takes a new one only */
@@ -44,17 +40,6 @@ export interface AcquireOptions {
   signal?: AbortSignal | undefined
 }
 
-/** A connection, and what the pool knows of it. */
-interface Kept {
-  connection: SmtpConnection
-  /** The proofs that were demanded when it was opened */
-  security: Security
-  /** Messages that were sent over it, or tried */
-  messages: number
-  timer?: NodeJS.Timeout | undefined
-}
-
-/** The connections to one MX host. */
 interface Host {
   /** Open, or being opened */
   open: number
@@ -63,45 +48,27 @@ interface Host {
   limit: number
 }
 
-/** A message that waits for a connection. */
-interface Waiting {
-  mxHost: string
-  wake(): void
-}
-
 export class SessionPool {
   readonly #limits: PoolLimits
   readonly #hosts = new Map<string, Host>()
   readonly #leased = new Map<SmtpConnection, Kept>()
-  /** In the order in which they came, whatever their hosts */
-  readonly #waiting = new Set<Waiting>()
-  /** Those that were woken for a place which another message took; before the rest */
-  readonly #waitingAgain = new Set<Waiting>()
+  readonly #line = new WaitingLine()
   #open = 0
   #closed = false
-  readonly #forced = new AbortController()
 
   constructor(limits: PoolLimits) {
     this.#limits = limits
-    // One listener for each message that waits
-    setMaxListeners(0, this.forced)
-  }
-
-  /** Aborted when the pool is closed by force, with MtaStsError `ECONNECTION` */
-  get forced(): AbortSignal {
-    return this.#forced.signal
   }
 
   /**
    * Returns a connection that may carry a message for the candidate: a kept one, or a new one once
    * the limits allow it.
    *
-   * @throws as `open` and `check` do; the signal's reason when it is aborted; MtaStsError
-   *   `ECONNECTION` when the pool was closed by force
+   * @throws as `open` and `check` do; the signal's reason when it is aborted
    */
   async acquire(candidate: Candidate, options: AcquireOptions): Promise<Lease> {
     const { mxHost } = candidate
-    for (let queue = this.#waiting; ; queue = this.#waitingAgain) {
+    for (let again = false; ; again = true) {
       this.#throwIfUnwanted(options)
       const kept = options.fresh ? undefined : this.#takeIdle(candidate)
       if (kept) return { connection: kept.connection, reused: true }
@@ -109,7 +76,7 @@ export class SessionPool {
         const connection = await this.#openConnection(candidate, options)
         if (connection) return { connection, reused: false }
       }
-      await this.#waitTurn(queue, mxHost, options.signal)
+      await this.#line.wait(mxHost, again, options.signal)
     }
   }
 
@@ -129,21 +96,21 @@ export class SessionPool {
     connection.close()
   }
 
-  /** Ends what is idle. A connection in use ends when it is given back, or at once with `force`. */
+  /**
+   * Closes idle connections. One in use is closed when it is given back, or at once with `force`;
+   * abort the signals of waiting messages before.
+   */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     for (const { idle } of this.#hosts.values()) {
       for (const { connection } of [...idle]) void connection.quit()
     }
     if (!options.force) return
-    this.#forced.abort(closedError())
     for (const connection of this.#leased.keys()) connection.close()
-    for (const { wake } of this.#inOrder()) wake()
   }
 
   #throwIfUnwanted({ signal, check }: AcquireOptions): void {
     try {
-      if (this.forced.aborted) throw closedError()
       signal?.throwIfAborted()
       check()
     } catch (error) {
@@ -162,13 +129,10 @@ export class SessionPool {
     const host = this.#host(mxHost)
     this.#open++
     host.open++
-    const opening = signal && eitherOf(this.forced, signal)
     try {
-      const connection = await open(opening?.signal ?? this.forced)
-      if (this.forced.aborted) {
-        connection.close()
-        throw closedError()
-      }
+      const connection = await open()
+      if (signal?.aborted) connection.close()
+      signal?.throwIfAborted()
       this.#leased.set(connection, { connection, security, messages: 1 })
       connection.onClose(() => this.#forget(connection))
       return connection
@@ -179,10 +143,7 @@ export class SessionPool {
         host.limit = others
         return undefined
       }
-      // Each message has an error of its own
-      throw this.forced.aborted && error === this.forced.reason ? closedError() : error
-    } finally {
-      opening?.release()
+      throw error
     }
   }
 
@@ -204,11 +165,11 @@ export class SessionPool {
   #keep(kept: Kept): void {
     this.#host(kept.connection.mxHost).idle.push(kept)
     this.#wakeNext()
-    // A message that was woken takes the connection first: for a busy one this would be for nothing
+    // A message that was woken takes the connection before: a busy one needs no timer
     queueMicrotask(() => this.#rest(kept))
   }
 
-  /** Bounds the time of a connection that nobody has taken. */
+  /** Starts the idle time of a connection that no message has taken. */
   #rest(kept: Kept): void {
     const { connection } = kept
     const idle = this.#hosts.get(connection.mxHost)?.idle
@@ -217,7 +178,7 @@ export class SessionPool {
     connection.unref()
   }
 
-  /** Whether another connection to the host may be opened, once something idle has given way. */
+  /** Makes room for another connection, closing an idle one if need be; false: there is none. */
   #makeRoom(mxHost: string): boolean {
     const host = this.#host(mxHost)
     if (host.open >= this.#limitOf(host)) {
@@ -241,7 +202,6 @@ export class SessionPool {
     return undefined
   }
 
-  /** Forgets a connection that has ended, from either side. */
   #forget(connection: SmtpConnection): void {
     this.#leased.delete(connection)
     const { mxHost } = connection
@@ -262,16 +222,7 @@ export class SessionPool {
 
   /** Wakes the message that has waited longest among those that can go on. */
   #wakeNext(): void {
-    for (const waiting of this.#inOrder()) {
-      if (!this.#canGoOn(waiting.mxHost)) continue
-      waiting.wake()
-      return
-    }
-  }
-
-  *#inOrder(): Generator<Waiting> {
-    yield* this.#waitingAgain
-    yield* this.#waiting
+    this.#line.wakeNext((mxHost) => this.#canGoOn(mxHost))
   }
 
   /** Whether a message for the host would find a connection, or a place for one. */
@@ -289,61 +240,4 @@ export class SessionPool {
     this.#hosts.set(mxHost, host)
     return host
   }
-
-  /** Resolves when it is this message's turn, or when the signal is aborted. */
-  #waitTurn(queue: Set<Waiting>, mxHost: string, signal: AbortSignal | undefined): Promise<void> {
-    // Both may have come while a connection was being opened
-    if (signal?.aborted || this.forced.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      let release: (() => void) | undefined
-      const waiting: Waiting = {
-        mxHost,
-        wake: () => {
-          queue.delete(waiting)
-          release?.()
-          resolve()
-        },
-      }
-      queue.add(waiting)
-      release = onAbort(signal, waiting.wake)
-    })
-  }
-}
-
-/** A signal that is aborted with either of two. */
-function eitherOf(one: AbortSignal, other: AbortSignal) {
-  const controller = new AbortController()
-  const releases = [one, other].map((signal) =>
-    onAbort(signal, () => controller.abort(signal.reason)),
-  )
-  const release = () => {
-    for (const each of releases) each()
-  }
-  return { signal: controller.signal, release }
-}
-
-/** A new error for each message. */
-export function closedError(): MtaStsError {
-  return new MtaStsError('The transport was closed', 'ECONNECTION')
-}
-
-/**
- * Whether a kept connection may carry a message for the candidate: the same host at an address that
- * is still its own, nothing to prove that was not proved when it was opened, and no failed audit
- * of another domain.
- */
-function fits({ connection, security }: Kept, candidate: Candidate): boolean {
-  const { port, addresses } = candidate
-  if (connection.closed || port !== connection.port) return false
-  if (!addresses.includes(connection.address)) return false
-  if (security === candidate.security) return true
-  if (connection.failures.length === 0 && provesEnough(security, candidate.security)) return true
-  return isDeepStrictEqual(security, candidate.security)
-}
-
-/** Whether what one connection had to prove includes all that another would have to. */
-function provesEnough(own: Security, asked: Security): boolean {
-  const proofs = asked.level === 'authenticated' ? asked.proofs : []
-  const all = asked.audit ? [...proofs, asked.audit] : proofs
-  return own.level === 'authenticated' && includesProofs(own, all)
 }

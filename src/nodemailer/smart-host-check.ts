@@ -31,7 +31,7 @@ export class Checks {
     this.#hooks = hooks
   }
 
-  /** One attempt of a check. Under a policy that came meanwhile, the delivery plans anew. */
+  /** Makes one attempt of a check. If the policy has changed meanwhile, the delivery plans anew. */
   async check(turn: Turn): Promise<true> {
     const check = new Check(turn)
     try {
@@ -64,7 +64,7 @@ export class Checks {
     verify.call(withChanges(single, { ...login }), callback)
   }
 
-  /** A host can hold a reply until a policy is known: no password under an old one. */
+  /** Guards logins: a host may delay a reply until the policy has changed. */
   guardLogins(transport: SmtpTransport): void {
     const { getAuth } = transport
     if (typeof getAuth !== 'function') return

@@ -1,15 +1,15 @@
 /**
- * Connections to a smart host: as the plain transport makes them where nothing has to be proved, and
- * otherwise brought to the verdict here and handed to Nodemailer's SMTP session.
+ * Connections to a smart host. Nodemailer makes them where nothing must be proved; others are opened
+ * and judged here, and handed to Nodemailer's SMTP session.
  *
  * @module
  */
 import { BlockList, isIP, Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { builtins } from '../builtins.js'
-import type { CandidateChanges, DeliveryContext } from '../delivery/deliver.js'
+import type { CandidateChanges, DeliveryContext } from '../delivery/attempt.js'
+import type { Candidate } from '../delivery/candidate.js'
 import { lookupError } from '../delivery/errors.js'
-import type { Candidate } from '../delivery/plan.js'
 import { lookupAddresses } from '../dns/addresses.js'
 import { defaultResolver } from '../dns/resolver.js'
 import type { Connect } from '../net/connect.js'
@@ -25,7 +25,7 @@ import { TransactionLogger } from './transaction-log.js'
 /** Under this key the options of an SMTP session hold the connection that was opened for it. */
 const OPENED = Symbol('connection')
 
-/** One message's, or one check's, turn to connect: what must be proved, and where it is recorded. */
+/** The turn of a message or a check to connect: what it must prove, and its delivery. */
 export interface Turn {
   candidate: Candidate
   context: DeliveryContext
@@ -68,7 +68,7 @@ export class SmartHostConnector {
     // A socket that serves one connection cannot be judged first and used afterwards
     if (connection || socket) return plainly()
     const given = await this.#givenSocket(socketOptions)
-    // Mode testing: whatever fails is recorded, and then goes on as without a policy
+    // Mode testing: a failure is recorded, and the connection made as without a policy
     try {
       const audited: Security = { level: 'encrypted', audit: security.audit }
       return await this.#openProved(turn, audited, given)
@@ -114,7 +114,7 @@ export class SmartHostConnector {
     const connection = await context.open({ ...this.#openOptions, signal }, changes)
     return {
       connection: connection.handOver(),
-      // TLS stands already: nothing of the transport's options may begin it again
+      // TLS is established: no option of the transport may start it again
       secure: true,
       secured: true,
       ignoreTLS: true,
@@ -163,7 +163,7 @@ export class SmartHostConnector {
     return { host, port: Number(port) || (this.#implicitTls ? 465 : 587) }
   }
 
-  /** The operator chose this host: it may stand in the operator's own network, and in a hosts file. */
+  /** The operator chose this host: it may be in a private network, or in a hosts file. */
   async #addresses(): Promise<string[]> {
     const { host } = this.#place
     if (isIP(host)) return [host]
@@ -195,7 +195,7 @@ export class SmartHostConnector {
     })
   }
 
-  /** The user's TLS options; where something must be proved, none of them can make it prove less. */
+  /** Returns the user's TLS options; none of them weakens what must be proved. */
   #tlsOptions({ mxHost, tls }: Candidate, { level }: Security): ConnectionOptions {
     const { session: _, ...own } = this.#settings.options().tls ?? {}
     const { host, servername } = this.#settings.options()
@@ -241,16 +241,16 @@ export function meets(connection: SmtpConnection | undefined, security: Security
 }
 
 /**
- * Fails an SMTP session by a socket that breaks with this error, or ends without one. The pools of
+ * Returns a socket that fails an SMTP session: it breaks with this error, or ends without one. The pools of
  * Nodemailer 8 and 9 lose a place for good when `getSocket` itself reports an error.
  */
 export function brokenSocket(error?: Error): SocketOptions {
   const socket = new Socket()
-  // The session may be over by now, and then nobody listens: a message aborted, a pool closed by force
+  // The session may be over: a message aborted, a pool closed by force
   socket.on('error', () => {})
   // After the session has begun to listen: to errors at once, to the end when it waits for a greeting
   if (error) process.nextTick(() => socket.destroy(error))
   else setImmediate(() => setImmediate(() => socket.destroy()))
-  // The session is not to begin anything on it
+  // The session must not start TLS on it
   return { connection: socket, secure: true, secured: true }
 }

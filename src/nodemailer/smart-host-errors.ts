@@ -5,14 +5,15 @@
  */
 import { copyOfError, MtaStsError } from '../errors.js'
 import { ConnectError } from '../net/connect.js'
-import { recipientsWithPermanence, SmtpError, withPermanence } from '../smtp/reply.js'
+import { recipientsWithPermanence, withPermanence } from '../smtp/error-meaning.js'
+import { SmtpError } from '../smtp/errors.js'
 import { errorOfThrown } from '../text.js'
 import { brokenSocket } from './smart-host-connect.js'
 import type { SocketOptions } from './smart-host-types.js'
 
 const REASON = Symbol('reason')
 
-/** Fails an SMTP session for a reason that {@link settledError} finds again. */
+/** Returns a socket that fails an SMTP session, for a reason that {@link settledError} finds. */
 export function failSession(reason: unknown): SocketOptions {
   const error = errorOfThrown(reason)
   if (isClosedBeforeGreeting(error)) return brokenSocket()
@@ -55,7 +56,7 @@ function changeOf(error: Error): { code?: string; command?: string } | undefined
   return error.responseCode === undefined ? { command: 'CONN' } : { code: 'EPROTOCOL' }
 }
 
-/** Another Nodemailer may keep its pool in another way: nothing is sent then. */
+/** Returns the error for a Nodemailer whose pool may work in another way: nothing is sent. */
 export function unknownNodemailer(): Error {
   return new MtaStsError(
     'withMtaSts() does not know this version of Nodemailer: use version 8, 9 or 10',

@@ -1,6 +1,6 @@
 /**
- * Logins that end when a policy becomes known which their connection does not meet. A login takes
- * several replies, or waits for a token: the check before it is not enough.
+ * Logins that end when their connection no longer meets the policy. A login takes several replies, or
+ * waits for a token: a check before it is not enough.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { withChanges } from './with-changes.js'
 /** Decides whether a login on one connection may go on. */
 export interface LoginGuard {
   may(): boolean
-  /** Called when something was kept back: what follows on this connection fails for that reason */
+  /** Called when a secret was withheld: the connection fails because of that */
   onBarred(): void
 }
 

@@ -12,7 +12,7 @@ import { loadNodemailer } from './load-nodemailer.js'
 import { unknownNodemailer } from './smart-host-errors.js'
 import type { Mail, MailObject, SmtpOptions, SmtpTransport } from './smart-host-types.js'
 
-/** An SMTP transport, and the Mail object that it was given by. */
+/** An SMTP transport, and its Mail object if there is one. */
 export interface Wrapped {
   transport: SmtpTransport
   mail?: MailObject | undefined
@@ -36,7 +36,7 @@ export function smtpTransportOf(given: unknown): Wrapped {
   if (wrapped) return checked(wrapped)
   const mail = loadNodemailer().createTransport(given) as MailObject
   checked({ transport: mail.transporter })
-  // This Mail hands nobody a message: events go to the one that is made of the transport
+  // This Mail sends no message: events belong to the Mail that is made of the transport
   mail.transporter.removeAllListeners()
   return { transport: mail.transporter, mail }
 }
@@ -57,14 +57,14 @@ function checked(wrapped: Wrapped): Wrapped {
       `withMtaSts(): the argument "transport" must be an smtp: URL, options of an SMTP transport, or a transporter made of them, but its transport is ${escapeRemoteText(String(name))}, which makes no SMTP connections of its own`,
     )
   }
-  // Nobody may listen to the errors of the Mail that was wrapped; the new one has its own
+  // The wrapped Mail may have no listener for errors; the new one has its own
   if (wrapped.mail && 'on' in wrapped.mail && typeof wrapped.mail.on === 'function') {
     wrapped.mail.on('error', () => {})
   }
   return wrapped
 }
 
-/** Gives a new Mail what the wrapped one was made with; what the new one was given goes first. */
+/** Copies what the wrapped Mail was made with to a new one, whose own take precedence. */
 export function adopt(mail: MailObject, from: MailObject): void {
   mail.options = { ...from.options, ...mail.options }
   mail._defaults = withDefaults(mail._defaults, from._defaults)
@@ -75,7 +75,7 @@ export function adopt(mail: MailObject, from: MailObject): void {
   }
 }
 
-/** Both are the second argument of `createTransport`; headers are merged one by one, as it does. */
+/** Merges second arguments of `createTransport`, headers one by one as Nodemailer does. */
 function withDefaults(own: object, others: object): object {
   const headers = [others, own].flatMap((one) =>
     'headers' in one && typeof one.headers === 'object' && one.headers !== null ? one.headers : [],
@@ -113,7 +113,7 @@ export function recipientsOf({ message }: Mail): string[] {
   }
 }
 
-/** Returns the Policy Domain: the configured name; with an address, the name that its certificate is configured to have. */
+/** Returns the Policy Domain: the configured host, or for an address `tls.servername`. */
 export function policyDomainOf({ host = 'localhost', tls }: SmtpOptions): string {
   const name = isIP(host) && tls?.servername ? tls.servername : host
   if (isIP(name)) return isIP(name) === 6 ? `[IPv6:${name}]` : `[${name}]`

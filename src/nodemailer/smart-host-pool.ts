@@ -25,7 +25,7 @@ export class PoolPlaces {
     this.#shipments.set(shipment.mail, shipment)
   }
 
-  /** The message for which a pool has just made a place. */
+  /** Returns the message for which the pool has just made a place. */
   asking(): Shipment | undefined {
     for (const resource of this.#transport._connections ?? []) {
       const { queueEntry } = resource
@@ -46,7 +46,7 @@ export class PoolPlaces {
     )
     const connection = openedFor(resource?.connection?.options)
     const security = shipment.now?.candidate.security
-    // Not this message, and none of those that wait, is sent on what has proved too little
+    // No message is sent on a connection that has proved too little
     if (security) {
       for (const one of resources) {
         const mayClose = one === resource || one.available

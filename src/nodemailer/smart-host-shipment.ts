@@ -1,12 +1,12 @@
 /**
  * One message on its way through a plain SMTP transport, and the delivery that it belongs to: the
- * transport's queue decides when it is sent, the delivery whether it may be.
+ * transport's queue decides when it is sent, the delivery whether it may be sent.
  *
  * @module
  */
 import { Readable } from 'node:stream'
-import type { DeliveryContext } from '../delivery/deliver.js'
-import type { Candidate } from '../delivery/plan.js'
+import type { DeliveryContext } from '../delivery/attempt.js'
+import type { Candidate } from '../delivery/candidate.js'
 import { MtaStsError } from '../errors.js'
 import type { SmtpConnection } from '../smtp/connection.js'
 import { meets, type Turn } from './smart-host-connect.js'
@@ -69,12 +69,12 @@ export class Shipment {
     return this.#current
   }
 
-  /** True once the gate has turned the message away from a connection, in this round. */
+  /** True once the gate has refused a connection for the message, in this round. */
   get barred(): boolean {
     return this.#barred
   }
 
-  /** Hands the message to the transport: at once, so that its queue counts what it is given. */
+  /** Hands the message to the transport: at once, so that its queue counts it. */
   begin(): void {
     this.#round++
     this.#barred = false
@@ -88,17 +88,17 @@ export class Shipment {
     })
   }
 
-  /** Ends the message's wait for a plan: there will be none. */
+  /** Ends the wait for a plan, since the delivery has ended. */
   abandon(reason: unknown): void {
     this.#rejectTurn(reason)
   }
 
-  /** Resolves when the transport has let go of the message. */
+  /** Resolves when the transport has called back. */
   async ended(): Promise<void> {
     await this.#outcome
   }
 
-  /** One attempt of the delivery: waits for what the transport makes of the message. */
+  /** Makes one attempt of the delivery: waits for the transport to send the message. */
   async attempt(candidate: Candidate, context: DeliveryContext): Promise<Info> {
     this.#current = { candidate, context, signal: this.mail.data?.signal }
     this.#resolveTurn(this.#current)
@@ -114,7 +114,7 @@ export class Shipment {
     throw new MtaStsError(message, 'ECONNECTION')
   }
 
-  /** The mail with two gates: its envelope, the last thing that is read before MAIL FROM, and its body. */
+  /** Returns the mail with two gates: its envelope, which is read right before MAIL FROM, and its body. */
   #guarded(mail: Mail): Mail {
     const message = withChanges(mail.message, {
       getEnvelope: () => this.#gate(mail.message),

@@ -16,7 +16,7 @@ import { smtpTransportOf } from './smart-host-mail.js'
 import { SmartHost } from './smart-host-transport.js'
 import type { MailInfo, MailTransport, MailTransporter, SmartHostOptions } from './types.js'
 
-/** Nodemailer's `info`, and what became of the smart host's policy. */
+/** Nodemailer's `info`, and the account of the delivery to the smart host. */
 export interface SmartHostInfo extends MailInfo {
   /** One, about the smart host: its Policy Domain is the configured name (RFC 8461 §3.4) */
   deliveries: DomainDelivery[]
@@ -46,7 +46,7 @@ export function withMtaSts<Options extends SmartHostOptions>(
 
 refuseUncalled(withMtaSts, 'smartHost')
 
-/** Options that are used for the smart host's own connections too, whoever knows its policy. */
+/** Options that are also used for connections to the smart host, with or without `sts`. */
 const OWN_NAMES = ['connect', 'resolver', 'ca']
 
 const FIRST = 'it belongs to the first argument of withMtaSts(), the options of the smart host'

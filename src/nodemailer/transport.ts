@@ -5,94 +5,32 @@
  * @module
  */
 import { EventEmitter } from 'node:events'
-import { isIP } from 'node:net'
-import type { DeliveryContext } from '../delivery/deliver.js'
-import type { Candidate } from '../delivery/plan.js'
+import type { DeliveryContext } from '../delivery/attempt.js'
+import type { Candidate } from '../delivery/candidate.js'
 import type { DeliverySummary } from '../delivery/record.js'
-import { unlessAborted } from '../net/deadline.js'
-import { flag, MAX_TIMER, namesOf, number, optionalNumber, optionError } from '../option-checks.js'
+import { MtaStsError } from '../errors.js'
+import { eitherOf, unlessAborted } from '../net/deadline.js'
+import { flag } from '../option-checks.js'
 import type { OpenOptions, SendResult } from '../smtp/connection.js'
-import { checkEhloName } from '../smtp/hello.js'
-import { isStaleConnection } from '../smtp/reply.js'
+import { isStaleConnection } from '../smtp/error-meaning.js'
 import { VERSION } from '../version.js'
-import { checkStsOptions, refuseUncalled, type StsInUse, type StsOptions, stsOf } from './core.js'
+import { checkStsOptions, refuseUncalled, type StsInUse, stsOf } from './core.js'
 import { errorOf, settle } from './errors.js'
 import { type DomainOutcome, describeDelivery, mergeOutcomes, type SentInfo } from './info.js'
-import { type Body, isOwnFault, isUnread, Message } from './message.js'
+import { isOwnFault, Message } from './message.js'
+import { type Body, isUnread } from './message-body.js'
 import { type DomainGroup, groupByDomain } from './recipients.js'
-import { closedError, type PoolLimits, SessionPool } from './session-pool.js'
-import { TransactionLogger, type TransactionLogOptions } from './transaction-log.js'
+import { SessionPool } from './session-pool.js'
+import { TransactionLogger } from './transaction-log.js'
+import {
+  ELSEWHERE,
+  type MtaStsTransportOptions,
+  OWN_NAMES,
+  openOptions,
+  poolLimits,
+  stsOptions,
+} from './transport-options.js'
 import type { MailToSend, MailTransport } from './types.js'
-
-/** Options of {@link mtaStsTransport}: those of `MtaSts` and those of SMTP sessions. Durations are in milliseconds. */
-export interface MtaStsTransportOptions extends StsOptions, TransactionLogOptions {
-  /** The host name sent in EHLO; default: the machine's */
-  name?: string | undefined
-  /** The address that SMTP connections are made from */
-  localAddress?: string | undefined
-  /** For the TCP connection to one address, and again for STARTTLS with its handshake; default 30000 */
-  connectionTimeout?: number | undefined
-  /** Open connections in all; default 50 */
-  maxConnections?: number | undefined
-  /** Open connections to one MX host; default 5 */
-  maxConnectionsPerHost?: number | undefined
-  /** Messages sent over one connection before it is closed; default 100 */
-  maxMessages?: number | undefined
-  /** The time for which a connection is kept without a message; default 60000 */
-  idleTimeout?: number | undefined
-  /** For the greeting; default 300000 (RFC 5321 §4.5.3.2.1) */
-  greetingTimeout?: number | undefined
-  /** For any other reply; default: RFC 5321 §4.5.3.2's for each command */
-  socketTimeout?: number | undefined
-}
-
-const OWN_NAMES = namesOf<Exclude<keyof MtaStsTransportOptions, keyof StsOptions> | 'logger'>({
-  name: true,
-  localAddress: true,
-  connectionTimeout: true,
-  maxConnections: true,
-  maxConnectionsPerHost: true,
-  maxMessages: true,
-  idleTimeout: true,
-  greetingTimeout: true,
-  socketTimeout: true,
-  debug: true,
-  transactionLog: true,
-  logger: true,
-})
-
-const SMART_HOST =
-  'this transport connects to the MX hosts itself; for a smart host use withMtaSts()'
-const DECIDED = 'the policy decides what TLS must prove; use "minimumSecurity" to demand more'
-const MESSAGE = 'it belongs to messages: use the second argument of createTransport()'
-
-/** Options of Nodemailer's own transports, which would have no effect here. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
-  host: SMART_HOST,
-  servername: SMART_HOST,
-  service: SMART_HOST,
-  url: SMART_HOST,
-  auth: `MX hosts take no login; ${SMART_HOST}`,
-  authMethod: `MX hosts take no login; ${SMART_HOST}`,
-  tls: `${DECIDED}; for trusted roots use "ca"`,
-  secure: DECIDED,
-  requireTLS: DECIDED,
-  ignoreTLS: DECIDED,
-  opportunisticTLS: DECIDED,
-  pool: 'connections are kept without it; use "maxConnections", "maxMessages" and "idleTimeout"',
-  rateLimit: 'use "maxConnections" and "maxConnectionsPerHost"',
-  rateDelta: 'use "maxConnections" and "maxConnectionsPerHost"',
-  proxy: 'use "connect"',
-  socket: 'use "connect"',
-  connection: 'use "connect"',
-  getSocket: 'use "connect"',
-  dkim: `${MESSAGE}, or the field "dkim" of a message`,
-  from: MESSAGE,
-  to: MESSAGE,
-  headers: MESSAGE,
-  disableFileAccess: MESSAGE,
-  disableUrlAccess: MESSAGE,
-}
 
 /** The number of domains of one message that are delivered to at the same time. */
 const DOMAINS_AT_ONCE = 20
@@ -117,6 +55,8 @@ class MtaStsTransport extends EventEmitter {
   readonly supportsAbortSignal = true
   readonly #sts: StsInUse
   readonly #pool: SessionPool
+  /** Aborted when the transport is closed by force */
+  readonly #forced = new AbortController()
   readonly #open: OpenOptions
   readonly #log: TransactionLogger
   readonly #maxConnections: number
@@ -138,7 +78,7 @@ class MtaStsTransport extends EventEmitter {
     setImmediate(() => this.#emitIdle())
   }
 
-  /** Everything goes through the callback: Nodemailer looks at nothing else. */
+  /** Settles by the callback: Nodemailer ignores a promise. */
   send(mail: MailToSend, callback: (error: Error | null, info?: SentInfo) => void): void {
     this.#sending++
     settle(
@@ -147,12 +87,12 @@ class MtaStsTransport extends EventEmitter {
     )
   }
 
-  /** Whether fewer messages than connections are being sent: another one would not only wait. */
+  /** Whether another message would be sent at once: there are more connections than messages. */
   isIdle(): boolean {
     return !this.#closed && this.#sending < this.#maxConnections
   }
 
-  /** Checks the resolver and the store, as the options have been already. Sends nothing. */
+  /** Checks the resolver and the store. Sends nothing. */
   verify(callback?: (error: Error | null, success?: true) => void): Promise<true> | undefined {
     const verified = this.#sts.sts.verify()
     if (!callback) return verified
@@ -160,9 +100,10 @@ class MtaStsTransport extends EventEmitter {
     return undefined
   }
 
-  /** Lets what is being sent come to its end; with `force`, ends that too. */
+  /** Lets messages under way finish; with `force`, ends them too. */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
+    if (options.force) this.#forced.abort(closedError())
     this.#pool.close(options)
     // Messages under way may still need the policy lookup
     if (this.#sending === 0 || options.force) this.#sts.close()
@@ -204,31 +145,36 @@ class MtaStsTransport extends EventEmitter {
     const onEnd = (account: DeliverySummary) => {
       summary = account
     }
+    const forced = this.#forced.signal
+    const ending = eitherOf(forced, signal)
     try {
       const result = await this.#sts.sts.deliver(
         group.domain,
-        (candidate, context) => this.#attempt(candidate, context, { group, message }),
-        { demand, signal, onEnd },
+        (candidate, context) =>
+          this.#attempt(candidate, context, { group, message, signal: ending.signal }),
+        { demand, signal: ending.signal, onEnd },
       )
       return { delivery: describeDelivery(group, summary), result }
     } catch (thrown) {
-      return { delivery: describeDelivery(group, summary, errorOf(thrown, signal)) }
+      const error = forced.aborted && thrown === forced.reason ? closedError() : thrown
+      return { delivery: describeDelivery(group, summary, errorOf(error, signal)) }
+    } finally {
+      ending.release()
     }
   }
 
-  /** One candidate: on a kept connection, and on a new one when that has gone stale. */
+  /** Sends to one candidate: on a kept connection, and on a new one if that has gone stale. */
   async #attempt(
     candidate: Candidate,
     context: DeliveryContext,
-    { group, message }: Share,
+    { group, message, signal }: Share,
   ): Promise<SendResult> {
-    const { signal } = message
-    const preparing = this.#prepare(message)
-    if (preparing) await preparing
+    // The content may come from a stream that stalls
+    const preparing = message.source.prepare()
+    if (preparing) await unlessAborted(preparing, signal)
     for (let fresh = false; ; fresh = true) {
       const { connection, reused } = await this.#pool.acquire(candidate, {
-        open: (ending) =>
-          context.open({ ...this.#open, signal: ending, ...this.#log.forSession() }),
+        open: () => context.open({ ...this.#open, signal, ...this.#log.forSession() }),
         check: () => context.assertCurrent(),
         fresh,
         signal,
@@ -247,19 +193,11 @@ class MtaStsTransport extends EventEmitter {
         this.#pool.discard(connection)
         if (isOwnFault(error)) context.stop(error)
         // The host ended the kept connection, or does not want another message on it
-        const again =
-          reused && isStaleConnection(error) && body && isUnread(body) && !signal?.aborted
+        const isRead = body && !isUnread(body)
+        const again = reused && isStaleConnection(error) && !isRead && !signal.aborted
         if (!again) throw error
       }
     }
-  }
-
-  /** Waits for the content, which may come from a stream that stalls; undefined: it is there. */
-  #prepare({ source, signal }: Message): Promise<void> | undefined {
-    const preparing = source.prepare()
-    if (!preparing) return undefined
-    const ready = unlessAborted(preparing, this.#pool.forced, closedError)
-    return signal ? unlessAborted(ready, signal, () => signal.reason) : ready
   }
 }
 
@@ -267,40 +205,13 @@ class MtaStsTransport extends EventEmitter {
 interface Share {
   group: DomainGroup
   message: Message
+  /** Ends the delivery: the message's own, or a transport closed by force */
+  signal: AbortSignal
 }
 
-function poolLimits(options: MtaStsTransportOptions): PoolLimits {
-  return {
-    maxConnections: number(options, 'maxConnections', { default: 50, min: 1 }),
-    maxConnectionsPerHost: number(options, 'maxConnectionsPerHost', { default: 5, min: 1 }),
-    maxMessages: number(options, 'maxMessages', { default: 100, min: 1 }),
-    idleTimeout: number(options, 'idleTimeout', { default: 60_000, min: 1, max: MAX_TIMER }),
-  }
-}
-
-function openOptions(options: MtaStsTransportOptions): OpenOptions {
-  const timer = { min: 1, max: MAX_TIMER }
-  return {
-    name: checkEhloName(options.name),
-    localAddress: localAddressOf(options),
-    connectionTimeout: number(options, 'connectionTimeout', { default: 30_000, ...timer }),
-    greetingTimeout: number(options, 'greetingTimeout', { default: 300_000, ...timer }),
-    commandTimeout: optionalNumber(options, 'socketTimeout', timer),
-  }
-}
-
-/** The options that are the core's, and not the transport's. */
-function stsOptions(options: MtaStsTransportOptions): StsOptions {
-  const { name, localAddress, connectionTimeout, maxConnections, ...rest } = options
-  const { maxConnectionsPerHost, maxMessages, idleTimeout, ...more } = rest
-  const { greetingTimeout, socketTimeout, debug, transactionLog, ...sts } = more
-  return sts
-}
-
-function localAddressOf(options: MtaStsTransportOptions): string | undefined {
-  const value: unknown = options.localAddress
-  if (value === undefined || (typeof value === 'string' && isIP(value))) return value
-  throw optionError('localAddress', 'must be an IPv4 or IPv6 address', value)
+/** A new error for each message. */
+function closedError(): MtaStsError {
+  return new MtaStsError('The transport was closed', 'ECONNECTION')
 }
 
 /** Like Promise.all over a map, with no more than `limit` under way. */

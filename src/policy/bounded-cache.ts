@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
+import { lruCache } from '../installed.js'
 
 export interface CacheBounds {
   /** Maximum number of entries */
@@ -26,8 +27,9 @@ export class BoundedCache<V extends object> {
     onEvicted?: (value: V, key: string) => void,
   ) {
     this.#max = max
+    const Cache = lruCache()
     // The `max` of lru-cache would allocate room for all entries at once
-    this.#entries = new LRUCache({
+    this.#entries = new Cache({
       maxSize: maxBytes,
       // One entry is always cached, however large
       sizeCalculation: (value, key) => Math.min(maxBytes, sizeOf(value, key)),

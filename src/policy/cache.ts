@@ -18,6 +18,7 @@ import type { TlsFailure } from '../tls/failures.js'
 import { FetchBackoff } from './backoff.js'
 import type { CachedPolicy } from './cached-policy.js'
 import { discover } from './discover.js'
+import { DomainWork, settled } from './domain-work.js'
 import type { FetchOptions } from './fetch.js'
 import type { GuardedStore, StoreAnswer } from './guarded-store.js'
 import { type FoundPolicy, noPolicy, type PolicyLookup } from './lookup.js'
@@ -52,12 +53,6 @@ export interface CacheOptions extends MemoryOptions {
   renewWithin?: (milliseconds: number) => void
 }
 
-/** Work on a domain. Callers that ask for the domain meanwhile share its result. */
-interface InFlight {
-  purpose: 'lookup' | 'mismatch' | 'pass'
-  result: Promise<PolicyLookup>
-}
-
 /** Runs work that uses the network, and returns its result. */
 type InPlace = <T>(work: () => Promise<T>) => Promise<T>
 
@@ -71,12 +66,10 @@ export class PolicyCache {
   readonly #memory: PolicyMemory
   readonly #updater: Updater
   readonly #slots: Slots
-  /** At most one for each domain, for everything that takes time: store, TXT, GET */
-  readonly #inFlight = new Map<string, InFlight>()
+  /** Everything that takes time: store, TXT, GET */
+  readonly #work: DomainWork
   /** Domains whose recheck waits for a place */
   readonly #rechecks = new Set<string>()
-  /** Number of background tasks under way */
-  #backgroundTasks = 0
   /** As the signal says: reading it for every answer takes longer */
   #closed = false
 
@@ -90,6 +83,10 @@ export class PolicyCache {
     })
     this.#memory = new PolicyMemory({ ...options, onEvicted: this.#onEvicted })
     this.#slots = new Slots(options.maxFetches, closing, closedError)
+    this.#work = new DomainWork({
+      slots: this.#slots,
+      onEnd: (domain) => this.#recheckStored(domain),
+    })
     this.#updater = new Updater({
       ...options,
       memory: this.#memory,
@@ -152,9 +149,9 @@ export class PolicyCache {
    */
   async lookAgain(policyDomain: string, { mismatch = false } = {}): Promise<PolicyLookup> {
     this.#requireOpen()
-    const underWay = this.#inFlight.get(policyDomain)
+    const underWay = this.#work.on(policyDomain)
     // A plain lookup does not fetch a policy whose id is the same
-    if (mismatch && underWay?.purpose === 'lookup') await this.#settled(underWay)
+    if (mismatch && underWay?.purpose === 'lookup') await settled(underWay)
     return this.#waitFor(policyDomain, mismatch ? 'mismatch' : 'lookup')
   }
 
@@ -170,7 +167,7 @@ export class PolicyCache {
 
   /** Whether work is under way, for deliveries or in the background. */
   get busy(): boolean {
-    return this.#inFlight.size > 0 || this.#backgroundTasks > 0
+    return this.#work.busy
   }
 
   /** Iterates over the policies in memory. */
@@ -194,9 +191,9 @@ export class PolicyCache {
     }
     try {
       while (!this.#closing.aborted) {
-        const other = this.#inFlight.get(policyDomain)
-        if (other) await this.#settled(other)
-        else if (await this.#shareInBackground(policyDomain, 'pass', work)) break
+        const other = this.#work.on(policyDomain)
+        if (other) await settled(other)
+        else if (await this.#work.beginWhenFree(policyDomain, 'pass', work)) break
       }
     } catch {
       // Interrupted by closing
@@ -205,48 +202,22 @@ export class PolicyCache {
     return renewal
   }
 
-  /** Saves a policy that the store could not take, or has lost, before memory evicts it. */
-  readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
-    if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
-  }
-
-  /** Records that a policy is used, and starts the background work that is due. */
-  #use(policyDomain: string, cached: CachedPolicy, now: number): FoundPolicy | undefined {
-    const policy = this.#memory.believable(policyDomain, cached, now)
-    if (!policy.isValid(now)) return undefined
-    const { recheckInterval } = this.#options
-    policy.usedAt = now
-    if (policy.isCheckDue(now, recheckInterval)) this.#recheckInBackground(policyDomain)
-    if (policy.isSaveDue()) this.#runInBackground(this.#updater.save(policyDomain, policy))
-    const recheckAt = policy.checkedAt === undefined ? now : policy.checkedAt + recheckInterval
-    const minute = Math.floor(now / MINUTE)
-    const isQuiet = Math.min(policy.expiresAt, recheckAt) >= (minute + 1) * MINUTE
-    policy.quietMinute = isQuiet ? minute : undefined
-    return policy.lookup
-  }
-
-  #recheckInBackground(policyDomain: string): void {
-    if (this.#inFlight.has(policyDomain) || this.#rechecks.has(policyDomain)) return
-    this.#rechecks.add(policyDomain)
-    const look = () => this.#look(policyDomain, 'recheck', (work) => work())
-    this.#runInBackground(this.#shareInBackground(policyDomain, 'lookup', look))
-  }
-
-  /**
-   * Waits for a place, and only then begins the work on the domain: a delivery must not wait in
-   * line with it. Resolves to false when other work on the domain has begun meanwhile.
-   */
-  #shareInBackground(
-    policyDomain: string,
-    purpose: InFlight['purpose'],
-    work: () => Promise<PolicyLookup>,
-  ): Promise<boolean> {
-    return this.#slots.run('background', async () => {
-      this.#rechecks.delete(policyDomain)
-      if (this.#inFlight.has(policyDomain)) return false
-      await this.#share(policyDomain, purpose, work)
-      return true
+  /** Waits for the work on a domain; begins it unless it is under way. */
+  #waitFor(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
+    const result = this.#share(policyDomain, purpose)
+    // Several callers may wait for the same work: each gets its own error
+    return unlessAborted(result, this.#closing, closedError).catch((thrown: unknown) => {
+      throw this.#closing.aborted ? closedError() : new MtaStsError(textOfThrown(thrown), 'ELOOKUP')
     })
+  }
+
+  #share(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
+    const underWay = this.#work.on(policyDomain)
+    // A pass has no result to share: its policy may be in the store only, or have expired
+    if (underWay?.purpose === 'pass') return underWay.result.then(() => this.get(policyDomain))
+    if (underWay) return underWay.result
+    const occasion = purpose === 'lookup' ? 'recheck' : 'mismatch'
+    return this.#work.begin(policyDomain, purpose, () => this.#look(policyDomain, occasion))
   }
 
   /**
@@ -309,47 +280,41 @@ export class PolicyCache {
     return isExpired ? noPolicy('expired', lookup.failure) : lookup
   }
 
-  /** Waits for the work on a domain; starts it unless it is under way. */
-  #waitFor(policyDomain: string, purpose: 'lookup' | 'mismatch'): Promise<PolicyLookup> {
-    const occasion = purpose === 'lookup' ? 'recheck' : 'mismatch'
-    const result = this.#share(policyDomain, purpose, () => this.#look(policyDomain, occasion))
-    // Several callers may wait for the same work: each gets its own error
-    return unlessAborted(result, this.#closing, closedError).catch((thrown: unknown) => {
-      throw this.#closing.aborted ? closedError() : new MtaStsError(textOfThrown(thrown), 'ELOOKUP')
-    })
+  /** Records that a policy is used, and starts the background work that is due. */
+  #use(policyDomain: string, cached: CachedPolicy, now: number): FoundPolicy | undefined {
+    const policy = this.#memory.believable(policyDomain, cached, now)
+    if (!policy.isValid(now)) return undefined
+    const { recheckInterval } = this.#options
+    policy.usedAt = now
+    if (policy.isCheckDue(now, recheckInterval)) this.#recheckInBackground(policyDomain)
+    if (policy.isSaveDue()) this.#work.inBackground(this.#updater.save(policyDomain, policy))
+    const recheckAt = policy.checkedAt === undefined ? now : policy.checkedAt + recheckInterval
+    const minute = Math.floor(now / MINUTE)
+    const isQuiet = Math.min(policy.expiresAt, recheckAt) >= (minute + 1) * MINUTE
+    policy.quietMinute = isQuiet ? minute : undefined
+    return policy.lookup
   }
 
-  #share(
-    policyDomain: string,
-    purpose: InFlight['purpose'],
-    work: () => Promise<PolicyLookup>,
-  ): Promise<PolicyLookup> {
-    const underWay = this.#inFlight.get(policyDomain)
-    // A pass has no result to share: its policy may be in the store only, or have expired
-    if (underWay?.purpose === 'pass') return underWay.result.then(() => this.get(policyDomain))
-    if (underWay) return underWay.result
-    const result = work().finally(() => {
-      this.#inFlight.delete(policyDomain)
-      // This process has not yet looked up the record of a policy that came from the store
-      const policy = this.#memory.valid(policyDomain, this.#now())
-      if (policy && policy.checkedAt === undefined && !this.#closing.aborted)
-        this.#recheckInBackground(policyDomain)
-    })
-    this.#inFlight.set(policyDomain, { purpose, result })
-    return result
+  #recheckInBackground(policyDomain: string): void {
+    if (this.#work.on(policyDomain) || this.#rechecks.has(policyDomain)) return
+    this.#rechecks.add(policyDomain)
+    const look = () => this.#look(policyDomain, 'recheck', (work) => work())
+    const begun = this.#work.beginWhenFree(policyDomain, 'lookup', look, () =>
+      this.#rechecks.delete(policyDomain),
+    )
+    this.#work.inBackground(begun)
   }
 
-  async #settled({ result }: InFlight): Promise<void> {
-    await result.catch(() => undefined)
+  /** Looks up the record of a policy that came from the store. */
+  #recheckStored(policyDomain: string): void {
+    const policy = this.#memory.valid(policyDomain, this.#now())
+    if (policy && policy.checkedAt === undefined && !this.#closing.aborted)
+      this.#recheckInBackground(policyDomain)
   }
 
-  /** Runs work in the background. It fails only when the cache is closing. */
-  #runInBackground(work: Promise<unknown>): void {
-    this.#backgroundTasks++
-    const end = () => {
-      this.#backgroundTasks--
-    }
-    work.then(end, end)
+  /** Saves a policy that the store could not take, or has lost, before memory evicts it. */
+  readonly #onEvicted = (policy: CachedPolicy, policyDomain: string): void => {
+    if (policy.isSaveDue()) this.#work.inBackground(this.#updater.save(policyDomain, policy))
   }
 
   #requireOpen(): void {

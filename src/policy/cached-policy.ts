@@ -1,14 +1,13 @@
 /**
- * A policy in memory, and its form in a store.
+ * A policy in memory.
  *
  * @module
  */
 import type { TlsFailure } from '../tls/failures.js'
 import type { FoundPolicy } from './lookup.js'
 import { type Policy, parsePolicy } from './policy-file.js'
-import { isPolicyId } from './record.js'
 import { hasPassed, type Span, ticks } from './span.js'
-import { renewalDueAt, type StoredPolicy, startOf } from './store.js'
+import { renewalDueAt, type StoredPolicy } from './store.js'
 
 const DAY = 86_400_000
 
@@ -317,43 +316,4 @@ export class CachedPolicy {
 function frozen(policy: Policy): Policy {
   Object.freeze(policy.mx)
   return Object.freeze(policy)
-}
-
-/** A store entry that was validated like remote input. */
-export interface ReadPolicy {
-  cached: CachedPolicy
-  /**
-   * Milliseconds by which our clock is behind the fetch, or 0. An entry from the future is used
-   * when nothing else is known, as if it had just been fetched; it replaces no policy.
-   */
-  ahead: number
-}
-
-/**
- * Reads a store entry. Its lifetime is computed from its own policy; a fetch in the future cannot
- * lengthen it.
- *
- * @throws PolicySyntaxError, TypeError when it is not a stored policy
- */
-export function fromStored(stored: StoredPolicy, now: number): ReadPolicy {
-  const { id, body, fetchedAt, usedAt, recordSeenAt } = stored
-  if (typeof id !== 'string' || !isPolicyId(id)) throw new TypeError('its id is not a policy id')
-  if (typeof body !== 'string') throw new TypeError('its body is not text')
-  if (!Number.isFinite(fetchedAt)) throw new TypeError('its fetchedAt is not a time')
-  const begun = startOf(stored)
-  const end = Math.min(fetchedAt, now)
-  const start = Number.isFinite(begun) ? Math.min(begun, end) : end
-  const cached = new CachedPolicy(
-    { id, policy: parsePolicy(body), body, startedAt: start, fetchedAt: end },
-    now,
-    {
-      usedAt: Number.isFinite(usedAt) ? Math.min(usedAt, now) : end,
-      recordSeenAt: isTime(recordSeenAt) ? Math.min(recordSeenAt, now) : end,
-    },
-  )
-  return { cached, ahead: Math.max(0, fetchedAt - now) }
-}
-
-function isTime(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value)
 }

@@ -41,8 +41,11 @@ export async function fetchPolicy(
   options: FetchOptions,
 ): Promise<PolicyFetch> {
   const request = policyRequest(policyDomain)
+  const { fetchTimeout: timeout, resolver, connect, blockedAddresses } = options
+  const { roots, dnsTimeout, signal } = options
+  const limits = { resolver, connect, blockedAddresses, roots, dnsTimeout, timeout, signal }
   let last = failed('sts-policy-fetch-error', 'timeout')
-  for await (const exchange of exchanges(request, { ...options, timeout: options.fetchTimeout })) {
+  for await (const exchange of exchanges(request, limits)) {
     last = policyOf(exchange)
     if (last.kind === 'fetched') break
   }

@@ -7,9 +7,10 @@
 import { toALabels } from '../dns/domain-name.js'
 import { MtaStsError } from '../errors.js'
 import { type TimeLimit, withinTime } from '../net/deadline.js'
-import { type CachedPolicy, fromStored, type ReadPolicy } from './cached-policy.js'
+import type { CachedPolicy } from './cached-policy.js'
 import { hasPassed, type Span, span } from './span.js'
 import type { PolicyStore, StoredPolicy } from './store.js'
+import { fromStored, type ReadPolicy } from './stored-policy.js'
 
 export interface GuardedStoreOptions {
   /** Limit of each call, in milliseconds */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { publish, type RefreshEvent } from '../events.js'
 import { startTimer } from '../net/deadline.js'
 import type { PolicyCache } from './cache.js'
@@ -33,6 +34,8 @@ export class Refresher {
   #next = Number.POSITIVE_INFINITY
   #pass: Promise<RefreshSummary> | undefined
   #closed = false
+  /** A delivery that schedules a pass must not pass its async context on to this and all later ones */
+  readonly #inOwnContext = AsyncLocalStorage.snapshot()
 
   constructor(cache: PolicyCache, options: RefresherOptions) {
     this.#cache = cache
@@ -74,12 +77,13 @@ export class Refresher {
     if (interval === 0 || this.#closed) return
     clearTimeout(this.#timer)
     this.#next = performance.now() + pause
-    this.#timer = startTimer(async () => {
+    const pass = async () => {
       // A policy that another process renews on time needs no renewal here before it is due
       await this.#run({ at: now() + interval / 2 })
       this.#schedule(interval * (0.8 + 0.4 * Math.random()))
       this.#considerPolicies()
-    }, pause)
+    }
+    this.#timer = this.#inOwnContext(startTimer, pass, pause)
     this.#timer.unref()
   }
 

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
+import { lruCache } from '../installed.js'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 
 /** Failures of STARTTLS that are likely to occur again. */
@@ -40,14 +41,13 @@ export class BrokenTls {
     return failed && failed.times >= FAILURES ? failed.failure : undefined
   }
 
-  /** Records the outcome of STARTTLS with an address. */
   record(address: string, port: number, failure: TlsFailure | undefined): void {
     const key = `${address} ${port}`
     if (!failure || !BROKEN.has(failure.reason)) {
       this.#addresses?.delete(key)
       return
     }
-    this.#addresses ??= new LRUCache({ max: MAX_ADDRESSES, ttl: REMEMBERED })
+    this.#addresses ??= new (lruCache())({ max: MAX_ADDRESSES, ttl: REMEMBERED })
     const times = (this.#addresses.get(key)?.times ?? 0) + 1
     const { resultType, reason } = failure
     const plain = reason === undefined ? { resultType } : { resultType, reason }

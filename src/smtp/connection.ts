@@ -142,7 +142,7 @@ export interface SmtpConnection {
   readonly socket: Socket
   /** false: plaintext */
   readonly tls: false | { version: string; cipher: string }
-  /** Proofs that the host gave */
+  /** Proofs that the host gave; none once its certificate has expired */
   readonly proved: Proved
   /** Failures that were tolerated: mode `testing`, opportunistic TLS */
   readonly failures: readonly TlsFailure[]

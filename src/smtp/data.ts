@@ -7,7 +7,8 @@ import type { Readable } from 'node:stream'
 import { startTimer } from '../net/deadline.js'
 import { textOfThrown } from '../text.js'
 import type { SmtpDialogue } from './dialogue.js'
-import { connectionError, type SmtpError, type SmtpStep } from './reply.js'
+import { connectionError, type SmtpError } from './errors.js'
+import type { SmtpStep } from './reply.js'
 import { BLOCK, DotStuffing, FINAL_DOT, StuffedMessage } from './stuffing.js'
 import type { ReplyTimeouts } from './timeouts.js'
 
@@ -40,7 +41,6 @@ export function sendBody(
   return body.whole(bytes)
 }
 
-/** Says whether a message is a stream. */
 export function isStream(message: MessageSource): message is Readable {
   return !(
     typeof message === 'string' ||
@@ -127,7 +127,6 @@ class Body {
     return true
   }
 
-  /** Sends a small message in one write. */
   whole(bytes: Uint8Array): number {
     this.#collect(this.#stuffing.encode(bytes))
     return this.finish()

@@ -8,13 +8,8 @@ import type { Socket } from 'node:net'
 import { startTimer } from '../net/deadline.js'
 import { escapeRemoteText } from '../text.js'
 import type { SmtpLog } from './connection.js'
-import {
-  connectionError,
-  earlyReplyError,
-  protocolError,
-  type Reply,
-  type SmtpStep,
-} from './reply.js'
+import { connectionError, earlyReplyError, protocolError } from './errors.js'
+import type { Reply, SmtpStep } from './reply.js'
 
 /** Bound of one reply, all its lines together, in bytes. */
 const MAX_REPLY = 65_536
@@ -24,6 +19,9 @@ const MAX_LINE = 8192
 
 /** Characters of a reply that are stored, unless it lists extensions. */
 const KEPT = 4096
+
+/** Bytes of a message for which a host gets a millisecond more to read it. */
+const BYTES_PER_MS = 10
 
 const LF = 0x0a
 
@@ -50,6 +48,8 @@ export class SmtpDialogue {
   #owed = 1
   #waiter: Waiter | undefined
   #timer: NodeJS.Timeout | undefined
+  #waitsSince = 0
+  #left = Number.POSITIVE_INFINITY
   #fault: Fault | undefined
   readonly #onEnd = new Set<() => void>()
   #detached = false
@@ -79,7 +79,6 @@ export class SmtpDialogue {
     if (socket.destroyed) this.#onClose()
   }
 
-  /** True when nothing can be sent or read any more. */
   get ended(): boolean {
     return this.#fault !== undefined || this.#detached
   }
@@ -89,7 +88,15 @@ export class SmtpDialogue {
     return this.#spokeEarly
   }
 
-  /** Calls back once when the dialogue ends, for any reason. */
+  get left(): number {
+    return this.#left
+  }
+
+  /** Limits all waiting from now on, except for the reply to a message; its blocks extend the limit. */
+  limit(milliseconds: number): void {
+    this.#left = milliseconds
+  }
+
   onEnd(listener: () => void): void {
     this.#onEnd.add(listener)
   }
@@ -114,6 +121,7 @@ export class SmtpDialogue {
   /** Writes a block of the message; false: wait for {@link drained} before the next one. */
   write(block: Uint8Array, step: SmtpStep): boolean {
     this.assertQuiet(step)
+    this.#left += block.length / BYTES_PER_MS
     return this.socket.write(block)
   }
 
@@ -132,7 +140,6 @@ export class SmtpDialogue {
     if (this.#fault) throw this.#fault(step)
   }
 
-  /** Returns the next reply if it is already complete. */
   take(): Reply | undefined {
     return this.#replies.shift()
   }
@@ -150,7 +157,6 @@ export class SmtpDialogue {
     })
   }
 
-  /** Sends one command and waits for its reply. */
   command(text: string, step: SmtpStep, timeout: number): Promise<Reply> {
     try {
       this.send([text], step)
@@ -168,7 +174,6 @@ export class SmtpDialogue {
     })
   }
 
-  /** Returns the error that ended the dialogue, for the current step. */
   fault(step: SmtpStep): unknown {
     return this.#fault?.(step)
   }
@@ -184,7 +189,6 @@ export class SmtpDialogue {
     this.#onEnd.clear()
   }
 
-  /** Closes the connection from this side. */
   close(): void {
     this.fail((step) => connectionError(step, 'The connection was closed by this side'))
   }
@@ -205,7 +209,6 @@ export class SmtpDialogue {
     return socket
   }
 
-  /** Writes to the log; ignores its errors. */
   log(direction: 'client' | 'server' | 'info', text: string): void {
     try {
       this.#log?.(direction, text)
@@ -220,18 +223,22 @@ export class SmtpDialogue {
       return
     }
     this.#waiter = waiter
-    this.#timer = startTimer(() => this.#onTimeout(timeout), timeout)
+    this.#waitsSince = performance.now()
+    const isFinal = waiter.for === 'reply' && waiter.step === 'message'
+    const limit = isFinal ? timeout : Math.max(1, Math.min(timeout, this.#left))
+    this.#timer = startTimer(() => this.#onTimeout(limit), limit)
   }
 
   #takeWaiter(): Waiter | undefined {
     const waiter = this.#waiter
     clearTimeout(this.#timer)
+    if (waiter) this.#left -= performance.now() - this.#waitsSince
     this.#waiter = undefined
     return waiter
   }
 
   #onTimeout(timeout: number): void {
-    const message = `The host did not answer within ${timeout} ms`
+    const message = `The host did not answer within ${Math.ceil(timeout)} ms`
     this.fail((step) => connectionError(step, message, { code: 'ETIMEDOUT' }))
   }
 
@@ -263,7 +270,6 @@ export class SmtpDialogue {
     if (this.#fits(chunk.length - start)) this.#partial += chunk.toString('latin1', start)
   }
 
-  /** Counts bytes of the current reply. */
   #fits(bytes: number): boolean {
     this.#bytes += bytes
     if (this.#owed === 0) this.#spokeEarly = true

@@ -9,13 +9,8 @@ import { domainOfMailbox, toALabels } from '../dns/domain-name.js'
 import { escapeRemoteText } from '../text.js'
 import { TlsFailureError } from '../tls/failures.js'
 import type { SmtpEnvelope } from './connection.js'
-import {
-  envelopeError,
-  type ReplyContext,
-  type SmtpError,
-  smtpUtf8Error,
-  tooLargeError,
-} from './reply.js'
+import { envelopeError, type SmtpError, smtpUtf8Error, tooLargeError } from './errors.js'
+import type { ReplyContext } from './reply.js'
 
 /** The facts about the host that the commands depend on. */
 export interface HostFacts extends ReplyContext {
@@ -150,7 +145,6 @@ function requireTls({ requireTls }: SmtpEnvelope, host: HostFacts): string[] {
   throw notOffered(host)
 }
 
-/** Returns the error for a host that does not offer REQUIRETLS. */
 export function notOffered({ mxHost, address }: Pick<HostFacts, 'mxHost' | 'address'>) {
   const reason = 'requiretls-not-offered'
   return new TlsFailureError({ resultType: 'validation-failure', reason, mxHost, address })

@@ -9,7 +9,8 @@ import { builtins } from '../builtins.js'
 import { checkKnown, MAX_TIMER, namesOf, optionalNumber, optionError } from '../option-checks.js'
 import type { OpenOptions, OpenSettings } from './connection.js'
 import { SmtpDialogue } from './dialogue.js'
-import { type Reply, replyError, SmtpError, type SmtpStep } from './reply.js'
+import { replyError, SmtpError } from './errors.js'
+import type { Reply, SmtpStep } from './reply.js'
 import { CONNECTION_TIMEOUT, GREETING_TIMEOUT } from './timeouts.js'
 
 /** A host's reply to EHLO. */
@@ -43,7 +44,6 @@ export class Greeter {
     this.#onBegin = onBegin
   }
 
-  /** Waits for the greeting and sends EHLO. */
   async greet(socket: Socket): Promise<Greeted> {
     const dialogue = this.#dialogue(socket)
     const { greetingTimeout = GREETING_TIMEOUT } = this.#settings

@@ -10,9 +10,11 @@ import { ConnectError, type Connected, type ConnectTarget, connectFirst } from '
 import { onAbort } from '../net/deadline.js'
 import { errorOfThrown } from '../text.js'
 import { type TlsFailure, TlsFailureError } from '../tls/failures.js'
+import { expiryOf } from '../tls/handshake.js'
 import type { OpenSettings, SmtpConnection, SmtpTarget } from './connection.js'
+import { connectionError, SmtpError } from './errors.js'
 import { type Greeted, Greeter, type OnBegin } from './hello.js'
-import { connectionError, type Reply, SmtpError } from './reply.js'
+import type { Reply } from './reply.js'
 import { SmtpSession } from './session.js'
 import { beginTls, lostInTls, NOT_OFFERED, startTls } from './starttls.js'
 import { CONNECTION_TIMEOUT, replyTimeouts } from './timeouts.js'
@@ -255,6 +257,7 @@ class Opening {
   ): SmtpConnection {
     const { mxHost, port, security } = this.#target
     const { address, failure, tlsFailed, tls } = facts
+    const proofs = security.level === 'authenticated' ? security.proofs : []
     return new SmtpSession(dialogue, {
       mxHost,
       address,
@@ -265,7 +268,8 @@ class Opening {
         version: tls.getProtocol() ?? 'unknown',
         cipher: tls.getCipher()?.name ?? 'unknown',
       },
-      proved: security.level === 'authenticated' ? security.proofs.map(({ by }) => by) : [],
+      proved: proofs.map(({ by }) => by),
+      provedUntil: tls && proofs.length > 0 ? expiryOf(tls) : Number.POSITIVE_INFINITY,
       failures: failure === undefined ? [] : [failure],
       extensions: hello.extensions,
       greeting: greeting.lines.join('\n'),

@@ -11,7 +11,7 @@ import type { Proved } from '../tls/security.js'
 import type { SendOptions, SendResult, SmtpConnection, SmtpEnvelope } from './connection.js'
 import { isStream, type MessageSource } from './data.js'
 import type { SmtpDialogue } from './dialogue.js'
-import { connectionError, replyError } from './reply.js'
+import { connectionError, replyError } from './errors.js'
 import { StuffedMessage } from './stuffing.js'
 import { Transaction, type TransactionHost, watchStream } from './transaction.js'
 
@@ -23,6 +23,8 @@ export interface SessionState extends TransactionHost {
   readonly port: number
   readonly tls: false | { version: string; cipher: string }
   readonly proved: Proved
+  /** Epoch milliseconds */
+  readonly provedUntil: number
   readonly failures: readonly TlsFailure[]
   readonly greeting: string
   readonly ehlo: readonly string[]
@@ -34,13 +36,12 @@ export class SmtpSession implements SmtpConnection {
   readonly port: number
   readonly socket: Socket
   readonly tls: false | { version: string; cipher: string }
-  readonly proved: Proved
   readonly failures: readonly TlsFailure[]
   readonly extensions: ReadonlyMap<string, string>
   readonly greeting: string
   readonly ehlo: readonly string[]
   readonly #dialogue: SmtpDialogue
-  readonly #host: TransactionHost
+  readonly #host: SessionState
   #check: (() => void) | undefined
   #requireTls = false
   #busy = false
@@ -57,12 +58,19 @@ export class SmtpSession implements SmtpConnection {
     this.port = state.port
     this.socket = dialogue.socket
     this.tls = state.tls
-    this.proved = state.proved
     this.failures = state.failures
     this.extensions = state.extensions
     this.greeting = state.greeting
     this.ehlo = state.ehlo
     dialogue.onEnd(() => this.#ended())
+  }
+
+  get proved(): Proved {
+    return this.#hasExpired ? [] : this.#host.proved
+  }
+
+  get #hasExpired(): boolean {
+    return Date.now() >= this.#host.provedUntil
   }
 
   get closed(): boolean {
@@ -79,6 +87,12 @@ export class SmtpSession implements SmtpConnection {
     if (this.#ending) throw connectionError('MAIL FROM', 'The connection was closed by this side')
     const { signal } = options
     if (signal?.aborted) throw abortedError(signal)
+    if (this.#hasExpired) {
+      throw connectionError(
+        'MAIL FROM',
+        'The certificate of the host has expired since it was checked',
+      )
+    }
     dialogue.assertQuiet('MAIL FROM')
     this.#busy = true
     let unwatch: (() => void) | undefined

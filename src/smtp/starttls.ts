@@ -12,8 +12,9 @@ import { connectTls } from '../tls/handshake.js'
 import { failedHandshake } from '../tls/verdict.js'
 import type { SmtpTarget } from './connection.js'
 import type { SmtpDialogue } from './dialogue.js'
+import { connectionError, SmtpError } from './errors.js'
 import { type Greeted, type Greeter, type OnBegin, refused } from './hello.js'
-import { connectionError, type Reply, SmtpError } from './reply.js'
+import type { Reply } from './reply.js'
 
 export const NOT_OFFERED: TlsFailure = {
   resultType: 'starttls-not-supported',

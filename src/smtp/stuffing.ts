@@ -100,6 +100,11 @@ export class StuffedMessage {
   /** The last one ends with the final dot */
   readonly blocks: readonly Uint8Array[]
 
+  /** A transport and its MtaSts object may be of two copies of this package */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return Array.isArray(Object(value).blocks)
+  }
+
   constructor(chunks: readonly Uint8Array[]) {
     const stuffing = new DotStuffing()
     const stuffed = chunks.map((chunk) => stuffing.encode(chunk))

@@ -11,6 +11,8 @@ export interface ReplyTimeouts {
   readonly data: number
   readonly block: number
   readonly message: number
+  /** All of them together, except the reply to the message */
+  readonly total: number
 }
 
 const MINUTE = 60_000
@@ -22,6 +24,8 @@ const DEFAULTS: ReplyTimeouts = {
   data: 2 * MINUTE,
   block: 3 * MINUTE,
   message: 10 * MINUTE,
+  // A slow host could use up the limit of each of a thousand recipients
+  total: 60 * MINUTE,
 }
 
 /** Limit of the greeting (RFC 5321 §4.5.3.2.1). */
@@ -39,5 +43,6 @@ export function replyTimeouts(commandTimeout: number | undefined): ReplyTimeouts
     data: commandTimeout,
     block: commandTimeout,
     message: commandTimeout,
+    total: Math.max(commandTimeout, DEFAULTS.total),
   }
 }

@@ -10,14 +10,13 @@ import type { SmtpDialogue } from './dialogue.js'
 import { type EnvelopeCommands, envelopeCommands, type HostFacts } from './envelope.js'
 import {
   allRejectedError,
+  connectionError,
   forRecipient,
-  type Reply,
   replyError,
-  replyText,
   SmtpError,
-  type SmtpStep,
   withRejections,
-} from './reply.js'
+} from './errors.js'
+import { type Reply, replyText, type SmtpStep } from './reply.js'
 import type { ReplyTimeouts } from './timeouts.js'
 
 /** Maximum number of commands in a group: the host must be able to buffer its replies. */
@@ -30,6 +29,8 @@ const MAX_GROUP_BYTES = 8192
 export interface TransactionHost extends HostFacts {
   readonly timeouts: ReplyTimeouts
 }
+
+const TOO_SLOW = 'The host took too long for the recipients before this one'
 
 interface Command {
   step: SmtpStep
@@ -78,10 +79,11 @@ export class Transaction {
   async run(message: MessageSource, check?: () => void): Promise<SendResult> {
     const begun = performance.now()
     try {
+      const { timeouts } = this.#host
+      this.#dialogue.limit(timeouts.total)
       await this.#envelope(check)
       this.#checkBefore(check)
       const sent = performance.now()
-      const { timeouts } = this.#host
       const body = sendBody(this.#dialogue, message, timeouts)
       const messageSize = typeof body === 'number' ? body : await body
       this.#dialogue.log('client', `<${messageSize} bytes of message>`)
@@ -91,6 +93,8 @@ export class Transaction {
       return this.#result(reply, messageSize, { begun, sent })
     } catch (error) {
       throw this.#withRecipients(error)
+    } finally {
+      this.#dialogue.limit(Number.POSITIVE_INFINITY)
     }
   }
 
@@ -105,14 +109,16 @@ export class Transaction {
 
   /** Sends the commands up to the reply 354. */
   async #envelope(check: (() => void) | undefined): Promise<void> {
-    for (const group of this.#groups()) {
+    for (const planned of this.#groups()) {
+      const group = this.#inTime(planned)
       const [first] = group
+      if (!first) continue
       // No recipient remains
-      if (first?.step === 'DATA' && this.#accepted === 0) break
+      if (first.step === 'DATA' && this.#accepted === 0) break
       this.#checkBefore(check)
       this.#dialogue.send(
         group.map(({ text }) => text),
-        first?.step ?? 'MAIL FROM',
+        first.step,
       )
       await this.#readReplies(group)
       if (this.#mailError) break
@@ -124,6 +130,18 @@ export class Transaction {
     if (this.#mailError) throw this.#mailError
     if (this.#accepted === 0 || !reply) throw allRejectedError(this.#allRefusals())
     throw this.#replyError('DATA', reply)
+  }
+
+  /** Leaves out further recipients once half of the time is over: they are tried later. */
+  #inTime(group: Command[]): Command[] {
+    const isLate = this.#dialogue.left < this.#host.timeouts.total / 2
+    if (!isLate || this.#accepted === 0) return group
+    return group.filter(({ step, index }) => {
+      if (index === undefined) return true
+      const error = connectionError(step, TOO_SLOW, { code: 'ETIMEDOUT' })
+      this.#refusals[index] = forRecipient(error, this.#to[index] ?? '')
+      return false
+    })
   }
 
   async #readReplies(group: readonly Command[]): Promise<void> {

@@ -107,7 +107,6 @@ function isCluster(client: object): boolean {
   return typeof client.sendCommand === 'function' && client.sendCommand.length === 4
 }
 
-/** Returns the first key of a command. */
 function keyOf([name, first, , third]: readonly string[]): string | undefined {
   if (name === 'EVAL') return third
   return name === 'CONFIG' ? undefined : first
@@ -197,7 +196,6 @@ export function textReply(name: string, reply: unknown): string | undefined {
   return text
 }
 
-/** Returns a reply that must be a list. */
 export function listReply(name: string, reply: unknown): readonly unknown[] {
   if (Array.isArray(reply)) return reply
   throw unexpected(name, reply)

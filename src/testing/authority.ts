@@ -114,7 +114,6 @@ export class CertificateAuthority {
     return this.credentials(spec)
   }
 
-  /** Returns it synchronously. */
   credentials(spec: CertificateSpec): Credentials {
     const id = JSON.stringify(spec, Object.keys(spec).sort())
     let credentials = this.#issued.get(id)

@@ -5,6 +5,7 @@
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import type { TlsaRecord } from '../tls/security.js'
+import { DANE_FAULTS, type DaneFault } from './dane-faults.js'
 import type { SecureFault } from './dnssec.js'
 import { type Check, checkFields, listOf, must, oneOf, shown, wholeFrom } from './named.js'
 import type { Zone } from './zone.js'
@@ -25,26 +26,6 @@ export interface TlsaSpec {
   /** The bytes themselves, in place of `of` */
   data?: Uint8Array
 }
-
-/** Faults of DANE; {@link DANE_FAULTS} describes them. */
-export type DaneFault =
-  | 'insecure-mx'
-  | 'bogus-mx'
-  | 'insecure-address'
-  | 'bogus-address'
-  | 'no-tlsa'
-  | 'opt-out'
-  | 'insecure-tlsa'
-  | 'bogus-tlsa'
-  | 'tlsa-servfail'
-  | 'tlsa-timeout'
-  | 'old-key'
-  | 'pkix-records'
-  | 'short-record'
-  | 'anchor-not-sent'
-  | 'alias'
-  | 'insecure-alias'
-  | 'insecure-alias-target'
 
 /** Options of `MailDomain.dane()`. */
 export interface DaneOptions {
@@ -88,6 +69,8 @@ export class DomainDane {
       const host = oneOf(hosts.map(({ name }) => name))
       checkFields('dane()', options, { ...DANE, host })
       checkConflicts(options)
+      // A record that cannot be made must leave everything as it was
+      for (const each of hosts) for (const spec of options.records ?? []) this.#record(spec, each)
     }
     zone.dnssec.sign(domain, options !== null)
     zone.dnssec.fails(domain, 'MX', undefined)
@@ -180,6 +163,10 @@ export class DomainDane {
     const [own = '', intermediate = ''] = host
       .published()
       .split(/(?<=-----END CERTIFICATE-----\n?)(?=-)/)
+    if (of === 'intermediate' && intermediate === '') {
+      const problem = `dane(): records: ${host.name} sends no intermediate`
+      throw new TypeError(`${problem}: change its certificate(), or take another "of"`)
+    }
     return new X509Certificate(of === 'host' ? own : intermediate)
   }
 }
@@ -221,94 +208,6 @@ const RECORDS: ReadonlyMap<DaneFault, readonly TlsaSpec[]> = new Map([
   ['short-record', [{ data: new Uint8Array() }]],
   ['anchor-not-sent', [{ usage: 2, selector: 0, of: 'root' }]],
 ])
-
-/** A row of {@link DANE_FAULTS}. */
-export interface DaneFaultDescription {
-  /** Value of `fails` */
-  name: DaneFault
-  /** Contents of the DNS */
-  plays: string
-  /**
-   * Result of a message without an MTA-STS policy: `authenticated` by DANE, `encrypted` (TLS
-   * required), `opportunistic`, `refused` or `deferred`
-   */
-  outcome: 'authenticated' | 'encrypted' | 'opportunistic' | 'refused' | 'deferred'
-  /** Type of the recorded failure, if there is one */
-  resultType?: string
-  /** Reason of the failure */
-  reason?: string
-}
-
-/** Every fault of DANE that has a name. */
-export const DANE_FAULTS: readonly DaneFaultDescription[] = [
-  { name: 'insecure-mx', plays: 'MX records that are not signed', outcome: 'opportunistic' },
-  { name: 'bogus-mx', plays: 'MX records with a broken signature', outcome: 'deferred' },
-  { name: 'insecure-address', plays: 'addresses that are not signed', outcome: 'opportunistic' },
-  { name: 'bogus-address', plays: 'addresses with a broken signature', outcome: 'deferred' },
-  { name: 'no-tlsa', plays: 'a signed answer: no TLSA records', outcome: 'opportunistic' },
-  { name: 'opt-out', plays: 'no TLSA records, by NSEC3 opt-out', outcome: 'opportunistic' },
-  { name: 'insecure-tlsa', plays: 'TLSA records that are not signed', outcome: 'opportunistic' },
-  {
-    name: 'bogus-tlsa',
-    plays: 'TLSA records with a broken signature',
-    outcome: 'refused',
-    resultType: 'dnssec-invalid',
-    reason: 'dnssec-bogus',
-  },
-  {
-    name: 'tlsa-servfail',
-    plays: 'SERVFAIL for the TLSA records',
-    outcome: 'refused',
-    resultType: 'dnssec-invalid',
-    reason: 'tlsa-lookup-failed',
-  },
-  {
-    name: 'tlsa-timeout',
-    plays: 'no answer for the TLSA records',
-    outcome: 'refused',
-    resultType: 'dnssec-invalid',
-    reason: 'tlsa-lookup-failed',
-  },
-  {
-    name: 'old-key',
-    plays: 'a record of a key that the host no longer has',
-    outcome: 'refused',
-    resultType: 'validation-failure',
-    reason: 'tlsa-mismatch',
-  },
-  {
-    name: 'pkix-records',
-    plays: 'records of usage 0 and 1 only',
-    outcome: 'encrypted',
-    resultType: 'tlsa-invalid',
-    reason: 'tlsa-unusable',
-  },
-  {
-    name: 'short-record',
-    plays: 'a record of three octets',
-    outcome: 'encrypted',
-    resultType: 'tlsa-invalid',
-    reason: 'tlsa-unusable',
-  },
-  {
-    name: 'anchor-not-sent',
-    plays: 'the digest of a root that the host does not send',
-    outcome: 'refused',
-    resultType: 'certificate-not-trusted',
-    reason: 'tlsa-mismatch',
-  },
-  { name: 'alias', plays: 'an MX host that is a signed alias', outcome: 'authenticated' },
-  {
-    name: 'insecure-alias',
-    plays: 'an MX host that is an unsigned alias',
-    outcome: 'opportunistic',
-  },
-  {
-    name: 'insecure-alias-target',
-    plays: 'a signed alias of an unsigned name; the records at the alias count',
-    outcome: 'authenticated',
-  },
-]
 
 const TLSA: Readonly<Record<keyof TlsaSpec, Check>> = {
   usage: wholeFrom(0, 255),

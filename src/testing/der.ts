@@ -43,7 +43,6 @@ export function utcTime(date: Date): Buffer {
   return tlv(0x17, Buffer.from(`${digits}Z`))
 }
 
-/** Returns DER as PEM. */
 export function pem(label: string, der: Uint8Array): string {
   const lines =
     Buffer.from(der)

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MtaStsError } from '../errors.js'
+import { missingPackage } from '../errors.js'
 import type { Zone } from './zone.js'
 
 /** Result of a DKIM signature. */
@@ -50,11 +50,7 @@ async function mailauth(): Promise<Mailauth> {
   try {
     return await import('mailauth/lib/dkim/verify.js')
   } catch (cause) {
-    throw new MtaStsError(
-      'message.dkim() needs the package mailauth: npm install --save-dev mailauth',
-      'EPEER',
-      { cause },
-    )
+    throw missingPackage('message.dkim()', 'mailauth', cause, '--save-dev ')
   }
 }
 

@@ -102,7 +102,6 @@ export class DomainFaults {
   }
 }
 
-/** Returns the interface for tests. */
 export function domainDns(faults: DomainFaults): DomainDns {
   return {
     fails: (

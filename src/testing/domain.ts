@@ -127,7 +127,6 @@ export class Domain implements MailDomain {
     throw new RangeError(`${field} must be 0 to ${mx.length - 1}, but it is ${which}`)
   }
 
-  /** Whether the host is one of the domain's own. */
   has(host: MxServer): boolean {
     return this.#setup.mx.some((record) => record.host === host)
   }

@@ -24,7 +24,6 @@ export interface Notification {
   message: Buffer
 }
 
-/** Returns the notification, ready to be sent. */
 export function notificationOf({ host, to, recipients, message }: Notification): Buffer {
   const date = timers.date(timers.now()).toUTCString().replace('GMT', '+0000')
   const boundary = `dsn-${timers.now().toString(36)}`

@@ -72,7 +72,6 @@ export interface Reachable extends AddressPair {
   readonly name: string
   /** Returns the function that takes a connection to this port; undefined refuses it. */
   reception(arrival: Arrival): Accept | undefined
-  /** Adds its records to the DNS. */
   join(zone: Zone): void
 }
 
@@ -162,7 +161,6 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
     return this.surroundings.authority.credentials(spec).cert
   }
 
-  /** Adds a source of faults of its address lookups. */
   lookups(source: LookupSource): void {
     this.#lookups.push(source)
   }

@@ -61,7 +61,6 @@ export class FaultStack<Fault> {
     return this.#faults.some(({ standing }) => standing.family === family && !standing.over)
   }
 
-  /** Ends them all. */
   clear(): void {
     for (const { standing } of this.#faults) standing.replace()
     this.#faults = []
@@ -79,7 +78,6 @@ export class FaultStack<Fault> {
   }
 }
 
-/** Returns the fault of a slot. */
 export function inSlot<Fault>(
   played: readonly Played<Fault>[],
   slot: string,

@@ -46,13 +46,8 @@ export type { ConformanceCase } from './conformance-cases.js'
 export { type PolicyStoreUnderTest, policyStoreConformance } from './conformance-policy.js'
 export { type ReportStoreUnderTest, reportStoreConformance } from './conformance-report.js'
 export { createMailWorld } from './create.js'
-export {
-  DANE_FAULTS,
-  type DaneFault,
-  type DaneFaultDescription,
-  type DaneOptions,
-  type TlsaSpec,
-} from './dane.js'
+export type { DaneOptions, TlsaSpec } from './dane.js'
+export { DANE_FAULTS, type DaneFault, type DaneFaultDescription } from './dane-faults.js'
 export type { DkimResult } from './dkim.js'
 export type { ProcessEnvironment } from './environment.js'
 export { FAULTS, type FaultDescription, type Outcome } from './fault-table.js'

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Socket } from 'node:net'
-import { type Arrival, Endpoint, type EndpointSetup, familyOf } from './endpoint.js'
+import { type Arrival, Endpoint, type EndpointSetup } from './endpoint.js'
 import { MX_FAULTS, placeOfMxFault } from './fault-places.js'
 import { inSlot, type Place } from './fault-stack.js'
 import type { MxFault } from './faults.js'
@@ -18,35 +18,22 @@ import {
   limiting,
 } from './habits.js'
 import type { ListeningPort, MxHost, Offers, SmartHostOptions } from './host-api.js'
+import { atConnect, checkHostRule, HostRules, WITHOUT_STARTTLS, withTimes } from './host-rules.js'
 import { type Inbox, newInbox } from './inbox.js'
 import type { Judged } from './judged.js'
 import type { MxConnection } from './log.js'
 import type { Accept } from './loopback.js'
 import type { ReceivedMessage } from './message.js'
 import { MxSession } from './mx-session.js'
-import {
-  type Check,
-  checkFields,
-  checkName,
-  checkNoArguments,
-  checkSome,
-  isFilledText,
-  isFlag,
-  listOf,
-  must,
-  shown,
-  wholeFrom,
-} from './named.js'
+import { checkName, checkNoArguments, shown } from './named.js'
 import { checkOffers } from './offers.js'
 import { Port } from './ports.js'
 import {
   type AddressPattern,
-  checkRule,
   type Decide,
-  deciding,
   matchesAddress,
   type Rule,
-  RuleBook,
+  type RuleBook,
   ruleTitle,
   sequenceOf,
 } from './rules.js'
@@ -76,42 +63,12 @@ export interface MxServerSetup extends EndpointSetup {
   stray: (recipient: string) => string | undefined
 }
 
-/** Options of `world.mx()`. */
-export const MX_OPTIONS = { requireTls: isFlag, ipv6: isFlag }
-
-const LOGIN = { user: isFilledText, pass: isFilledText, accessToken: isFilledText }
-const isLogin: Check = (field, value) => {
-  checkFields(field, value, LOGIN)
-  checkSome(field, value, ['user'])
-  checkSome(field, value, ['pass', 'accessToken'])
-}
-
-const WITHOUT_STARTTLS = 'a host with TLS from the first byte on does not have'
-
-const HOST = {
-  ...MX_OPTIONS,
-  port: wholeFrom(1, 65_535),
-  secure: isFlag,
-  auth: (field: string, value: unknown): void => {
-    const isList = Array.isArray(value)
-    if (isList) listOf(isLogin, '[]')(field, value)
-    else isLogin(field, value)
-    must('a login or more', () => !isList || value.length > 0)(field, value)
-  },
-  relays: isFlag,
-}
-
-/** Throws a TypeError for wrong options of a smart host. */
-export function checkHostOptions(field: string, options: SmartHostOptions): void {
-  checkFields(field, options, HOST)
-}
-
 export class MxServer extends Endpoint<MxFault> implements MxHost {
   readonly inbox: Inbox
   readonly options: SmartHostOptions
   readonly #setup: MxServerSetup
   readonly #port: number
-  readonly #rules = new RuleBook()
+  readonly #rules: HostRules
   #bounces: Bounce[] = []
   #offers: Array<{ standing: Standing; offers: Offers }> = []
   #listening: Promise<ListeningPort> | undefined
@@ -121,7 +78,8 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     this.#setup = setup
     this.options = setup.options
     this.#port = setup.options.port ?? 25
-    const { log, explain } = setup.surroundings
+    const { log, explain, random } = setup.surroundings
+    this.#rules = new HostRules(setup.worldRules, random)
     this.inbox = newInbox({ name: setup.name, log, explain })
   }
 
@@ -129,14 +87,14 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     checkFaultOptions('fails()', options)
     if (typeof fault !== 'object' || fault === null) {
       checkName('fails(): the fault', fault, MX_FAULTS)
-      if (this.#secure && placeOfMxFault(fault).slot === 'starttls') {
+      if (this.#stages.secure && placeOfMxFault(fault).slot === 'starttls') {
         throw new TypeError(
           `fails(): ${shown(fault)} is met at STARTTLS, which ${WITHOUT_STARTTLS}`,
         )
       }
       return this.addFault(fault, options)
     }
-    this.#checkRule('fails()', fault)
+    checkHostRule('fails()', fault, this.#stages)
     const rules = sequenceOf(fault)
     const standings: Standing[] = []
     // The newest fault of a place is played first: the first of a sequence is set last
@@ -144,12 +102,13 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
       const bounds = index === 0 ? options : { ...options, times: undefined }
       standings.unshift(this.addFault(rule, withTimes(rule, bounds)))
     }
-    return this.#follow(rules, standings)
+    this.#rules.addSequence(rules, standings)
+    return joined(standings)
   }
 
   rule(rule: Rule): FaultHandle {
     this.surroundings.assertOpen('rule()')
-    this.#checkRule('rule()', rule)
+    checkHostRule('rule()', rule, this.#stages)
     const { clock, register } = this.surroundings
     const rules = sequenceOf(rule)
     const standings = rules.map((one) => {
@@ -157,7 +116,8 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
       register.add(this.name, standing)
       return standing
     })
-    return this.#follow(rules, standings)
+    this.#rules.addSequence(rules, standings)
+    return joined(standings)
   }
 
   greylists(options: GreylistOptions = {}): FaultHandle {
@@ -252,7 +212,7 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
       unreachable.standing.meet()
       return undefined
     }
-    const { act } = this.#ask(atConnect(arrival))
+    const { act } = this.#rules.ask(atConnect(arrival))
     if (act === 'refuse' || act === 'drop') return undefined
     if (act === 'reset') return (socket) => socket.resetAndDestroy()
     if (act === 'stall') return (socket) => socket.resume()
@@ -272,17 +232,10 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
       played: this.playedOn(arrival),
       offers: this.#offered(),
       tls: this.tlsSettings,
-      ask: (moment) => this.#ask(moment),
+      ask: (moment) => this.#rules.ask(moment),
       stray,
       onMessage: (message) => onMessage(message, this),
     }).serve()
-  }
-
-  #ask(moment: Parameters<RuleBook['ask']>[0]): ReturnType<RuleBook['ask']> {
-    const decision = this.#rules.ask(moment)
-    if (decision.reply !== undefined || decision.act !== undefined) return decision
-    const other = this.#setup.worldRules.ask(moment)
-    return { ...other, delay: (decision.delay ?? 0) + (other.delay ?? 0) }
   }
 
   #offered(): Offers {
@@ -291,37 +244,9 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
     return Object.assign({}, ...inForce.map(({ offers }) => offers))
   }
 
-  get #secure(): boolean {
-    const { secure = this.#port === 465 } = this.options
-    return secure
-  }
-
-  /** Throws a TypeError for a rule that is wrong, or that no session with this host can meet. */
-  #checkRule(field: string, rule: Rule): void {
-    checkRule(field, rule)
-    for (const { at, user } of sequenceOf(rule)) {
-      if ((at === 'auth' || user !== undefined) && this.options.auth === undefined) {
-        const what = at === 'auth' ? 'at "auth"' : 'user'
-        throw new TypeError(
-          `${field}: ${what} is for hosts with logins: world.smartHost(name, { auth: { user, pass } })`,
-        )
-      }
-      if (at === 'starttls' && this.#secure) {
-        throw new TypeError(`${field}: at "starttls" is a stage that ${WITHOUT_STARTTLS}`)
-      }
-    }
-  }
-
-  /** Adds rules that take over from each other. */
-  #follow(rules: readonly Rule[], standings: readonly Standing[]): FaultHandle {
-    for (const [index, standing] of standings.entries()) {
-      const rule = rules[index]
-      if (rule === undefined) continue
-      // The last one is asked first: a rule that waits must not begin at the same moment
-      const begun = () => standings[index - 1]?.spent ?? true
-      this.#rules.add(standing, deciding(rule, this.surroundings.random, begun))
-    }
-    return joined(standings)
+  get #stages() {
+    const { auth, secure = this.#port === 465 } = this.options
+    return { takesLogins: auth !== undefined, secure }
   }
 
   #habit(title: string, decide: Decide): Standing {
@@ -333,22 +258,4 @@ export class MxServer extends Endpoint<MxFault> implements MxHost {
 
 function concerns(pattern: AddressPattern | undefined, recipient: string): boolean {
   return pattern === undefined || matchesAddress(pattern, recipient)
-}
-
-function atConnect(arrival: Arrival): Parameters<RuleBook['ask']>[0] {
-  return {
-    stage: 'connect',
-    connection: arrival,
-    family: familyOf(arrival),
-    from: undefined,
-    to: [],
-    user: undefined,
-    recipients: 0,
-    size: 0,
-  }
-}
-
-/** The bounds of a rule, with its own `times`. */
-function withTimes({ times }: Rule, options: FaultOptions = {}): FaultOptions {
-  return { ...options, times: options.times ?? times }
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { MtaStsError } from '../errors.js'
+import { isMissingPackage, MtaStsError } from '../errors.js'
 
 export type DnsPacket = typeof import('dns-packet')
 export type SmtpServerClass = typeof import('smtp-server').SMTPServer
@@ -50,7 +50,7 @@ async function loadParser(imports: Imports): Promise<Parser | undefined> {
     const { default: PostalMime } = (await imports['postal-mime']?.()) ?? {}
     return PostalMime && ((bytes) => PostalMime.parse(bytes))
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (isMissingPackage(error)) return undefined
     throw error
   }
 }
@@ -63,7 +63,7 @@ async function peer(id: Exclude<keyof Imports, 'postal-mime'>, imports: Imports)
   try {
     return await imports[id]()
   } catch (cause) {
-    if (!isMissing(cause)) throw cause
+    if (!isMissingPackage(cause)) throw cause
     throw new MtaStsError(
       `mta-sts/testing needs the package ${id.replace(/\/lib\/.*/, '')}. ` +
         'Install what it is made of: npm install --save-dev smtp-server dns-packet',
@@ -71,11 +71,4 @@ async function peer(id: Exclude<keyof Imports, 'postal-mime'>, imports: Imports)
       { cause },
     )
   }
-}
-
-const MISSING = ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED']
-
-function isMissing(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return false
-  return MISSING.includes(String(error.code))
 }

@@ -95,7 +95,6 @@ function hostNamed(request: IncomingMessage): string | undefined {
   return request.headers.host?.toLowerCase().replace(/:443$/, '')
 }
 
-/** Returns the facts of a completed handshake. */
 export function tlsFacts(socket: TLSSocket): TlsFacts {
   const servername: unknown = 'servername' in socket ? socket.servername : undefined
   return {

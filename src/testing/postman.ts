@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { MtaStsError } from '../errors.js'
+import { missingPackage } from '../errors.js'
 import type { SenderOptions } from './api.js'
 import type { WorldClock } from './clock.js'
 import { type FailedRecipient, notificationOf } from './dsn.js'
@@ -136,11 +136,7 @@ async function nodemailer(): Promise<typeof import('nodemailer')> {
   try {
     return await import('nodemailer')
   } catch (cause) {
-    throw new MtaStsError(
-      'Relaying and bouncing need the package nodemailer: npm install --save-dev nodemailer',
-      'EPEER',
-      { cause },
-    )
+    throw missingPackage('Relaying or bouncing', 'nodemailer', cause, '--save-dev ')
   }
 }
 

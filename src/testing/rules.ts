@@ -160,7 +160,6 @@ function nextOf({ at, to, from, user, then }: Rule): Rule | undefined {
   return { at, ...Object.fromEntries(given), ...then }
 }
 
-/** Whether an address fits a filter. */
 export function matchesAddress(pattern: AddressPattern | undefined, address: string): boolean {
   if (pattern === undefined) return true
   if (pattern instanceof RegExp) return matchesText(pattern, address)

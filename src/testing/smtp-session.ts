@@ -56,7 +56,6 @@ const VERBS: Readonly<Record<string, Stage>> = {
   QUIT: 'quit',
 }
 
-/** Returns the class; its base class is known only when `smtp-server` is loaded. */
 export function defineSmtpSession(
   Base: SmtpConnectionClass,
 ): new (

@@ -88,7 +88,6 @@ export class Standing implements FaultHandle {
     this.#onStop?.()
   }
 
-  /** Ends it without a call of `onStop`. */
   replace(): void {
     this.#stopped = true
   }

@@ -23,10 +23,11 @@ import { explained } from './explain.js'
 import { exposeWorld } from './expose.js'
 import { Gate } from './gate.js'
 import type { MxHost, MxOptions, SmartHostOptions } from './host-api.js'
+import { checkHostOptions, MX_OPTIONS } from './host-options.js'
 import { type Inbox, newInbox } from './inbox.js'
 import type { Judged } from './judged.js'
 import type { Dial, DnsQuery, LogEntry, MxConnection, PolicyGet } from './log.js'
-import { checkHostOptions, MX_OPTIONS, type MxServer } from './mx-server.js'
+import type { MxServer } from './mx-server.js'
 import { checkFields, checkNoArguments, isFlag, must, shown, wholeFrom } from './named.js'
 import { canonicalName } from './names.js'
 import type { Network } from './network.js'
@@ -329,7 +330,6 @@ export function checkWorldOptions(options: MailWorldOptions): void {
   checkFields('createMailWorld()', options, WORLD)
 }
 
-/** Whether a command is under way. */
 function isBusy({ closed, lines }: MxConnection): boolean {
   const last = lines.at(-1)
   return (

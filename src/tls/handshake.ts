@@ -6,10 +6,10 @@
  */
 import type { ConnectionOptions, PeerCertificate, TLSSocket } from 'node:tls'
 import { builtins } from '../builtins.js'
-import { checkServerIdentity } from './identity.js'
+import { checkServerIdentity, namesOnly } from './identity.js'
 
-/** On a socket: the host that {@link checkServerIdentity} has found in its certificate. */
-const NAMED = Symbol('host that the certificate names')
+/** On a socket: the {@link Knowledge} of its handshake. */
+const KNOWN = Symbol('what is known of the handshake')
 
 /** On trusted roots: the certificates that were found to name a host, by the host. */
 const FOUND = Symbol('certificates that name a host')
@@ -17,45 +17,54 @@ const FOUND = Symbol('certificates that name a host')
 /** Hosts whose certificate is remembered. */
 const MAX_HOSTS = 1000
 
+/** What is known of a handshake: data properties, since V8 is slow with a socket that gets others. */
+interface Knowledge {
+  /** The host that the certificate names */
+  named?: string
+  /** When the certificate expires: see {@link expiryOf} */
+  expires?: number
+  /** While Node compares the name: only the peer's own certificate is read */
+  ownOnly: boolean
+}
+
 /** Begins a handshake with options of `tlsOptions` or `verifiedTls`. */
 export function connectTls(options: ConnectionOptions): TLSSocket {
-  let named: string | undefined
+  const known: Knowledge = { ownOnly: true }
   const socket: TLSSocket = builtins.tls.connect({
     ...options,
     checkServerIdentity(host, cert) {
-      stopReadingOwnOnly(socket)
+      known.ownOnly = false
       const compare = options.checkServerIdentity ?? checkServerIdentity
       if (compare !== checkServerIdentity) return compare(host, socket.getPeerCertificate(true))
-      if (!isFound(options.secureContext, host, cert)) {
+      if (!namesOnly(cert, host) && !isFound(options.secureContext, host, cert)) {
         const error = compare(host, cert)
         // With the chain, as Node has it
         if (error) return compare(host, socket.getPeerCertificate(true))
         remember(options.secureContext, host, cert)
       }
-      named = host
+      known.named = host
+      known.expires = endOf(cert)
       return undefined
     },
   })
-  readOwnOnly(socket)
-  return Object.defineProperty(socket, NAMED, { get: () => named })
+  readOwnOnly(socket, known)
+  return Object.defineProperty(socket, KNOWN, { value: known })
 }
 
 /**
  * Has Node read the certificate of the peer, and not each one of its chain, to compare the name:
  * it takes every certificate apart, which costs as much as a third of the handshake.
  */
-function readOwnOnly(socket: TLSSocket): void {
+function readOwnOnly(socket: TLSSocket, known: Knowledge): void {
   const read = socket.getPeerCertificate
   Object.defineProperty(socket, 'getPeerCertificate', {
-    value: () => read.call(socket, false),
+    value: (detailed = false) => read.call(socket, detailed && !known.ownOnly),
     configurable: true,
   })
   // Node's listener, which compares, comes first
-  socket.once('secure', () => stopReadingOwnOnly(socket))
-}
-
-function stopReadingOwnOnly(socket: TLSSocket): void {
-  Reflect.deleteProperty(socket, 'getPeerCertificate')
+  socket.once('secure', () => {
+    known.ownOnly = false
+  })
 }
 
 type Found = Map<string, string>
@@ -80,5 +89,22 @@ function remember(roots: object | undefined, host: string, cert: PeerCertificate
 
 /** Whether the certificate of a finished handshake was found to name this host, and no other was asked for. */
 export function isNamed(socket: TLSSocket, host: string): boolean {
-  return Reflect.get(socket, NAMED) === host
+  const known: Knowledge | undefined = Reflect.get(socket, KNOWN)
+  return known?.named === host
+}
+
+/**
+ * Returns when the peer's certificate expires, in epoch milliseconds; Infinity for one that had
+ * expired and was accepted (RFC 7672 §3.1.1). Call it first before the verdict of DANE.
+ */
+export function expiryOf(socket: TLSSocket): number {
+  const known: Knowledge | undefined = Reflect.get(socket, KNOWN)
+  if (known === undefined) return endOf(socket.getPeerCertificate())
+  known.expires ??= endOf(socket.getPeerCertificate())
+  return known.expires
+}
+
+function endOf(cert: PeerCertificate | undefined): number {
+  const end = Date.parse(cert?.valid_to ?? '')
+  return end > Date.now() ? end : Number.POSITIVE_INFINITY
 }

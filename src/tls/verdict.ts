@@ -6,7 +6,7 @@
  */
 import type { TLSSocket } from 'node:tls'
 import type { FailureReason, ResultType, TlsFailure } from './failures.js'
-import { isNamed } from './handshake.js'
+import { expiryOf, isNamed } from './handshake.js'
 import { checkServerIdentity } from './identity.js'
 import type { DaneProof, Proof, Security } from './security.js'
 
@@ -103,6 +103,7 @@ export function assess(
   const proofs = security.level === 'authenticated' ? security.proofs : []
   const { audit } = security
   const failures = new Map<Proof, TlsFailure | undefined>()
+  if (proofs.length > 0) expiryOf(socket)
   // MTA-STS first: reading the chain for DANE empties getPeerCertificate() on Node 20 to 24
   for (const proof of [...proofs, ...(audit ? [audit] : [])].sort(stsFirst)) {
     failures.set(proof, failureOf(socket, host, { proof, judgeDane }))

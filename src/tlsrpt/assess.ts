@@ -122,7 +122,6 @@ function domainOf(policyDomain: string): string {
   return toALabels(policyDomain.trim()) ?? policyDomain
 }
 
-/** Returns the name of the sender. */
 export function senderOf({ organizationName, contactInfo }: TlsReport): string {
   return organizationName ?? contactInfo ?? 'unknown sender'
 }

@@ -7,8 +7,9 @@
  */
 import type { Socket } from 'node:net'
 import { format } from 'node:util'
-import type { DeliveryContext } from '../delivery/deliver.js'
-import type { Candidate, DeliveryPlan } from '../delivery/plan.js'
+import type { DeliveryContext } from '../delivery/attempt.js'
+import type { Candidate } from '../delivery/candidate.js'
+import type { DeliveryPlan } from '../delivery/plan.js'
 import type { DeliverySummary } from '../delivery/record.js'
 import { MtaStsError } from '../errors.js'
 import type { Logger } from '../logger.js'
@@ -63,9 +64,9 @@ interface Opened {
 
 interface Proof {
   key: string
-  mxHost: string
-  address: string
-  secure: boolean
+  connection: SmtpConnection
+  /** The connection had proofs, which may expire */
+  isProved: boolean
 }
 
 export class ZonePlugin {
@@ -197,10 +198,10 @@ export class ZonePlugin {
     // The policy may have changed since the message was fetched
     decision.key = requirementKey(plan)
     decision.policy = policyKey(plan.lookup)
-    const { mxHost, address, tls } = connection
+    const isProved = connection.proved.length > 0
     const socket: Socket = connection.handOver()
     hideStartTls(socket)
-    this.#proofs.set(socket, { key: decision.key, mxHost, address, secure: tls !== false })
+    this.#proofs.set(socket, { key: decision.key, connection, isProved })
     options.socket = socket
   }
 
@@ -239,12 +240,14 @@ export class ZonePlugin {
     if (decision.kind === 'protected') {
       if (delivery.mx !== decision.mx) return
       const proof = this.#proofs.get(Object(connection.options.connection))
-      if (proof?.key !== decision.key) {
+      const hasExpired = proof?.isProved && proof.connection.proved.length === 0
+      if (proof?.key !== decision.key || hasExpired) {
         throw unproved(delivery.domain, 'the connection has not proved what the message asks for')
       }
       // For ZoneMTA's log
-      connection.secure = proof.secure
-      Object.assign(connection.options, { servername: proof.mxHost, host: proof.address })
+      const { mxHost, address, tls } = proof.connection
+      connection.secure = tls !== false
+      Object.assign(connection.options, { servername: mxHost, host: address })
     }
     const { sts } = await this.#service
     const now = await sts.getPolicy(delivery.domain)
@@ -290,7 +293,6 @@ function settingsOf({ config }: ZoneApp): PluginSettings {
   return settings
 }
 
-/** Returns the package's logger on top of npmlog. */
 function loggerOf({ logger }: ZoneApp): Logger {
   const log =
     (level: keyof ZoneApp['logger']) =>

@@ -23,6 +23,7 @@ export async function compile(): Promise<string> {
     config: false,
     entry: {
       one: `${ROOT}test/bench/one.ts`,
+      asker: `${ROOT}test/bench/asker.ts`,
       server: `${ROOT}test/bench/servers/main.ts`,
     },
     outDir: OUTPUT,

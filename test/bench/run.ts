@@ -6,7 +6,7 @@
  *     npm run bench -- --quick      do they work? Says nothing about speed
  *     npm run bench -- --json       for programs
  *     npm run bench -- --markdown   the table of docs/benchmarks.md
- *     npm run bench -- --docs       writes that table into the page
+ *     npm run bench -- --docs       writes that table into the page, and the short one into README
  *
  * @module
  */
@@ -19,6 +19,7 @@ import type { Findings, Mode } from './benchmark.js'
 import { isMet } from './benchmark.js'
 import { BENCHMARKS } from './benchmarks/index.js'
 import { compile } from './compile.js'
+import { readmeTable } from './readme-table.js'
 import { markdownHead, markdownRows, tableHead, tableRows } from './table.js'
 
 const { values, positionals } = parseArgs({
@@ -61,17 +62,21 @@ if (values.json) {
   const judged = rows.map((row) => (mode === 'full' ? { ...row, met: isMet(row) } : row))
   console.log(JSON.stringify({ date, ...machine, mode, seconds, rows: judged, skipped }, null, 2))
 }
-const lines = [`Measured on ${where}.`, '', markdownHead(), ...all.map(markdownRows)]
+const measured = `Measured on ${where}.\n\n`
+const lines = [markdownHead(), ...all.map(markdownRows)]
 const table = [...lines, ...skipped.map((line) => `\nSkipped: ${line}`)].join('\n')
-if (values.markdown) console.log(table)
-if (values.docs) await writeTable(table)
+if (values.markdown) console.log(`${measured}${table}`)
+if (values.docs) {
+  await writeTable('docs/benchmarks.md', `${measured}${table}`)
+  await writeTable('README.md', `${measured}${readmeTable(all)}`)
+}
 
-/** Replaces the table between the two marks of docs/benchmarks.md. */
-async function writeTable(text: string): Promise<void> {
-  const page = new URL('../../docs/benchmarks.md', import.meta.url)
+/** Replaces the table between the two marks of a page. */
+async function writeTable(name: string, text: string): Promise<void> {
+  const page = new URL(`../../${name}`, import.meta.url)
   const begin = '<!-- npm run bench -- --docs -->\n'
   const before = await readFile(page, 'utf8')
-  if (!before.includes(begin)) throw new Error('docs/benchmarks.md has no mark for the table')
+  if (!before.includes(begin)) throw new Error(`${name} has no mark for the table`)
   const head = before.slice(0, before.indexOf(begin) + begin.length)
   await writeFile(page, `${head}${text}\n${before.slice(before.indexOf('<!-- end -->'))}`)
 }

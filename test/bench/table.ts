@@ -41,7 +41,7 @@ function markdownRow(row: Row): string {
   ])
 }
 
-function cells(texts: readonly string[]): string {
+export function cells(texts: readonly string[]): string {
   return `| ${texts.join(' | ')} |`
 }
 
@@ -73,7 +73,7 @@ function targetText({ bound, value }: Target, unit: Unit): string {
   return `${bound === 'at-least' ? '>=' : '<='} ${value.toLocaleString('en')}${unitText(unit)}`
 }
 
-function figure(value: number, unit: Unit): string {
+export function figure(value: number, unit: Unit): string {
   return `${number(value)}${unitText(unit)}`
 }
 

@@ -74,6 +74,20 @@ function behaves({ stage, store, name }: Held): void {
     expect(await json('show', 'nobody.example')).toEqual({ format: 1, policy: null })
   })
 
+  it('shows an MX host of 253 characters whole, and cuts other text', async () => {
+    const host = `${'m'.repeat(60)}.${'x'.repeat(60)}.${'y'.repeat(60)}.${'z'.repeat(60)}.example`
+    const text = 'n'.repeat(300)
+    const body = `version: STSv1\r\nmode: enforce\r\nmx: ${host}\r\nmx:\t*.${host.slice(2)} \r\nmax_age: 1\r\nnote: ${text}\r\n`
+    await store().set('long.example', entry({ body }))
+
+    const { stdout } = await cache('show', 'long.example')
+
+    expect(stdout).toContain(`\nmx: ${host}\n`)
+    expect(stdout).toContain(`*.${host.slice(2)}`)
+    expect(stdout).toContain('nnn…\n')
+    expect(stdout).not.toContain('n'.repeat(201))
+  })
+
   it('removes a cached policy', async () => {
     await store().set('gone.example', entry())
     const removal = await cache('remove', 'gone.example')

@@ -1,5 +1,5 @@
 /** `context.use`: a connection that a sender of one's own has kept from an earlier message. */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { MtaSts, type SmtpConnection } from '../../src/index.js'
 import type { MailDomain } from '../../src/testing/index.js'
 import { errorOf, useWorld } from '../e2e/support.js'
@@ -15,7 +15,10 @@ beforeEach(() => {
   bob = stage.world.domain(stage.unusedName())
 })
 
-afterEach(() => sts.close())
+afterEach(() => {
+  vi.useRealTimers()
+  return sts.close()
+})
 
 /** Delivers one message to bob on a kept connection, without another one. */
 function deliverOn(kept: SmtpConnection): Promise<unknown> {
@@ -68,6 +71,21 @@ test('takes a kept connection that has proved what the policy demands', async ()
   expect(bob.inbox).toHaveLength(2)
   expect(bob.mx().connections).toHaveLength(1)
   await kept.quit()
+})
+
+test('[STS-42] refuses a kept connection whose certificate has expired since the handshake', async () => {
+  bob.policy({ mode: 'enforce' })
+  const kept = await sts.open(bob.name, NAME)
+  expect(kept.proved).toEqual(['sts'])
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5 * 365 * 86_400_000 })
+
+  const attempt = sts.deliver(bob.name, async (_, context) => context.use(kept))
+  expect(await errorOf(attempt)).toMatchObject({ code: 'ECONNECTION' })
+  const sending = kept.send({ from: 'me@sender.example', to: [`b@${bob.name}`] }, 'Hello!')
+  expect(await errorOf(sending)).toMatchObject({ code: 'ECONNECTION', permanent: false })
+  expect(kept.proved).toEqual([])
+  expect(bob.inbox).toHaveLength(0)
+  kept.close()
 })
 
 test('[STS-44] takes a kept plaintext connection while there is no policy', async () => {

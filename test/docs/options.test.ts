@@ -85,7 +85,7 @@ describe('README, the options of MtaSts', () => {
 })
 
 describe('README, the options of mtaStsTransport', () => {
-  const FILE = 'src/nodemailer/transport.ts'
+  const FILE = 'src/nodemailer/transport-options.ts'
   const logged = fieldsOf('src/nodemailer/transaction-log.ts', 'TransactionLogOptions')
   const fields = [...fieldsOf(FILE, 'MtaStsTransportOptions'), ...logged]
   const table = documented('README.md', '## Options', 1)

@@ -8,25 +8,11 @@ import * as transports from '../../src/nodemailer/index.js'
 import * as testing from '../../src/testing/index.js'
 import { WorldForEachTest } from '../../src/testing/runner.js'
 import '../../src/testing/vitest.js'
-import { codeBlocks, compileErrors, continued, runProgram } from './code-blocks.js'
+import { runProgram } from './code-blocks.js'
+import { testingBlocks, testingPrograms } from './testing-programs.js'
 
 const PAGE = new URL('../../docs/testing.md', import.meta.url)
 const page = await readFile(PAGE, 'utf8')
-
-/** The shell's is run with that of the other pages, in commands.test.ts. */
-const blocks = codeBlocks(page).filter(({ language }) => language !== 'sh')
-const setUp = blocks.find(({ code }) => code.includes('mtaStsTransport(world.options())'))
-if (setUp === undefined) throw new Error('The page has no block that the others go on from')
-const pieces = blocks.filter((block) => block !== setUp)
-
-/** A block that makes no world of its own begins where the first one of the page ends. */
-const programs = pieces.map(({ line, code }) => {
-  const own = /import .* from 'mta-sts\/testing(?:\/vitest)?'/.test(code)
-  const text = own
-    ? code
-    : continued(setUp.code, code, 'transporter.close()\nawait world.close()\n')
-  return { title: `line ${line}, ${code.split('\n', 1)}`, text }
-})
 
 /** What is left to do when a program has come to its end: the tests that it has. */
 const tests: Array<() => unknown> = []
@@ -45,17 +31,11 @@ const MODULES = {
 
 describe('the code', () => {
   it('is TypeScript, all of it', () => {
-    expect(programs.length).toBeGreaterThan(10)
-    expect(new Set(blocks.map(({ language }) => language))).toEqual(new Set(['ts']))
+    expect(testingPrograms.length).toBeGreaterThan(10)
+    expect(new Set(testingBlocks.map(({ language }) => language))).toEqual(new Set(['ts']))
   })
 
-  it('compiles', () => {
-    const files = new Map(programs.map(({ text }, n) => [`testing-${n}`, text]))
-    files.set('wrong', "export const count: number = 'one'\n")
-    expect(compileErrors(files)).toEqual([expect.stringMatching(/wrong\.ts.*TS2322/)])
-  }, 120_000)
-
-  it.each(programs.map(({ title, text }) => [title, text]))('runs: %s', async (_, text) => {
+  it.each(testingPrograms.map(({ title, text }) => [title, text]))('runs: %s', async (_, text) => {
     await runProgram(text, MODULES)
     for (const body of tests.splice(0)) {
       await worlds.begin()

@@ -175,7 +175,10 @@ describe('idle, close, sharing', () => {
     const sending = errorOf(sender.sendMail(messageTo(domain)))
     await expect.poll(() => domain.policyHost.gets.length).toBe(1)
     sender.close({ force: true })
-    expect(await sending).toMatchObject({ code: 'ECLOSED' })
+    expect(await sending).toMatchObject({
+      code: 'ECONNECTION',
+      message: 'The transport was closed',
+    })
     expect(domain.mx().connections).toEqual([])
   })
 

@@ -1,6 +1,7 @@
 /** Kept connections, places and deadlines against scripted hosts; and which replies are final. */
+import { getEventListeners } from 'node:events'
 import nodemailer from 'nodemailer'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Candidate, MtaSts, type Policy, type SmtpConnection } from '../../src/index.js'
 import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import { SessionPool } from '../../src/nodemailer/session-pool.js'
@@ -12,6 +13,7 @@ import {
   untilSecured,
 } from '../e2e/scripted-mx.js'
 import { EVENTUALLY, errorOf, messageTo, only } from '../e2e/support.js'
+import { deferred } from '../policy/scripted-network.js'
 import { against, DOMAIN, HOST } from './against.js'
 
 function mails(peer: Peer): number {
@@ -83,6 +85,31 @@ describe('a kept connection that does not want another message', () => {
   })
 })
 
+describe('a kept connection whose certificate has expired since the handshake', () => {
+  const YEAR = 365 * 86_400_000
+
+  afterEach(() => vi.useRealTimers())
+
+  async function sendsTwice(mode: Policy['mode'] | undefined): Promise<number[]> {
+    const { mx, sender } = await against(
+      takesOneThen((peer) => peer.say('250 Fine')),
+      { mode },
+    )
+    await sender.sendMail(messageTo(DOMAIN))
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5 * YEAR })
+    await sender.sendMail(messageTo(DOMAIN))
+    return mx.peers.map(mails)
+  }
+
+  test('[STS-42] policy enforce: sends the next message on a new connection', async () => {
+    expect(await sendsTwice('enforce')).toEqual([1, 1])
+  })
+
+  test('[STS-44] no policy: sends the next message on it', async () => {
+    expect(await sendsTwice(undefined)).toEqual([2])
+  })
+})
+
 describe('places', () => {
   test('421 to a connection too many: waits for the one that is open, and opens no more', async () => {
     let open = 0
@@ -129,6 +156,42 @@ describe('places', () => {
     expect(order).toEqual(['0', '1', '2', '3', '4'])
   })
 
+  test('a message that was aborted while its connection was opened leaves none open', async () => {
+    const limits = { maxConnections: 1, maxConnectionsPerHost: 1, maxMessages: 1, idleTimeout: 1 }
+    const pool = new SessionPool(limits)
+    const mxHost = 'mx.a.example'
+    const candidate = { mxHost, addresses: ['192.0.2.1'], port: 25 } as unknown as Candidate
+    const controller = new AbortController()
+    const reason = new Error('Never mind')
+    let closed = 0
+    const open = async () => {
+      controller.abort(reason)
+      return { ...emptyConnection(mxHost), close: () => void closed++ }
+    }
+
+    const options = { open, check: () => {}, signal: controller.signal }
+    expect(await errorOf(pool.acquire(candidate, options))).toBe(reason)
+    expect(closed).toBe(1)
+
+    const next = { open: async () => emptyConnection(mxHost), check: () => {} }
+    expect(await pool.acquire(candidate, next)).toMatchObject({ reused: false })
+  })
+
+  test('messages leave no listeners on any signal', async () => {
+    const { sender } = await against(takesOneThen((peer) => peer.say('250 Fine')))
+    const listening = vi.spyOn(AbortSignal.prototype, 'addEventListener')
+    onTestFinished(() => listening.mockRestore())
+    const { signal } = new AbortController()
+    const listenersAfterMessage = async () => {
+      await sender.sendMail({ ...messageTo(DOMAIN), signal })
+      const signals = new Set(listening.mock.contexts as AbortSignal[])
+      return [...signals].flatMap((one) => getEventListeners(one, 'abort')).length
+    }
+
+    const first = await listenersAfterMessage()
+    expect(await listenersAfterMessage()).toBe(first)
+  })
+
   test('isIdle() counts what was handed over and is not sent yet; idle comes at the start', async () => {
     const script: Script = async (peer) => {
       await untilSecured(peer)
@@ -157,6 +220,34 @@ describe('places', () => {
     expect(Math.max(...batches)).toBeLessThanOrEqual(3)
     expect(sent).toHaveLength(20)
   })
+
+  test.each(['resolveTxt', 'resolveMx'] as const)(
+    'close({ force: true }) ends a message whose %s() is not answered',
+    async (call) => {
+      const asked = deferred()
+      const silent = () => {
+        asked.resolve()
+        return new Promise<never>(() => undefined)
+      }
+      await using mx = await ScriptedMx.open(takeMessages, HOST)
+      const { resolver, ...options } = mx.options()
+      await using sts = new MtaSts({
+        resolver: { ...resolver, [call]: silent },
+        connect: options.connect,
+        dnsTimeout: 600_000,
+      })
+      const sender = nodemailer.createTransport(mtaStsTransport({ sts }))
+      const sent = [1, 2].map(() => errorOf(sender.sendMail(messageTo(DOMAIN))))
+      await asked.promise
+
+      sender.close({ force: true })
+
+      const closed = { code: 'ECONNECTION', deliveries: [{ status: 'failed' }] }
+      const errors = await Promise.all(sent)
+      expect(errors).toMatchObject([closed, closed])
+      expect(new Set(errors).size).toBe(2)
+    },
+  )
 
   test('close({ force: true }) opens no connection for a message that waits', async () => {
     const script: Script = async (peer) => {

@@ -1,6 +1,6 @@
 /** Which kept connection may carry a message that needs a proof by DANE. */
 import { expect, test } from 'vitest'
-import type { Candidate } from '../../src/delivery/plan.js'
+import type { Candidate } from '../../src/delivery/candidate.js'
 import { SessionPool } from '../../src/nodemailer/session-pool.js'
 import type { SmtpConnection } from '../../src/smtp/connection.js'
 import type { DaneProof, Proof } from '../../src/tls/security.js'

@@ -9,7 +9,7 @@ import {
 } from 'node:net'
 import { Readable } from 'node:stream'
 import nodemailer, { type SMTPTransportOptions, type Transporter } from 'nodemailer'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ConnectTarget, MtaSts } from '../../src/index.js'
 import { type SmartHostInfo, withMtaSts } from '../../src/nodemailer/index.js'
 import { EVENTUALLY, errorOf, messageTo, useWorld } from '../e2e/support.js'
@@ -22,6 +22,7 @@ const servers: Server[] = []
 const hosts: HoldingHost[] = []
 
 afterEach(async () => {
+  vi.useRealTimers()
   for (const transporter of transporters.splice(0)) transporter.close()
   for (const server of [...servers.splice(0), ...hosts.splice(0)]) server.close()
 })
@@ -226,4 +227,26 @@ it('the fields of Nodemailer that are read and are not public exist', async () =
   )
   expect(connections[0].connection.options).toMatchObject({ secured: true })
   expect(host.inbox).toHaveLength(1)
+})
+
+it('[STS-42] pool: a connection whose certificate has expired since the handshake carries no further message', async () => {
+  const name = stage.unusedName()
+  const host = stage.world.smartHost(name, { port: 587 })
+  stage.world.domain(name, { mx: [], mode: 'enforce', patterns: [name] })
+  const { connect, resolver, ca } = stage.world.options()
+  const transport = withMtaSts({ host: name, port: 587, pool: true, maxConnections: 1 } as never, {
+    connect,
+    resolver,
+    ca,
+  })
+  const transporter = nodemailer.createTransport<SmartHostInfo>(transport)
+  transporters.push(transporter as Transporter)
+  await transporter.sendMail(messageTo('first.example'))
+  await transporter.sendMail(messageTo('second.example'))
+  expect(host.connections).toHaveLength(1)
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5 * 365 * 86_400_000 })
+
+  await transporter.sendMail(messageTo('third.example'))
+
+  expect(host.connections).toHaveLength(2)
 })

@@ -14,6 +14,7 @@ import {
   dnsError,
   failureOf,
   HOUR,
+  holdCalls,
   isPending,
   MINUTE,
   makeCache,
@@ -741,18 +742,12 @@ describe('the store behind the cache', () => {
 
   it('[STS-33] has a found policy before the delivery goes on', async () => {
     const store = watchedStore({ now: stage.clock.now })
-    const written = deferred()
-    const begun = deferred()
-    store.before = (method) => {
-      if (method !== 'set') return undefined
-      begun.resolve()
-      return written.promise
-    }
+    const held = holdCalls(store, 'set')
     const { cache } = stage.cache({ store })
     const delivery = Promise.resolve(cache.get(bob.name))
-    await begun.promise
+    await held.begun
     expect(await isPending(delivery)).toBe(true)
-    written.resolve()
+    held.release()
     expect(said(await delivery)).toBe('enforce n1')
     expect(await store.inner.get(bob.name)).toMatchObject({
       id: 'n1',
@@ -765,19 +760,13 @@ describe('the store behind the cache', () => {
 
   it('[STS-33] has it before a second delivery goes on that came during the write', async () => {
     const store = watchedStore({ now: stage.clock.now })
-    const written = deferred()
-    const begun = deferred()
-    store.before = (method) => {
-      if (method !== 'set') return undefined
-      begun.resolve()
-      return written.promise
-    }
+    const held = holdCalls(store, 'set')
     const { cache } = stage.cache({ store })
     const first = Promise.resolve(cache.get(bob.name))
-    await begun.promise
+    await held.begun
     const second = Promise.resolve(cache.get(bob.name))
     const overtaken = !(await isPending(second))
-    written.resolve()
+    held.release()
     await Promise.all([first, second])
     expect(overtaken).toBe(false)
   })

@@ -1,8 +1,9 @@
 /** A policy in memory and its form in a store: the valid ones. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { CachedPolicy, fromStored } from '../../src/policy/cached-policy.js'
+import { CachedPolicy } from '../../src/policy/cached-policy.js'
 import { parsePolicy } from '../../src/policy/policy-file.js'
 import { renewalDueAt, type StoredPolicy, startOf } from '../../src/policy/store.js'
+import { fromStored } from '../../src/policy/stored-policy.js'
 import type { TlsFailure } from '../../src/tls/failures.js'
 import { DAY, HOUR, MINUTE, policyText, SECOND, storedPolicy, WEEK } from './scripted-network.js'
 

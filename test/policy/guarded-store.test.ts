@@ -2,9 +2,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
-import { fromStored } from '../../src/policy/cached-policy.js'
 import { GuardedStore } from '../../src/policy/guarded-store.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
+import { fromStored } from '../../src/policy/stored-policy.js'
 import { memoryStore } from '../../src/policy/stores/memory.js'
 import {
   announcing,

@@ -1,9 +1,12 @@
 /** Renewal before the expiry: its times, its owner, its frequency, and the operator's reports. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { MtaSts } from '../../src/mta-sts.js'
 import type { MtaStsOptions } from '../../src/options.js'
+import type { PolicyCache } from '../../src/policy/cache.js'
+import { Refresher } from '../../src/policy/renewal.js'
 import type { PolicyStore, StoredPolicy } from '../../src/policy/store.js'
 import { memoryStore } from '../../src/policy/stores/memory.js'
 import {
@@ -14,6 +17,7 @@ import {
   emptyResolver,
   failureOf,
   HOUR,
+  holdCalls,
   isPending,
   type Listener,
   listen,
@@ -181,20 +185,14 @@ describe('one pass', () => {
     const first = open({ store })
     await first.getPolicy(bob.name)
     stage.world.forget()
-    const reading = deferred()
-    const begun = deferred()
-    store.before = (method) => {
-      if (method !== 'get') return undefined
-      begun.resolve()
-      return reading.promise
-    }
+    const held = holdCalls(store, 'get')
     const sts = open({ store })
     const delivery = sts.getPolicy(bob.name)
-    await begun.promise
+    await held.begun
     const pass = sts.refresh()
     await turns()
     store.before = () => undefined
-    reading.resolve()
+    held.release()
     expect(said(await delivery)).toBe('enforce n1')
     expect(await pass).toEqual({ ...NONE, checked: 1, renewed: 1 })
     expect(stage.gets(bob)).toBe(1)
@@ -507,21 +505,15 @@ describe('with a store', () => {
   it('[STS-33] gives a delivery the policy that only the store has, during its refresh', async () => {
     const store = watchedStore({ now: stage.clock.now })
     await store.inner.set(bob.name, storedPolicy(stage.clock.now(), { id: 'n1' }))
-    const locking = deferred()
-    const begun = deferred()
-    store.before = (method) => {
-      if (method !== 'lock') return undefined
-      begun.resolve()
-      return locking.promise
-    }
+    const held = holdCalls(store, 'lock')
     // Another process is renewing it
     await store.inner.lock?.(`refresh:${bob.name}`, HOUR)
     const sts = open({ store })
     const pass = sts.refresh()
-    await begun.promise
+    await held.begun
     const delivery = sts.getPolicy(bob.name)
     await turns()
-    locking.resolve()
+    held.release()
     expect(said(await delivery)).toBe('enforce n1')
     await pass
   })
@@ -571,18 +563,12 @@ describe('with a store', () => {
     const sts = await holding({ store })
     stage.clock.advance(WEEK)
     bob.policy({ id: 'n2' })
-    const locking = deferred()
-    const begun = deferred()
-    store.before = (method) => {
-      if (method !== 'lock') return undefined
-      begun.resolve()
-      return locking.promise
-    }
+    const held = holdCalls(store, 'lock')
     const pass = sts.refresh()
-    await begun.promise
+    await held.begun
     const delivery = sts.getPolicy(bob.name)
     await turns()
-    locking.resolve()
+    held.release()
     expect(said(await delivery)).toBe('enforce n2')
     expect(await pass).toMatchObject({ checked: 1 })
   })
@@ -802,3 +788,19 @@ function listing(list: NonNullable<PolicyStore['list']>): PolicyStore {
   const { due: _, ...store } = memoryStore()
   return { ...store, list }
 }
+
+it('begins a pass outside of the async context of the delivery that asks for it', async () => {
+  const context = new AsyncLocalStorage<string>()
+  const contexts: Array<string | undefined> = []
+  vi.spyOn(Math, 'random').mockReturnValue(0.99)
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((_: () => void) => {
+    contexts.push(context.getStore())
+    return { unref: () => {} }
+  }) as typeof setTimeout)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const refresher = new Refresher({} as PolicyCache, { interval: DAY, now: Date.now })
+
+  context.run('delivery', () => refresher.within(HOUR))
+
+  expect(contexts).toEqual([undefined, undefined])
+})

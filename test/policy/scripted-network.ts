@@ -207,6 +207,21 @@ export function watchedStore(options: { now?: () => number } = {}): WatchedStore
   return store
 }
 
+/** Holds the calls of one method until they are released; `begun` resolves with the first call. */
+export function holdCalls(
+  store: WatchedStore,
+  method: StoreMethod,
+): { begun: Promise<void>; release(): void } {
+  const begun = deferred()
+  const released = deferred()
+  store.before = (called) => {
+    if (called !== method) return undefined
+    begun.resolve()
+    return released.promise
+  }
+  return { begun: begun.promise, release: () => released.resolve() }
+}
+
 export interface Listener<K extends EventName> {
   readonly events: Array<EventMap[K]>
   stop(): void

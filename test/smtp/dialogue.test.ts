@@ -3,7 +3,7 @@ import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { SmtpDialogue } from '../../src/smtp/dialogue.js'
-import { SmtpError } from '../../src/smtp/reply.js'
+import { SmtpError } from '../../src/smtp/errors.js'
 import { rejection, smtpRejection } from './support.js'
 
 /** A socket whose other end is the test. */
@@ -145,6 +145,27 @@ describe('[SMTP-1] replies', () => {
     }
     vi.advanceTimersByTime(600_000)
     expect(dialogue.ended).toBe(false)
+  })
+
+  test('and the reading of the message have one more deadline together, which sent blocks extend', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const { line, dialogue } = begin({ greeting: false })
+    const block = Buffer.alloc(100_000)
+    Object.defineProperty(line, 'writableNeedDrain', { get: () => true })
+    dialogue.limit(10_000)
+    for (let blocks = 0; blocks < 2; blocks++) {
+      dialogue.write(block, 'message')
+      const drained = dialogue.drained('message', 60_000)
+      vi.advanceTimersByTime(9000)
+      line.emit('drain')
+      await drained
+    }
+    // Time in which nothing was waited for does not count
+    vi.advanceTimersByTime(3_600_000)
+    dialogue.write(block, 'message')
+    const last = smtpRejection(dialogue.drained('message', 60_000))
+    vi.advanceTimersByTime(22_001)
+    expect(await last).toMatchObject({ code: 'ETIMEDOUT', permanent: false })
   })
 
   test('that break off are a lost connection', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { SmtpEnvelope } from '../../src/smtp/connection.js'
 import { envelopeCommands, type HostFacts, needsSmtpUtf8 } from '../../src/smtp/envelope.js'
-import { SmtpError, SmtpUtf8RequiredError } from '../../src/smtp/reply.js'
+import { SmtpError, SmtpUtf8RequiredError } from '../../src/smtp/errors.js'
 import { TlsFailureError } from '../../src/tls/failures.js'
 
 interface Spec {

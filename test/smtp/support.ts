@@ -8,8 +8,8 @@ import type {
   SmtpConnection,
   SmtpTarget,
 } from '../../src/smtp/connection.js'
+import { SmtpError } from '../../src/smtp/errors.js'
 import { openSmtp } from '../../src/smtp/open.js'
-import { SmtpError } from '../../src/smtp/reply.js'
 import { tlsOptions, trustedRoots } from '../../src/tls/options.js'
 import type { Security } from '../../src/tls/security.js'
 import { assess } from '../../src/tls/verdict.js'

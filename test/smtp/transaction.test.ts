@@ -1,7 +1,12 @@
-import { PassThrough, Readable } from 'node:stream'
-import { describe, expect, test } from 'vitest'
+import type { Socket } from 'node:net'
+import { Duplex, PassThrough, Readable } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { SmtpConnection, SmtpEnvelope } from '../../src/smtp/connection.js'
-import { isStaleConnection, SmtpUtf8RequiredError } from '../../src/smtp/reply.js'
+import { SmtpDialogue } from '../../src/smtp/dialogue.js'
+import { isStaleConnection } from '../../src/smtp/error-meaning.js'
+import { SmtpUtf8RequiredError } from '../../src/smtp/errors.js'
+import { replyTimeouts } from '../../src/smtp/timeouts.js'
+import { Transaction } from '../../src/smtp/transaction.js'
 import type { Security } from '../../src/tls/security.js'
 import {
   AUTHENTICATED,
@@ -565,4 +570,96 @@ test('[SMTP-5] an address that needs SMTPUTF8 has a specific error', async () =>
   const error = await smtpRejection(host.connection.send(envelope, 'text'))
   expect(error).toBeInstanceOf(SmtpUtf8RequiredError)
   expect(said(host.peer)).toEqual([])
+})
+
+describe('[SMTP-1] a host that takes four minutes for each recipient', () => {
+  const MINUTE = 60_000
+  const to = Array.from({ length: 20 }, (_, at) => `r${at}@bob.example`)
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  })
+
+  afterEach(() => vi.useRealTimers())
+
+  /** Sends a message to the recipients; the clock is scripted. */
+  async function sendSlowly({
+    offers = [] as string[],
+    count = to.length,
+    commandTimeout = undefined as number | undefined,
+  }) {
+    const begun = performance.now()
+    const asked: string[] = []
+    const line = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _, done) => {
+        void answer(chunk.toString().split('\r\n').slice(0, -1))
+        done()
+      },
+    })
+    const answer = async (commands: readonly string[]) => {
+      for (const command of commands) {
+        // The client has read the reply before
+        await new Promise((resolve) => setImmediate(resolve))
+        if (line.destroyed) return
+        if (command.startsWith('RCPT')) {
+          asked.push(command)
+          vi.advanceTimersByTime(4 * MINUTE)
+        }
+        // As long as a message may take, whatever the recipients have taken
+        if (command === '.') vi.advanceTimersByTime(9.9 * MINUTE)
+        if (command !== 'text') line.push(command === 'DATA' ? '354 go\r\n' : '250 fine\r\n')
+      }
+    }
+    const dialogue = new SmtpDialogue(line as Socket, undefined, { greeting: false })
+    const host = {
+      mxHost: 'mx.bob.example',
+      address: '192.0.2.1',
+      secured: true,
+      tlsFailed: false,
+      extensions: new Map(offers.map((word) => [word, ''])),
+      timeouts: replyTimeouts(commandTimeout),
+    }
+    const transaction = new Transaction(
+      dialogue,
+      host,
+      { ...THREE, to: to.slice(0, count) },
+      undefined,
+    )
+    const outcome = await transaction.run('text').catch((error: unknown) => error)
+    dialogue.close()
+    return { outcome, asked, took: performance.now() - begun }
+  }
+
+  test('gets the message for those of half an hour; the others are tried later', async () => {
+    const { outcome, asked } = await sendSlowly({})
+
+    const later = to.slice(8)
+    const error = { code: 'ETIMEDOUT', command: 'RCPT TO', permanent: false }
+    expect(outcome).toMatchObject({
+      accepted: to.slice(0, 8),
+      rejected: later,
+      rejectedErrors: later.map((recipient) => ({ ...error, recipient })),
+    })
+    expect(asked).toHaveLength(8)
+  })
+
+  test('is left after an hour where it was asked for all of them at once', async () => {
+    const { outcome, took } = await sendSlowly({ offers: ['PIPELINING'] })
+
+    expect(outcome).toMatchObject({ code: 'ETIMEDOUT', command: 'RCPT TO', permanent: false })
+    expect(took).toBe(60 * MINUTE)
+  })
+
+  test('has the time of a reply to a message, whatever the recipients have taken', async () => {
+    const { outcome } = await sendSlowly({ offers: ['PIPELINING'], count: 14 })
+
+    expect(outcome).toMatchObject({ accepted: to.slice(0, 14) })
+  })
+
+  test('gets the message for all of them where one reply may take longer than that', async () => {
+    const { outcome } = await sendSlowly({ commandTimeout: 1000 * MINUTE })
+
+    expect(outcome).toMatchObject({ accepted: to })
+  })
 })

@@ -15,12 +15,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { build } from 'tsup'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseReport, type TlsReport } from '../../src/tlsrpt/index.js'
 import { RedisServer, whyNoRedis } from '../policy/stores/redis-server.js'
 import { rawSqlite } from '../policy/stores/sqlite-task.js'
+import { bundleChild } from '../tlsrpt/bundle-child.js'
 import {
   type Answer,
   OWN_SESSIONS,
@@ -231,15 +230,7 @@ function compare(children: ReadonlyMap<string, Child>, reports: readonly TlsRepo
 }
 
 beforeAll(async () => {
-  await build({
-    entry: { child: fileURLToPath(new URL('./chaos-child.ts', import.meta.url)) },
-    outDir: folder,
-    format: 'cjs',
-    noExternal: [/.*/],
-    removeNodeProtocol: false,
-    config: false,
-    silent: true,
-  })
+  await bundleChild(new URL('./chaos-child.ts', import.meta.url), folder)
   if (hasRedis) await server.start()
 }, 60_000)
 afterAll(async () => {

@@ -84,3 +84,21 @@ it.each(DANE_FAULTS.map(({ name, plays }) => [name, plays] as const))('%s: %s', 
   domain.dane(null)
   expect(await answers()).toEqual(['1', '1', 'NXDOMAIN'])
 })
+
+it.each([{ signedBy: 'itself' }, { chain: false }] as const)(
+  'refuses records of the intermediate beside a certificate with %j, and changes nothing',
+  async (spec) => {
+    const name = `without-intermediate-${Object.keys(spec)}.example`
+    const domain = world.domain(name)
+    domain.mx().certificate(spec)
+
+    expect(() => domain.dane({ records: [{ of: 'intermediate' }] })).toThrow(
+      /dane\(\): records: mx\.\S+ sends no intermediate.*certificate\(\)/,
+    )
+
+    expect(await ask(name, 'MX')).toBe('1')
+    domain.mx().certificate()
+    domain.dane({ records: [{ of: 'intermediate' }] })
+    expect(await ask(`_25._tcp.mx.${name}`, 'TLSA')).toBe('1 signed')
+  },
+)

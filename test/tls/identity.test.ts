@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import type { PeerCertificate } from 'node:tls'
+import { type PeerCertificate, connect as tlsConnect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CertificateAuthority, CertificateSpec } from '../../src/testing/authority.js'
-import { checkServerIdentity } from '../../src/tls/identity.js'
+import { connectTls } from '../../src/tls/handshake.js'
+import { checkServerIdentity, namesOnly } from '../../src/tls/identity.js'
 import { trustedRoots, verifiedTls } from '../../src/tls/options.js'
 import { failedHandshake, judge } from '../../src/tls/verdict.js'
 import {
@@ -67,16 +68,18 @@ describe('the vectors', () => {
   test.each(vectors.cases)('[STS-37] hold in a handshake: $host, $certificate', async (vector) => {
     const { host, certificate, expected } = vector
     const port = await servers.tls(await authority.issue(certificate))
-    const result = await handshake(port, verifiedTls(host, trustedRoots(authority.root)))
-    if (!expected) {
-      const failure = failedHandshake(errorOf(result))
-      expect(failure).toMatchObject({ resultType: 'certificate-host-mismatch' })
-      return
+    for (const connect of [tlsConnect, connectTls]) {
+      const result = await handshake(port, verifiedTls(host, trustedRoots(authority.root)), connect)
+      if (!expected) {
+        const failure = failedHandshake(errorOf(result))
+        expect(failure).toMatchObject({ resultType: 'certificate-host-mismatch' })
+        continue
+      }
+      const socket = socketOf(result)
+      expect(socket.authorized).toBe(true)
+      expect(judge(socket, host, STS)).toBeUndefined()
+      socket.destroy()
     }
-    const socket = socketOf(result)
-    expect(socket.authorized).toBe(true)
-    expect(judge(socket, host, STS)).toBeUndefined()
-    socket.destroy()
   })
 })
 
@@ -159,6 +162,84 @@ describe('[STS-37] DNS-IDs are whole names', () => {
       })
     },
   )
+})
+
+describe("[STS-37] a runtime's list of names is read only where it has one meaning", () => {
+  const HOST = 'mx.example.com'
+  const dns = (value: string) => ({ type: 'dns' as const, value })
+  const url = (value: string) => ({ type: 'url' as const, value })
+  const email = (value: string) => ({ type: 'email' as const, value })
+  const list = (...names: ReturnType<typeof dns | typeof url | typeof email>[]) =>
+    new x509.SubjectAlternativeNameExtension(names, true)
+
+  test('accepts the only name, in capital letters too', async () => {
+    const { pem } = await issue({ extensions: [list(dns('MX.Example.com'))] })
+    expect(namesOnly(parsed(pem), HOST)).toBe(true)
+    expect(checkServerIdentity(HOST, parsed(pem))).toBeUndefined()
+    expect(namesOnly(parsed(pem), 'other.example')).toBe(false)
+  })
+
+  test.each([HOST.toUpperCase(), `${HOST}.`, '*.example.com', '192.0.2.1', ''])(
+    'does not accept %j as a host, whatever the list says',
+    async (host) => {
+      const { pem } = await issue({ extensions: [list(dns(host))] })
+      expect(namesOnly(parsed(pem), host)).toBe(false)
+    },
+  )
+
+  test.each([
+    ['a DNS name with a comma', [dns(`a.example, DNS:${HOST}`)]],
+    ['a DNS name with two commas', [dns(`a.example, DNS:${HOST}, DNS:b.example`)]],
+    ['a DNS name with a line break', [dns(`a.example\n, DNS:${HOST}`)]],
+    ['a DNS name with a NUL', [dns(`${HOST}\u0000.evil.example`)]],
+    ['a DNS name with a space', [dns(`${HOST} `)]],
+    ['a URI with commas', [url(`https://a.example/, DNS:${HOST}, DNS:b.example`)]],
+    ['a mail address with commas', [email(`a@a.example, DNS:${HOST}, DNS:b.example`)]],
+    ['a DNS name with quotes', [dns(`a.example", DNS:${HOST}, DNS:"b.example`)]],
+    ['a mail address', [email(HOST)]],
+    ['the host with a root dot', [dns(`${HOST}.`)]],
+    ['a longer name', [dns(`x.${HOST}`), dns(`${HOST}.example`)]],
+  ])('refuses a certificate with %s', async (_, names) => {
+    const issuer = await issue({ subject: 'CN=Root', authority: {} })
+    const leaf = await issue({ issuer, extensions: [list(...names)] })
+    expect(new X509Certificate(leaf.pem).subjectAltName).toContain(HOST)
+    expect(namesOnly(parsed(leaf.pem), HOST)).toBe(false)
+
+    const port = await servers.tls(chain(leaf, issuer))
+    const options = verifiedTls(HOST, trustedRoots(issuer.pem))
+    const failure = failedHandshake(errorOf(await handshake(port, options, connectTls)))
+    expect(failure.resultType).toBe('certificate-host-mismatch')
+  })
+
+  test.each([
+    '',
+    `DNS:*.example.com`,
+    // Deno's list of one name that holds a comma, and of two names
+    `DNS:a.example, DNS:${HOST}`,
+    `DNS:${HOST}, IP Address:192.0.2.1`,
+    `URI:https://a.example/, DNS:${HOST}`,
+    `URI:"https://a.example/, DNS:${HOST}, DNS:b.example"`,
+    `DNS:${HOST}, email:a@a.example`,
+    `DNS:${HOST}, `,
+    `DNS:a.example,DNS:${HOST}`,
+    `DNS:a.example\nDNS:${HOST}`,
+    `DNS:${HOST}\n`,
+  ])('leaves the list %j to the certificate', (subjectaltname) => {
+    expect(namesOnly({ subjectaltname } as PeerCertificate, HOST)).toBe(false)
+  })
+
+  test.each([
+    [HOST, 'other.example'],
+    ['other.example', HOST],
+  ])('refuses a certificate with two lists of names: %s, %s', async (first, second) => {
+    const issuer = await issue({ subject: 'CN=Root', authority: {} })
+    const leaf = await issue({ issuer, extensions: [list(dns(first)), list(dns(second))] })
+    const port = await servers.tls(chain(leaf, issuer))
+    const options = verifiedTls(HOST, trustedRoots(issuer.pem))
+    for (const connect of [tlsConnect, connectTls]) {
+      expect(errorOf(await handshake(port, options, connect))).toBeInstanceOf(Error)
+    }
+  })
 })
 
 describe('hosts in the forms of node:tls', () => {

@@ -8,6 +8,7 @@ import {
   ReportSyntaxError,
   type TlsReport,
 } from '../../src/tlsrpt/index.js'
+import { thrownBy } from '../support/thrown.js'
 
 /** The example of RFC 8460, appendix B, in one part. */
 const JSON_REPORT = {
@@ -111,14 +112,6 @@ function changed(change: (report: typeof JSON_REPORT & Record<string, unknown>) 
 /** Sets a value that the type forbids. */
 function set(target: object, key: string, value: unknown): void {
   Reflect.set(target, key, value)
-}
-
-function errorOf(read: () => unknown): unknown {
-  try {
-    return read()
-  } catch (error) {
-    return error
-  }
 }
 
 describe('parseReport', () => {
@@ -249,7 +242,7 @@ describe('parseReport', () => {
     ],
     ['an object that is something else', '{"name": "mta-sts"}', /none of the fields/],
   ])('refuses %s', (_, bytes, message) => {
-    const error = errorOf(() => parseReport(bytes))
+    const error = thrownBy(() => parseReport(bytes))
     expect(error).toBeInstanceOf(ReportSyntaxError)
     expect(error).toMatchObject({
       name: 'ReportSyntaxError',
@@ -275,7 +268,7 @@ describe('the size limit', () => {
     const bomb = Buffer.concat(Array.from({ length: 64 }, () => member))
     expect(bomb.length).toBeLessThan(1_100_000)
     const before = process.memoryUsage().arrayBuffers
-    expect(errorOf(() => parseReport(bomb))).toMatchObject({
+    expect(thrownBy(() => parseReport(bomb))).toMatchObject({
       code: 'EREPORTSYNTAX',
       message: expect.stringContaining('16777216 is the limit'),
     })
@@ -284,13 +277,13 @@ describe('the size limit', () => {
 
   it('refuses the same amount without compression', () => {
     const large = `${text}${' '.repeat(1000)}`
-    expect(errorOf(() => parseReport(large, { maxSize: large.length - 1 }))).toMatchObject({
+    expect(thrownBy(() => parseReport(large, { maxSize: large.length - 1 }))).toMatchObject({
       code: 'EREPORTSYNTAX',
     })
     expect(parseReport(large, { maxSize: large.length })).toEqual(REPORT)
     expect(parseReport(gzipSync(large), { maxSize: large.length })).toEqual(REPORT)
     expect(
-      errorOf(() => parseReport(gzipSync(large), { maxSize: large.length - 1 })),
+      thrownBy(() => parseReport(gzipSync(large), { maxSize: large.length - 1 })),
     ).toMatchObject({ code: 'EREPORTSYNTAX' })
   })
 })

@@ -4,9 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createClient } from 'redis'
-import { build } from 'tsup'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   parseReport,
@@ -18,6 +16,7 @@ import {
 } from '../../src/tlsrpt/index.js'
 import { RedisServer, whyNoRedis } from '../policy/stores/redis-server.js'
 import { rawSqlite } from '../policy/stores/sqlite-task.js'
+import { bundleChild } from './bundle-child.js'
 import {
   type Death,
   DOMAINS,
@@ -122,21 +121,8 @@ const SQLITE: Kind = {
 }
 const kinds = [...(noRedis === undefined ? [REDIS] : []), ...(rawSqlite() ? [SQLITE] : [])]
 
-/** Bundled into one file: compiling TypeScript would take seconds in each of many processes. */
-async function bundleChild(): Promise<void> {
-  await build({
-    entry: { child: fileURLToPath(new URL('./process-child.ts', import.meta.url)) },
-    outDir: folder,
-    format: 'cjs',
-    noExternal: [/.*/],
-    removeNodeProtocol: false,
-    config: false,
-    silent: true,
-  })
-}
-
 beforeAll(async () => {
-  await bundleChild()
+  await bundleChild(new URL('./process-child.ts', import.meta.url), folder)
   if (noRedis !== undefined) return
   await server.start()
   client = createClient({ socket: { host: '127.0.0.1', port: server.port } })

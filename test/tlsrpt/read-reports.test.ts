@@ -2,6 +2,7 @@
 import { deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { type Report, ReportSyntaxError, readReports } from '../../src/tlsrpt/index.js'
+import { thrownBy } from '../support/thrown.js'
 
 type Fields = Record<string, unknown>
 
@@ -327,17 +328,9 @@ describe('mails', () => {
       true,
     ],
   ])('distinguishes whether %s looks like a report', (_, bytes, looksLikeReport) => {
-    expect(errorOf(() => readReports(bytes))).toMatchObject({ looksLikeReport })
+    expect(thrownBy(() => readReports(bytes))).toMatchObject({ looksLikeReport })
   })
 })
-
-function errorOf(read: () => unknown): unknown {
-  try {
-    return read()
-  } catch (error) {
-    return error
-  }
-}
 
 describe('incomplete reports', () => {
   const counts = ({ policies: [first] }: Report) => [

@@ -1,8 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { MtaSts } from '../../src/index.js'
+import { PluginService } from '../../src/plugins/service.js'
+import { createMailWorld } from '../../src/testing/index.js'
 import type {
   ConnectOptions,
   ZoneApp,
@@ -139,6 +143,36 @@ describe('zones that ZoneMTA reads again', () => {
       action: 'defer',
       message: expect.stringContaining('delivers to port 2525: set port = 2525'),
     })
+  })
+})
+
+describe('a connection that ZoneMTA has kept', () => {
+  afterEach(() => vi.useRealTimers())
+
+  it('[STS-42] carries no further message once its certificate has expired', async () => {
+    loadHost()
+    await using world = await createMailWorld()
+    world.domain('b.example', { mode: 'enforce' })
+    const { name: _, ...options } = world.options()
+    await using sts = new MtaSts(options)
+    vi.spyOn(PluginService, 'start').mockResolvedValue({ sts } as unknown as PluginService)
+    const hooks = await started()
+    const first: ZoneDelivery = { domain: 'b.example' }
+    const connecting: ConnectOptions & { socket?: Socket } = {}
+    await hooks.fetch(first)
+    await hooks.connect(first, connecting)
+    const connection: ZoneConnection = { options: { connection: connecting.socket } }
+    const second: ZoneDelivery = { domain: 'b.example' }
+    await hooks.fetch(second)
+    await hooks.headers(second, connection)
+    expect(connection).toMatchObject({ secure: true, options: { servername: 'mx.b.example' } })
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5 * 365 * 86_400_000 })
+
+    await expect(hooks.headers(second, connection)).rejects.toMatchObject({
+      action: 'defer',
+      message: expect.stringContaining('has not proved'),
+    })
+    connecting.socket?.destroy()
   })
 })
 

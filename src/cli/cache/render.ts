@@ -5,6 +5,7 @@
  */
 import { escapeRemoteText } from '../../text.js'
 import { type Column, formatTable } from '../layout.js'
+import { escapePolicyLine } from '../patterns.js'
 import { minute, span } from '../time.js'
 import type { Entry } from './entries.js'
 
@@ -37,7 +38,7 @@ export function renderEntry(entry: Entry, now: number): string {
   const expiresAt = new Date(entry.expiresAt)
   const left = expiresAt.getTime() - now
   const until = entry.expired ? `expired ${span(-left)} ago` : `${span(left)} left`
-  const lines = entry.body.split(/\r?\n/).map(escapeRemoteText)
+  const lines = entry.body.split(/\r?\n/).map(escapePolicyLine)
   return [
     entry.domain,
     '',

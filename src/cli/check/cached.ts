@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { fromStored } from '../../policy/cached-policy.js'
+
 import type { PolicyLookup } from '../../policy/lookup.js'
 import { matchesMx } from '../../policy/mx-pattern.js'
 import { MAX_AGE_LIMIT, type Policy } from '../../policy/policy-file.js'
 import type { PolicyStore, StoredPolicy } from '../../policy/store.js'
+import { fromStored } from '../../policy/stored-policy.js'
 import { escapeRemoteText, textOfThrown } from '../../text.js'
 import { EXIT } from '../context.js'
 import { day } from '../time.js'
@@ -66,7 +67,6 @@ export async function cachedIn(
   }
 }
 
-/** Returns the verdict of a sender that has the policy of a store cached. */
 export function verdictWithCached(
   findings: Findings,
   lookup: PolicyLookup,
@@ -97,7 +97,6 @@ export function verdictWithoutStore({ failure }: StoreFailure, now: number): Cac
   return { ...earlier(until), exitStatus: EXIT.unknown, problem: null, text }
 }
 
-/** Returns the verdict of senders that have the present policy cached, or an earlier one. */
 export function verdictOfCaches(
   findings: Findings,
   lookup: PolicyLookup,

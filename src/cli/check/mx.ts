@@ -6,10 +6,11 @@
  */
 
 import type { Dane, DaneDemand } from '../../dane/dane.js'
+import { candidate } from '../../delivery/candidate.js'
 import { parseDestination } from '../../delivery/destination.js'
 import { RoutingError } from '../../delivery/errors.js'
 import { HostLookups } from '../../delivery/host-lookups.js'
-import { candidate, type DeliveryPlan, planDelivery } from '../../delivery/plan.js'
+import { type DeliveryPlan, planDelivery } from '../../delivery/plan.js'
 import { lookupAddresses } from '../../dns/addresses.js'
 import { toALabels } from '../../dns/domain-name.js'
 import { ask } from '../../dns/resolver.js'
@@ -67,7 +68,6 @@ function statusOf({ code, permanent }: RoutingError): MxCheck['status'] {
   return permanent ? 'no-domain' : 'unknown'
 }
 
-/** Returns the plan of a sender's delivery. */
 async function planFor(
   policyDomain: string,
   lookup: PolicyLookup,

@@ -77,7 +77,6 @@ function naming({ names, commonName }: CertificateFacts): string {
   return `it names no host, only the common name ${escapeRemoteText(commonName)}`
 }
 
-/** Returns the text of an error, in few words. */
 export function causeOf(cause: unknown): string | null {
   if (cause === undefined || cause === null) return null
   if (cause instanceof NameServerError) return cause.message
@@ -110,7 +109,6 @@ const CODES: ReadonlyMap<string, string> = new Map([
 
 const NO_ROUTE = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'])
 
-/** Tells whether an error is a timeout. */
 export function isTimeout(cause: unknown): boolean {
   if (cause instanceof ConnectError) return cause.errors.every(({ error }) => isTimeout(error))
   return cause instanceof Error && codesOf(cause).includes('ETIMEDOUT')

@@ -7,6 +7,7 @@
 import { matchesMx } from '../../policy/mx-pattern.js'
 import { escapeRemoteText } from '../../text.js'
 import { type Block, formatBlock, formatRemark, listed, type Mark, paintMark } from '../layout.js'
+import { escapePolicyLine } from '../patterns.js'
 import type { Paint, Screen } from '../terminal.js'
 import { span } from '../time.js'
 import type {
@@ -51,7 +52,6 @@ export function renderReport(report: CheckReport, screen: Screen, now: number): 
   ].join('\n')
 }
 
-/** Renders a domain that was not looked at. */
 function withoutLook({ domain, verdict }: CheckReport, screen: Screen): string {
   const head = screen.paint('bold', escapeRemoteText(domain))
   return `${head}\n\n${formatRemark('unknown', verdict.text, screen)}\n`
@@ -191,8 +191,7 @@ function policyBlocks({ policy, mx }: CheckReport): Block[] {
 function policyLine({ text, problem }: PolicyLine, maxAge: number | null): string[] {
   const isMaxAge = maxAge !== null && /^max_age:/.test(text)
   const note = isMaxAge ? `  (${span(maxAge * 1000)})` : ''
-  const [, field = '', rest = text] = /^(mx: *)(.*)$/.exec(text) ?? []
-  const line = `${field}${escapeRemoteText(rest)}${note}`
+  const line = `${escapePolicyLine(text)}${note}`
   return problem === null ? [line] : [line, `^ ${problem}`]
 }
 

@@ -7,7 +7,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import type { Dane, DaneDemand } from '../../dane/dane.js'
-import type { Candidate } from '../../delivery/plan.js'
+import type { Candidate } from '../../delivery/candidate.js'
 import type { Gate } from '../../net/gate.js'
 import type { Settings } from '../../options.js'
 import { openSmtp } from '../../smtp/open.js'

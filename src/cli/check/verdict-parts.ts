@@ -12,7 +12,6 @@ import { briefly } from './problem.js'
 /** A verdict without its exit status. */
 export type Judgement = Pick<Verdict, 'status' | 'text'>
 
-/** The hosts by their outcome. */
 export function byOutcome(
   hosts: readonly MxHostCheck[],
   outcomeOf: (host: MxHostCheck) => MxHostCheck['outcome'] | null = ({ outcome }) => outcome,

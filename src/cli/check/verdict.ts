@@ -145,7 +145,6 @@ function isUnknown(
   )
 }
 
-/** Judges the MX hosts under a policy of this mode. */
 export function underPolicy(
   mode: PolicyMode,
   hosts: readonly MxHostCheck[],

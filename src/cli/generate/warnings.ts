@@ -13,7 +13,6 @@ const DAY_IN_SECONDS = 86_400
 /** A policy of mode `none` is there to be dropped soon. */
 const LONG_NONE = 30 * DAY_IN_SECONDS
 
-/** Returns warnings about a setup, in words. */
 export function warningsOn(setup: Setup): string[] {
   return [...domainWarnings(setup), ...patternWarnings(setup), ...maxAgeWarnings(setup)]
 }

@@ -107,7 +107,6 @@ function hasFailed({ totalFailureSessionCount }: { totalFailureSessionCount: num
   return totalFailureSessionCount > 0
 }
 
-/** Amount that was read, and remarks about it. */
 function renderEnd(collection: Collection, screen: Screen): string[] {
   const { totals, senders, copies, leftOut, notes } = collection
   const parts = [

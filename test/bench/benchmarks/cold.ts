@@ -102,8 +102,5 @@ export const cold: Benchmark = async (mode) => {
         target: atLeast(1.1),
       }),
     ],
-    skipped: [
-      'Not asked: postfix-mta-sts-resolver. It takes neither a resolver nor a port, and there is no network of its own here as in the lab.',
-    ],
   }
 }

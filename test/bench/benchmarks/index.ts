@@ -10,6 +10,7 @@ import { cached } from './cached.js'
 import { check } from './check.js'
 import { cold } from './cold.js'
 import { connect } from './connect.js'
+import { daemon } from './daemon.js'
 import { dane } from './dane.js'
 import { domains } from './domains.js'
 import { kit } from './kit.js'
@@ -35,6 +36,7 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   dane,
   cached,
   cold,
+  daemon,
   burst,
   memory,
   million,

@@ -6,23 +6,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { MtaStsError } from '../../../src/errors.js'
 import { redisStore } from '../../../src/policy/stores/redis.js'
 import type { RedisClient } from '../../../src/storage/redis-client.js'
+import { thrownBy } from '../../support/thrown.js'
 import { conformance } from './conformance.js'
 import { DAY, dueOf, entry, HOUR, listed, listOf, lockOf, mustLock } from './helpers.js'
 import { RedisServer, whyNoRedis } from './redis-server.js'
 
-function errorOf(action: () => unknown): unknown {
-  try {
-    action()
-  } catch (error) {
-    return error
-  }
-  throw new Error('no error came')
-}
-
 function clientTests(): void {
   describe('redisStore: kinds of clients', () => {
     function refusalOf(client: unknown): MtaStsError {
-      const error = errorOf(() => redisStore(client as RedisClient))
+      const error = thrownBy(() => redisStore(client as RedisClient))
       if (!(error instanceof MtaStsError)) throw error
       expect(error.code).toBe('EREDISCLIENT')
       return error
@@ -41,11 +33,11 @@ function clientTests(): void {
       expect(refusalOf(ioRedisCluster).message).toContain('{mta-sts}:')
       ioRedisCluster.disconnect()
       const cluster = createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] })
-      expect(errorOf(() => redisStore(cluster))).toMatchObject({ code: 'EREDISCLIENT' })
+      expect(thrownBy(() => redisStore(cluster))).toMatchObject({ code: 'EREDISCLIENT' })
       expect(() => redisStore(cluster, { prefix: '{mta-sts}:' })).not.toThrow()
       const sentinel = createSentinel({ name: 'mymaster', sentinelRootNodes: nodes })
       // @ts-expect-error the types refuse it too
-      expect(errorOf(() => redisStore(sentinel))).toMatchObject({ code: 'EREDISCLIENT' })
+      expect(thrownBy(() => redisStore(sentinel))).toMatchObject({ code: 'EREDISCLIENT' })
     })
 
     it('wraps an error of the client, escaped and truncated, with its cause', async () => {

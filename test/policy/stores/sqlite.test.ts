@@ -19,6 +19,7 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { MtaStsError } from '../../../src/errors.js'
 import type { PolicyStore } from '../../../src/policy/store.js'
 import { type SqliteStoreOptions, sqliteStore } from '../../../src/policy/stores/sqlite.js'
+import { thrownBy } from '../../support/thrown.js'
 import { conformance } from './conformance.js'
 import { DAY, dueOf, entry, listed, listOf, lockOf, mustLock, removedAtOf } from './helpers.js'
 import { type RawSqlite, rawSqlite } from './sqlite-task.js'
@@ -42,21 +43,12 @@ function open(path: string, options?: SqliteStoreOptions): PolicyStore {
   return store
 }
 
-function errorOf(action: () => unknown): unknown {
-  try {
-    action()
-  } catch (error) {
-    return error
-  }
-  throw new Error('no error came')
-}
-
 const sqlite = rawSqlite()
 if (sqlite === undefined) {
   describe(`sqliteStore on Node ${process.versions.node}, which has no node:sqlite`, () => {
     it('throws at once, with the remedy', () => {
       const path = newPath()
-      const error = errorOf(() => sqliteStore(path))
+      const error = thrownBy(() => sqliteStore(path))
       expect(error).toBeInstanceOf(MtaStsError)
       expect(error).toMatchObject({ code: 'ENOSQLITE' })
       expect(String(error)).toContain('>= 22.13')
@@ -78,7 +70,7 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
   /** The error of the store for a file that it must not change. */
   function refusalOf(path: string): Error {
     const before = readFileSync(path)
-    const error = errorOf(() => sqliteStore(path))
+    const error = thrownBy(() => sqliteStore(path))
     expect(readFileSync(path).equals(before), 'the file was changed').toBe(true)
     expect(existsSync(`${path}-wal`)).toBe(false)
     expect(error).toBeInstanceOf(MtaStsError)
@@ -162,7 +154,7 @@ function fileTests({ DatabaseSync }: RawSqlite): void {
 
   describe('sqliteStore: paths that cannot be opened', () => {
     function refusalAt(path: string): string {
-      const error = errorOf(() => sqliteStore(path))
+      const error = thrownBy(() => sqliteStore(path))
       expect(error).toBeInstanceOf(MtaStsError)
       expect(error).toMatchObject({ code: 'ESTOREOPEN' })
       expect(String(error)).toContain(path)

@@ -1,0 +1,202 @@
+/**
+ * The body of a message, once for each attempt: streamed where it is large, and copied where it is
+ * small or several deliveries need it.
+ *
+ * @module
+ */
+import { Readable } from 'node:stream'
+import { MtaStsError } from '../errors.js'
+import { startTimer } from '../net/deadline.js'
+import { streamError } from '../smtp/data.js'
+import { StuffedMessage } from '../smtp/stuffing.js'
+import { replyTimeouts } from '../smtp/timeouts.js'
+import { compose, partsOf, sizeOf } from './compose.js'
+import type { MailNode } from './types.js'
+
+/** The body of a message for one attempt. */
+export interface Body {
+  content: Uint8Array | Readable | StuffedMessage
+  /** In bytes; undefined for a stream */
+  size?: number
+}
+
+/** Whether nothing of a body has been read, so that another attempt can have it. */
+export function isUnread({ content }: Body): boolean {
+  return !(content instanceof Readable) || !content.readableDidRead
+}
+
+/** Messages up to this size are read before a connection is opened: SIZE can be declared. */
+const SMALL = 65_536
+
+/** Provides the body of a message, once for each attempt. */
+export class MessageSource {
+  readonly #message: MailNode
+  readonly #hasStream: boolean
+  /** Whether the message can be composed only once */
+  readonly #once: boolean
+  #reading: Promise<void> | undefined
+  #copy: Body | undefined
+  #error: Error | undefined
+  #begun = false
+
+  constructor(message: MailNode) {
+    this.#message = message
+    this.#hasStream = hasStream(message)
+    this.#once = this.#hasStream || isChangedByComposing(message)
+  }
+
+  /**
+   * Reads the message into memory: the whole of it with `whole`, so that any number of deliveries
+   * can send it, else only a small one. Never rejects; undefined: there is nothing to wait for.
+   */
+  prepare(options: { whole?: boolean } = {}): Promise<void> | undefined {
+    if (this.#copy) return undefined
+    if (!this.#reading) {
+      const whole = options.whole || (this.#once && !this.#hasStream)
+      const parts = partsOf(this.#message)
+      // Files and downloads are opened only for a host that takes the message: opened and not read
+      // to their end, they would stay open
+      if (!whole && (!parts || sizeOf(parts) > SMALL)) return undefined
+      const composed = parts && this.#compose(parts)
+      if (composed instanceof Uint8Array) {
+        this.#copy = bodyOf([composed], whole)
+        return undefined
+      }
+      this.#reading = this.#read(composed, whole)
+    }
+    return this.#reading
+  }
+
+  #compose(parts: Parameters<typeof compose>[0]): ReturnType<typeof compose> {
+    try {
+      return compose(parts)
+    } catch {
+      // The stream ends with the same error
+      return undefined
+    }
+  }
+
+  async #read(composed: Promise<Uint8Array[]> | undefined, whole: boolean): Promise<void> {
+    try {
+      const chunks = await (composed ?? readAll(this.#message.createReadStream()))
+      this.#copy = bodyOf(chunks, whole)
+    } catch (error) {
+      // Else the attempt reads it again and ends with the same error
+      if (this.#once) this.#error = streamError('API', error)
+    }
+  }
+
+  /**
+   * Returns the message for one attempt. No stream, file or download is opened before this one is
+   * read: the next attempt can still have them when this one gets no further than MAIL FROM.
+   *
+   * @throws MtaStsError `ESTREAM` when part of it came from a stream that has been read
+   * @throws the error of reading the message
+   */
+  open(): Body {
+    if (this.#error) throw this.#error
+    if (this.#copy) return this.#copy
+    if (this.#hasStream && this.#begun) {
+      throw new MtaStsError(
+        'The message cannot be sent a second time: part of it is a stream that has been read. Give it as a string, a Buffer or a path instead, or send it again.',
+        'ESTREAM',
+      )
+    }
+    return {
+      content: new LazyReadable(() => {
+        this.#begun = true
+        return this.#message.createReadStream()
+      }),
+    }
+  }
+}
+
+/** Returns the body for one delivery, or with `shared` for any number of them. */
+function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
+  if (shared) {
+    const content = new StuffedMessage(chunks)
+    return { content, size: content.size }
+  }
+  const [only] = chunks
+  const content = only && chunks.length === 1 ? only : Buffer.concat(chunks)
+  return { content, size: content.length }
+}
+
+/** Reads a stream to its end. One that stalls would hold the message for ever. */
+function readAll(stream: Readable): Promise<Uint8Array[]> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    const { message } = replyTimeouts(undefined)
+    const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
+    let timer = startTimer(late, message)
+    stream.on('error', reject)
+    stream.once('end', () => resolve(chunks))
+    stream.once('close', () => {
+      clearTimeout(timer)
+      reject(new Error('The message was closed before its end'))
+    })
+    stream.on('data', (chunk: Buffer | string) => {
+      clearTimeout(timer)
+      timer = startTimer(late, message)
+      chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
+    })
+  })
+}
+
+/** A stream that is opened when it is first read. */
+class LazyReadable extends Readable {
+  readonly #open: () => Readable
+  #source: Readable | undefined
+
+  constructor(open: () => Readable) {
+    super()
+    this.#open = open
+  }
+
+  override _read(): void {
+    if (this.#source) {
+      this.#source.resume()
+      return
+    }
+    const source = this.#open()
+    this.#source = source
+    source.on('data', (chunk) => {
+      if (!this.push(chunk)) source.pause()
+    })
+    source.on('end', () => this.push(null))
+    source.on('error', (error) => this.destroy(error))
+    source.on('close', () => {
+      if (!source.readableEnded) this.destroy()
+    })
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#source?.destroy()
+    callback(error)
+  }
+}
+
+/**
+ * Whether Nodemailer composes a message in another way each time, for example without its body: it
+ * moves Content-Type fields to the end, which changes the order of several.
+ */
+function isChangedByComposing(message: MailNode): boolean {
+  const headers: unknown = Reflect.get(message, '_headers')
+  if (!Array.isArray(headers)) return false
+  return headers.filter((header) => Object(header).key === 'Content-Type').length > 1
+}
+
+/** Whether a part of the message, or the whole, is a stream of the user's: it can be read once. */
+function hasStream(node: MailNode): boolean {
+  const raw: unknown = Reflect.get(node, '_raw')
+  return isStream(node.content) || isStream(raw) || (node.childNodes ?? []).some(hasStream)
+}
+
+function isStream(content: unknown): boolean {
+  return (
+    typeof content === 'object' &&
+    content !== null &&
+    'pipe' in content &&
+    !('_resolvedValue' in content)
+  )
+}

@@ -1,0 +1,26 @@
+/** The content of a message that comes from a stream. */
+import { PassThrough } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { expect, it, onTestFinished, vi } from 'vitest'
+import { MessageSource } from '../../src/nodemailer/message-body.js'
+import type { MailNode } from '../../src/nodemailer/types.js'
+
+it('fails a message for several hosts whose stream brings nothing for ten minutes', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const content = new PassThrough()
+  const source = new MessageSource({
+    content,
+    createReadStream: () => content,
+  } as unknown as MailNode)
+  const reading = source.prepare({ whole: true })
+  vi.advanceTimersByTime(599_000)
+  content.write('a part')
+  await nextTurn()
+  vi.advanceTimersByTime(599_000)
+  expect(content.destroyed).toBe(false)
+
+  vi.advanceTimersByTime(1000)
+  await reading
+  expect(() => source.open()).toThrow(expect.objectContaining({ code: 'ESTREAM' }))
+})
