@@ -56,8 +56,8 @@ export interface CacheOptions extends MemoryOptions {
 /** Runs work that uses the network, and returns its result. */
 type InPlace = <T>(work: () => Promise<T>) => Promise<T>
 
-/** Resolution of `usedAt`: updating it at every use would be slow. */
-const USE_PRECISION = 60_000
+/** Resolution of `usedAt`, in milliseconds: updating it at every use would be slow. */
+const MINUTE = 60_000
 
 export class PolicyCache {
   readonly #options: CacheOptions
@@ -120,8 +120,7 @@ export class PolicyCache {
     const now = this.#now()
     const cached = this.#memory.get(policyDomain)
     if (cached !== undefined) {
-      const age = now - cached.usedAt
-      if (age >= 0 && age < cached.quiet) return cached.lookup
+      if (cached.quietMinute === Math.floor(now / MINUTE)) return cached.lookup
       const used = this.#use(policyDomain, cached, now)
       if (used) return used
     }
@@ -290,8 +289,9 @@ export class PolicyCache {
     if (policy.isCheckDue(now, recheckInterval)) this.#recheckInBackground(policyDomain)
     if (policy.isSaveDue()) this.#work.inBackground(this.#updater.save(policyDomain, policy))
     const recheckAt = policy.checkedAt === undefined ? now : policy.checkedAt + recheckInterval
-    const quietUntil = Math.min(policy.expiresAt, recheckAt, now + USE_PRECISION)
-    policy.quiet = Math.max(0, quietUntil - now)
+    const minute = Math.floor(now / MINUTE)
+    const isQuiet = Math.min(policy.expiresAt, recheckAt) >= (minute + 1) * MINUTE
+    policy.quietMinute = isQuiet ? minute : undefined
     return policy.lookup
   }
 

@@ -66,12 +66,15 @@ interface Rare {
 
 /**
  * A policy in memory. It holds text and numbers only, in as few objects as possible: each time in
- * epoch milliseconds takes 24 bytes, a small whole number 8, a `Date` more than 100.
+ * epoch milliseconds takes 24 bytes, a small whole number 8, a `Date` more than 100. A lookup reads
+ * small numbers only: the others are objects elsewhere, for which the processor waits.
  */
 export class CachedPolicy {
   readonly id: string
   readonly startedAt: number
-  readonly fetchedAt: number
+  /** The end of the fetch, in days and the milliseconds of the last one: two small numbers */
+  readonly #fetchedDay: number
+  readonly #fetchedTime: number
   /** In bytes, roughly */
   readonly size: number
   usedAt: number
@@ -88,8 +91,8 @@ export class CachedPolicy {
   /** The same when the store was last asked for a newer policy or a removal */
   #syncedAt: number | undefined
   #syncedTicks = 0
-  /** Milliseconds after `usedAt` in which a delivery gets the policy and nothing else is due */
-  quiet = 0
+  /** The minute of the epoch in which a delivery gets the policy and nothing else is due */
+  quietMinute: number | undefined
   /** Undefined for a large policy, as is the text */
   readonly #policy: Policy | undefined
   readonly #body: string | undefined
@@ -103,7 +106,8 @@ export class CachedPolicy {
     // A copy: in V8 a substring keeps the whole TXT record in memory
     this.id = Buffer.from(id).toString()
     this.startedAt = startedAt
-    this.fetchedAt = fetchedAt
+    this.#fetchedDay = Math.floor(fetchedAt / DAY)
+    this.#fetchedTime = fetchedAt - this.#fetchedDay * DAY
     this.#maxAge = policy.maxAge
     this.usedAt = times.usedAt ?? fetchedAt
     this.recordSeenAt = times.recordSeenAt ?? startedAt
@@ -121,6 +125,10 @@ export class CachedPolicy {
     }
   }
 
+  get fetchedAt(): number {
+    return this.#fetchedDay * DAY + this.#fetchedTime
+  }
+
   /** `max_age` runs from the fetch (RFC 8461 §3.3) */
   get expiresAt(): number {
     return this.fetchedAt + this.#maxAge * 1000
@@ -131,17 +139,18 @@ export class CachedPolicy {
    * The policy in it is the same object as long as it is in use.
    */
   get lookup(): FoundPolicy {
-    const { body, failure } = this
-    return Object.freeze({
+    const { body, failure, fetchedAt } = this
+    const lookup: FoundPolicy = {
       status: 'found',
       policy: this.#policy ?? this.#largePolicy(body),
       id: this.id,
-      fetchedAt: new Date(this.fetchedAt),
-      expiresAt: new Date(this.expiresAt),
+      fetchedAt: new Date(fetchedAt),
+      expiresAt: new Date(fetchedAt + this.#maxAge * 1000),
       source: 'cache',
       body,
-      ...(failure === undefined ? {} : { failure }),
-    })
+    }
+    if (failure !== undefined) lookup.failure = failure
+    return Object.freeze(lookup)
   }
 
   get body(): string {

@@ -210,10 +210,15 @@ function parseMx(cursor: Cursor): string {
   throw wrong('mx', MX_RULE, { value, line, hint: mxHint(value) })
 }
 
-/** A set takes longer than comparing few patterns, and less than comparing many. */
-function withoutDuplicates(mx: string[]): string[] {
-  if (mx.length > 16) return [...new Set(mx)]
-  return mx.every((one, index) => mx.indexOf(one) === index) ? mx : [...new Set(mx)]
+/**
+ * Returns a copy in any case: an array that was filled by `push` keeps room for 16 more. A set takes
+ * longer than comparing few patterns, and less than comparing many.
+ */
+function withoutDuplicates(mx: readonly string[]): string[] {
+  const isShort = mx.length <= 16
+  return isShort && mx.every((one, index) => mx.indexOf(one) === index)
+    ? mx.slice()
+    : [...new Set(mx)]
 }
 
 function parseMaxAge({ value, line }: Line): number {

@@ -56,6 +56,19 @@ describe('CachedPolicy', () => {
     expect(policy.expiresAt).toBe(now + 31_557_600_000)
   })
 
+  it.each([0, 1, DAY - 1, DAY, 1_799_999_999_999, 1_764_000_000_000.375, -1])(
+    'knows the end of its fetch exactly: %d',
+    (fetchedAt) => {
+      const fetched = { id: 'n1', policy: parsePolicy(policyText()), body: policyText(), fetchedAt }
+      const policy = new CachedPolicy(fetched, now)
+      expect(policy.fetchedAt).toBe(fetchedAt)
+      expect(policy.expiresAt).toBe(fetchedAt + WEEK)
+      expect(policy.lookup.fetchedAt).toEqual(new Date(fetchedAt))
+      expect(policy.lookup.expiresAt).toEqual(new Date(fetchedAt + WEEK))
+      expect(policy.toStored()).toMatchObject({ fetchedAt, expiresAt: fetchedAt + WEEK })
+    },
+  )
+
   it('returns lookups that cannot be changed', () => {
     expect(Object.isFrozen(cachedPolicy().lookup)).toBe(true)
   })
