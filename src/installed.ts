@@ -9,12 +9,3 @@ import { createRequire } from 'node:module'
 export function requireInstalled(): NodeJS.Require {
   return createRequire(import.meta.url)
 }
-
-type LruCache = typeof import('lru-cache')
-
-/** Loads the class of lru-cache when the first cache is made: an import of this package needs none. */
-export function lruCache(): LruCache['LRUCache'] {
-  const installed: LruCache =
-    typeof require === 'function' ? require('lru-cache') : requireInstalled()('lru-cache')
-  return installed.LRUCache
-}

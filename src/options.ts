@@ -44,7 +44,7 @@ export interface MtaStsOptions {
   maxNegatives?: number | undefined
   /** Bound of the cache in memory, in bytes, besides the two numbers; default 268435456 */
   maxCacheBytes?: number | undefined
-  /** Maximum number of policy lookups at once, others wait; default 256 */
+  /** Maximum number of policy lookups at once, others wait; default 64 */
   maxFetches?: number | undefined
   /**
    * Defers mail to domains without a cached policy when the store does not answer; default false:
@@ -175,7 +175,7 @@ export function resolveOptions(options: MtaStsOptions): Settings {
     maxPolicies: number(options, 'maxPolicies', { default: 100_000, min: 1, max: MAX_ENTRIES }),
     maxNegatives: number(options, 'maxNegatives', { default: 100_000, min: 1, max: MAX_ENTRIES }),
     maxCacheBytes: number(options, 'maxCacheBytes', { default: 2 ** 28, min: 2 ** 20 }),
-    maxFetches: number(options, 'maxFetches', { default: 256, min: 1 }),
+    maxFetches: number(options, 'maxFetches', { default: 64, min: 1 }),
     requireStore,
     fetchTimeout: number(options, 'fetchTimeout', { default: 30_000, min: 1, max: MAX_TIMER }),
     dnsTimeout,

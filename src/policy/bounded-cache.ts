@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { LRUCache } from 'lru-cache'
-import { lruCache } from '../installed.js'
+import { LRUCache } from 'lru-cache'
 
 export interface CacheBounds {
   /** Maximum number of entries */
@@ -27,9 +26,8 @@ export class BoundedCache<V extends object> {
     onEvicted?: (value: V, key: string) => void,
   ) {
     this.#max = max
-    const Cache = lruCache()
     // The `max` of lru-cache would allocate room for all entries at once
-    this.#entries = new Cache({
+    this.#entries = new LRUCache({
       maxSize: maxBytes,
       // One entry is always cached, however large
       sizeCalculation: (value, key) => Math.min(maxBytes, sizeOf(value, key)),

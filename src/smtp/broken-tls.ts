@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { LRUCache } from 'lru-cache'
-import { lruCache } from '../installed.js'
+import { LRUCache } from 'lru-cache'
 import type { FailureReason, TlsFailure } from '../tls/failures.js'
 
 /** Failures of STARTTLS that are likely to occur again. */
@@ -47,7 +46,7 @@ export class BrokenTls {
       this.#addresses?.delete(key)
       return
     }
-    this.#addresses ??= new (lruCache())({ max: MAX_ADDRESSES, ttl: REMEMBERED })
+    this.#addresses ??= new LRUCache({ max: MAX_ADDRESSES, ttl: REMEMBERED })
     const times = (this.#addresses.get(key)?.times ?? 0) + 1
     const { resultType, reason } = failure
     const plain = reason === undefined ? { resultType } : { resultType, reason }

@@ -82,12 +82,3 @@ test('[STS-29] a delivery gets the policy of the store while the pass waits for 
   expect(lookup).toMatchObject({ status: 'found', policy: { mode: 'enforce' } })
   expect(dns.asked).toEqual(['slow1.example'])
 })
-
-test('200 domains that do not answer: a new domain is looked up at once', async () => {
-  const many = new MtaSts({ resolver: dns, dnsTimeout: 60_000, refreshInterval: 0 })
-  for (let n = 1; n <= 200; n++) rest.push(many.getPolicy(`slow${n}.example`))
-  rest.push(many.getPolicy('new.example'))
-  await new Promise((resolve) => setImmediate(resolve))
-  expect(dns.asked).toContain('new.example')
-  rest.push(many.close())
-})
