@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { DeliveryRefusedError, RoutingError } from '../src/delivery/errors.js'
-import { MtaStsError, PolicySyntaxError, RecordSyntaxError } from '../src/errors.js'
+import { MtaStsError, missingPackage, PolicySyntaxError, RecordSyntaxError } from '../src/errors.js'
 import { escapeRemoteText } from '../src/text.js'
 import {
   describeFailure,
@@ -227,4 +227,25 @@ describe('the other errors', () => {
       'sts-webpki-invalid',
     ])
   })
+})
+
+describe('missingPackage', () => {
+  test.each(['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED'])(
+    'turns %s into an error that says what to install',
+    (code) => {
+      const cause = Object.assign(new Error('not found'), { code })
+      expect(missingPackage('Reading', 'postal-mime', cause, '--save-dev ')).toMatchObject({
+        code: 'EPEER',
+        message: 'Reading needs the package postal-mime: npm install --save-dev postal-mime',
+        cause,
+      })
+    },
+  )
+
+  test.each([[new SyntaxError('broken')], [undefined], ['text'], [null]])(
+    'returns any other value that was thrown: %s',
+    (thrown) => {
+      expect(missingPackage('Reading', 'postal-mime', thrown)).toBe(thrown)
+    },
+  )
 })
