@@ -54,8 +54,7 @@ export class MessageSource {
     if (!this.#reading) {
       const whole = options.whole || (this.#once && !this.#hasStream)
       const parts = partsOf(this.#message)
-      // Files and downloads are opened only for a host that takes the message: opened and not read
-      // to their end, they would stay open
+      // Files and downloads, opened and not read to their end, would stay open
       if (!whole && (!parts || sizeOf(parts) > SMALL)) return undefined
       const composed = parts && this.#compose(parts)
       if (composed instanceof Uint8Array) {
@@ -122,25 +121,24 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   return { content, size: content.length }
 }
 
-/** Reads a stream to its end. One that stalls would hold the message for ever. */
-function readAll(stream: Readable): Promise<Uint8Array[]> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    const { message } = replyTimeouts(undefined)
-    const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
-    let timer = startTimer(late, message)
-    stream.on('error', reject)
-    stream.once('end', () => resolve(chunks))
-    stream.once('close', () => {
-      clearTimeout(timer)
-      reject(new Error('The message was closed before its end'))
-    })
-    stream.on('data', (chunk: Buffer | string) => {
+/** Reads a stream to its end, unless it stalls. */
+async function readAll(stream: Readable): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = []
+  const { message } = replyTimeouts(undefined)
+  const late = () => stream.destroy(new Error(`nothing came for ${message} ms`))
+  let timer = startTimer(late, message)
+  // It may fail again after its first error
+  stream.on('error', () => {})
+  try {
+    for await (const chunk of stream) {
       clearTimeout(timer)
       timer = startTimer(late, message)
       chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-    })
-  })
+    }
+    return chunks
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** A stream that is opened when it is first read. */

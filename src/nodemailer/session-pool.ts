@@ -96,10 +96,7 @@ export class SessionPool {
     connection.close()
   }
 
-  /**
-   * Closes idle connections. One in use is closed when it is given back, or at once with `force`;
-   * abort the signals of waiting messages before.
-   */
+  /** Closes idle connections. One in use is closed when given back, or at once with `force`. */
   close(options: { force?: boolean } = {}): void {
     this.#closed = true
     for (const { idle } of this.#hosts.values()) {

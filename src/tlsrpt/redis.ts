@@ -47,15 +47,13 @@ export interface RedisReportStoreOptions {
  * Makes a report store in Redis 6.2 or newer, or Valkey. The client is yours: connect it, listen to
  * its `error` event and disconnect it; `close()` does not.
  *
- * The store is as durable as your Redis: turn on its append-only file, and do not let it evict keys
- * (`maxmemory-policy noeviction`). Counts are added once, even if the connection breaks and the
- * client sends them again.
+ * The store is as durable as your Redis: turn on its append-only file, and set
+ * `maxmemory-policy noeviction`. Counts are added once, even if the client sends them again.
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where a command failed, with the client's error as
  * `cause`; `ESTOREVALUE` where a key does not hold counts.
  *
- * @throws MtaStsError with code `EREDISCLIENT` for anything but a client of `redis` or `ioredis`.
- * Clients of a cluster need a prefix with a hash tag; clients of node-redis' Sentinel are refused.
+ * @throws MtaStsError with code `EREDISCLIENT`, as `redisStore` of `mta-sts/redis` does
  *
  * @example
  * const store = redisReportStore(client, { prefix: 'mail:' })

@@ -48,9 +48,8 @@ export interface SqliteReportStoreOptions {
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where SQLite failed, with its error as `cause`.
  *
- * @throws MtaStsError `ENOSQLITE`: this Node has no `node:sqlite`. `ESTOREFORMAT`: the file is not
- * a SQLite database, is damaged, belongs to another application or to a newer version of this
- * package; it is not changed. `ESTOREOPEN`: it cannot be opened for writing.
+ * @throws MtaStsError `ENOSQLITE`, `ESTOREFORMAT`, `ESTOREOPEN`, as `sqliteStore` of
+ * `mta-sts/sqlite` does
  *
  * @example
  * const store = sqliteReportStore('/var/lib/mailer/tls-reports.db')

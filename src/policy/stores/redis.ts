@@ -49,9 +49,8 @@ export interface RedisStoreOptions {
  * and disconnect it; `close()` does not. While it is disconnected, calls wait in its queue or
  * reject, depending on its configuration; `MtaSts` waits for a store only a short while.
  *
- * The store is as durable as your Redis: turn on its append-only file, and do not let it evict keys
- * (`maxmemory-policy noeviction`), or policies are lost before they expire. The store checks that
- * setting once, and warns.
+ * The store is as durable as your Redis: turn on its append-only file, and set
+ * `maxmemory-policy noeviction`.
  *
  * Rejections are `MtaStsError`s: code `ESTORE` where a command failed, with the client's error as
  * `cause`, or where the reply is invalid; `ESTOREVALUE` where a key does not hold a stored policy.
