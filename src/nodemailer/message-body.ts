@@ -35,6 +35,7 @@ export class MessageSource {
   /** Whether the message can be composed only once */
   readonly #once: boolean
   #reading: Promise<void> | undefined
+  #stream: Readable | undefined
   #copy: Body | undefined
   #error: Error | undefined
   #begun = false
@@ -77,12 +78,22 @@ export class MessageSource {
 
   async #read(composed: Promise<Uint8Array[]> | undefined, whole: boolean): Promise<void> {
     try {
-      const chunks = await (composed ?? readAll(this.#message.createReadStream()))
+      const chunks = await (composed ?? this.#readStream())
       this.#copy = bodyOf(chunks, whole)
     } catch (error) {
       // Else the attempt reads it again and ends with the same error
       if (this.#once) this.#error = streamError('API', error)
     }
+  }
+
+  #readStream(): Promise<Uint8Array[]> {
+    this.#stream = this.#message.createReadStream()
+    return readAll(this.#stream)
+  }
+
+  /** Ends the reading of a stream that may stall. Files are read to their end, which closes them. */
+  release(): void {
+    if (this.#hasStream) this.#stream?.destroy()
   }
 
   /**

@@ -24,3 +24,20 @@ it('fails a message for several hosts whose stream brings nothing for ten minute
   await reading
   expect(() => source.open()).toThrow(expect.objectContaining({ code: 'ESTREAM' }))
 })
+
+it('stops reading a stream that stalls, with its time limit, once the message has ended', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const content = new PassThrough()
+  const source = new MessageSource({
+    content,
+    createReadStream: () => content,
+  } as unknown as MailNode)
+  const reading = source.prepare({ whole: true })
+  expect(vi.getTimerCount()).toBe(1)
+
+  source.release()
+  await reading
+  expect(content.destroyed).toBe(true)
+  expect(vi.getTimerCount()).toBe(0)
+})
