@@ -35,7 +35,8 @@ export class MessageSource {
   /** Whether the message can be composed only once */
   readonly #once: boolean
   #reading: Promise<void> | undefined
-  #stream: Readable | undefined
+  /** Opened by Nodemailer, for the message and for its parts */
+  readonly #opened: Readable[] = []
   #copy: Body | undefined
   #error: Error | undefined
   #begun = false
@@ -78,7 +79,7 @@ export class MessageSource {
 
   async #read(composed: Promise<Uint8Array[]> | undefined, whole: boolean): Promise<void> {
     try {
-      const chunks = await (composed ?? this.#readStream())
+      const chunks = await (composed ?? readAll(this.#openStream()))
       this.#copy = bodyOf(chunks, whole)
     } catch (error) {
       // Else the attempt reads it again and ends with the same error
@@ -86,14 +87,19 @@ export class MessageSource {
     }
   }
 
-  #readStream(): Promise<Uint8Array[]> {
-    this.#stream = this.#message.createReadStream()
-    return readAll(this.#stream)
+  #openStream(): Readable {
+    if (this.#opened.length === 0) collectOpened(this.#message, this.#opened)
+    const stream = this.#message.createReadStream()
+    this.#opened.push(stream)
+    return stream
   }
 
-  /** Ends the reading of a stream that may stall. Files are read to their end, which closes them. */
+  /**
+   * Closes the streams and files that were not read to their end, which Nodemailer 8 and 9 leave
+   * open: the process could not end, or would have too many files open.
+   */
   release(): void {
-    if (this.#hasStream) this.#stream?.destroy()
+    for (const stream of this.#opened) stream.on('error', () => {}).destroy()
   }
 
   /**
@@ -115,7 +121,7 @@ export class MessageSource {
     return {
       content: new LazyReadable(() => {
         this.#begun = true
-        return this.#message.createReadStream()
+        return this.#openStream()
       }),
     }
   }
@@ -130,6 +136,20 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   const [only] = chunks
   const content = only && chunks.length === 1 ? only : Buffer.concat(chunks)
   return { content, size: content.length }
+}
+
+/** Collects the streams that Nodemailer opens for the parts of a message. */
+function collectOpened(node: MailNode, opened: Readable[]): void {
+  const open: unknown = Reflect.get(node, '_getStream')
+  if (typeof open === 'function') {
+    Reflect.set(node, '_getStream', (content: unknown) => {
+      const stream = Reflect.apply(open, node, [content])
+      // A stream of the user's is returned as it is
+      if (stream instanceof Readable && stream !== content) opened.push(stream)
+      return stream
+    })
+  }
+  for (const child of node.childNodes ?? []) collectOpened(child, opened)
 }
 
 /** Reads a stream to its end, unless it stalls. */
