@@ -56,7 +56,7 @@ export class MessageSource {
     if (!this.#reading) {
       const whole = options.whole || (this.#once && !this.#hasStream)
       const parts = partsOf(this.#message)
-      // Files and downloads, opened and not read to their end, would stay open
+      // Files and downloads are read only for a host that takes the message
       if (!whole && (!parts || sizeOf(parts) > SMALL)) return undefined
       const composed = parts && this.#compose(parts)
       if (composed instanceof Uint8Array) {
