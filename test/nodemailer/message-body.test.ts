@@ -41,3 +41,23 @@ it('stops reading a stream that stalls, with its time limit, once the message ha
   expect(content.destroyed).toBe(true)
   expect(vi.getTimerCount()).toBe(0)
 })
+
+it('leaves a stream of the user open when the message ends, and closes the ones of Nodemailer', () => {
+  const own = new PassThrough()
+  const file = new PassThrough()
+  const whole = new PassThrough()
+  const message = {
+    content: own,
+    _getStream: (content: unknown) => (content === own ? own : file),
+    createReadStream() {
+      this._getStream(own)
+      this._getStream({ path: '/a/file' })
+      return whole
+    },
+  }
+  const source = new MessageSource(message as unknown as MailNode)
+  void source.prepare({ whole: true })
+
+  source.release()
+  expect([own, file, whole].map(({ destroyed }) => destroyed)).toEqual([false, true, true])
+})
