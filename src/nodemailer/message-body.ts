@@ -36,7 +36,7 @@ export class MessageSource {
   readonly #once: boolean
   #reading: Promise<void> | undefined
   /** Opened by Nodemailer, for the message and for its parts */
-  readonly #opened: Readable[] = []
+  readonly #opened: unknown[] = []
   #copy: Body | undefined
   #error: Error | undefined
   #begun = false
@@ -99,7 +99,10 @@ export class MessageSource {
    * open: the process could not end, or would have too many files open.
    */
   release(): void {
-    for (const stream of this.#opened) stream.on('error', () => {}).destroy()
+    for (const stream of this.#opened) {
+      // A plugin may have made a stream of another library
+      if (stream instanceof Readable) stream.on('error', () => {}).destroy()
+    }
   }
 
   /**
@@ -139,13 +142,13 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
 }
 
 /** Collects the streams that Nodemailer opens for the parts of a message. */
-function collectOpened(node: MailNode, opened: Readable[]): void {
+function collectOpened(node: MailNode, opened: unknown[]): void {
   const open: unknown = Reflect.get(node, '_getStream')
   if (typeof open === 'function') {
     Reflect.set(node, '_getStream', (content: unknown) => {
       const stream = Reflect.apply(open, node, [content])
       // A stream of the user's is returned as it is
-      if (stream instanceof Readable && stream !== content) opened.push(stream)
+      if (stream !== content) opened.push(stream)
       return stream
     })
   }

@@ -61,3 +61,13 @@ it('leaves a stream of the user open when the message ends, and closes the ones 
   source.release()
   expect([own, file, whole].map(({ destroyed }) => destroyed)).toEqual([false, true, true])
 })
+
+it('ends a message whose stream a plugin has made with a library without destroy()', () => {
+  const message = {
+    content: '',
+    createReadStream: () => ({ on() {}, [Symbol.asyncIterator]() {} }),
+  }
+  const source = new MessageSource(message as unknown as MailNode)
+  void source.prepare({ whole: true })
+  expect(() => source.release()).not.toThrow()
+})
