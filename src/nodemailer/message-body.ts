@@ -35,6 +35,8 @@ export class MessageSource {
   /** Whether the message can be composed only once */
   readonly #once: boolean
   #reading: Promise<void> | undefined
+  /** Opened by Nodemailer, for the message and for its parts */
+  readonly #opened: unknown[] = []
   #copy: Body | undefined
   #error: Error | undefined
   #begun = false
@@ -54,7 +56,7 @@ export class MessageSource {
     if (!this.#reading) {
       const whole = options.whole || (this.#once && !this.#hasStream)
       const parts = partsOf(this.#message)
-      // Files and downloads, opened and not read to their end, would stay open
+      // Files and downloads are read only for a host that takes the message
       if (!whole && (!parts || sizeOf(parts) > SMALL)) return undefined
       const composed = parts && this.#compose(parts)
       if (composed instanceof Uint8Array) {
@@ -77,11 +79,29 @@ export class MessageSource {
 
   async #read(composed: Promise<Uint8Array[]> | undefined, whole: boolean): Promise<void> {
     try {
-      const chunks = await (composed ?? readAll(this.#message.createReadStream()))
+      const chunks = await (composed ?? readAll(this.#openStream()))
       this.#copy = bodyOf(chunks, whole)
     } catch (error) {
       // Else the attempt reads it again and ends with the same error
       if (this.#once) this.#error = streamError('API', error)
+    }
+  }
+
+  #openStream(): Readable {
+    if (this.#opened.length === 0) collectOpened(this.#message, this.#opened)
+    const stream = this.#message.createReadStream()
+    this.#opened.push(stream)
+    return stream
+  }
+
+  /**
+   * Closes the streams and files that were not read to their end, which Nodemailer 8 and 9 leave
+   * open: the process could not end, or would have too many files open.
+   */
+  release(): void {
+    for (const stream of this.#opened) {
+      // A plugin may have made a stream of another library
+      if (stream instanceof Readable) stream.on('error', () => {}).destroy()
     }
   }
 
@@ -104,7 +124,7 @@ export class MessageSource {
     return {
       content: new LazyReadable(() => {
         this.#begun = true
-        return this.#message.createReadStream()
+        return this.#openStream()
       }),
     }
   }
@@ -119,6 +139,20 @@ function bodyOf(chunks: readonly Uint8Array[], shared: boolean): Body {
   const [only] = chunks
   const content = only && chunks.length === 1 ? only : Buffer.concat(chunks)
   return { content, size: content.length }
+}
+
+/** Collects the streams that Nodemailer opens for the parts of a message. */
+function collectOpened(node: MailNode, opened: unknown[]): void {
+  const open: unknown = Reflect.get(node, '_getStream')
+  if (typeof open === 'function') {
+    Reflect.set(node, '_getStream', (content: unknown) => {
+      const stream = Reflect.apply(open, node, [content])
+      // A stream of the user's is returned as it is
+      if (stream !== content) opened.push(stream)
+      return stream
+    })
+  }
+  for (const child of node.childNodes ?? []) collectOpened(child, opened)
 }
 
 /** Reads a stream to its end, unless it stalls. */

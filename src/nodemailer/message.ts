@@ -40,9 +40,10 @@ export class Message {
     if (mail.data.signal) this.signal = this.#follow(mail.data.signal)
   }
 
-  /** Stops listening to the user's signal. */
+  /** Stops listening to the user's signal, and reading the content. */
   release(): void {
     this.#release()
+    this.source.release()
   }
 
   #follow(signal: AbortSignal): AbortSignal {

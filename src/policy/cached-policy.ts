@@ -67,12 +67,12 @@ interface Rare {
 /**
  * A policy in memory. It holds text and numbers only, in as few objects as possible: each time in
  * epoch milliseconds takes 24 bytes, a small whole number 8, a `Date` more than 100. A lookup reads
- * small numbers only: the others are objects elsewhere, for which the processor waits.
+ * only small numbers: V8 stores others elsewhere in memory, for which the processor waits.
  */
 export class CachedPolicy {
   readonly id: string
   readonly startedAt: number
-  /** The end of the fetch, in days and the milliseconds of the last one: two small numbers */
+  /** The end of the fetch as two small numbers: its day, and the milliseconds of that day */
   readonly #fetchedDay: number
   readonly #fetchedTime: number
   /** In bytes, roughly */

@@ -35,6 +35,7 @@ export class DomainWork {
     return this.#inFlight.size > 0 || this.#backgroundTasks > 0
   }
 
+  /** Returns the work that is under way on a domain. */
   on(policyDomain: string): InFlight | undefined {
     return this.#inFlight.get(policyDomain)
   }

@@ -66,6 +66,7 @@ const VERSION = 'STSv1'
 const MODES: readonly PolicyMode[] = ['enforce', 'testing', 'none']
 const MAX_AGE = /^[0-9]{1,10}$/
 const MX_RULE = 'must be one host name in A-labels, or "*." and one'
+
 /**
  * Reads a policy file.
  *

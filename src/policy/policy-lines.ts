@@ -72,8 +72,8 @@ export function nextField(cursor: Cursor): boolean {
     cursor.nextLine = end + 1
     cursor.line++
     // A carriage return without a line feed does not end a line
-    const ended = newline > start && text.charCodeAt(newline - 1) === CR
-    if (readLine(cursor, start, ended ? end - 1 : end)) return true
+    const hasCr = newline > start && text.charCodeAt(newline - 1) === CR
+    if (readLine(cursor, start, hasCr ? end - 1 : end)) return true
   }
   return false
 }
@@ -98,6 +98,7 @@ function readLine(cursor: Cursor, from: number, to: number): boolean {
   cursor.name = text.slice(from, colon)
   cursor.start = start
   cursor.end = end
+  // Throws: every field has a value
   if (start === end) checkedField(cursor)
   return true
 }
@@ -106,7 +107,7 @@ export function fieldAt({ text, name, start, end, line }: Cursor): Line {
   return { name, value: text.slice(start, end), line }
 }
 
-/** Returns the field, if its name and value are those that any field may have. */
+/** @throws PolicySyntaxError for a name or a value that no field may have */
 export function checkedField(cursor: Cursor): Field {
   const { name, value, line } = fieldAt(cursor)
   const problem = fieldProblem({ name, value })

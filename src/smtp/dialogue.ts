@@ -88,11 +88,15 @@ export class SmtpDialogue {
     return this.#spokeEarly
   }
 
+  /** Milliseconds left of the {@link limit}. */
   get left(): number {
     return this.#left
   }
 
-  /** Limits all waiting from now on, except for the reply to a message; its blocks extend the limit. */
+  /**
+   * Limits all waiting from now on, but not for the reply to a message. Each block of the message
+   * extends the limit.
+   */
   limit(milliseconds: number): void {
     this.#left = milliseconds
   }

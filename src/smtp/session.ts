@@ -23,7 +23,7 @@ export interface SessionState extends TransactionHost {
   readonly port: number
   readonly tls: false | { version: string; cipher: string }
   readonly proved: Proved
-  /** Epoch milliseconds */
+  /** When the certificate expires, in epoch milliseconds */
   readonly provedUntil: number
   readonly failures: readonly TlsFailure[]
   readonly greeting: string

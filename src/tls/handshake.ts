@@ -17,7 +17,7 @@ const FOUND = Symbol('certificates that name a host')
 /** Hosts whose certificate is remembered. */
 const MAX_HOSTS = 1000
 
-/** What is known of a handshake: data properties, since V8 is slow with a socket that gets others. */
+/** What is known of a handshake: one object, since accessors of its own make a socket slow in V8. */
 interface Knowledge {
   /** The host that the certificate names */
   named?: string
@@ -95,7 +95,8 @@ export function isNamed(socket: TLSSocket, host: string): boolean {
 
 /**
  * Returns when the peer's certificate expires, in epoch milliseconds; Infinity for one that had
- * expired and was accepted (RFC 7672 §3.1.1). Call it first before the verdict of DANE.
+ * expired and was accepted (RFC 7672 §3.1.1). The first call must come before the verdict of DANE,
+ * after which Node 20 to 24 may have no certificate.
  */
 export function expiryOf(socket: TLSSocket): number {
   const known: Knowledge | undefined = Reflect.get(socket, KNOWN)

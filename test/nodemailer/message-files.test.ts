@@ -1,14 +1,15 @@
 /** Files and downloads of a message: read when the host takes the message, and closed afterwards. */
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import fs from 'node:fs'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type NodemailerModule from 'nodemailer'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { mtaStsTransport } from '../../src/nodemailer/index.js'
 import { type Script, ScriptedMx, takeMessages, untilSecured } from '../e2e/scripted-mx.js'
 
@@ -29,6 +30,20 @@ const takes: Script = async (peer) => {
 const defers: Script = async (peer) => {
   await untilSecured(peer, { after: ['SIZE 10000000'] })
   while ((await peer.hear()) !== undefined) peer.say('451 4.7.1 Try again later')
+}
+
+/** Ends the connection within the message. */
+const breaksOff: Script = async (peer) => {
+  await untilSecured(peer)
+  for (;;) {
+    const line = await peer.hear()
+    if (line === undefined) return
+    if (line === 'DATA') break
+    peer.say('250 Fine')
+  }
+  peer.say('354 Go ahead')
+  await peer.hear()
+  peer.socket.destroy()
 }
 
 const ENVELOPE = { from: 'a@sender.example', to: 'b@bob.example' }
@@ -105,4 +120,21 @@ describe.each([
       await expect.poll(() => readdir(cacheDir)).toEqual([])
     },
   )
+
+  it('closes the file of a message within which the host ends the connection', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mta-sts-file-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const path = join(folder, 'large')
+    await writeFile(path, Buffer.alloc(8_000_000))
+    const opened = vi.spyOn(fs, 'createReadStream')
+    onTestFinished(() => opened.mockRestore())
+    const transporter = await sender(breaksOff)
+
+    const sending = transporter.sendMail({ ...ENVELOPE, attachments: [{ path }] })
+
+    expect(await sending.catch((e) => e)).toMatchObject({ code: 'ECONNECTION' })
+    const streams = opened.mock.results.map(({ value }) => value)
+    expect(streams).not.toHaveLength(0)
+    for (const stream of streams) if (!stream.closed) await once(stream, 'close')
+  })
 })
