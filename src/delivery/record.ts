@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncResource } from 'node:async_hooks'
 import { type AppliedPolicy, publish } from '../events.js'
 import { appliedPolicy, noPolicy, type PolicyLookup } from '../policy/lookup.js'
 import type { SessionReport, SmtpConnection } from '../smtp/connection.js'
@@ -61,7 +61,7 @@ export class DeliveryRecord {
   #facts: ConnectionFacts | undefined
   #status: DeliverySummary['status'] | undefined
   /** A pool may open the connection while it serves another message */
-  readonly #inOwnContext = AsyncLocalStorage.snapshot()
+  readonly #context = new AsyncResource('mta-sts:delivery')
 
   constructor(destination: Destination) {
     this.destination = destination
@@ -110,7 +110,7 @@ export class DeliveryRecord {
     report: Partial<SessionReport>,
     { security, judgement }: Partial<Omit<SessionOutcome, 'failure'>> = {},
   ): void {
-    this.#inOwnContext(publish, 'mta-sts:session', () => {
+    this.#context.runInAsyncScope(publish, undefined, 'mta-sts:session', () => {
       const { policy } = this
       const outcome = { security, judgement, failure: report.failure }
       const applied = appliedPolicies(policy, outcome)

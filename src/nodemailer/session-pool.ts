@@ -104,6 +104,7 @@ export class SessionPool {
     }
     if (!options.force) return
     for (const connection of this.#leased.keys()) connection.close()
+    this.#line.wakeAll()
   }
 
   #throwIfUnwanted({ signal, check }: AcquireOptions): void {

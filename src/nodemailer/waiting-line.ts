@@ -45,6 +45,10 @@ export class WaitingLine {
     }
   }
 
+  wakeAll(): void {
+    for (const { wake } of [...this.#inOrder()]) wake()
+  }
+
   *#inOrder(): Generator<Waiting> {
     yield* this.#again
     yield* this.#first
