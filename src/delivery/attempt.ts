@@ -1,5 +1,5 @@
 /**
- * What a program does with a candidate, and what it may use for it: the contract of an attempt.
+ * The contract of an attempt: what a program must do with a candidate, and what it may use.
  *
  * @module
  */

@@ -19,7 +19,7 @@ export type MinimumSecurity = 'opportunistic' | 'encrypted' | 'authenticated'
  */
 export type TlsDemand = 'policy' | 'require' | 'optional'
 
-/** What a message and the operator demand. */
+/** The demands of a message and of the operator. */
 export interface Demands {
   minimumSecurity: MinimumSecurity
   demand: TlsDemand

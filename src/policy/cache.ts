@@ -70,7 +70,7 @@ export class PolicyCache {
   readonly #work: DomainWork
   /** Domains whose recheck waits for a place */
   readonly #rechecks = new Set<string>()
-  /** As the signal says: reading it for every answer takes longer */
+  /** Copy of `closing.aborted`, which takes longer to read for every answer */
   #closed = false
 
   constructor(options: CacheOptions) {

@@ -165,7 +165,7 @@ function policyText(body: string | Uint8Array): string {
 
 function decodeUtf8(bytes: Uint8Array): string {
   const text = (Buffer.isBuffer(bytes) ? bytes : bufferOf(bytes)).toString()
-  // What is not UTF-8 becomes this character, which a file may also hold
+  // Decoding puts this character in place of invalid bytes; a valid file may hold it too
   if (text.includes('\ufffd') && !isUtf8(bytes)) {
     throw new PolicySyntaxError('The policy file is not UTF-8', WHOLE_FILE)
   }

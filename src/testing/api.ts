@@ -156,7 +156,7 @@ export interface WorldTarget {
 
 /** Contents of a policy. */
 export interface PolicyOptions {
-  /** Of the policy (RFC 8461 §5) */
+  /** The mode of the policy (RFC 8461 §5) */
   mode?: 'enforce' | 'testing' | 'none'
   /** `mx` patterns; default: the names of the MX hosts */
   patterns?: readonly string[]

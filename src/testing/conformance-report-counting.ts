@@ -114,7 +114,7 @@ export const COUNTING: ReportRules = {
     await Promise.all([add(store, 1), add(other, 1), add(store, 1)])
     await add(store, 2)
     await add(other, 2)
-    // Of an earlier connection, which arrives late
+    // Late requests of an earlier connection
     await add(store, 1)
     await add(other, 1, 'two')
     await seal(store)

@@ -10,7 +10,7 @@ import type { Zone } from './zone.js'
 export interface DkimResult {
   /** The domain that signed: the tag `d` */
   domain: string
-  /** Of the key: the tag `s` */
+  /** The selector of the key: the tag `s` */
   selector: string
   /** `pass`, `fail`, `neutral`, `permerror` and so on (RFC 8601 §2.7.1) */
   result: string

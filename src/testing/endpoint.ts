@@ -244,7 +244,7 @@ export abstract class Endpoint<Fault> implements Reachable, Host<Fault> {
   }
 }
 
-/** Of the address that was dialled. */
+/** Returns the family of the address that was dialled. */
 export function familyOf({ address }: Arrival): 4 | 6 {
   return isIPv6(address) ? 6 : 4
 }

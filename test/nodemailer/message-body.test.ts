@@ -5,15 +5,18 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import { MessageSource } from '../../src/nodemailer/message-body.js'
 import type { MailNode } from '../../src/nodemailer/types.js'
 
-it('fails a message for several hosts whose stream brings nothing for ten minutes', async () => {
+/** Begins to read a message from a stream that brings nothing by itself, with fake timers. */
+function readingStream() {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
   const content = new PassThrough()
-  const source = new MessageSource({
-    content,
-    createReadStream: () => content,
-  } as unknown as MailNode)
-  const reading = source.prepare({ whole: true })
+  const message = { content, createReadStream: () => content } as unknown as MailNode
+  const source = new MessageSource(message)
+  return { content, source, reading: source.prepare({ whole: true }) }
+}
+
+it('fails a message for several hosts whose stream brings nothing for ten minutes', async () => {
+  const { content, source, reading } = readingStream()
   vi.advanceTimersByTime(599_000)
   content.write('a part')
   await nextTurn()
@@ -26,14 +29,7 @@ it('fails a message for several hosts whose stream brings nothing for ten minute
 })
 
 it('stops reading a stream that stalls, with its time limit, once the message has ended', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  onTestFinished(() => void vi.useRealTimers())
-  const content = new PassThrough()
-  const source = new MessageSource({
-    content,
-    createReadStream: () => content,
-  } as unknown as MailNode)
-  const reading = source.prepare({ whole: true })
+  const { content, source, reading } = readingStream()
   expect(vi.getTimerCount()).toBe(1)
 
   source.release()
